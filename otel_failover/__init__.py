@@ -1,0 +1,1 @@
+"""OpenTelemetry instrumentation that tells the truth about failover between LLM providers."""

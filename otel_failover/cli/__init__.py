@@ -1,0 +1,1 @@
+"""The `otel-failover` command: arguments only."""

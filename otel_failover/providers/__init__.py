@@ -1,0 +1,1 @@
+"""Provider adapters: where one logical SDK call begins and ends."""

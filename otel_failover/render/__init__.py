@@ -1,0 +1,1 @@
+"""Drawing traces and tables for people, used by the command line."""

@@ -1,0 +1,1 @@
+"""Wire adapters: what an HTTP client sent and got, as evidence."""
