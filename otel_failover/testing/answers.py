@@ -141,7 +141,7 @@ class Answer:
             message: The error event's text; without it, the provider's own for a server error.
             code: The error event's code.
             type: The error event's type.
-            drip: Seconds between chunks.
+            drip: Seconds of silence after each chunk.
             hang_seconds: How long `hang` stays silent before the connection is closed.
             headers: As for `error`.
         """
