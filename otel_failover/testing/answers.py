@@ -1,9 +1,9 @@
 """The answers a local provider can be programmed with.
 
 An `Answer` says what shall happen, in terms every provider shares; `wire_openai`, `wire_anthropic` and
-`wire_gemini` put it in each provider's own form. The ready-made errors carry the texts, types and codes the
-providers really send, taken from their documentation and from error bodies quoted in public issue threads, up
-to autumn 2026.
+`wire_gemini` put it in each provider's own form. The ready-made errors carry the providers' texts, types and
+codes as error bodies in public issue threads of 2023 to 2026 quote them. Providers reword: a test
+should hang on the code, not on the text.
 """
 
 from __future__ import annotations
