@@ -81,7 +81,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def _masked(text: str, spans: Iterable[_Span]) -> str:
-    """Replaces each unbroken stretch by one mask; masks already there take part, and so stay whole."""
+    """Replaces each unbroken stretch by one mask; masks that are there take part, so that they stay whole."""
     parts: list[str] = []
     end = 0
     for start, stop in _merged([*spans, *(match.span() for match in _MASKS.finditer(text))]):
@@ -329,6 +329,22 @@ def _glance(formats: Iterable[_Format]) -> re.Pattern[str]:
     return re.compile("|".join(f"{anchor}(?:{'|'.join(rest)})" for anchor, rest in around.items()))
 
 
+# What stands where a value is missing, or goes on a sentence.
+_NO_VALUE: Final = frozenset(
+    """
+    none null nil true false undefined empty missing invalid required expired unknown unset unauthorized
+    revoked wrong not must is are was be has should cannot a an the and or for in of to from your token key
+    secret password header value string str bytes object optional bearer basic digest auth authentication
+    authorization credentials scheme realm
+    """.split()  # noqa: SIM905 - lines of words, not a column
+)
+
+
+def _is_no_word(value: str) -> bool:
+    """Tells a value from a word that stands in its place."""
+    return value.lower() not in _NO_VALUE
+
+
 def _holds_password(value: str) -> bool:
     """Tells whether what follows the word "Basic" decodes to `user:password`, or it is a basic something."""
     decoded = _from_base64(value[:400])
@@ -390,24 +406,28 @@ _KEYS: Final = (
 
 _GLANCE: Final = _glance(_KEYS)
 
+_HEADER: Final = (
+    r"""(?i:[\w-]{0,60}(?:api-?key|authorization|cookie|credential|password|secret|signature|token))"""
+)
+
 # Their needles are sought in the lower-cased text.
 _PHRASES: Final = (
     _Format(
         "bearer",
         re.compile(
-            rf"""bearer(?:\s{{1,3}}|\+)(?!\w{{1,20}}=["'])(?=\S{{0,60}}?(?:{_RANDOM}))([\w.~+/=*•…-]{{6,}})""",
-            re.IGNORECASE,
+            rf"""(?i:bearer)(?:\s{{1,3}}|\+)(?!\w{{1,20}}=\\{{0,4}}["'])(?=\S{{0,60}}?(?:{_RANDOM}))"""
+            r"([\w.~+/=*•…-]{6,})"
         ),
     ),
-    _Format(
-        "basic", re.compile(r"basic(?:\s{1,3}|\+)([A-Z0-9_+/-]{8,}={0,2})", re.IGNORECASE), _holds_password
-    ),
+    _Format("basic", re.compile(r"(?i:basic)(?:\s{1,3}|\+)([A-Za-z0-9_+/-]{8,}={0,2})"), _holds_password),
     _Format(
         "cookie",
-        re.compile(
-            r"""cookie["']?\s{0,3}[:=]\s{0,3}b?["']?([^\s=;"']{1,60}=[^"'\r\n]+)""",
-            re.IGNORECASE,
-        ),
+        re.compile(r"""(?i:cookie)["']?\s{0,3}[:=]\s{0,3}b?["']?([^\s=;"']{1,60}=[^"'\r\n]+)"""),
+    ),
+    _Format(  # [('x-api-key', '...'), (b'authorization', b'Bearer ...')]
+        "', ",
+        re.compile(rf"""\(b?'{_HEADER}', b?["'](?i:(?:bearer|basic)[ ])?([^"'\\\n]+(?:\\.[^"'\\\n]*)*)"""),
+        _is_no_word,
     ),
 )
 
@@ -418,7 +438,7 @@ _KINDS_OF_KEY: Final = """
     api access account auth encryption functions master private secret service shared signing subscription
     virtual
 """.split()  # noqa: SIM905 - a line of words, not a column
-_SIGN: Final = r"""(?:["'`]?\s{0,3}(?P<sign>=>?|==|:=|:(?!//))\s{0,3}|["']\s?,\s?(?=b?["']))"""
+_SIGN: Final = r"""["'`]?\s{0,3}(?P<sign>=>?|==|:=|:(?!//))\s{0,3}"""
 
 
 _Kind = Literal["sure", "usual", "vague"]
@@ -471,14 +491,6 @@ _SENTENCE: Final = re.compile(
     r"\D*\b(?:is|are|was|be|must|should|can|cannot|not|required|invalid|missing|expired|provide|set)\b\D*",
     re.IGNORECASE,
 )
-_NO_VALUE: Final = frozenset(
-    """
-    none null nil true false undefined empty missing invalid required expired unknown unset unauthorized
-    revoked wrong not must is are was be has should cannot a an the and or for in of to from your token key
-    secret password header value string str bytes object optional bearer basic digest auth authentication
-    authorization credentials scheme realm
-    """.split()  # noqa: SIM905 - lines of words, not a column
-)
 
 
 def _named(text: str, names: Iterable[re.Match[str]], kind: _Kind) -> list[_Span]:
@@ -513,7 +525,7 @@ def _is_value(value: str, kind: _Kind, *, in_prose: bool) -> bool:
 
     Every refusal is of a short text, so that reading on within it stays linear.
     """
-    if not value or value.lower() in _NO_VALUE:
+    if not value or not _is_no_word(value):
         return False
     if len(value) >= 64:
         return True
@@ -562,7 +574,7 @@ def _worth_hiding(value: str) -> bool:
     """Leaves out what would eat ordinary words and numbers if it were hidden."""
     if len(value) < _PIECE and value.isdigit():
         return False
-    return len(value) >= _SHORTEST and value.lower() not in _NO_VALUE
+    return len(value) >= _SHORTEST and value.lower() not in {"none", "null", "true", "false", "undefined"}
 
 
 def _header_secrets(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -585,7 +597,7 @@ def _credentials(value: str) -> Iterator[str]:
             if _CREDENTIAL_PARAMETER.search(name) or name.lower() == "response":
                 yield parameter.strip('"').partition("/")[0] if "redential" in name else parameter.strip('"')
     else:
-        scheme = _SCHEMES.match(value)
+        scheme = _SCHEMES.match(f"{value} ")  # a scheme with nothing after it is none the less no credential
         yield value[scheme.end() :].strip() if scheme else value
 
 
