@@ -1,1 +1,23 @@
-"""OpenTelemetry instrumentation that tells the truth about failover between LLM providers."""
+"""OpenTelemetry instrumentation that tells the truth about failover between LLM providers.
+
+Each candidate of a fallback loop gets a span of its own, whose error can only be what its own response said; and every
+span, ours or anybody's, is checked before export for an error that belongs to somebody else.
+"""
+
+from otel_failover.attempt import Attempt, CandidateError
+from otel_failover.identity import Candidate
+from otel_failover.instrumentor import FailoverInstrumentor
+from otel_failover.processor import AttributionProcessor
+from otel_failover.run import Run, failover_run
+from otel_failover.version import __version__
+
+__all__ = [
+    "Attempt",
+    "AttributionProcessor",
+    "Candidate",
+    "CandidateError",
+    "FailoverInstrumentor",
+    "Run",
+    "__version__",
+    "failover_run",
+]

@@ -1,0 +1,139 @@
+"""What an error body says, in the envelopes that providers use.
+
+We never call `read()`: a body is looked at only where the host has read it. What is longer than 64 KB was not seen
+whole, and the evidence says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from otel_failover.attribution import normalise
+from otel_failover.failsafe import read, text_of
+
+_WHOLE: Final = 65_536
+_SEARCHED: Final = 1_048_576
+_MESSAGE: Final = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """One error as a provider sent it.
+
+    Args:
+        message: The provider's own sentence: `error.message`, else the body's text, at most 2,048 characters.
+        code: The most telling structured code (`insufficient_quota`, `overloaded_error`, `RESOURCE_EXHAUSTED`).
+        codes: Every structured code of the body.
+        text: The body as text, at most 64 KB.
+        whole: Whether all of it was seen.
+    """
+
+    message: str = ""
+    code: str | None = None
+    codes: frozenset[str] = frozenset()
+    text: str = ""
+    whole: bool = False
+
+
+def read_error(response: object) -> ErrorBody:
+    """Read the error out of a response whose body the host has read.
+
+    Args:
+        response: An `httpx` or `httpx2` response.
+
+    Returns:
+        The error; `whole` is False where the body was not read, or not all of it was looked at.
+    """
+    content = read(response, "content")
+    if not isinstance(content, bytes):
+        return ErrorBody()
+    whole = len(content) <= _WHOLE
+    text = content[:_WHOLE].decode("utf-8", "replace")
+    try:
+        found = error_in(json.loads(text)) if whole else None
+    except ValueError:
+        found = None
+    if found is None:
+        return ErrorBody(message=text[:_MESSAGE].strip(), text=text, whole=whole)
+    return ErrorBody(found.message or text[:_MESSAGE].strip(), found.code, found.codes, text, whole)
+
+
+def error_in(body: Any) -> ErrorBody | None:
+    """Find the error in a decoded body or stream event.
+
+    Args:
+        body: Anything JSON can be: OpenAI's `{"error": {"message", "type", "code"}}`, Anthropic's
+            `{"type": "error", "error": {"type", "message"}}`, Google's `{"error": {"code", "message", "status"}}` (also
+            in a list), `{"message": …}`, `{"detail": …}`.
+
+    Returns:
+        The error, or None where there is none to be found.
+    """
+    if isinstance(body, list) and body:
+        body = body[0]
+    if not isinstance(body, Mapping):
+        return None
+    error = body.get("error") or body.get("errors") or body.get("detail") or body
+    if isinstance(error, list) and error:
+        error = error[0]
+    if isinstance(error, str):
+        error = {**body, "message": error}
+    if not isinstance(error, Mapping):
+        return None
+    message = error.get("message") or error.get("msg") or body.get("message")
+    words = [error.get("code"), error.get("status"), error.get("type"), body.get("code")]
+    codes = [word for word in words if isinstance(word, str) and word and word != "error"]
+    if not isinstance(message, str) and not codes:
+        return None
+    shown = message[:_MESSAGE] if isinstance(message, str) else ""
+    return ErrorBody(shown, codes[0] if codes else None, frozenset(codes), shown, whole=True)
+
+
+def text_holds(message: object, text: str, *, request: bool = False) -> bool | None:
+    """Whether a normalised text stands in an HTTP message's body; None where the body cannot be seen.
+
+    Args:
+        message: An `httpx` request or response, None where it is gone.
+        text: Normalised text.
+        request: Whether it is a request. One that is gone, or was streamed, cannot have been quoted from.
+    """
+    content = read(message, "content")
+    if not isinstance(content, bytes):
+        return False if request or message is None else None
+    if len(content) > _SEARCHED:
+        return None
+    raw = content.decode("utf-8", "replace")
+    return any(text in normalise(piece) for piece in _pieces(raw))
+
+
+def _pieces(raw: str) -> list[str]:
+    """Cut a long body into overlapping pieces: comparing looks at 16,384 characters at a time."""
+    if "\\u" in raw:
+        try:
+            raw = json.dumps(json.loads(raw), ensure_ascii=False)
+        except ValueError:
+            pass
+    return [raw[start : start + 16_384] for start in range(0, max(1, len(raw)), 12_288)]
+
+
+def seconds_asked(headers: Any) -> float | None:
+    """Return the seconds that a provider asks us to wait, from `retry-after-ms` or `retry-after`."""
+    milliseconds, asked = headers.get("retry-after-ms"), headers.get("retry-after")
+    try:
+        if milliseconds is not None:
+            return float(milliseconds) / 1000
+        return float(asked) if asked is not None else None
+    except ValueError:
+        return _until(text_of(asked), headers.get("date"))
+
+
+def _until(date: str, now: object) -> float | None:
+    """Return the seconds between an HTTP date and the response's own `Date`."""
+    try:
+        return max(0.0, (parsedate_to_datetime(date) - parsedate_to_datetime(text_of(now))).total_seconds())
+    except (TypeError, ValueError):
+        return None

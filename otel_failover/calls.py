@@ -1,0 +1,387 @@
+"""One logical SDK call: where it goes, whose it is, when it ends.
+
+What every provider adapter shares. An adapter says what its SDK was asked (`Asked`); the call then finds its attempt,
+opens its span, is current while the SDK works, and settles once: with the result, with the exception, or with the end
+of its stream.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as context_api
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import Span, SpanKind
+
+from otel_failover import evidence, hints, identity, names, runtime, scope
+from otel_failover.attempt import Attempt
+from otel_failover.failsafe import guarded, read
+from otel_failover.identity import Candidate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.context import Context
+
+    from otel_failover.bodies import ErrorBody
+    from otel_failover.run import Run
+
+_USAGE: Final = (
+    ("gen_ai.usage.input_tokens", ("prompt_tokens", "input_tokens")),
+    ("gen_ai.usage.output_tokens", ("completion_tokens", "output_tokens")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an SDK was asked, as its adapter reads it.
+
+    Args:
+        sdk: The SDK's name: `openai`.
+        operation: `chat`, `embeddings` …; None for what is no inference (lists, files, moderation).
+        model: As requested.
+        base_url: Where the client sends.
+        is_default: The base URL is the SDK's own.
+        provider: The SDK's own provider, believed only where the base URL is its default.
+        credential: The client's key; compared in memory, never exported.
+        streamed: A stream was asked for.
+        own_spans: The SDK, or another instrumentation, makes the call's span.
+    """
+
+    sdk: str
+    operation: str | None
+    model: str
+    base_url: str
+    is_default: bool
+    provider: str
+    credential: object = None
+    streamed: bool = False
+    own_spans: bool = False
+
+
+class Call:
+    """One logical SDK call.
+
+    Args:
+        asked: What the SDK was asked.
+    """
+
+    __slots__ = (
+        "__weakref__", "_attachment", "_finalizer", "_owns", "_span", "attempt", "asked", "credential", "done", "endpoint",
+        "inference", "ledger", "model", "outer", "parent", "provider", "streaming",
+    )  # fmt: skip
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.model, self.credential = asked.model, asked.credential
+        self.endpoint = identity.endpoint_of(asked.base_url) or ""
+        self.inference = asked.operation is not None
+        self.outer: Call | None = None
+        self.attempt: Attempt | None = None
+        self.ledger: evidence.Ledger | None = None
+        self.provider = ""
+        self.parent: Any = None
+        self._span: Span | None = None
+        self._attachment: scope.Attachment | None = None
+        self._owns = self.done = self.streaming = False
+        self._finalizer: Any = None
+
+    # --- whose it is --------------------------------------------------------------------------------------------------
+
+    def provider_of(self, run: Run | None) -> str:
+        """Return the provider: the chain's entry with this endpoint, aliases, the table of hosts, the SDK's own default,
+        a chain entry whose model alone matches, else the host's name.
+        """
+        chain = run._chain if run is not None else ()
+        listed = next((each.provider for each in chain if each.endpoint == self.endpoint), None)
+        if listed:
+            return listed
+        host = identity.host_of(self.endpoint)
+        known = runtime.current().provider_alias(host)
+        if known is None and host not in runtime.current().gateways:
+            known = identity.provider_of_host(host)
+        if known is None and self.asked.is_default:
+            known = self.asked.provider
+        if known is None:
+            known = next((each.provider for each in chain if each.model == self.model and each.endpoint is None), None)
+        return known or host
+
+    def candidate(self, run: Run | None) -> Candidate:
+        """Return who this call asks, for a candidate that nobody declared."""
+        return Candidate(self.provider_of(run), self.model, self.endpoint or None)
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Find the attempt, open the span, become current."""
+        outer = scope.call_in()
+        if outer is not None and not outer.done:
+            self.outer = outer
+            return
+        attempt, run = scope.attempt_in(), scope.run_in()
+        if attempt is not None and not attempt.live:
+            attempt = None
+        if attempt is not None and attempt._ledger.is_elsewhere(self.endpoint):
+            self._stand_alone(attempt)
+        elif attempt is not None:
+            self.attempt = attempt
+        elif run is not None and not run._done and self.inference:
+            self.attempt, self._owns = run.infer(self), True
+            self.attempt._enter(None)
+        elif self.inference:
+            self._stand_alone(None)
+        else:
+            return
+        self.ledger = self.attempt._ledger if self.attempt is not None else None
+        self._start()
+
+    def _stand_alone(self, beside: Attempt | None) -> None:
+        """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
+        active = runtime.current()
+        active.attach(tell=True)
+        candidate = self.candidate(None)
+        ledger = evidence.Ledger(None, candidate.endpoint, gateways=active.gateways)
+        ledger.beside = beside._ledger if beside is not None else None
+        self.attempt, self._owns = Attempt(active, candidate, -1 if beside is not None else 0, ledger), True
+        if beside is None:
+            # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
+            ledger.rootless = not context_api.get_current()
+            hints.call_outside(self)
+
+    def _start(self) -> None:
+        attempt, ledger = self.attempt, self.ledger
+        if attempt is None or ledger is None:
+            return
+        if self.inference:
+            ledger.calls += 1
+            ledger.open_calls += 1
+        self.provider = attempt.provider
+        if not attempt.provider or not attempt.model:
+            attempt.learn(self.candidate(attempt._run))
+        if self.inference and self._makes_span():
+            self._span = self._open_span(attempt)
+            if attempt._span is None:
+                attempt._span = self._span
+        values: dict[str, object] = {scope.CALL: self, scope.ATTEMPT: attempt}
+        self._attachment = scope.Attachment(scope.with_values(values, self._span))
+
+    def _makes_span(self) -> bool:
+        wanted = runtime.current().settings.call_spans
+        if wanted == "auto":
+            return not self.asked.own_spans and is_instrumentation_enabled()
+        return wanted == "on" and is_instrumentation_enabled()
+
+    def _open_span(self, attempt: Attempt) -> Span:
+        asked = self.asked
+        attributes: dict[str, Any] = attempt.inherited()
+        attributes[names.GEN_AI_OPERATION] = asked.operation
+        attributes[names.GEN_AI_PROVIDER] = attempt.provider
+        attributes[names.GEN_AI_REQUEST_MODEL] = asked.model
+        host, port = identity.address_of(self.endpoint)
+        if host:
+            attributes[names.SERVER_ADDRESS] = host
+            attributes[names.SERVER_PORT] = port
+        return runtime.current().tracer.start_span(f"{asked.operation} {asked.model}", None, SpanKind.CLIENT, attributes)
+
+    # --- settling -----------------------------------------------------------------------------------------------------
+
+    @guarded(fallback=None)
+    def leave(self) -> None:
+        """Stop being current: the SDK has handed back."""
+        if self._attachment is not None:
+            self._attachment.detach()
+
+    @guarded(fallback=None)
+    def returned(self, result: object) -> None:
+        """Settle with what the SDK returned."""
+        self.leave()
+        if self.outer is not None or self.ledger is None:
+            return
+        if self.streaming:
+            if self._owns and self.attempt is not None:
+                self.attempt.release()
+            return
+        response_id = read(result, "id")
+        self._settle(None, response_id if isinstance(response_id, str) else None, result)
+
+    @guarded(fallback=None)
+    def raised(self, problem: BaseException) -> None:
+        """Settle with what the SDK raised."""
+        self.leave()
+        if self.outer is not None:
+            self._raised_inside(problem)
+            return
+        if self.ledger is not None:
+            self._settle(problem, None, None)
+
+    def _raised_inside(self, problem: BaseException) -> None:
+        """A call inside a call raised: own by object for the same attempt, settled by the outer one."""
+        ledger = self.outer.ledger if self.outer is not None else None
+        if ledger is not None and isinstance(problem, Exception):
+            ledger.raised.append(evidence.Raised(problem))
+
+    def _settle(self, problem: BaseException | None, response_id: str | None, result: object) -> None:
+        if self.done or self.ledger is None:
+            return
+        self.done = True
+        ledger = self.ledger
+        if self.inference:
+            ledger.open_calls -= 1
+        if isinstance(problem, Exception):
+            ledger.call_raised(problem)
+        elif problem is None and self.inference:
+            ledger.call_returned(response_id)
+        self._end(problem, response_id, result)
+
+    def _end(self, problem: BaseException | None, response_id: str | None, result: object) -> None:
+        """End the call's span, and the attempt that is just this call."""
+        attempt, span = self.attempt, self._span
+        if attempt is None:
+            return
+        shared = span is not None and attempt._span is span
+        if span is not None and span.is_recording():
+            self._write(span, attempt, problem, response_id, result)
+        if span is not None and not shared:
+            span.end()
+        if self._owns:
+            if problem is not None and attempt._run is None:
+                hints.call_failed(self)
+            attempt.conclude(problem)
+
+    def _write(
+        self, span: Span, attempt: Attempt, problem: BaseException | None, response_id: str | None, result: object
+    ) -> None:
+        """Write what came back onto the call's span: own evidence only."""
+        if problem is None:
+            attributes: dict[str, Any] = {}
+            if response_id:
+                attributes[names.GEN_AI_RESPONSE_ID] = response_id[:255]
+                model = read(result, "model")
+                if isinstance(model, str):
+                    attributes[names.GEN_AI_RESPONSE_MODEL] = model[:255]
+                attributes.update(_usage(read(result, "usage")))
+            if attributes:
+                span.set_attributes(attributes)
+            return
+        attempt.write_call_error(span, problem)
+
+    # --- streams ------------------------------------------------------------------------------------------------------
+
+    @guarded(fallback=None)
+    def stream_opened(self, stream: object) -> None:
+        """The SDK returned a stream: the call, and its attempt, stay open until it ends or is dropped."""
+        if self.ledger is None or self.done or self.streaming:
+            return
+        self.streaming = True
+        self.ledger.streams += 1
+        self._finalizer = weakref.finalize(stream, self.stream_ended, None)
+        self._finalizer.atexit = False
+
+    def stream_context(self) -> Context | None:
+        """Return None: reading a chunk sends nothing, so nothing needs to be current."""
+        return None
+
+    @guarded(fallback=None)
+    def stream_chunk(self, chunk: object, error: ErrorBody | None = None) -> None:
+        """Take note of a chunk.
+
+        Args:
+            chunk: As the SDK made it.
+            error: The error that the chunk itself is, if it is one.
+        """
+        if self.done or self.ledger is None or self.attempt is None:
+            return
+        if error is not None:
+            self.ledger.stream_error = error
+            return
+        if self.ledger.chunks is None:
+            response_id = read(chunk, "id") or read(read(chunk, "message"), "id") or read(read(chunk, "response"), "id")
+            if isinstance(response_id, str):
+                self.ledger.response_ids.append(response_id)
+        self.ledger.saw_chunk(chunk)
+        self.attempt.stream_output()
+
+    @guarded(fallback=None)
+    def stream_ended(self, problem: BaseException | None = None) -> None:
+        """The stream ended, failed, was closed or dropped."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        if self.done or not self.streaming or self.ledger is None or self.attempt is None:
+            return
+        self.ledger.streams = max(0, self.ledger.streams - 1)
+        if isinstance(problem, GeneratorExit):
+            problem = None
+        response_id = self.ledger.response_ids[-1] if self.ledger.response_ids else None
+        if problem is not None and self.ledger.stream_error is None:
+            self.ledger.stream_error = evidence.error_in_exception(problem)
+        self._settle(problem, response_id, None)
+        if not self._owns and not self.attempt._inside and self.ledger.streams == 0:
+            self.attempt._finish()
+
+    @guarded(fallback=None)
+    def unseen(self, why: str) -> None:
+        """Say that part of the evidence passes us by."""
+        if self.ledger is not None:
+            self.ledger.unseen = why
+
+
+def _usage(usage: object) -> dict[str, int]:
+    found: dict[str, int] = {}
+    if usage is not None:
+        for key, fields in _USAGE:
+            value = next((v for each in fields if isinstance(v := read(usage, each), int)), None)
+            if value is not None:
+                found[key] = value
+    return found
+
+
+@guarded(fallback=None)
+def begin(reader: Callable[[], Asked | None]) -> Call | None:
+    """Open a call, or return None where there is nothing to open.
+
+    Args:
+        reader: Reads what the SDK was asked; runs guarded.
+    """
+    if not runtime.current().active:
+        return None
+    asked = reader()
+    if asked is None:
+        return None
+    call = Call(asked)
+    call.open()
+    return call
+
+
+_INSTRUMENTORS: Final[dict[str, Sequence[tuple[str, str]]]] = {
+    "openai": (
+        ("opentelemetry.instrumentation.genai.openai", "OpenAIInstrumentor"),
+        ("opentelemetry.instrumentation.openai_v2", "OpenAIInstrumentor"),
+        ("opentelemetry.instrumentation.openai", "OpenAIInstrumentor"),
+        ("openinference.instrumentation.openai", "OpenAIInstrumentor"),
+    ),
+    "anthropic": (
+        ("opentelemetry.instrumentation.genai.anthropic", "AnthropicInstrumentor"),
+        ("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),
+        ("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),
+    ),
+}
+
+
+def is_instrumented_elsewhere(sdk: str) -> bool:
+    """Whether another GenAI instrumentation is active for an SDK, and makes the call's span.
+
+    Args:
+        sdk: `openai`, `anthropic`.
+    """
+    for module, name in _INSTRUMENTORS.get(sdk, ()):
+        loaded = sys.modules.get(module)
+        if loaded is None:
+            continue
+        instance = getattr(getattr(loaded, name, None), "_instance", None)
+        if read(instance, "is_instrumented_by_opentelemetry") or read(instance, "_is_instrumented_by_opentelemetry"):
+            return True
+    return False

@@ -1,0 +1,314 @@
+"""What somebody says about an error, copied out of foreign objects.
+
+An exception is read once, when it leaves an attempt: libraries add other candidates' texts to it later. Every read is
+guarded, and nothing is written to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from otel_failover import attribution, evidence, reasons
+from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Claim, Incident
+from otel_failover.bodies import error_in
+from otel_failover.failsafe import read, text_of
+
+_DEPTH: Final = 8
+_MEMBERS: Final = 32
+_TEXT: Final = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One claim as it was made, before it is held against anything.
+
+    Args:
+        type: Class name, or `error.type` as a span has it.
+        texts: Messages, unredacted: never exported as they are.
+        status: HTTP status.
+        codes: Structured codes.
+        request_ids: Request ids.
+        word: The loop's own word for the reason.
+        structured: A provider's structured body is part of it.
+        thing: The exception or error object.
+        members: The exceptions of a group.
+        response_id: The response id that a success names.
+        conflict: The provider that the same span names for its error.
+    """
+
+    type: str | None = None
+    texts: tuple[str, ...] = ()
+    status: int | None = None
+    codes: frozenset[str] = frozenset()
+    request_ids: frozenset[str] = frozenset()
+    word: str | None = None
+    structured: bool = False
+    thing: Any = None
+    members: tuple[BaseException, ...] = ()
+    response_id: str | None = None
+    conflict: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """The claimed reason in our vocabulary, where we know the word."""
+        return reasons.neutral(self.word)
+
+
+@dataclass(slots=True)
+class Trail:
+    """What is remembered of an attempt for the others: its facts, and its objects by identity.
+
+    Args:
+        incident: What its wire said.
+        objects: Exceptions that its calls raised or that left it, and errors it was marked with.
+        responses: Its HTTP responses.
+        requests: Its HTTP requests.
+        model: As requested.
+        complete: Its evidence was complete.
+        sent: Own requests, of which `answered` got a response.
+        statuses: Of all own responses.
+        texts: Own error texts, for a span around the run that names this candidate.
+        reason: Why it failed.
+        sentence: Its own evidence in a few words.
+    """
+
+    incident: Incident
+    objects: list[evidence.Reference] = field(default_factory=list)
+    responses: list[evidence.Reference] = field(default_factory=list)
+    requests: list[evidence.Reference] = field(default_factory=list)
+    model: str = ""
+    complete: bool = False
+    sent: int = 0
+    answered: int = 0
+    statuses: frozenset[int] = frozenset()
+    texts: tuple[str, ...] = ()
+    reason: str | None = None
+    sentence: str = ""
+
+    def holds(self, thing: object) -> bool:
+        """Whether an exception is one that this attempt's calls raised, or that left it."""
+        return any(reference.is_(thing) for reference in self.objects)
+
+    def bonds(self, thing: object) -> Iterator[str]:
+        """Yield the ways in which an error object is bound to this attempt by identity."""
+        if self.holds(thing):
+            yield OBJECT
+        response, request = response_of(thing), read(thing, "request")
+        if response is not None and any(reference.is_(response) for reference in self.responses):
+            yield RESPONSE
+        if request is not None and any(reference.is_(request) for reference in self.requests):
+            yield REQUEST
+
+    def forget(self) -> None:
+        """Let go of objects that could not be remembered weakly."""
+        for reference in self.objects:
+            reference.forget()
+
+
+def response_of(thing: object) -> object:
+    """Return the HTTP response that an SDK's exception carries, under any of its names."""
+    for name in ("response", "raw_response", "http_response"):
+        found = read(thing, name)
+        if found is not None and not isinstance(found, (str, bytes, Mapping)):
+            return found
+    return None
+
+
+def from_exception(problem: BaseException) -> Said:
+    """Copy the facts of an exception."""
+    members = read(problem, "exceptions")
+    group = tuple(m for m in members if isinstance(m, BaseException)) if isinstance(members, (tuple, list)) else ()
+    said = _from_attributes(problem, (text_of(problem),))
+    return Said(
+        type=evidence.qualified(type(problem)),
+        texts=said.texts,
+        status=said.status,
+        codes=said.codes,
+        request_ids=said.request_ids,
+        word=said.word,
+        structured=said.structured,
+        thing=problem,
+        members=group[:_MEMBERS],
+    )
+
+
+def from_error(error: object) -> Said:
+    """Copy the facts of whatever a loop passes to `attempt.fail`.
+
+    Args:
+        error: An exception; a word (`"rate_limit"`) or a sentence; a mapping; or an object with any of `status_code`,
+            `code`, `message`, `reason`, `type`, `request_id`.
+    """
+    if isinstance(error, BaseException):
+        return from_exception(error)
+    if isinstance(error, str):
+        is_word = reasons.neutral(error) is not None or (len(error) <= 48 and " " not in error.strip())
+        return Said(word=error) if is_word else Said(texts=(error[:_TEXT],))
+    if isinstance(error, Mapping):
+        return _from_mapping(error)
+    if error is None:
+        return Said()
+    return _from_attributes(error, ())
+
+
+def _from_mapping(error: Mapping[Any, Any]) -> Said:
+    found = error_in(error)
+    status = _number(error.get("status_code", error.get("status", error.get("http_status"))))
+    codes = [error.get("code"), *(found.codes if found else ())]
+    word = error.get("reason")
+    texts = [error.get("message"), found.message if found else None]
+    return Said(
+        type=_text(error.get("type")),
+        texts=tuple(dict.fromkeys(text[:_TEXT] for text in texts if isinstance(text, str) and text)),
+        status=status if status is not None else _number(error.get("code")),
+        codes=frozenset(code for code in codes if isinstance(code, str) and code),
+        request_ids=frozenset(filter(None, [_text(error.get("request_id"))])),
+        word=_text(word),
+        structured=isinstance(error.get("error"), Mapping),
+        thing=error,
+    )
+
+
+def _from_attributes(thing: object, texts: tuple[str, ...]) -> Said:
+    """Read what SDKs and agents put on their errors."""
+    message, body = read(thing, "message"), read(thing, "body")
+    found = error_in(body) if isinstance(body, Mapping) else None
+    status = next(
+        (n for name in ("status_code", "status", "http_status") if (n := _number(read(thing, name))) is not None), None
+    )
+    code = read(thing, "code")
+    if status is None:
+        status = _number(code)
+    codes = [code, read(thing, "type"), read(thing, "status"), *(found.codes if found else ())]
+    said = [*texts, *(text for text in (message, found.message if found else None) if isinstance(text, str))]
+    return Said(
+        texts=tuple(dict.fromkeys(text[:_TEXT] for text in said if text)),
+        status=status,
+        codes=frozenset(code for code in codes if isinstance(code, str) and 0 < len(code) < 128),
+        request_ids=frozenset(filter(None, [_text(read(thing, "request_id"))])),
+        word=_text(read(thing, "reason")),
+        structured=found is not None and bool(found.message or found.codes),
+        thing=thing,
+    )
+
+
+def _number(value: object) -> int | None:
+    """Return an HTTP status, or None: enums and numeric texts are statuses too, booleans and other codes are not."""
+    if isinstance(value, str) and len(value) == 3 and value.isdigit():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
+        return int(value)
+    return None
+
+
+def _text(value: object) -> str | None:
+    value = read(value, "value") if not isinstance(value, str) and read(value, "value") is not None else value
+    return value[:255] if isinstance(value, str) and value else None
+
+
+# --- binding by identity ----------------------------------------------------------------------------------------------
+
+
+def bind(said: Said, ledger: evidence.Ledger, others: Iterable[Trail]) -> Claim:
+    """Find out by identity whose the objects of a claim are.
+
+    Args:
+        said: The claim.
+        ledger: The judged attempt's own evidence; an orphan that the claim *is* becomes part of it.
+        others: The other attempts of the run.
+
+    Returns:
+        The claim, ready for `attribution.judge`.
+    """
+    trails = list(others)
+    own, foreign = _bonds(said.thing, ledger, trails) if said.thing is not None else (frozenset(), [])
+    own_member = False
+    for member in said.members:
+        mine, theirs = _bonds(member, ledger, trails)
+        own_member = own_member or bool(mine) or any(incident.same for _, incident in theirs)
+        foreign = [*foreign, *theirs]
+    caused = read(said.thing, "__cause__")
+    if caused is not None and not own:
+        own = own | _own_by_cause(said, caused, ledger)
+    return Claim(
+        texts=said.texts,
+        status=said.status,
+        codes=said.codes,
+        request_ids=said.request_ids,
+        reason=said.reason,
+        response_id=said.response_id,
+        structured=said.structured,
+        own=own,
+        foreign=tuple(foreign),
+        cause=tuple(trail.incident for trail in trails if any(trail.bonds(caused))) if caused is not None else (),
+        own_member=own_member,
+        conflict=said.conflict,
+    )
+
+
+def _bonds(
+    thing: object, ledger: evidence.Ledger, trails: list[Trail]
+) -> tuple[frozenset[str], list[tuple[str, Incident]]]:
+    """Return the bonds of one error object, with own evidence and with that of others."""
+    own = set(own_bonds(thing, ledger))
+    foreign = [(how, trail.incident) for trail in trails for how in trail.bonds(thing)]
+    if not own and not foreign:
+        own = set(_adopted(thing, ledger))
+    if OBJECT in own or RESPONSE in own:
+        foreign = [(how, incident) for how, incident in foreign if how not in own and how != REQUEST]
+    return frozenset(own), foreign
+
+
+def own_bonds(thing: object, ledger: evidence.Ledger) -> Iterator[str]:
+    """Yield the ways in which an error object is bound to own evidence by identity."""
+    if ledger.raised_here(thing) is not None:
+        yield OBJECT
+    response, request = response_of(thing), read(thing, "request")
+    if response is not None and (exchange := ledger.by_response(response)) is not None:
+        ledger.adopt(exchange)
+        yield RESPONSE
+    if request is not None and (exchange := ledger.by_request(request)) is not None:
+        if exchange.kind == evidence.ASIDE:
+            ledger.adopt(exchange)
+        yield REQUEST
+
+
+def _adopted(thing: object, ledger: evidence.Ledger) -> Iterator[str]:
+    """Adopt the sends of a call that had no attempt, where this is its exception."""
+    for depth, link in enumerate(chain_of(thing)):
+        response, request = response_of(link), read(link, "request")
+        if response is None and request is None:
+            continue
+        found = evidence.orphans.find(response, request)
+        for exchange in found:
+            ledger.adopt(exchange)
+        if found:
+            if isinstance(link, BaseException):
+                ledger.raised.append(evidence.Raised(link))
+            yield from (OBJECT, RESPONSE) if depth == 0 else ()
+            return
+
+
+def chain_of(thing: object) -> Iterator[object]:
+    """Yield an exception and what it was raised from: causes, and the context while no cause hides it."""
+    seen: list[object] = []
+    while thing is not None and len(seen) < _DEPTH and not any(thing is other for other in seen):
+        seen.append(thing)
+        yield thing
+        cause = read(thing, "__cause__")
+        hidden = read(thing, "__suppress_context__")
+        thing = cause if cause is not None else None if hidden else read(thing, "__context__")
+
+
+def _own_by_cause(said: Said, caused: object, ledger: evidence.Ledger) -> frozenset[str]:
+    """Bind a claim through its `__cause__`, if it repeats one of the cause's facts."""
+    raised = ledger.raised_here(caused)
+    if raised is None:
+        return frozenset()
+    if said.status is not None and said.status == raised.status:
+        return frozenset({REQUEST})
+    text = attribution.normalise(raised.text)
+    repeats = bool(text) and any(text in attribution.normalise(each) for each in said.texts)
+    return frozenset({REQUEST}) if repeats else frozenset()

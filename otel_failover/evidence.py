@@ -1,0 +1,546 @@
+"""What the wire said, bound to the attempt that asked.
+
+A transport reports each send to the `Ledger` of the attempt in whose context it happens; a provider adapter reports
+each SDK call. Nothing here reads a body that the host has not read, keeps a success alive, or settles what somebody
+else sent. Binding is by identity: requests, responses and exceptions are remembered by weak reference and compared with
+`is`; a bare `id()` is never a key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import time
+import weakref
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_failover import identity, reasons
+from otel_failover.attribution import normalise
+from otel_failover.bodies import ErrorBody, error_in, read_error, seconds_asked, text_holds
+from otel_failover.failsafe import read, text_of
+from otel_failover.redaction import own_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OWN: Final = "own"
+ELSEWHERE: Final = "elsewhere"
+"""A call to a host that the table or the chain gives to somebody else: a call of its own."""
+ASIDE: Final = "aside"
+"""Token refresh, image fetches, tools, probes: kept for identity, settle nothing."""
+
+ISSUED_IDS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-ms-request-id")
+_SENT_IDS: Final = (*ISSUED_IDS, "x-client-request-id", "x-correlation-id")
+_HELD_STATUS: Final = 400
+_CHUNKS: Final = 256
+
+
+class Reference:
+    """One foreign object, remembered without keeping it alive where that is possible.
+
+    Args:
+        thing: The object. Builtin exceptions cannot be weakly referenced; they are held until `release`.
+        hold: Keep it alive until `release`.
+    """
+
+    __slots__ = ("_strong", "_weak")
+
+    def __init__(self, thing: object, *, hold: bool = False) -> None:
+        self._strong: object | None = thing if hold else None
+        try:
+            self._weak: weakref.ref[Any] | None = weakref.ref(thing)
+        except TypeError:
+            self._weak, self._strong = None, thing
+
+    @property
+    def target(self) -> Any:
+        """The object, or None where it is gone."""
+        return self._weak() if self._weak is not None else self._strong
+
+    def release(self) -> None:
+        """Let go of an object that was held for its content."""
+        if self._weak is not None:
+            self._strong = None
+
+    def forget(self) -> None:
+        """Let go of the object altogether."""
+        self._strong = None
+
+    @property
+    def weak(self) -> bool:
+        """Whether the object can be remembered without keeping it alive."""
+        return self._weak is not None
+
+    def is_(self, thing: object) -> bool:
+        """Whether this is the very object."""
+        return thing is not None and self.target is thing
+
+
+class Exchange:
+    """One HTTP request, and what came back: an answer, a transport error, or nothing yet.
+
+    Args:
+        request: The HTTP library's own request object.
+        endpoint: Scheme, host and port it goes to.
+        method: HTTP method.
+        stream: Whether the host reads the body later.
+        hold: Keep request and response alive until the attempt has ended; orphans are not.
+    """
+
+    __slots__ = (
+        "__weakref__", "_body", "call", "endpoint", "failure", "hold", "kind", "ledger", "method", "model", "request",
+        "request_id", "response", "retry_after", "started", "status", "stopped", "stream", "timeout",
+        "timeout_configured",
+    )  # fmt: skip
+
+    def __init__(self, request: object, endpoint: str, method: str, *, stream: bool = False, hold: bool = True) -> None:
+        self.request = Reference(request, hold=hold)
+        self.endpoint, self.method, self.stream, self.hold = endpoint, method, stream, hold
+        self.started = time.monotonic()
+        self.stopped: float | None = None
+        self.response: Reference | None = None
+        self.status: int | None = None
+        self.request_id: str | None = None
+        self.retry_after: float | None = None
+        self.failure: str | None = None
+        self.timeout: str | None = None
+        self.timeout_configured: float | None = None
+        self.kind = ASIDE
+        self.call: Any = None
+        self.model: str | None = None
+        self.ledger: Ledger | None = None
+        self._body: ErrorBody | None = None
+
+    # --- told by the transport ----------------------------------------------------------------------------------------
+
+    def answered(self, response: object, status: int, headers: Any) -> None:
+        """Record that a response came, before its body is read."""
+        self.response = Reference(response, hold=self.hold and (not self.stream or status >= _HELD_STATUS))
+        self.status = status
+        self.request_id = next((headers[name] for name in ISSUED_IDS if name in headers), None)
+        if status >= _HELD_STATUS:
+            self.retry_after = seconds_asked(headers)
+        self.stopped = time.monotonic()
+
+    def failed(self, problem: BaseException, configured: object = None) -> None:
+        """Record that no response came.
+
+        Args:
+            problem: What the transport raised.
+            configured: The timeouts the request was sent with, as `httpx` keeps them: `{"connect": s, "read": s, …}`.
+        """
+        self.failure, self.timeout = transport_reason(problem)
+        if self.timeout and isinstance(configured, dict):
+            seconds = configured.get(self.timeout)
+            self.timeout_configured = float(seconds) if isinstance(seconds, (int, float)) else None
+        self.stopped = time.monotonic()
+
+    # --- asked by the attempt -----------------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> bool:
+        """Whether neither an answer nor a transport error has come."""
+        return self.stopped is None
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the provider answered with an error status."""
+        return self.status is not None and self.status >= _HELD_STATUS
+
+    @property
+    def body(self) -> ErrorBody:
+        """What the error body says; read once it is there, and only if the host has read it."""
+        if self._body is None:
+            if not self.is_error or self.response is None:
+                return ErrorBody()
+            found = read_error(self.response.target)
+            if not found.whole:
+                return found
+            self._body = found
+        return self._body
+
+    def holds(self, text: str) -> bool | None:
+        """Whether a normalised text stands in a successful body or in the request; None where it cannot be seen."""
+        found = [text_holds(self.request.target, text, request=True)]
+        if self.response is not None and not self.is_error and not self.stream:
+            found.append(text_holds(self.response.target, text))
+        return True if True in found else None if None in found else False
+
+    def sent_ids(self) -> Iterator[str]:
+        """Yield the request ids that we sent ourselves: a provider that echoes one has not issued it."""
+        headers = read(self.request.target, "headers")
+        if headers is not None:
+            yield from (headers[name] for name in _SENT_IDS if name in headers)  # type: ignore[index,operator]
+
+    def secrets(self) -> tuple[str, ...]:
+        """The credential that this request carried: never to be exported in any form."""
+        request = self.request.target
+        headers = read(request, "headers")
+        pairs = list(headers.items()) if headers is not None else []  # type: ignore[attr-defined]
+        return own_secrets(pairs, text_of(read(request, "url") or ""))
+
+    def reduce(self) -> None:
+        """Let go of everything but the facts, once the attempt has ended."""
+        if self.is_error:
+            self._body = self.body
+        self.request.release()
+        if self.response is not None:
+            self.response.release()
+        self.call = None
+
+
+def transport_reason(problem: BaseException) -> tuple[str, str | None]:
+    """Return our reason and the timeout's kind for what a transport raised, by class names: no HTTP library is imported."""
+    if isinstance(problem, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)):
+        return reasons.CANCELLED, None
+    names = [cls.__name__ for cls in type(problem).__mro__]
+    if any("Timeout" in name for name in names):
+        leaf = names[0].lower()
+        kind = next((kind for kind in ("connect", "read", "write", "pool") if leaf.startswith(kind)), "total")
+        return reasons.TIMEOUT, kind
+    if "TransportError" in names or isinstance(problem, OSError):
+        local = {"UnsupportedProtocol", "LocalProtocolError"} & set(names)
+        return (reasons.CLIENT_ERROR if local else reasons.CONNECTION), None
+    return reasons.CLIENT_ERROR, None
+
+
+class Raised:
+    """An exception that a provider call raised inside an attempt, with what it said at that moment.
+
+    Libraries add other candidates' texts to an exception later (litellm mutates `.message`), so what it said is copied
+    when it is raised.
+    """
+
+    __slots__ = ("_transport", "code", "reference", "status", "text", "type_name")
+
+    def __init__(self, problem: BaseException) -> None:
+        self._transport = _transport_of(problem)
+        self.reference = Reference(problem)
+        self.text = text_of(problem)
+        self.type_name = qualified(type(problem))
+        self.status = _number(read(problem, "status_code"))
+        self.code = read(problem, "code")
+
+    def transport(self) -> tuple[str, str | None]:
+        """Return the reason, and the timeout's kind, where it came of the transport after the status line."""
+        return self._transport
+
+    def unchanged(self, problem: BaseException) -> bool:
+        """Whether it still says what it said when it was raised."""
+        return (
+            text_of(problem) == self.text
+            and _number(read(problem, "status_code")) == self.status
+            and read(problem, "code") == self.code
+        )
+
+
+def _transport_of(problem: BaseException) -> tuple[str, str | None]:
+    """Return the transport error behind an SDK's exception: its cause's, else its own by name."""
+    cause = read(problem, "__cause__")
+    if isinstance(cause, BaseException):
+        found = transport_reason(cause)
+        if found[0] != reasons.CLIENT_ERROR:
+            return found
+    return transport_reason(problem)
+
+
+def qualified(cls: type) -> str:
+    """Return a class's name as `error.type` carries it: `openai.RateLimitError`, builtins without a module."""
+    module = cls.__module__
+    return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+class Ledger:
+    """The evidence of one attempt: what it and its descendants sent, and what came of it.
+
+    Args:
+        provider: What the loop declared, None for an inferred attempt.
+        endpoint: The candidate's endpoint, None where only the provider is known.
+        parent: The ledger of the attempt this one runs inside; it owns what its descendants sent.
+        neighbours: Endpoints of the other members of the chain.
+        gateways: Hosts that relay for many providers: the table says nothing about them.
+    """
+
+    __slots__ = (
+        "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "gateways",
+        "last_failed", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised", "response_ids", "rootless", "started", "stream_error",
+        "streams", "unseen",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        provider: str | None,
+        endpoint: str | None,
+        parent: Ledger | None = None,
+        neighbours: frozenset[str] = frozenset(),
+        gateways: frozenset[str] = frozenset(),
+    ) -> None:
+        self.provider, self.endpoint, self.parent = provider, endpoint, parent
+        self.neighbours, self.gateways = neighbours, gateways
+        self.exchanges: list[Exchange] = []
+        self.raised: list[Raised] = []
+        self.response_ids: list[str] = []
+        self.chunks: deque[object] | None = None
+        self.stream_error: ErrorBody | None = None
+        self.elsewhere: list[Exchange] = []
+        self.beside: Ledger | None = None
+        self.last_failed: Raised | None = None
+        self.calls = self.open_calls = self.streams = 0
+        self.unseen: str | None = None
+        self.orphaned = False
+        self.rootless = False
+        self.closed = False
+        self.pid = _PID[0]
+        self.started = time.monotonic()
+        self._secrets: tuple[str, ...] | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it takes evidence: not ended, and not inherited through a fork."""
+        return not self.closed and self.pid == _PID[0]
+
+    # --- whose send is it ---------------------------------------------------------------------------------------------
+
+    def whose(self, endpoint: str, method: str, call: Any) -> str:
+        """Say whose a send is: the candidate's, somebody else's, or an aside.
+
+        Args:
+            endpoint: Where it goes.
+            method: HTTP method; a provider is asked by POST, anything else is a probe.
+            call: The open SDK call, None for a plain HTTP request.
+        """
+        if call is not None and not call.inference:
+            return ASIDE
+        if self.belongs(endpoint, call.endpoint if call is not None else None):
+            return OWN if method == "POST" else ASIDE
+        return ELSEWHERE if self.is_elsewhere(endpoint) else ASIDE
+
+    def belongs(self, endpoint: str, base: str | None) -> bool:
+        """Whether an endpoint is the candidate's.
+
+        Args:
+            endpoint: Where a request goes.
+            base: The base URL's endpoint of the open SDK call.
+        """
+        if self.endpoint is not None:
+            return endpoint == self.endpoint
+        host = identity.host_of(endpoint)
+        known = None if host in self.gateways else identity.provider_of_host(host)
+        if known is not None and self.provider in identity.PROVIDERS:
+            return known == self.provider
+        return base == endpoint and endpoint not in self.neighbours
+
+    def is_elsewhere(self, endpoint: str) -> bool:
+        """Whether the table or the chain gives an endpoint to somebody else than this candidate."""
+        if self.provider is None or endpoint == self.endpoint:
+            return False
+        if endpoint in self.neighbours:
+            return True
+        host = identity.host_of(endpoint)
+        known = None if host in self.gateways else identity.provider_of_host(host)
+        return known is not None and known != self.provider and self.provider in identity.PROVIDERS
+
+    def add(self, exchange: Exchange, call: Any = None) -> None:
+        """Take one send into the evidence, and tell the attempts around about an own one."""
+        exchange.call, exchange.ledger = call, self
+        exchange.model = call.model if call is not None else None
+        exchange.kind = self.whose(exchange.endpoint, exchange.method, call)
+        (self.elsewhere if exchange.kind == ELSEWHERE else self.exchanges).append(exchange)
+        if exchange.kind == OWN:
+            above = self.parent
+            while above is not None:
+                above.exchanges.append(exchange)
+                above = above.parent
+        if self.beside is not None:
+            self.beside.elsewhere.append(exchange)
+
+    def call_raised(self, problem: BaseException) -> Raised:
+        """Record that a provider call of this attempt raised, here and in the attempts around."""
+        raised = Raised(problem)
+        above: Ledger | None = self
+        while above is not None:
+            above.raised.append(raised)
+            above.last_failed = raised
+            above = above.parent
+        return raised
+
+    def call_returned(self, response_id: str | None = None) -> None:
+        """Record that a provider call of this attempt returned, here and in the attempts around."""
+        above: Ledger | None = self
+        while above is not None:
+            above.last_failed = None
+            if response_id:
+                above.response_ids.append(response_id)
+            above = above.parent
+
+    def adopt(self, exchange: Exchange) -> None:
+        """Make a send own that is bound to this attempt's exception or result by identity."""
+        exchange.kind = OWN
+        if not any(mine is exchange for mine in self.exchanges):
+            self.exchanges.append(exchange)
+
+    # --- what the evidence says ---------------------------------------------------------------------------------------
+
+    @property
+    def own(self) -> list[Exchange]:
+        """Own sends, in order."""
+        return [exchange for exchange in self.exchanges if exchange.kind == OWN]
+
+    @property
+    def state(self) -> tuple[str, str | None]:
+        """`complete`, `partial` or `none`, and what is missing."""
+        own = self.own
+        if not self.calls and not own:
+            return "none", None
+        gap = self.unseen or self._gap(own)
+        return ("partial", gap) if gap else ("complete", None)
+
+    def _gap(self, own: list[Exchange]) -> str | None:
+        if self.open_calls:
+            return "call_open"
+        if any(exchange.open for exchange in own):
+            return "request_open"
+        if any(exchange.is_error and not exchange.body.whole for exchange in own):
+            return "body_not_seen"
+        if self.orphaned or (self.endpoint and orphans.overlap(self.endpoint, self.started, own)):
+            return "orphan"
+        return None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The credentials of this attempt's own requests."""
+        if self._secrets is None or not self.closed:
+            found = dict.fromkeys(secret for exchange in self.exchanges for secret in exchange.secrets())
+            found.update(dict.fromkeys(secret for exchange in self.elsewhere for secret in exchange.secrets()))
+            self._secrets = tuple(found) or self._secrets or ()
+        return self._secrets
+
+    def raised_here(self, problem: object) -> Raised | None:
+        """Return the record of an exception that a provider call of this attempt raised."""
+        return next((raised for raised in self.raised if raised.reference.is_(problem)), None)
+
+    def by_response(self, response: object) -> Exchange | None:
+        """Return the send that a response answers, own or aside."""
+        return next((e for e in self.exchanges if e.response is not None and e.response.is_(response)), None)
+
+    def by_request(self, request: object) -> Exchange | None:
+        """Return the send of a request, own or aside."""
+        return next((e for e in self.exchanges if e.request.is_(request)), None)
+
+    def holds(self, text: str) -> bool | None:
+        """Whether a normalised text stands in any byte of this attempt that is not kept as an error text.
+
+        That is: successful bodies, chunks, the request (a provider may quote a prompt) and the answers to asides.
+
+        Returns:
+            None where some of it could not be seen.
+        """
+        if any(text in normalise(exchange.body.text) for exchange in self.exchanges if exchange.is_error):
+            return True
+        if self.chunks and text in normalise("".join(map(chunk_text, self.chunks))):
+            return True
+        found = [exchange.holds(text) for exchange in self.exchanges]
+        return True if True in found else None if None in found else False
+
+    def saw_chunk(self, chunk: object) -> None:
+        """Remember a chunk of a stream, at most 256, so that a claim may be looked for in it."""
+        if self.chunks is None:
+            self.chunks = deque(maxlen=_CHUNKS)
+        self.chunks.append(chunk)
+
+    def close(self) -> None:
+        """End the evidence: nothing more is taken, bodies and credentials are let go."""
+        secrets = self.secrets
+        self.closed = True
+        self._secrets = secrets
+        for exchange in (*self.exchanges, *self.elsewhere):
+            if exchange.ledger is self:
+                exchange.reduce()
+        self.chunks = None
+
+
+def error_in_exception(problem: BaseException) -> ErrorBody | None:
+    """Return the error that an SDK's exception states, as it read it from a stream's event."""
+    body = read(problem, "body")
+    return error_in(body) if isinstance(body, dict) else None
+
+
+def chunk_text(chunk: object) -> str:
+    """Return the text that a stream's chunk adds, in the shapes of OpenAI's and Anthropic's SDKs."""
+    if isinstance(chunk, str):
+        return chunk
+    choices = read(chunk, "choices")
+    delta = read(choices[0], "delta") if isinstance(choices, list) and choices else read(chunk, "delta")
+    if isinstance(delta, str):
+        return delta
+    text = read(delta, "content") or read(delta, "text") or read(chunk, "text") or ""
+    return text if isinstance(text, str) else ""
+
+
+# --- sends without an attempt -----------------------------------------------------------------------------------------
+
+
+class Orphans:
+    """Sends that no live attempt was there for: threads started without their context.
+
+    An attempt whose exception *is* an orphan's adopts it; an orphan to the candidate's own endpoint makes its evidence
+    partial. Bounded: 1,024 endpoints, 32 sends each.
+    """
+
+    __slots__ = ("_by_endpoint",)
+
+    def __init__(self) -> None:
+        self._by_endpoint: OrderedDict[str, deque[Exchange]] = OrderedDict()
+
+    def add(self, exchange: Exchange) -> None:
+        """Remember a send that had no attempt."""
+        recent = self._by_endpoint.get(exchange.endpoint)
+        if recent is None:
+            recent = self._by_endpoint[exchange.endpoint] = deque(maxlen=32)
+            while len(self._by_endpoint) > 1024:
+                self._by_endpoint.popitem(last=False)
+        recent.append(exchange)
+
+    def overlap(self, endpoint: str, since: float, adopted: list[Exchange]) -> bool:
+        """Whether an orphan to an endpoint was under way since a moment, adopted ones left out."""
+        recent = self._by_endpoint.get(endpoint)
+        if not recent:
+            return False
+        return any(
+            (orphan.stopped is None or orphan.stopped >= since)
+            and not any(orphan is mine for mine in adopted)
+            for orphan in tuple(recent)
+        )
+
+    def find(self, response: object, request: object) -> list[Exchange]:
+        """Return the orphans of the call whose response or request this is."""
+        for recent in tuple(self._by_endpoint.values()):
+            for orphan in tuple(recent):
+                if orphan.request.is_(request) or (orphan.response is not None and orphan.response.is_(response)):
+                    return orphan.ledger.own if orphan.ledger is not None else [orphan]
+        return []
+
+    def clear(self) -> None:
+        """Forget everything, in a forked child."""
+        self._by_endpoint.clear()
+
+
+orphans = Orphans()
+
+_PID: Final = [os.getpid()]
+
+
+def _after_fork() -> None:
+    _PID[0] = os.getpid()
+    orphans.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+

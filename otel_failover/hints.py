@@ -1,0 +1,49 @@
+"""One INFO for people whose loop nobody declared: calls outside any run that look like a fallback.
+
+A failure followed by a call to another candidate under one parent span, ten times: then the log says how to name it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.trace import get_current_span
+
+from otel_failover.failsafe import logger
+
+if TYPE_CHECKING:
+    from otel_failover.calls import Call
+
+TIMES: Final = 10
+
+_failed: weakref.WeakKeyDictionary[Any, tuple[str, str]] = weakref.WeakKeyDictionary()
+_seen = [0]
+
+
+def call_outside(call: Call) -> None:
+    """Take note of a call outside any run."""
+    if _seen[0] >= TIMES:
+        return
+    parent = get_current_span()
+    if not parent.is_recording():
+        return
+    call.parent = weakref.ref(parent)
+    before = _failed.pop(parent, None)
+    if before is None or before == (call.endpoint, call.model):
+        return
+    _seen[0] += 1
+    if _seen[0] == TIMES:
+        logger.info(
+            "otel-failover: calls to %s follow failures of %s under one span, as in a fallback loop that nobody "
+            'declared; `with failover_run("chat", chain=[...]):` around it shows it as one run',
+            call.model,
+            before[1],
+        )
+
+
+def call_failed(call: Call) -> None:
+    """Take note that a call outside any run failed."""
+    parent = call.parent() if call.parent is not None else None
+    if parent is not None and _seen[0] < TIMES:
+        _failed[parent] = (call.endpoint, call.model)

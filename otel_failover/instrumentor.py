@@ -1,0 +1,107 @@
+"""Turns adapters on and off, and says what became of each; nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+from otel_failover import patching, runtime
+from otel_failover.failsafe import guarded, logger
+from otel_failover.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, State
+from otel_failover.settings import Settings, load
+from otel_failover.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def libraries() -> tuple[Library, ...]:
+    """Return what can be patched. To add a library: one module, one line here."""
+    from otel_failover.providers.anthropic import ANTHROPIC
+    from otel_failover.providers.openai import OPENAI
+    from otel_failover.transports.httpx import HTTPX, HTTPX2
+
+    return HTTPX, HTTPX2, OPENAI, ANTHROPIC
+
+
+_states: list[State] = []
+
+
+def states() -> tuple[State, ...]:
+    """Return what became of each library at the last `instrument()`."""
+    return tuple(_states)
+
+
+class FailoverInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+    """Instruments provider SDKs and their transports, and attaches the checking processor.
+
+    `FailoverInstrumentor().instrument(**settings)`: see `Settings` for the names; `tracer_provider` and
+    `meter_provider` as everywhere in OpenTelemetry. Libraries that are not imported yet are patched when they are;
+    none is imported by us.
+    """
+
+    configuration = Settings
+    """Declarative configuration types its options through this dataclass."""
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return nothing: each library is patched if it is there and supported, and named if not."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        _turn_on(kwargs)
+
+    def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - the base class's signature
+        _turn_off()
+
+
+@guarded(fallback=None)
+def _turn_on(given: dict[str, Any]) -> None:
+    settings = load(given)
+    active = runtime.Runtime(settings, given.get("tracer_provider"), given.get("meter_provider"))
+    runtime.configure(active)
+    active.attach()
+    active.metrics.born()
+    disabled = frozenset(settings.disabled_libraries)
+    _states[:] = [patching.put_on(library, disabled, _tell_late) for library in libraries()]
+    unknown = disabled - {state.name for state in _states}
+    if unknown:
+        known = ", ".join(state.name for state in _states)
+        logger.warning("otel-failover: disabled_libraries names %s; known are %s", ", ".join(sorted(unknown)), known)
+    _tell()
+
+
+@guarded(fallback=None)
+def _turn_off() -> None:
+    for state in _states:
+        patching.take_off(state)
+    _states.clear()
+    runtime.current().active = False
+    runtime.configure(None)
+
+
+def _tell() -> None:
+    """Log what was patched, what waits for its import, what was skipped and why; silence is how instrumentation dies."""
+    parts = [describe(state) for state in _states if state.status != MISSING]
+    logger.info("otel-failover %s: %s", __version__, "; ".join(parts) or "no supported library is installed")
+    for state in _states:
+        if state.status == SKIPPED:
+            logger.warning("otel-failover: %s is not patched: %s", state.name, state.why)
+    if not any(state.status in (PATCHED, WAITING) for state in _states):
+        looked = ", ".join(f"{state.name} {state.supported}" for state in _states)
+        logger.warning("otel-failover: nothing was patched; looked for %s", looked)
+
+
+def _tell_late(state: State) -> None:
+    """Log what became of a library that was imported after `instrument()`."""
+    if state in _states:
+        level = logger.warning if state.status == SKIPPED else logger.info
+        level("otel-failover: %s", describe(state))
+
+
+def describe(state: State) -> str:
+    """Return one library's state in words: "openai 3.52.0 patched"."""
+    version = f" {state.version}" if state.version else ""
+    waits = " (patched when imported)" if state.status == WAITING else ""
+    why = f": {state.why}" if state.why and state.status in (SKIPPED, DISABLED) else ""
+    return f"{state.name}{version} {state.status}{waits}{why}"

@@ -1,0 +1,130 @@
+"""How a mismatch is shown: the offender's attributes, the marker span, the counter and the log line.
+
+The marker is always made: it shows as a row of its own, is found and counted by its name, and does not depend on whether
+the SDK still lets the offender be written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, set_span_in_context
+
+from otel_failover import identity, names
+from otel_failover.attribution import MISMATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from otel_failover.attribution import Verdict
+    from otel_failover.claims import Said
+    from otel_failover.runtime import Runtime
+
+
+def verdict_attributes(verdict: Verdict, expected: str) -> dict[str, Any]:
+    """Return what a judged span carries.
+
+    Args:
+        verdict: The outcome of the check.
+        expected: Whose span it is.
+    """
+    attributes: dict[str, Any] = {names.VERDICT: verdict.verdict}
+    if verdict.rule is not None:
+        attributes[names.RULE] = verdict.rule
+    if verdict.verdict == MISMATCH:
+        attributes[names.MISMATCH] = True
+        attributes[names.EXPECTED_PROVIDER] = expected
+        attributes[names.BOUND_BY] = verdict.bound_by or ""
+        if verdict.source is not None:
+            attributes[names.SOURCE_PROVIDER] = verdict.source.provider
+            attributes[names.SOURCE_INDEX] = verdict.source.index
+            if verdict.source.span_id:
+                attributes[names.SOURCE_SPAN_ID] = verdict.source.span_id
+    return attributes
+
+
+def claimed_attributes(said: Said, runtime: Runtime, secrets: Sequence[str]) -> dict[str, Any]:
+    """Return the claim's own facts, redacted, as they stand on a mismatching span of ours and on its marker."""
+    message = "\n".join(said.texts[:2]) if said.texts else ""
+    facts = {
+        names.CLAIMED_REASON: runtime.redacted(said.word, secrets, 255) if said.word else None,
+        names.CLAIMED_TYPE: said.type,
+        names.CLAIMED_STATUS_CODE: said.status,
+        names.CLAIMED_CODE: _joined(said.codes, runtime, secrets),
+        names.CLAIMED_REQUEST_ID: _joined(said.request_ids, runtime, secrets),
+        names.CLAIMED_MESSAGE: runtime.redacted(message, secrets)
+        if message and runtime.settings.error_text != "none"
+        else None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _joined(words: frozenset[str], runtime: Runtime, secrets: Sequence[str]) -> str | None:
+    return runtime.redacted(", ".join(sorted(words)), secrets, 255) if words else None
+
+
+def announce(
+    runtime: Runtime,
+    offender: SpanContext,
+    verdict: Verdict,
+    said: Said,
+    candidate: tuple[str, str, int],
+    own: str,
+    secrets: Sequence[str],
+    end_time: int | None,
+) -> None:
+    """Make the marker span, count the mismatch and log it.
+
+    Args:
+        runtime: Settings, tracer, instruments.
+        offender: Context of the span that carries somebody else's error.
+        verdict: A mismatch.
+        said: The claim.
+        candidate: Provider, model and index of the one whose span it is.
+        own: The own evidence in a sentence.
+        secrets: Credentials that may not leave.
+        end_time: The offender's end in nanoseconds, None for now.
+    """
+    provider, model, index = candidate
+    context = set_span_in_context(NonRecordingSpan(offender))
+    attributes = {
+        names.CANDIDATE_PROVIDER: provider,
+        names.CANDIDATE_MODEL: model,
+        names.CANDIDATE_INDEX: index,
+        **verdict_attributes(verdict, provider),
+        **claimed_attributes(said, runtime, secrets),
+        names.OWN_EVIDENCE: runtime.redacted(own, secrets, 255),
+    }
+    attributes.pop(names.VERDICT, None)
+    marker = runtime.tracer.start_span(names.SPAN_MISMATCH, context, attributes=attributes, start_time=end_time)
+    marker.set_status(StatusCode.ERROR, f"{_whose(verdict)} error on {provider}'s span")
+    marker.end(end_time)
+    rule = verdict.rule or ""
+    runtime.metrics.mismatch(rule, identity.metric_value(provider), context)
+    runtime.log_mismatch(
+        (rule, provider, _whose(verdict)),
+        _sentence(verdict, said, candidate, own, lambda text: runtime.redacted(text, secrets, 255), offender),
+    )
+
+
+def _whose(verdict: Verdict) -> str:
+    return f"{verdict.source.provider}'s" if verdict.source is not None else "an answer's"
+
+
+def _sentence(
+    verdict: Verdict,
+    said: Said,
+    candidate: tuple[str, str, int],
+    own: str,
+    safe: Callable[[str], str],
+    offender: SpanContext,
+) -> str:
+    """Return the log line: both facts and ids, nothing of the provider's text but its codes."""
+    facts = [str(said.status) if said.status else "", safe(" ".join(sorted(said.codes))), safe(said.word or "")]
+    claimed = " ".join(filter(None, facts)) or said.type or "an error"
+    source = f" source.span_id={verdict.source.span_id}" if verdict.source is not None else ""
+    return (
+        f"span for {candidate[0]}/{candidate[1]} carries {_whose(verdict)} error ({verdict.rule}): "
+        f"claimed {claimed}; own evidence: {safe(own)} "
+        f"trace_id={offender.trace_id:032x} span_id={offender.span_id:016x}{source}"
+    )

@@ -1,0 +1,187 @@
+"""Putting wrappers on and taking our own off, wherever they stand.
+
+A wrapper is taken off by its own handle, never "the outermost one": somebody else's may be on top by then. SDKs keep
+bound methods that were wrapped, so every wrapper also asks whether we are still active.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import wrapt
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from otel_failover.failsafe import logger, note, strict
+
+PATCHED: Final = "patched"
+SKIPPED: Final = "skipped"
+WAITING: Final = "waiting"
+MISSING: Final = "missing"
+DISABLED: Final = "disabled"
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One place to wrap.
+
+    Args:
+        module: The module that has to be imported first.
+        name: Dotted name within it: `Client.send`.
+        wrapper: A wrapt wrapper `(wrapped, instance, args, kwargs)`.
+        why: What is wrapped, and why there.
+    """
+
+    module: str
+    name: str
+    wrapper: Callable[..., Any]
+    why: str
+
+
+@dataclass(frozen=True)
+class Library:
+    """What an adapter wraps of one library.
+
+    Args:
+        name: As in `disabled_libraries` and in the support table.
+        distribution: On PyPI.
+        supported: Versions that are tested, both ends.
+        patches: The places; all of them must be there, else none is wrapped.
+    """
+
+    name: str
+    distribution: str
+    supported: str
+    patches: tuple[Patch, ...]
+
+
+@dataclass
+class State:
+    """What became of one library.
+
+    Args:
+        name: As in the support table.
+        status: `patched`, `waiting` (installed, not imported yet), `missing`, `skipped`, `disabled`.
+        version: What is installed.
+        why: Why it was skipped.
+        supported: Versions that are supported.
+    """
+
+    name: str
+    status: str
+    version: str | None = None
+    why: str | None = None
+    supported: str = ""
+    handles: list[tuple[object, str, Any]] = field(default_factory=list, repr=False)
+
+
+def installed(distribution: str) -> str | None:
+    """Return the installed version of a distribution, or None."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def put_on(library: Library, disabled: frozenset[str], tell: Callable[[State], None]) -> State:
+    """Wrap a library now if it is imported, else when it is.
+
+    Args:
+        library: What to wrap.
+        disabled: Libraries that are switched off.
+        tell: Called when a library is wrapped, or found unusable, later.
+
+    Returns:
+        What became of it. Nothing is raised, and a library that is not there is not imported.
+    """
+    version = installed(library.distribution)
+    state = State(library.name, MISSING, version, supported=library.supported)
+    if library.name in disabled:
+        state.status, state.why = DISABLED, "switched off by disabled_libraries"
+    elif version is not None and (problem := _unsupported(version, library.supported)):
+        state.status, state.why = SKIPPED, problem
+    elif version is not None:
+        state.status = WAITING
+        _when_ready(library, state, tell)
+    return state
+
+
+def _unsupported(version: str, supported: str) -> str | None:
+    try:
+        fits = SpecifierSet(supported).contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return f"version {version} cannot be read"
+    return None if fits else f"version {version} is outside {supported}"
+
+
+def _when_ready(library: Library, state: State, tell: Callable[[State], None]) -> None:
+    """Wrap once the last of the library's modules is imported; several modules may have to come first."""
+    modules = list(dict.fromkeys(patch.module for patch in library.patches))
+    ready: set[str] = set()
+
+    def hook(module: Any) -> None:
+        # An exception in an import hook would break the host's import: nothing may leave here.
+        try:
+            ready.add(module.__name__)
+            if state.status == WAITING and ready.issuperset(modules):
+                _wrap_all(library, state)
+                tell(state)
+        except Exception as problem:
+            note(f"patching.{library.name}", problem)
+            if strict():
+                raise
+
+    for module in modules:
+        wrapt.register_post_import_hook(hook, module)
+
+
+def _wrap_all(library: Library, state: State) -> None:
+    """Wrap every place, or none: a half patched library would give half an evidence."""
+    missing = [f"{patch.module}:{patch.name}" for patch in library.patches if not _resolve(patch)]
+    if missing:
+        state.status, state.why = SKIPPED, f"{', '.join(missing)} is not there in version {state.version}"
+        return
+    for patch in library.patches:
+        handle = wrapt.wrap_function_wrapper(sys.modules[patch.module], patch.name, patch.wrapper)
+        state.handles.append((sys.modules[patch.module], patch.name, handle))
+    state.status = PATCHED
+
+
+def _resolve(patch: Patch) -> object | None:
+    found: object | None = sys.modules.get(patch.module)
+    for part in patch.name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def take_off(state: State) -> None:
+    """Take our wrappers off, and nobody else's.
+
+    A wrapper that another one covers is left in place where wrapt cannot splice it out (before 2.4, or under a plain
+    closure): it passes everything through while we are not active.
+    """
+    for module, name, handle in reversed(state.handles):
+        try:
+            _unwrap(module, name, handle)
+        except Exception as problem:
+            note(f"patching.{state.name}", problem)
+    state.handles.clear()
+    if state.status in (PATCHED, WAITING):
+        state.status = DISABLED
+
+
+def _unwrap(module: object, name: str, handle: Any) -> None:
+    unwrap_object = getattr(wrapt, "unwrap_object", None)
+    if unwrap_object is not None:
+        try:
+            unwrap_object(module, name, handle, missing_ok=True)
+        except Exception as problem:
+            logger.debug("otel-failover: %s stays wrapped and passes through: %s", name, problem)
+        return
+    parent, attribute, found = wrapt.resolve_path(module, name)
+    if found is handle or (isinstance(parent, type) and vars(parent).get(attribute) is handle):
+        setattr(parent, attribute, handle.__wrapped__)

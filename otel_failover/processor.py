@@ -1,0 +1,262 @@
+"""Judges every span before it is exported, ours or anybody's.
+
+A span is bound to its attempt when it starts and judged when it ends, in the hook that runs for all processors before
+any exporter's (`_on_ending`, SDK 1.40 and newer), so the order of processors does not matter. By then the SDK has frozen
+the span's attributes; they are written through one narrow private door, found by trying. Where there is no such hook or
+door, the marker span says it all.
+
+Nothing here raises, blocks or starts a thread, and nothing of a span is kept once it has ended.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from otel_failover import attribution, marking, names, runtime, scope
+from otel_failover.attribution import MISMATCH, Claim, Own, Verdict
+from otel_failover.claims import Said
+from otel_failover.failsafe import guarded
+from otel_failover.reading import Reading, names_candidate, read_claim
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from otel_failover.attempt import Attempt
+    from otel_failover.run import Run
+
+_OPEN: Final = 16_384
+_ENCLOSING: Final = 1_024
+_RUNS: Final = 16
+_HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
+
+
+class _Enclosing:
+    """Which spans enclose which runs, passed on from child to parent as spans end."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[int, list[Run]] = OrderedDict()
+
+    def begin(self, span_id: int, run: Run) -> None:
+        """A run begins inside a span."""
+        runs = self._runs.setdefault(span_id, [])
+        if len(runs) >= _RUNS:
+            runs.pop(0)
+        runs.append(run)
+        while len(self._runs) > _ENCLOSING:
+            self._runs.popitem(last=False)
+
+    def take(self, span_id: int, parent: int | None) -> list[Run]:
+        """Return the runs inside a span that ends, and hand them to the span around it."""
+        runs = self._runs.pop(span_id, [])
+        if runs and parent is not None:
+            above = self._runs.setdefault(parent, [])
+            above.extend(run for run in runs if run not in above)
+            del above[:-_RUNS]
+        return runs
+
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
+
+enclosing = _Enclosing()
+_bound: OrderedDict[int, Attempt] = OrderedDict()
+_providers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+class AttributionProcessor(SpanProcessor):
+    """A span processor that checks whose error a span carries.
+
+    `FailoverInstrumentor().instrument()` attaches one by itself; add it by hand only to providers that are not the
+    global one. Attaching two checks once.
+    """
+
+    @staticmethod
+    def attached_to(provider: object) -> bool:
+        """Whether a provider was given one by us."""
+        try:
+            known = provider in _providers
+            _providers.add(provider)
+        except TypeError:
+            return False
+        return known
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Bind a span to the attempt it starts in."""
+        attempt = scope.attempt_in(parent_context)
+        if attempt is not None:
+            _bind(span, attempt)
+
+    def _on_ending(self, span: Span) -> None:
+        """Judge a span while it can still be written."""
+        _check(span, writable=True)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Judge a span that the hook above did not show us: an older SDK, or a host that hides the hook."""
+        if not _HAS_HOOK or (span.context is not None and span.context.span_id in _bound):
+            _check(span, writable=False)
+
+    def shutdown(self) -> None:
+        """Nothing to shut down."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
+        """Nothing to flush."""
+        return True
+
+
+@guarded(fallback=None)
+def _bind(span: Span, attempt: Attempt) -> None:
+    """Write whose attempt it is, and remember it until the span ends."""
+    span_scope = span.instrumentation_scope
+    if span_scope is not None and span_scope.name == names.SCOPE:
+        return
+    span.set_attributes(attempt.inherited())
+    _bound[span.context.span_id] = attempt
+    if len(_bound) > _OPEN:
+        _bound.popitem(last=False)
+
+
+@guarded(fallback=None)
+def _check(span: Any, *, writable: bool) -> None:
+    """Judge one span: inside an attempt, around a run, or naming its error's provider by itself."""
+    context = span.context
+    attempt = _bound.pop(context.span_id, None) if _bound else None
+    runs: list[Run] = []
+    if enclosing:
+        parent = span.parent
+        runs = enclosing.take(context.span_id, parent.span_id if parent is not None and not parent.is_remote else None)
+    attributes = span.attributes
+    if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
+        write(span, attempt.inherited())
+    found = read_claim(span)
+    if found is None or names.VERDICT in attributes or _is_ignored(span):
+        return
+    if attempt is not None:
+        _judge_inside(span, attempt, found, writable=writable)
+    elif runs:
+        _judge_around(span, runs, found, writable=writable)
+    elif found.said.conflict is not None:
+        _judge_alone(span, found, writable=writable)
+
+
+def _is_ignored(span: Any) -> bool:
+    if span.instrumentation_scope is not None and span.instrumentation_scope.name == names.SCOPE:
+        return True
+    ignore = runtime.current().settings.ignore
+    return bool(ignore) and (span.name in ignore or getattr(span.instrumentation_scope, "name", None) in ignore)
+
+
+def _judge_inside(span: Any, attempt: Attempt, found: Reading, *, writable: bool) -> None:
+    """A span inside an attempt; one that names a host only if it is the candidate's."""
+    if found.address is not None and not attempt.is_at(found.address):
+        return
+    verdict = attempt.judge(found.said)
+    _tell(span, verdict, found.said, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
+          attempt.secrets, writable=writable)  # fmt: skip
+
+
+def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool) -> None:
+    """A span around a run, where it names one of its candidates and carries an error."""
+    if not found.error or found.said.members:
+        return
+    for run in reversed(runs):
+        own, others = run.split_by(lambda candidate: names_candidate(candidate, found))
+        if not own:
+            continue
+        verdict = judge_enclosing(found.said, own, others)
+        first = own[0].incident
+        model = own[0].model
+        who = (first.provider, model, first.index)
+        _tell(span, verdict, found.said, who, own[-1].sentence, (), writable=writable)
+        return
+    if found.said.conflict is not None:
+        _judge_alone(span, found, writable=writable)
+
+
+def judge_enclosing(said: Said, own: list[Any], others: list[Any]) -> Verdict:
+    """Hold a span around a run against the candidate it names.
+
+    Args:
+        said: The claim.
+        own: Trails of the candidate that the span names.
+        others: Trails of the other candidates.
+    """
+    texts = tuple(attribution.normalise(text) for trail in own for text in trail.texts)
+    evidence = Own(
+        complete=all(trail.complete for trail in own),
+        sent=sum(trail.sent for trail in own),
+        answered=sum(trail.answered for trail in own),
+        statuses=frozenset(status for trail in own for status in trail.statuses),
+        codes=frozenset(code for trail in own for code in trail.incident.codes),
+        request_ids=frozenset(name for trail in own for name in trail.incident.request_ids),
+        response_ids=frozenset(name for trail in own for name in trail.incident.response_ids),
+        texts=texts,
+        reasons=frozenset(trail.reason for trail in own if trail.reason),
+    )
+    claim = Claim(
+        said.texts, said.status, said.codes, said.request_ids, said.reason, said.response_id, conflict=said.conflict
+    )
+    rules = runtime.current().disabled_rules
+    return attribution.judge(claim, evidence, [trail.incident for trail in others], disabled=rules)
+
+
+def _judge_alone(span: Any, found: Reading, *, writable: bool) -> None:
+    """A span that names one provider for itself and another for its error."""
+    if attribution.PROVIDER_CONFLICT in runtime.current().disabled_rules or found.provider is None:
+        return
+    source = attribution.Incident(found.said.conflict or "", index=-1)
+    verdict = Verdict(MISMATCH, attribution.PROVIDER_CONFLICT, attribution.FACTS, source)
+    _tell(span, verdict, found.said, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
+
+
+def _tell(
+    span: Any,
+    verdict: Verdict,
+    said: Said,
+    candidate: tuple[str, str, int],
+    own: str,
+    secrets: tuple[str, ...],
+    *,
+    writable: bool,
+) -> None:
+    """Write the verdict, count it, and make a mismatch seen."""
+    active = runtime.current()
+    if writable:
+        write(span, marking.verdict_attributes(verdict, candidate[0]))
+    active.metrics.check(verdict.verdict)
+    if verdict.verdict == MISMATCH:
+        marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time)
+
+
+def write(span: Any, attributes: dict[str, Any]) -> bool:
+    """Write attributes onto a span that is ending.
+
+    Through the public API while the span still records (an SDK that follows the specification); else through the
+    private attributes, which the SDK froze a moment ago in the same thread (1.40 to 1.45: `_attributes._immutable`,
+    `_set_items` since 1.45). Nothing else can write at this moment.
+
+    Args:
+        span: The span of `_on_ending`.
+        attributes: What to set.
+
+    Returns:
+        Whether it was written.
+    """
+    if span.is_recording():
+        span.set_attributes(attributes)
+        return True
+    private = getattr(span, "_attributes", None)
+    if getattr(private, "_immutable", None) is not True or not hasattr(private, "__setitem__"):
+        return False
+    private._immutable = False
+    try:
+        for key, value in attributes.items():
+            private[key] = value
+    finally:
+        private._immutable = True
+    return True
+

@@ -1,0 +1,241 @@
+"""What the SDKs made by Stainless share: openai, anthropic.
+
+Both have `_base_client.{Sync,Async}APIClient.request(cast_to, options, *, stream, stream_cls)`, one logical call with
+all its retries inside, and `_streaming.{Stream,AsyncStream}` with `__stream__`, the generator that every way of making a
+stream goes through, `.parse()` of a raw response included. Unchanged from openai 1.x to 3.x and anthropic 0.x to 2.x.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_failover import calls, wire
+from otel_failover.bodies import ErrorBody, error_in
+from otel_failover.calls import Asked, Call
+from otel_failover.failsafe import guarded, read, text_of
+from otel_failover.patching import Library, Patch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+
+class Adapter:
+    """One SDK.
+
+    Args:
+        name: Of the SDK, its package and its distribution.
+        provider: The provider behind its default base URL.
+        default_base: That URL.
+        operations: Path endings of inference calls, and their `gen_ai.operation.name`.
+        supported: Versions.
+        own_spans: Tells whether the SDK makes the call's span by itself, given the client.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        provider: str,
+        default_base: str,
+        operations: Mapping[str, str],
+        supported: str,
+        own_spans: Callable[[Any], bool] | None = None,
+    ) -> None:
+        self.name, self._provider, self._default = name, provider, default_base
+        self._operations, self._supported, self._own_spans = operations, supported, own_spans
+
+    def library(self) -> Library:
+        """Return what is wrapped, and why there."""
+        base, streaming = f"{self.name}._base_client", f"{self.name}._streaming"
+        one_call = "one logical call: its retries are inside, its exception has not left yet"
+        chunks = "every stream's chunks, however the stream was made"
+        closed = "a consumer that stops early"
+        return Library(
+            self.name,
+            self.name,
+            self._supported,
+            (
+                Patch(base, "SyncAPIClient.request", self._request, one_call),
+                Patch(base, "AsyncAPIClient.request", self._arequest, one_call),
+                Patch(streaming, "Stream.__stream__", _chunks, chunks),
+                Patch(streaming, "AsyncStream.__stream__", _achunks, chunks),
+                Patch(streaming, "Stream.close", _close, closed),
+                Patch(streaming, "AsyncStream.close", _aclose, closed),
+            ),
+        )
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def _request(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap `SyncAPIClient.request`: open, call, settle."""
+        call = calls.begin(lambda: self._asked(instance, args, kwargs))
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as problem:
+            if call is not None:
+                call.raised(problem)
+            raise
+        _settle(call, result)
+        return result
+
+    async def _arequest(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap `AsyncAPIClient.request`: open, call, settle."""
+        call = calls.begin(lambda: self._asked(instance, args, kwargs))
+        try:
+            result = await wrapped(*args, **kwargs)
+        except BaseException as problem:
+            if call is not None:
+                call.raised(problem)
+            raise
+        _settle(call, result)
+        return result
+
+    def _asked(self, client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked | None:
+        """Read what the SDK was asked, from `FinalRequestOptions` and the client."""
+        options = args[1] if len(args) > 1 else kwargs.get("options")
+        path = text_of(read(options, "url") or "").split("?", 1)[0].rstrip("/")
+        body = read(options, "json_data")
+        model = body.get("model") if isinstance(body, dict) else None
+        post = text_of(read(options, "method")).upper() == "POST"
+        operation = self._operation(path) if post else None
+        base = text_of(read(client, "base_url") or "")
+        return Asked(
+            sdk=self.name,
+            operation=operation,
+            model=model if isinstance(model, str) else "",
+            base_url=base,
+            is_default=base.rstrip("/") == self._default,
+            provider=self._provider,
+            credential=self._credential(client),
+            streamed=bool(kwargs.get("stream")),
+            own_spans=calls.is_instrumented_elsewhere(self.name) or (self._own_spans is not None and self._own_spans(client)),
+        )
+
+    def _operation(self, path: str) -> str | None:
+        return next((name for ending, name in self._operations.items() if path.endswith(ending)), None)
+
+    @staticmethod
+    def _credential(client: Any) -> object:
+        """Return the client's key, to tell two keys of one provider apart; compared in memory only."""
+        return read(client, "api_key") or read(client, "auth_token")
+
+
+@guarded(fallback=None)
+def _settle(call: Call | None, result: object) -> None:
+    """Settle a call with its result; a stream settles when it ends."""
+    if call is None:
+        return
+    if call.asked.streamed:
+        if hasattr(type(result), "__stream__"):
+            call.stream_opened(result)
+        else:
+            call.unseen("stream_not_seen")
+    call.returned(result)
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def _chunks(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Stream.__stream__`: hand its chunks on, one by one."""
+    inner = wrapped(*args, **kwargs)
+    call = _call_of(instance)
+    return inner if call is None else _Watched(inner, call)
+
+
+def _achunks(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `AsyncStream.__stream__`: hand its chunks on, one by one."""
+    inner = wrapped(*args, **kwargs)
+    call = _call_of(instance)
+    return inner if call is None else _AsyncWatched(inner, call)
+
+
+@guarded(fallback=None)
+def _call_of(stream: Any) -> Call | None:
+    """Return the open call whose response a stream reads."""
+    call: Call | None = wire.streaming.get(read(stream, "response"))
+    return call if call is not None and not call.done else None
+
+
+def _close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Stream.close`: the consumer has had enough."""
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        _closed(instance)
+
+
+async def _aclose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `AsyncStream.close`: the consumer has had enough."""
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        _closed(instance)
+
+
+@guarded(fallback=None)
+def _closed(stream: Any) -> None:
+    call = _call_of(stream)
+    if call is not None:
+        call.stream_ended(None)
+
+
+class _Watched:
+    """The generator behind a stream, with an ear on it: same chunks, same order, same errors."""
+
+    def __init__(self, inner: Any, call: Call) -> None:
+        self._inner, self._call = inner, call
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            chunk = next(self._inner)
+        except StopIteration:
+            self._call.stream_ended(None)
+            raise
+        except BaseException as problem:
+            self._call.stream_ended(problem)
+            raise
+        self._call.stream_chunk(chunk, _error_of(chunk))
+        return chunk
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _AsyncWatched:
+    """The asynchronous generator behind a stream, with an ear on it."""
+
+    def __init__(self, inner: Any, call: Call) -> None:
+        self._inner, self._call = inner, call
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            chunk = await self._inner.__anext__()
+        except StopAsyncIteration:
+            self._call.stream_ended(None)
+            raise
+        except BaseException as problem:
+            self._call.stream_ended(problem)
+            raise
+        self._call.stream_chunk(chunk, _error_of(chunk))
+        return chunk
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+@guarded(fallback=None)
+def _error_of(chunk: object) -> ErrorBody | None:
+    """Return the error that a chunk is: the Responses API's `error` and `response.failed` raise nothing."""
+    kind = read(chunk, "type")
+    if kind == "error":
+        return error_in({"message": read(chunk, "message"), "code": read(chunk, "code")})
+    if kind == "response.failed":
+        failed = read(read(chunk, "response"), "error")
+        return error_in({"message": read(failed, "message"), "code": read(failed, "code")})
+    return None

@@ -1,0 +1,549 @@
+"""One pass of a fallback loop: the run, its chain, and who is tried next.
+
+`failover_run` is what people write; a provider call inside it, outside any attempt, is an attempt by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
+
+from otel_failover import identity, names, runtime, scope
+from otel_failover.attempt import Attempt, CandidateError
+from otel_failover.evidence import Ledger
+from otel_failover.failsafe import guarded, logger, text_of
+from otel_failover.identity import Candidate
+from otel_failover.settlement import CANCELLED, SUCCESS, Settlement
+from otel_failover.streams import wrap_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+    from opentelemetry.context import Context
+    from typing_extensions import Self
+
+    from otel_failover.calls import Call
+    from otel_failover.claims import Trail
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_TRAILS: Final = 32
+PRIMARY: Final = "primary"
+FALLBACK: Final = "fallback"
+EXHAUSTED: Final = "exhausted"
+STOPPED: Final = "stopped"
+
+
+class Run:
+    """One request that several candidates may serve. Made by `failover_run`.
+
+    Args:
+        operation: What is asked for: `chat`.
+        chain: The configured chain; None where it is not known beforehand.
+        library: Which loop this is: `manual`, `pydantic_ai` …
+        name: The operation or route, for people.
+    """
+
+    def __init__(
+        self,
+        operation: str = "chat",
+        chain: Iterable[object] | None = None,
+        *,
+        library: str = "manual",
+        name: str | None = None,
+    ) -> None:
+        self._operation, self._given, self._library = operation, chain, library
+        self._name_given = name
+        self._reset()
+
+    def _reset(self) -> None:
+        self.id = ""
+        self._runtime = runtime.current()
+        self._entries: list[object] = []
+        self._chain: tuple[Candidate, ...] = ()
+        self._declared = False
+        self._labels: list[str] = []
+        self._span: Span | None = None
+        self._context: Context | None = None
+        self._attachment: scope.Attachment | None = None
+        self._around: Attempt | None = None
+        self._seen: list[tuple[Candidate, object]] = []
+        self._holders: dict[int, object] = {}
+        self._numbers: dict[object, int] = {}
+        self._used: set[int] = set()
+        self._skipped: set[int] = set()
+        self._open: list[Attempt] = []
+        self._trails: deque[tuple[object, Trail]] = deque(maxlen=_TRAILS)
+        self._failures: list[tuple[Candidate, str]] = []
+        self._pending: list[Attempt] = []
+        self._served: tuple[Candidate, int] | None = None
+        self._last: tuple[Candidate, int] | None = None
+        self._count = 0
+        self._wasted = 0.0
+        self._stop_reason: str | None = None
+        self._left = self._done = False
+        self._left_by_cancel = False
+        self._started = 0.0
+
+    # --- for the host -------------------------------------------------------------------------------------------------
+
+    def attempt(self, candidate: object) -> Attempt:
+        """Return the next attempt at a candidate, to be used as `with run.attempt(candidate) as attempt:`.
+
+        Args:
+            candidate: A Candidate or a text like `openai/gpt-5.5`; looked up in the chain by object, then by equality.
+
+        Returns:
+            An attempt. Never raises: what cannot be understood is tried under its own name.
+        """
+        made = self._make(candidate)
+        return made if made is not None else self._bare(Candidate("", text_of(candidate)[:120]), -1)
+
+    def skip(self, candidate: object, reason: object, cause: object = None) -> None:
+        """Say that a candidate is passed over without a call.
+
+        Args:
+            candidate: A Candidate or a text.
+            reason: `cooldown`, `budget`, `not_allowed`, `not_configured`, `unsupported`, or the loop's own word.
+            cause: The exception or `CandidateError` that armed it.
+        """
+        self._skip(candidate, reason, cause)
+
+    def stop(self, reason: str) -> None:
+        """Say that the loop ends on purpose with candidates left.
+
+        Args:
+            reason: Why: `deadline`, `budget`, `user` …
+        """
+        self._stop_reason = text_of(reason)[:255]
+
+    def __enter__(self) -> Self:
+        """Start the run's span and make it current."""
+        self._enter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the run, once its last stream has ended; the exception passes untouched."""
+        self._leave(problem)
+
+    def __call__(self, function: F) -> F:
+        """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
+        return _decorated(self, function)
+
+    def _fresh(self) -> Run:
+        """Return a new run with the same arguments."""
+        return type(self)(self._operation, self._given, library=self._library, name=self._name_given)
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    @guarded(fallback=None)
+    def _enter(self) -> None:
+        if self._span is not None and not self._done:
+            logger.warning("otel-failover: a run was entered twice; failover_run() makes a new one for each pass")
+            return
+        if self._done:
+            self._reset()
+        self.id = runtime.new_run_id()
+        self._read_chain()
+        self._runtime.attach(tell=True)
+        around = scope.attempt_in()
+        self._around = around if around is not None and around.live else None
+        self._started = time.monotonic()
+        attributes: dict[str, Any] = dict(self._around.inherited()) if self._around is not None else {}
+        attributes |= {names.RUN_ID: self.id, names.LIBRARY: self._library, names.LOOP_NAME: self._loop_name()}
+        if self._declared:
+            attributes[names.CHAIN] = self._labels
+        self._span = self._runtime.tracer.start_span(
+            f"{names.SPAN_RUN} {text_of(self._operation)[:120]}", kind=SpanKind.INTERNAL, attributes=attributes
+        )
+        self._note_enclosing()
+        self._context = scope.with_values({scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}, self._span)
+        self._attachment = scope.Attachment(self._context)
+
+    def _loop_name(self) -> str:
+        return text_of(self._name_given or self._operation)[:255]
+
+    def _read_chain(self) -> None:
+        if self._given is None:
+            return
+        self._declared = True
+        self._entries = list(self._given) if not isinstance(self._given, str) else [self._given]
+        self._chain = tuple(identity.parse(entry) for entry in self._entries)
+        self._labels = [candidate.label for candidate in self._chain]
+
+    def _note_enclosing(self) -> None:
+        """Tell the checker which span this run happens in: spans that enclose a run are judged by its evidence."""
+        from otel_failover.processor import enclosing
+
+        parent = get_current_span().get_span_context()
+        if parent.is_valid and not parent.is_remote:
+            enclosing.begin(parent.span_id, self)
+
+    # --- candidates ---------------------------------------------------------------------------------------------------
+
+    @guarded(fallback=None)
+    def _make(self, given: object) -> Attempt | None:
+        candidate = identity.parse(given)
+        index = self._place(given, candidate)
+        if index >= 0:
+            candidate = self._chain[index]
+        if self._done or self._span is None:
+            logger.warning("otel-failover: an attempt was made outside its run; it is not recorded")
+            return self._bare(candidate, index)
+        return self._new(candidate, index, declared=candidate.provider or None)
+
+    def _bare(self, candidate: Candidate, index: int) -> Attempt:
+        """Return an attempt that records nothing on any span, for a run that is not open."""
+        return Attempt(self._runtime, candidate, index, Ledger(candidate.provider or None, candidate.endpoint))
+
+    def _new(self, candidate: Candidate, index: int, declared: str | None) -> Attempt:
+        key: object = index if index >= 0 else candidate
+        runtime.remember_endpoint(candidate.endpoint)
+        number = self._numbers[key] = self._numbers.get(key, 0) + 1
+        neighbours = frozenset(
+            each.endpoint for each in self._chain if each.endpoint is not None and each.endpoint != candidate.endpoint
+        )
+        ledger = Ledger(
+            declared,
+            candidate.endpoint,
+            self._around._ledger if self._around is not None else None,
+            neighbours,
+            self._runtime.gateways,
+        )
+        return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=self._is_doubled(candidate))
+
+    def _is_doubled(self, candidate: Candidate) -> bool:
+        """Whether provider and model occur twice, so that the name needs the place."""
+        known = self._chain if self._declared else [each for each, _ in self._seen]
+        return sum(each.provider == candidate.provider and each.model == candidate.model for each in known) > 1
+
+    def _place(self, given: object, candidate: Candidate) -> int:
+        """Return the candidate's place: by object, then by equality, equal entries in order of first use."""
+        if not self._declared:
+            return self._first_appearance(candidate, None)
+        same = [i for i, entry in enumerate(self._entries) if entry is given]
+        equal = same or [i for i, each in enumerate(self._chain) if each == candidate]
+        return next((i for i in equal if i not in self._used), equal[-1] if equal else -1)
+
+    def _first_appearance(self, candidate: Candidate, credential: object) -> int:
+        """Return the place of a candidate in a chain that nobody declared: in order of first appearance."""
+        for index, (known, held) in enumerate(self._seen):
+            if known == candidate and (credential is None or held is None or held == credential):
+                return index
+        self._seen.append((candidate, credential))
+        return len(self._seen) - 1
+
+    def infer(self, call: Call) -> Attempt:
+        """Return the attempt that a provider call outside any attempt is.
+
+        With a chain, it is at the first place that fits and is not held by another credential; without one, the same
+        provider, model, base URL and credential are the same candidate.
+
+        Args:
+            call: The SDK call about to be made.
+        """
+        if self._declared:
+            index = next((i for i in self._fitting(call) if self._free(i, call.credential)), -1)
+            if index >= 0:
+                self._holders[index] = call.credential
+                listed = self._chain[index]
+                candidate = Candidate(listed.provider, listed.model, listed.endpoint or call.endpoint, listed.profile)
+                return self._new(candidate, index, declared=None)
+            return self._new(call.candidate(self), -1, declared=None)
+        candidate = call.candidate(self)
+        return self._new(candidate, self._first_appearance(candidate, call.credential), declared=None)
+
+    def _free(self, index: int, credential: object) -> bool:
+        return index not in self._holders or self._holders[index] == credential
+
+    def _fitting(self, call: Call) -> Iterator[int]:
+        """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone."""
+        same_model = [i for i, each in enumerate(self._chain) if each.model in (call.model, "")]
+        provider = call.provider_of(self)
+        yield from (i for i in same_model if self._chain[i].endpoint == call.endpoint)
+        yield from (
+            i for i in same_model if self._chain[i].endpoint is None and self._chain[i].provider == provider
+        )
+        if not self._runtime.provider_alias(identity.host_of(call.endpoint)):
+            known = identity.provider_of_host(identity.host_of(call.endpoint))
+            yield from (i for i in same_model if self._chain[i].endpoint is None and known is None)
+
+    def _member_at(self, endpoint: str) -> Candidate | None:
+        """Return the chain's only owner of an endpoint, or of a well-known host."""
+        provider = identity.provider_of_host(identity.host_of(endpoint))
+        for member in self._chain:
+            if member.endpoint == endpoint or (member.endpoint is None and member.provider == provider):
+                return member
+        return None
+
+    def _place_of(self, member: Candidate) -> int:
+        return self._chain.index(member) if member in self._chain else -1
+
+    # --- what attempts tell -------------------------------------------------------------------------------------------
+
+    def _next_step(self, attempt: Attempt | None) -> None:
+        """A later attempt starts: one that was left by cancellation had run into its caller's timeout."""
+        pending, self._pending = self._pending, []
+        for cancelled in pending:
+            cancelled._finish(killed="caller_timeout")
+        if attempt is not None:
+            self._count += 1
+            self._open.append(attempt)
+            if attempt.index >= 0:
+                self._used.add(attempt.index)
+            self._last = (attempt._candidate, attempt.index)
+
+    def _ended(self, attempt: Attempt, settled: Settlement, trail: Trail) -> None:
+        """An attempt has ended."""
+        if attempt in self._open:
+            self._open.remove(attempt)
+        if len(self._trails) == _TRAILS:
+            self._trails[0][1].forget()
+        self._trails.append((attempt.key, trail))
+        if settled.outcome == SUCCESS and (attempt.index >= 0 or not self._declared):
+            self._served = (attempt._candidate, attempt.index)
+        elif settled.outcome != SUCCESS:
+            self._wasted += time.monotonic() - attempt.started
+            if settled.outcome != CANCELLED and len(self._failures) < 64:
+                self._failures.append((attempt._candidate, settled.reason or settled.outcome))
+        if self._left and not self._open:
+            self._finish()
+
+    def _trails_for(self, judged: Attempt) -> Iterator[Trail]:
+        """Yield what is remembered of the other attempts, and of those of the runs around."""
+        for key, trail in self._trails:
+            trail.incident = _seen_from(judged, key, trail)
+            yield trail
+        for other in self._open:
+            if other is not judged:
+                trail = other.trail()
+                trail.incident = _seen_from(judged, other.key, trail)
+                yield trail
+        if self._around is not None and self._around._run is not None:
+            yield from self._around._run._trails_for(self._around)
+
+    def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Trail], list[Trail]]:
+        """Return the trails of the candidates that a span names, and those of the others.
+
+        Args:
+            named: Tells whether a candidate is named.
+        """
+        own: list[Trail] = []
+        others: list[Trail] = []
+        for _, trail in self._trails:
+            candidate = Candidate(trail.incident.provider, trail.model)
+            if named(candidate):
+                own.append(trail)
+            else:
+                trail.incident = replace(trail.incident, same=False)
+                others.append(trail)
+        return own, others
+
+    # --- skips --------------------------------------------------------------------------------------------------------
+
+    @guarded(fallback=None)
+    def _skip(self, given: object, reason: object, cause: object) -> None:
+        if self._span is None or self._done:
+            logger.warning("otel-failover: a skip was told outside its run; it is not recorded")
+            return
+        self._next_step(None)
+        candidate = identity.parse(given)
+        index = self._place(given, candidate)
+        if index >= 0:
+            candidate = self._chain[index] if self._declared else candidate
+            self._skipped.add(index)
+            self._used.add(index)
+        attributes: dict[str, Any] = {
+            names.CANDIDATE_PROVIDER: candidate.provider,
+            names.CANDIDATE_MODEL: candidate.model[:255],
+            names.CANDIDATE_INDEX: index,
+            names.CANDIDATE_OUTCOME: "skipped",
+            names.RUN_ID: self.id,
+            names.SKIP_REASON: self._runtime.redacted(text_of(reason), (), 255),
+        }
+        armed_by = self._span_of(cause)
+        if armed_by:
+            attributes[names.SKIP_CAUSE_SPAN_ID] = armed_by
+        now = time.time_ns()
+        span = self._runtime.tracer.start_span(
+            f"{names.SPAN_SKIP} {identity.metric_value(candidate.provider)}",
+            self._context, SpanKind.INTERNAL, attributes, start_time=now,
+        )  # fmt: skip
+        span.end(now)
+
+    def _span_of(self, cause: object) -> str | None:
+        """Return the span where a cause was first seen."""
+        if cause is None:
+            return None
+        if isinstance(cause, CandidateError):
+            return cause.span_id or None
+        return next((t.incident.span_id for _, t in self._trails if t.holds(cause) and t.incident.span_id), None)
+
+    # --- closing ------------------------------------------------------------------------------------------------------
+
+    @guarded(fallback=None)
+    def _leave(self, problem: BaseException | None) -> None:
+        if self._span is None or self._left:
+            return
+        self._left = True
+        if self._attachment is not None:
+            self._attachment.detach()
+        self._left_by_cancel = problem is not None and not isinstance(problem, (Exception, GeneratorExit))
+        pending, self._pending = self._pending, []
+        for cancelled in pending:
+            cancelled._finish(killed="user" if self._left_by_cancel else "")
+        if not self._open:
+            self._finish()
+
+    def _finish(self) -> None:
+        """End the run's span: what became of it, in our own words only."""
+        if self._done or self._span is None:
+            return
+        self._done = True
+        outcome = self._outcome()
+        span = self._span
+        attributes: dict[str, Any] = {
+            names.OUTCOME: outcome,
+            names.ATTEMPT_COUNT: self._count,
+            names.WASTED_DURATION: round(self._wasted, 6),
+        }
+        shown = self._served or self._last
+        if shown is not None:
+            attributes[names.CANDIDATE_PROVIDER] = shown[0].provider
+            attributes[names.CANDIDATE_MODEL] = shown[0].model[:255]
+            attributes[names.CANDIDATE_INDEX] = shown[1]
+        if outcome in (EXHAUSTED, STOPPED):
+            self._describe(span, outcome, attributes)
+        span.set_attributes(attributes)
+        span.end()
+        self._note_ended()
+        labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop_name(), names.OUTCOME: outcome}
+        self._runtime.metrics.runs.add(1, labels)
+        self._runtime.metrics.run_duration.record(time.monotonic() - self._started, labels)
+        for _, trail in self._trails:
+            trail.forget()
+
+    def _note_ended(self) -> None:
+        """Let go of what only a living run needs."""
+        self._attachment = None
+        self._holders.clear()
+        self._seen.clear()
+
+    def _outcome(self) -> str:
+        if self._served is not None:
+            return PRIMARY if self._served[1] == 0 else FALLBACK
+        if self._left_by_cancel:
+            return CANCELLED
+        if self._stop_reason is not None or self._untried():
+            return STOPPED
+        if self._count and not self._failures:
+            return CANCELLED
+        return EXHAUSTED
+
+    def _untried(self) -> list[str]:
+        return [self._labels[i] for i in range(len(self._labels)) if i not in self._used]
+
+    def _describe(self, span: Span, outcome: str, attributes: dict[str, Any]) -> None:
+        """Say how a run failed: "3 of 3 failed: openai rate_limit, anthropic timeout, gcp.gemini timeout"."""
+        attributes[names.ERROR_TYPE] = outcome
+        if self._stop_reason is not None:
+            attributes[names.STOP_REASON] = self._runtime.redacted(self._stop_reason, (), 255)
+        untried = self._untried()
+        if untried:
+            attributes[names.UNTRIED] = untried[:64]
+        tried = {candidate for candidate, _ in self._failures}
+        total = len(self._chain) if self._declared else len(tried)
+        failed = ", ".join(f"{candidate.provider or candidate.model} {reason}" for candidate, reason in self._failures)
+        skipped = f", {len(self._skipped)} skipped" if self._skipped else ""
+        span.set_status(StatusCode.ERROR, f"{len(tried)} of {total} failed{skipped}" + (f": {failed}" if failed else ""))
+
+
+def _seen_from(judged: Attempt, key: object, trail: Trail) -> Any:
+    """Return a trail's incident as the judged attempt sees it: the same candidate's is its own earlier one."""
+    same = key == judged.key
+    return trail.incident if trail.incident.same == same else replace(trail.incident, same=same)
+
+
+def failover_run(operation: str = "chat", chain: Iterable[object] | None = None, *, name: str | None = None) -> Run:
+    """Say that what follows is one pass of a fallback loop.
+
+    A plain `with`, in async code too, or a decorator:
+
+        with failover_run("chat", chain=["openai/gpt-5.5", "anthropic/claude-opus-4-7"]) as run:
+            ...
+
+    Args:
+        operation: What is asked for; part of the span's name.
+        chain: The configured chain, in order: `Candidate`s or texts like `openai/gpt-5.5`. None where it is not known
+            beforehand; a chain lets the trace say who was never tried.
+        name: The route or feature, for people; the operation by default.
+
+    Returns:
+        The run: `run.attempt(candidate)`, `run.skip(candidate, reason)`, `run.stop(reason)`. Nothing of it raises.
+    """
+    return Run(operation, chain, name=name)
+
+
+# --- the decorator ----------------------------------------------------------------------------------------------------
+
+
+class _RunStream:
+    """Keeps a decorated generator's run open until the generator ends; current only while it works."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def stream_context(self) -> Context | None:
+        """Return the run's context."""
+        return self._run._context
+
+    def stream_output(self) -> None:
+        """Nothing to note: chunks belong to attempts."""
+
+    def stream_ended(self, problem: BaseException | None = None) -> None:
+        """End the run."""
+        self._run._leave(problem)
+
+
+def _decorated(template: Run, function: Any) -> Any:
+    """Return a function whose every call is a run; of the same kind, so that `iscoroutinefunction` stays true."""
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def coroutine(*args: Any, **kwargs: Any) -> Any:
+            with template._fresh():
+                return await function(*args, **kwargs)
+
+        return coroutine
+
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            return _opened_stream(template._fresh(), function(*args, **kwargs))
+
+        return generator
+
+    @functools.wraps(function)
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        with template._fresh():
+            return function(*args, **kwargs)
+
+    return plain
+
+
+def _opened_stream(run: Run, chunks: Any) -> Any:
+    """Open a run for a generator, without leaving it current."""
+    run._enter()
+    if run._attachment is not None:
+        run._attachment.detach()
+    return wrap_chunks(chunks, _RunStream(run))

@@ -1,0 +1,210 @@
+"""The one place that knows the active settings, tracer and instruments.
+
+`instrument()` puts a configured one in; until then a default one serves, so that `failover_run` works by itself. The
+processor is attached to the tracer provider when there is one: at `instrument()`, else at our first span.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import metrics as metrics_api
+from opentelemetry import trace
+
+from otel_failover import identity, names
+from otel_failover.attribution import Incident
+from otel_failover.failsafe import guarded, logger
+from otel_failover.metrics import Metrics
+from otel_failover.redaction import cut, redact
+from otel_failover.settings import Settings, load
+from otel_failover.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import Tracer, TracerProvider
+
+_TEXT: Final = 2_048
+_HISTORY: Final = 1_024
+_HISTORY_SECONDS: Final = 600.0
+
+
+class History:
+    """Errors of earlier runs, by fingerprint only: at most 1,024, for 10 minutes."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[float, dict[object, Incident]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, fingerprint: str, who: object, incident: Incident) -> None:
+        """Remember that a candidate said a message.
+
+        Args:
+            fingerprint: Of the normalised message.
+            who: The candidate's identity.
+            incident: Whose it was; kept without its messages.
+        """
+        now = time.monotonic()
+        with self._lock:
+            _, whose = self._known.pop(fingerprint, (now, {}))
+            if len(whose) < 8 or who in whose:
+                whose[who] = incident
+            self._known[fingerprint] = (now, whose)
+            while len(self._known) > _HISTORY:
+                self._known.popitem(last=False)
+
+    def find(self, fingerprint: str, who: object) -> Incident | None:
+        """Return an earlier incident with this message: the candidate's own first, else the latest."""
+        known = self._known.get(fingerprint)
+        if known is None or time.monotonic() - known[0] > _HISTORY_SECONDS:
+            return None
+        with self._lock:
+            whose = dict(known[1])
+        return whose.get(who) or max(whose.values(), key=lambda incident: incident.order)
+
+
+class Runtime:
+    """Settings, tracer, instruments and what is remembered across runs.
+
+    Args:
+        settings: Valid settings.
+        tracer_provider: None: the global one, whenever it is set.
+        meter_provider: None: the global one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+    ) -> None:
+        self.settings = settings
+        self.provider = tracer_provider
+        self.active = True
+        self.history = History()
+        self.open_attempts: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.order = 0
+        self.tracer: Tracer = trace.get_tracer(names.SCOPE, __version__, tracer_provider=tracer_provider)
+        self.metrics = Metrics(
+            metrics_api.get_meter(names.SCOPE, __version__, meter_provider=meter_provider), self._open_ages
+        )
+        self.gateways = frozenset(settings.gateways)
+        self.disabled_rules = frozenset(settings.disabled_rules)
+        self.aliases = {word.lower(): identity.canonical(value) for word, value in settings.provider_aliases.items()}
+        identity.admit(settings.provider_aliases)
+        self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
+        self._attached: weakref.ref[Any] | None = None
+        self._told_no_sdk = False
+        self._told: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
+
+    # --- the processor ------------------------------------------------------------------------------------------------
+
+    @guarded(fallback=False)
+    def attach(self, *, tell: bool = False) -> bool:
+        """Attach the checking processor to the tracer provider, once there is one that takes processors.
+
+        Args:
+            tell: Log a WARNING where no SDK is configured (once).
+
+        Returns:
+            Whether it is attached.
+        """
+        provider = self.provider or trace.get_tracer_provider()
+        if self._attached is not None and self._attached() is provider:
+            return True
+        add = getattr(provider, "add_span_processor", None)
+        if add is None:
+            if tell and not self._told_no_sdk:
+                self._told_no_sdk = True
+                logger.warning(
+                    "otel-failover: no OpenTelemetry SDK is configured: spans go nowhere, and spans of others are not "
+                    "checked. Configure a TracerProvider, or start with opentelemetry-instrument."
+                )
+            return False
+        from otel_failover.processor import AttributionProcessor
+
+        self._attached = weakref.ref(provider)
+        if not AttributionProcessor.attached_to(provider):
+            add(AttributionProcessor())
+        return True
+
+    # --- texts --------------------------------------------------------------------------------------------------------
+
+    def redacted(self, text: str, secrets: Sequence[str] = (), limit: int = _TEXT) -> str:
+        """Return a text without secrets, cut to a length; the one way a foreign text reaches a span or a log."""
+        return cut(redact(text[: 4 * limit], secrets, extra=self._patterns), limit)
+
+    def provider_alias(self, word: str) -> str | None:
+        """Return the provider that the user's aliases give for a word or a host."""
+        return self.aliases.get(word.lower())
+
+    def next_order(self) -> int:
+        """Return a number larger than any before: which of two incidents is the later."""
+        self.order += 1
+        return self.order
+
+    # --- logs ---------------------------------------------------------------------------------------------------------
+
+    def log_mismatch(self, key: tuple[object, ...], message: str) -> None:
+        """Log a mismatch at most once per interval and key, saying how many were left out."""
+        now = time.monotonic()
+        since, suppressed = self._told.get(key, (None, 0))
+        if since is not None and now - since < self.settings.log_interval:
+            self._told[key] = (since, suppressed + 1)
+            return
+        self._told[key] = (now, 0)
+        self._told.move_to_end(key)
+        while len(self._told) > 256:
+            self._told.popitem(last=False)
+        logger.log(logging.WARNING, "%s%s", message, f" suppressed={suppressed}" if suppressed else "")
+
+    def _open_ages(self) -> Iterable[tuple[str, float]]:
+        """Return the age of the oldest open attempt of each provider."""
+        now = time.monotonic()
+        oldest: dict[str, float] = {}
+        for attempt in tuple(self.open_attempts):
+            provider = identity.metric_value(attempt.provider)
+            oldest[provider] = max(oldest.get(provider, 0.0), now - attempt.started)
+        return oldest.items()
+
+
+endpoints: Final[dict[str, None]] = {}
+"""Endpoints that candidates have had, at most 1,024: where a request without an attempt is worth remembering."""
+
+
+def remember_endpoint(endpoint: str | None) -> None:
+    """Remember a candidate's endpoint."""
+    if endpoint is not None and endpoint not in endpoints:
+        if len(endpoints) >= _HISTORY:
+            endpoints.pop(next(iter(endpoints)), None)
+        endpoints[endpoint] = None
+
+
+_runtime: Runtime | None = None
+
+
+def current() -> Runtime:
+    """Return the active runtime, made with the environment's settings where `instrument()` was not called."""
+    global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
+    if _runtime is None:
+        _runtime = Runtime(load({}))
+    return _runtime
+
+
+def configure(runtime: Runtime | None) -> None:
+    """Put a runtime in place, or take it out."""
+    global _runtime  # noqa: PLW0603 - see current()
+    _runtime = runtime
+
+
+def new_run_id() -> str:
+    """Return 32 hex digits; not a secret, so the fast generator will do."""
+    return f"{random.getrandbits(128):032x}"  # noqa: S311

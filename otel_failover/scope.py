@@ -1,0 +1,69 @@
+"""State in the OpenTelemetry context: which run, attempt and call are current.
+
+Never in baggage: SDKs send baggage to providers. Detaching goes through the token itself, guarded: a generator that is
+closed from another task detaches in a foreign context, where OpenTelemetry would log an error into the host's logs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as context_api
+from opentelemetry.trace import set_span_in_context
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from otel_failover.attempt import Attempt
+    from otel_failover.run import Run
+
+RUN: Final = context_api.create_key("failover-run")
+ATTEMPT: Final = context_api.create_key("failover-attempt")
+CALL: Final = context_api.create_key("failover-call")
+
+
+def run_in(context: Context | None = None) -> Run | None:
+    """Return the run of a context, whether it still takes attempts or not."""
+    return context_api.get_value(RUN, context)  # type: ignore[return-value]
+
+
+def attempt_in(context: Context | None = None) -> Attempt | None:
+    """Return the attempt of a context, live or not."""
+    return context_api.get_value(ATTEMPT, context)  # type: ignore[return-value]
+
+
+def call_in(context: Context | None = None) -> Any:
+    """Return the open SDK call of a context."""
+    return context_api.get_value(CALL, context)
+
+
+def with_values(values: dict[str, object], span: Span | None = None, base: Context | None = None) -> Context:
+    """Return a context with our keys, and a span, set: one copy instead of one per key."""
+    start = context_api.get_current() if base is None else base
+    context = context_api.Context({**start, **values})
+    return set_span_in_context(span, context) if span is not None else context
+
+
+class Attachment:
+    """One attach and its detach."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._token: Any = context_api.attach(context)
+
+    def detach(self) -> None:
+        """Restore what was current before; never logs, never raises, and leaves a foreign context alone."""
+        token, self._token = self._token, None
+        if token is None:
+            return
+        variable = getattr(token, "var", None)
+        if variable is None:
+            context_api.detach(token)
+            return
+        try:
+            variable.reset(token)
+        except (ValueError, RuntimeError):
+            return

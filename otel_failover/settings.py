@@ -1,0 +1,172 @@
+"""Settings: one dataclass, three ways in.
+
+The same names in `FailoverInstrumentor().instrument(...)`, as `OTEL_FAILOVER_*` in the environment (JSON, or `@file`,
+where structured) and in declarative configuration. A bad value is answered with a WARNING that names the setting and
+what is allowed, and the default is kept: a typing error in a variable never stops a service.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from otel_failover.attribution import RULES
+from otel_failover.failsafe import logger, text_of
+
+PREFIX: Final = "OTEL_FAILOVER_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set.
+
+    Args:
+        call_spans: Spans of our own for SDK calls: `auto` (unless another GenAI instrumentation, or the SDK itself,
+            makes them), `on`, `off`.
+        disabled_libraries: Libraries that are not patched, by name: `httpx`, `openai`.
+        disabled_rules: Rules of attribution that are switched off, by name.
+        ignore: Spans that are not judged: names of scopes or of spans.
+        provider_aliases: Other words, or hosts, for a provider: `{"my-proxy": "openai"}`.
+        gateways: Hosts that relay for many providers.
+        error_text: `redacted`: the provider's own sentence, without secrets; `none`: no text of a provider at all.
+        redact: Further regular expressions whose matches are masked.
+        log_interval: Seconds between two log lines for the same mismatch.
+        strict: Raise our own errors instead of counting them; for our test suite and yours.
+    """
+
+    call_spans: str = "auto"
+    disabled_libraries: list[str] = field(default_factory=list)
+    disabled_rules: list[str] = field(default_factory=list)
+    ignore: list[str] = field(default_factory=list)
+    provider_aliases: dict[str, str] = field(default_factory=dict)
+    gateways: list[str] = field(default_factory=list)
+    error_text: str = "redacted"
+    redact: list[str] = field(default_factory=list)
+    log_interval: float = 60.0
+    strict: bool = False
+
+
+def _choice(*allowed: str) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        word = text_of(value).strip().lower()
+        if word not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return word
+
+    return check
+
+
+def _words(value: Any) -> list[str]:
+    if isinstance(value, str):
+        value = [word.strip() for word in value.split(",") if word.strip()]
+    if not isinstance(value, (list, tuple, set, frozenset)) or not all(isinstance(word, str) for word in value):
+        raise ValueError("a list of names")
+    return list(value)
+
+
+def _rules(value: Any) -> list[str]:
+    words = _words(value)
+    for word in words:
+        if word not in RULES:
+            near = difflib.get_close_matches(word, RULES, 1)
+            raise ValueError(f"rules of {', '.join(RULES)}" + (f"; did you mean {near[0]}?" if near else ""))
+    return words
+
+
+def _patterns(value: Any) -> list[str]:
+    words = [value] if isinstance(value, str) else _words(value)
+    for word in words:
+        try:
+            re.compile(word)
+        except re.error as problem:
+            raise ValueError(f"regular expressions ({word!r}: {problem})") from None
+    return words
+
+
+def _mapping(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
+        raise ValueError("a map of names to names")
+    return dict(value)
+
+
+def _seconds(value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ValueError("seconds, 0 or more")
+    return seconds
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = text_of(value).strip().lower()
+    if word not in ("true", "false", "1", "0"):
+        raise ValueError("true or false")
+    return word in ("true", "1")
+
+
+_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "call_spans": _choice("auto", "on", "off"),
+    "disabled_libraries": _words,
+    "disabled_rules": _rules,
+    "ignore": _words,
+    "provider_aliases": _mapping,
+    "gateways": _words,
+    "error_text": _choice("redacted", "none"),
+    "redact": _patterns,
+    "log_interval": _seconds,
+    "strict": _flag,
+}
+
+
+def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings: what is passed to `instrument`, over the environment, over the defaults.
+
+    Args:
+        given: Keyword arguments of `instrument`; None values and names that are not ours are left alone.
+        environment: Where `OTEL_FAILOVER_*` is looked for; `os.environ` by default.
+
+    Returns:
+        Valid settings, whatever was passed.
+    """
+    environment = os.environ if environment is None else environment
+    result = Settings()
+    for name in (each.name for each in fields(Settings)):
+        variable = PREFIX + name.upper()
+        if variable in environment:
+            result = _with(result, name, variable, lambda v=variable: _decoded(environment[v]))  # type: ignore[misc]
+        if given.get(name) is not None:
+            result = _with(result, name, name, lambda n=name: given[n])  # type: ignore[misc]
+    return result
+
+
+def _with(settings: Settings, name: str, shown: str, value: Callable[[], Any]) -> Settings:
+    try:
+        return replace(settings, **{name: _CHECKS[name](value())})
+    except (ValueError, OSError) as problem:
+        logger.warning(
+            "otel-failover: %s is not usable: allowed is %s; kept %r", shown, problem, getattr(settings, name)
+        )
+        return settings
+
+
+def _decoded(text: str) -> Any:
+    """Return an environment variable's value: `@file` is read, JSON is decoded, anything else is a word or a list."""
+    if text.startswith("@"):
+        text = Path(text[1:]).read_text(encoding="utf-8")
+    stripped = text.strip()
+    if stripped[:1] in ("[", "{", '"'):
+        try:
+            return json.loads(stripped)
+        except ValueError as problem:
+            raise ValueError(f"JSON ({problem})") from None
+    return stripped

@@ -1,0 +1,200 @@
+"""How an attempt ended, from its own evidence: outcome, reason, origin, status, message.
+
+Pure reading of a `Ledger`: nothing here writes a span, and nothing a loop says comes in except that it would not take
+the response.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from otel_failover import reasons
+
+if TYPE_CHECKING:
+    from otel_failover.bodies import ErrorBody
+    from otel_failover.evidence import Exchange, Ledger
+
+SUCCESS: Final = "success"
+ERROR: Final = "error"
+REJECTED: Final = "rejected"
+PARTIAL: Final = "partial"
+CANCELLED: Final = "cancelled"
+SKIPPED: Final = "skipped"
+
+FROM_RESPONSE: Final = "response"
+FROM_TRANSPORT: Final = "transport"
+FROM_CLIENT: Final = "client"
+FROM_CANCEL: Final = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The facts of an attempt's end.
+
+    Args:
+        outcome: `success`, `error`, `rejected`, `partial`, `cancelled`.
+        reason: One of `reasons.REASONS`; None on success.
+        origin: `response`, `transport`, `client`, `cancelled`; None where nothing says it.
+        status: HTTP status of the terminal response; None if the terminal request got none.
+        code: The provider's structured code.
+        message: The provider's own sentence, unredacted; empty where it said nothing.
+        exception: The own exception's class and text, unredacted.
+        timeout: Kind of timeout.
+        timeout_configured: Seconds.
+        killed_by: Who ended it, where it was not the provider.
+        retry_after: Seconds, as the provider asked.
+        request_id: Of the terminal response.
+    """
+
+    outcome: str = SUCCESS
+    reason: str | None = None
+    origin: str | None = None
+    status: int | None = None
+    code: str | None = None
+    message: str = ""
+    exception: tuple[str, str] | None = None
+    timeout: str | None = None
+    timeout_configured: float | None = None
+    killed_by: str | None = None
+    retry_after: float | None = None
+    request_id: str | None = None
+
+
+_NOTHING: Final = Settlement()
+
+
+def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejected: bool, output: bool) -> Settlement:
+    """Return how an attempt ended.
+
+    Args:
+        ledger: Its own evidence.
+        problem: The exception that leaves it, if any.
+        marked: The loop said that it failed.
+        rejected: The loop said that it would not take the response.
+        output: Chunks of a stream were handed on.
+
+    Returns:
+        The facts, from own evidence only.
+    """
+    own = ledger.own
+    last = own[-1] if own else None
+    failure = _failure(ledger, last)
+    if failure is None and problem is not None:
+        failure = _unseen(ledger, last, problem)
+    if failure is not None:
+        if failure.reason == reasons.CANCELLED and problem is not None and is_timeout(problem):
+            failure = _caller_timeout(failure)
+        return replace(failure, outcome=PARTIAL if output else ERROR)
+    found = _answer(last)
+    if problem is None and not marked and not rejected:
+        return found
+    if last is None or last.open:
+        return replace(found, outcome=ERROR, reason=reasons.UNKNOWN)
+    return replace(found, outcome=REJECTED, reason=reasons.RESPONSE_REJECTED, origin=FROM_RESPONSE)
+
+
+def _answer(last: Exchange | None) -> Settlement:
+    """The facts of a terminal request that was answered well, or of none."""
+    if last is None:
+        return _NOTHING
+    return Settlement(status=last.status, request_id=last.request_id)
+
+
+def _failure(ledger: Ledger, last: Exchange | None) -> Settlement | None:
+    """The failure that own evidence shows, None where it shows none."""
+    if last is None:
+        return _client_error(ledger) if ledger.last_failed is not None else None
+    if last.failure is not None:
+        return _no_answer(ledger, last)
+    if last.is_error:
+        body = last.body
+        return Settlement(
+            outcome=ERROR,
+            reason=reasons.from_answer(last.status, body.code, _other_code(body), body.message),
+            origin=FROM_RESPONSE,
+            status=last.status,
+            code=body.code,
+            message=body.message,
+            exception=_last_raised(ledger),
+            retry_after=last.retry_after,
+            request_id=last.request_id,
+        )
+    return _in_stream(ledger, last)
+
+
+def _other_code(body: ErrorBody) -> str | None:
+    """The second structured code of a body: `type` where `code` came first."""
+    return next((code for code in sorted(body.codes) if code != body.code), None)
+
+
+def _no_answer(ledger: Ledger, last: Exchange) -> Settlement:
+    """A terminal request without an answer: timeout, reset, refused, cancelled, or never sent."""
+    reason = last.failure or reasons.UNKNOWN
+    return Settlement(
+        outcome=ERROR,
+        reason=reason,
+        origin=_origin(reason),
+        exception=_last_raised(ledger),
+        timeout=last.timeout,
+        timeout_configured=last.timeout_configured,
+    )
+
+
+def _in_stream(ledger: Ledger, last: Exchange) -> Settlement | None:
+    """Return a failure after a good status line: an error event, a cut stream, or a response that the SDK could not read."""
+    found = _answer(last)
+    error = ledger.stream_error
+    if error is not None:
+        reason = reasons.from_answer(None, error.code, _other_code(error), error.message)
+        return replace(
+            found,
+            reason=reason if reason != reasons.UNKNOWN else reasons.PARTIAL_STREAM,
+            origin=FROM_RESPONSE,
+            code=error.code,
+            message=error.message,
+            exception=_last_raised(ledger),
+        )
+    if ledger.last_failed is None:
+        return None
+    reason, kind = ledger.last_failed.transport()
+    shown = reasons.PARTIAL_STREAM if reason == reasons.CONNECTION else reason
+    return replace(found, reason=shown, origin=_origin(reason), timeout=kind, exception=_last_raised(ledger))
+
+
+def _origin(reason: str) -> str:
+    """Where a failure without an answer comes from."""
+    return {reasons.CANCELLED: FROM_CANCEL, reasons.CLIENT_ERROR: FROM_CLIENT}.get(reason, FROM_TRANSPORT)
+
+
+def _client_error(ledger: Ledger) -> Settlement:
+    """A provider call that raised before anything was sent: this process said it, no provider."""
+    return Settlement(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT, exception=_last_raised(ledger))
+
+
+def _unseen(ledger: Ledger, last: Exchange | None, problem: BaseException) -> Settlement | None:
+    """An exception where own evidence shows neither an answer nor a failure: named only as far as it goes."""
+    if last is not None and not last.open:
+        return None
+    if last is not None:
+        return _caller_timeout(Settlement(outcome=ERROR)) if is_timeout(problem) else None
+    if ledger.calls:
+        return Settlement(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT)
+    return Settlement(outcome=ERROR, reason=reasons.TIMEOUT if is_timeout(problem) else reasons.UNKNOWN)
+
+
+def _caller_timeout(failure: Settlement) -> Settlement:
+    """A request that was given up under an attempt which left by a timeout: the caller's clock ran out."""
+    return replace(
+        failure, reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout"
+    )
+
+
+def is_timeout(problem: BaseException) -> bool:
+    """Whether an exception is a timeout by its class: `asyncio.timeout`, `wait_for`, `concurrent.futures`, anyio."""
+    return isinstance(problem, TimeoutError) or any("Timeout" in cls.__name__ for cls in type(problem).__mro__)
+
+
+def _last_raised(ledger: Ledger) -> tuple[str, str] | None:
+    last = ledger.last_failed
+    return (last.type_name, last.text) if last is not None else None

@@ -1,0 +1,51 @@
+"""httpx and httpx2: every request an SDK sends, sync and async, as evidence.
+
+Wrapped is `Client.send` / `AsyncClient.send`, not the transport below: there the request and response objects are the
+very ones that SDK exceptions carry, which is what binds an error to the wire. Signature `(request, *, stream, auth,
+follow_redirects)`, unchanged from httpx 0.27 to 0.28 and httpx2 2.12 to 2.16. No spans of our own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from otel_failover import wire
+from otel_failover.patching import Library, Patch
+
+
+def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `Client.send`: open, call, settle."""
+    exchange = wire.sending(args, kwargs)
+    try:
+        response = wrapped(*args, **kwargs)
+    except BaseException as problem:
+        wire.failed(exchange, problem)
+        raise
+    wire.answered(exchange, response)
+    return response
+
+
+async def asend(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `AsyncClient.send`: open, call, settle."""
+    exchange = wire.sending(args, kwargs)
+    try:
+        response = await wrapped(*args, **kwargs)
+    except BaseException as problem:
+        wire.failed(exchange, problem)
+        raise
+    wire.answered(exchange, response)
+    return response
+
+
+def _library(name: str, supported: str) -> Library:
+    why = "the request and response objects that SDK exceptions carry pass here"
+    return Library(
+        name,
+        name,
+        supported,
+        (Patch(name, "Client.send", send, why), Patch(name, "AsyncClient.send", asend, why)),
+    )
+
+
+HTTPX: Final = _library("httpx", ">=0.25,<1")
+HTTPX2: Final = _library("httpx2", ">=2.12,<3")

@@ -1,0 +1,80 @@
+"""What every transport adapter reports: a request goes out, an answer or an error comes back.
+
+The request belongs to the live attempt in whose context it is sent. Without one it is an orphan, remembered only where
+it goes to a provider, so that other HTTP traffic of the process costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, Final
+
+from otel_failover import identity, runtime, scope
+from otel_failover.evidence import Exchange, orphans
+from otel_failover.failsafe import guarded, read
+
+_endpoints: Final[dict[tuple[bytes, bytes], str]] = {}
+_MOST: Final = 1024
+
+streaming: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+"""Calls by the response whose body is still to be read: an SDK's stream finds its call here."""
+
+
+def endpoint_of(url: Any) -> str:
+    """Return scheme, host and port of an `httpx.URL`, remembered by its raw parts."""
+    key = (url.raw_scheme, url.netloc)
+    found = _endpoints.get(key)
+    if found is None:
+        if len(_endpoints) >= _MOST:
+            _endpoints.clear()
+        found = identity.endpoint_of(f"{key[0].decode('ascii')}://{key[1].decode('ascii')}") or ""
+        _endpoints[key] = found
+    return found
+
+
+@guarded(fallback=None)
+def sending(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exchange | None:
+    """Record that a request goes out.
+
+    Args:
+        args: Of `Client.send`: the request first.
+        kwargs: Of `Client.send`: `stream`.
+
+    Returns:
+        The exchange to settle; None where nobody is interested.
+    """
+    if not runtime.current().active:
+        return None
+    request = args[0] if args else kwargs.get("request")
+    attempt = scope.attempt_in()
+    if attempt is not None and attempt.live:
+        exchange = Exchange(request, endpoint_of(request.url), request.method, stream=bool(kwargs.get("stream")))
+        attempt._ledger.add(exchange, scope.call_in())
+        if attempt._ledger.rootless:
+            orphans.add(exchange)
+        return exchange
+    endpoint = endpoint_of(request.url)
+    if endpoint not in runtime.endpoints and identity.provider_of_host(identity.host_of(endpoint)) is None:
+        return None
+    exchange = Exchange(request, endpoint, request.method, stream=bool(kwargs.get("stream")), hold=False)
+    orphans.add(exchange)
+    return exchange
+
+
+@guarded(fallback=None)
+def answered(exchange: Exchange | None, response: Any) -> None:
+    """Record that a response came."""
+    if exchange is None:
+        return
+    exchange.answered(response, response.status_code, response.headers)
+    if exchange.stream and exchange.call is not None:
+        streaming[response] = exchange.call
+
+
+@guarded(fallback=None)
+def failed(exchange: Exchange | None, problem: BaseException) -> None:
+    """Record that no response came."""
+    if exchange is None:
+        return
+    extensions = read(exchange.request.target, "extensions")
+    exchange.failed(problem, extensions.get("timeout") if isinstance(extensions, dict) else None)
