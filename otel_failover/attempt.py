@@ -315,7 +315,10 @@ class Attempt:
         """Take provider or model from the first call, where the loop declared only one of them."""
         known = self._candidate
         self._candidate = Candidate(
-            known.provider or candidate.provider, known.model or candidate.model, known.endpoint, known.profile
+            known.provider or candidate.provider,
+            known.model or candidate.model,
+            known.endpoint,
+            known.profile,
         )
 
     @guarded(fallback=None)
@@ -362,7 +365,10 @@ class Attempt:
                 killed_by=killed,
             )
         return Settlement(
-            outcome=CANCELLED, reason=reasons.CANCELLED, origin=settlement.FROM_CANCEL, killed_by=killed or None
+            outcome=CANCELLED,
+            reason=reasons.CANCELLED,
+            origin=settlement.FROM_CANCEL,
+            killed_by=killed or None,
         )
 
     # --- judging ------------------------------------------------------------------------------------------------------
@@ -397,8 +403,7 @@ class Attempt:
         return attribution.judge(claim, own, known, self._history, self._runtime.disabled_rules)
 
     def _history(self, fingerprint: str) -> Incident | None:
-        found = self._runtime.history.find(fingerprint, self.lasting_key)
-        return found
+        return self._runtime.history.find(fingerprint, self.lasting_key)
 
     def _others(self) -> Iterator[Trail]:
         """Yield what is remembered of the other attempts: of this run, of the runs around it, and calls of its own."""
@@ -477,7 +482,9 @@ class Attempt:
 
     def _with_objects(self, trail: Trail) -> Trail:
         trail.objects = [raised.reference for raised in self._ledger.raised]
-        trail.objects += [Reference(each.thing) for each in (*self._claims, self._left) if each and each.thing is not None]
+        trail.objects += [
+            Reference(each.thing) for each in (*self._claims, self._left) if each and each.thing is not None
+        ]
         trail.incident = replace(trail.incident, response_ids=frozenset(self._ledger.response_ids))
         return trail
 
@@ -555,7 +562,9 @@ class Attempt:
         facts.update(marking.verdict_attributes(verdict, self.provider))
         return facts
 
-    def _say_host(self, attributes: dict[str, Any], verdict: Verdict, said: Said | None, secrets: tuple[str, ...]) -> None:
+    def _say_host(
+        self, attributes: dict[str, Any], verdict: Verdict, said: Said | None, secrets: tuple[str, ...]
+    ) -> None:
         """Keep the loop's own word where it does not lie; where it does, its claim."""
         if verdict.verdict == MISMATCH and said is not None:
             attributes.update(marking.claimed_attributes(said, self._runtime, secrets))
@@ -627,7 +636,10 @@ class Attempt:
     def _count(self, settled: Settlement, verdict: Verdict, ended: float) -> None:
         metrics = self._runtime.metrics
         provider = identity.metric_value(self.provider)
-        labels: dict[str, Any] = {names.CANDIDATE_PROVIDER: provider, names.CANDIDATE_OUTCOME: settled.outcome}
+        labels: dict[str, Any] = {
+            names.CANDIDATE_PROVIDER: provider,
+            names.CANDIDATE_OUTCOME: settled.outcome,
+        }
         if settled.reason:
             labels[names.REASON_CODE] = settled.reason
         metrics.attempts.add(1, labels)
@@ -705,5 +717,3 @@ def _clean(value: Any, runtime: Runtime, secrets: tuple[str, ...]) -> Any:
     if not secrets or not isinstance(value, str) or len(value) < 8:
         return value
     return runtime.redacted(value, secrets)
-
-

@@ -11,11 +11,13 @@ nobody gave; a match that is merely missing is `unverified`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from otel_failover import reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 VERIFIED: Final = "verified"
 UNVERIFIED: Final = "unverified"
@@ -382,7 +384,10 @@ def _fired(
     if own.misdirected is not None:
         yield WRONG_ENDPOINT, Verdict(MISMATCH, WRONG_ENDPOINT, FACTS, own.misdirected)
     if claim.conflict is not None:
-        yield PROVIDER_CONFLICT, Verdict(MISMATCH, PROVIDER_CONFLICT, FACTS, Incident(claim.conflict, index=-1))
+        yield (
+            PROVIDER_CONFLICT,
+            Verdict(MISMATCH, PROVIDER_CONFLICT, FACTS, Incident(claim.conflict, index=-1)),
+        )
     if not replayed and _is_unanswered(own) and _says_answer(claim, own, texts):
         yield CLAIMED_ANSWER, Verdict(MISMATCH, CLAIMED_ANSWER, FACTS)
     if _conflicting_status(claim, own):
@@ -396,10 +401,7 @@ def _unfired(claim: Claim, own: Own, texts: Sequence[str], *, replayed: bool) ->
     synthetic = claim.status if _is_synthetic(claim, own) else None
     if _holds(claim, own, texts):
         return Verdict(replayed=replayed, synthetic=synthetic)
-    if not own.complete:
-        rule = EVIDENCE_INCOMPLETE
-    else:
-        rule = NOTHING_SENT if own.sent == 0 else NOTHING_BOUND
+    rule = EVIDENCE_INCOMPLETE if not own.complete else NOTHING_SENT if own.sent == 0 else NOTHING_BOUND
     return Verdict(UNVERIFIED, rule, replayed=replayed, synthetic=synthetic)
 
 
@@ -544,9 +546,7 @@ def _shares_facts(claim: Claim, own: Own, incident: Incident) -> bool:
 
 def _is_own(claim: Claim, own: Own) -> bool:
     """Whether object, response, request id or code is own."""
-    return bool(
-        claim.own & {OBJECT, RESPONSE} or claim.request_ids & own.request_ids or claim.codes & own.codes
-    )
+    return bool(claim.own & {OBJECT, RESPONSE} or claim.request_ids & own.request_ids or claim.codes & own.codes)
 
 
 def _is_report(claim: Claim, own: Own, by_text: Sequence[_Match], texts: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from otel_failover.attribution import normalise
 from otel_failover.failsafe import read, text_of
+import contextlib
 
 _WHOLE: Final = 65_536
 _SEARCHED: Final = 1_048_576
@@ -113,10 +114,8 @@ def text_holds(message: object, text: str, *, request: bool = False) -> bool | N
 def _pieces(raw: str) -> list[str]:
     """Cut a long body into overlapping pieces: comparing looks at 16,384 characters at a time."""
     if "\\u" in raw:
-        try:
+        with contextlib.suppress(ValueError):
             raw = json.dumps(json.loads(raw), ensure_ascii=False)
-        except ValueError:
-            pass
     return [raw[start : start + 16_384] for start in range(0, max(1, len(raw)), 12_288)]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +22,7 @@ from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Sequence
 
     from opentelemetry.context import Context
@@ -71,8 +71,23 @@ class Call:
     """
 
     __slots__ = (
-        "__weakref__", "_attachment", "_finalizer", "_owns", "_span", "attempt", "asked", "credential", "done", "endpoint",
-        "inference", "ledger", "model", "outer", "parent", "provider", "streaming",
+        "__weakref__",
+        "_attachment",
+        "_finalizer",
+        "_owns",
+        "_span",
+        "asked",
+        "attempt",
+        "credential",
+        "done",
+        "endpoint",
+        "inference",
+        "ledger",
+        "model",
+        "outer",
+        "parent",
+        "provider",
+        "streaming",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -185,7 +200,9 @@ class Call:
         if host:
             attributes[names.SERVER_ADDRESS] = host
             attributes[names.SERVER_PORT] = port
-        return runtime.current().tracer.start_span(f"{asked.operation} {asked.model}", None, SpanKind.CLIENT, attributes)
+        return runtime.current().tracer.start_span(
+            f"{asked.operation} {asked.model}", None, SpanKind.CLIENT, attributes
+        )
 
     # --- settling -----------------------------------------------------------------------------------------------------
 
@@ -253,7 +270,12 @@ class Call:
             attempt.conclude(problem)
 
     def _write(
-        self, span: Span, attempt: Attempt, problem: BaseException | None, response_id: str | None, result: object
+        self,
+        span: Span,
+        attempt: Attempt,
+        problem: BaseException | None,
+        response_id: str | None,
+        result: object,
     ) -> None:
         """Write what came back onto the call's span: own evidence only."""
         if problem is None:

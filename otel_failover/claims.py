@@ -176,7 +176,8 @@ def _from_attributes(thing: object, texts: tuple[str, ...]) -> Said:
     message, body = read(thing, "message"), read(thing, "body")
     found = error_in(body) if isinstance(body, Mapping) else None
     status = next(
-        (n for name in ("status_code", "status", "http_status") if (n := _number(read(thing, name))) is not None), None
+        (n for name in ("status_code", "status", "http_status") if (n := _number(read(thing, name))) is not None),
+        None,
     )
     code = read(thing, "code")
     if status is None:

@@ -193,7 +193,9 @@ class Exchange:
 
 def transport_reason(problem: BaseException) -> tuple[str, str | None]:
     """Return our reason and the timeout's kind for what a transport raised, by class names: no HTTP library is imported."""
-    if isinstance(problem, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)):
+    if isinstance(
+        problem, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)
+    ):
         return reasons.CANCELLED, None
     names = [cls.__name__ for cls in type(problem).__mro__]
     if any("Timeout" in name for name in names):
@@ -513,8 +515,7 @@ class Orphans:
         if not recent:
             return False
         return any(
-            (orphan.stopped is None or orphan.stopped >= since)
-            and not any(orphan is mine for mine in adopted)
+            (orphan.stopped is None or orphan.stopped >= since) and not any(orphan is mine for mine in adopted)
             for orphan in tuple(recent)
         )
 
@@ -543,4 +544,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-

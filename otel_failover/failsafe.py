@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+D = TypeVar("D")
 
 logger = logging.getLogger(SCOPE)
 
@@ -44,7 +45,7 @@ def note(site: str, problem: BaseException) -> None:
         logger.warning("otel-failover failed in %s and goes on without it", site, exc_info=problem)
 
 
-def guarded(fallback: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def guarded(fallback: D) -> Callable[[Callable[P, R]], Callable[P, R | D]]:
     """Make a function of ours unable to raise into the host.
 
     Args:
@@ -54,11 +55,11 @@ def guarded(fallback: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
         A decorator. The decorated function re-raises only in strict mode.
     """
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+    def decorate(function: Callable[P, R]) -> Callable[P, R | D]:
         site = f"{function.__module__.removeprefix('otel_failover.')}.{function.__qualname__}"
 
         @functools.wraps(function)
-        def safe(*args: P.args, **kwargs: P.kwargs) -> R:
+        def safe(*args: P.args, **kwargs: P.kwargs) -> R | D:
             try:
                 return function(*args, **kwargs)
             except Exception as problem:

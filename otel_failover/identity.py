@@ -6,13 +6,15 @@ providers. Provider values are OpenTelemetry's (`gen_ai.provider.name`, semantic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from otel_failover.failsafe import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 OTHER: Final = "other"
 """What metrics and span names say for a provider outside the closed table."""

@@ -120,7 +120,11 @@ def _sentence(
     offender: SpanContext,
 ) -> str:
     """Return the log line: both facts and ids, nothing of the provider's text but its codes."""
-    facts = [str(said.status) if said.status else "", safe(" ".join(sorted(said.codes))), safe(said.word or "")]
+    facts = [
+        str(said.status) if said.status else "",
+        safe(" ".join(sorted(said.codes))),
+        safe(said.word or ""),
+    ]
     claimed = " ".join(filter(None, facts)) or said.type or "an error"
     source = f" source.span_id={verdict.source.span_id}" if verdict.source is not None else ""
     return (

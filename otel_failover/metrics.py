@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -11,6 +10,7 @@ from otel_failover import failsafe, names
 from otel_failover.attribution import MISMATCH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
 
@@ -33,7 +33,10 @@ class Metrics:
         self.runs = meter.create_counter(names.METRIC_RUNS, "{run}", "Passes of a fallback loop")
         self.attempts = meter.create_counter(names.METRIC_ATTEMPTS, "{attempt}", "Tries at a candidate")
         self.attempt_duration = meter.create_histogram(
-            names.METRIC_ATTEMPT_DURATION, "s", "Duration of attempts", explicit_bucket_boundaries_advisory=_SECONDS
+            names.METRIC_ATTEMPT_DURATION,
+            "s",
+            "Duration of attempts",
+            explicit_bucket_boundaries_advisory=_SECONDS,
         )
         self.run_duration = meter.create_histogram(
             names.METRIC_RUN_DURATION, "s", "Duration of runs", explicit_bucket_boundaries_advisory=_SECONDS

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
 import wrapt
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from otel_failover.failsafe import logger, note, strict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATCHED: Final = "patched"
 SKIPPED: Final = "skipped"
@@ -182,6 +184,9 @@ def _unwrap(module: object, name: str, handle: Any) -> None:
         except Exception as problem:
             logger.debug("otel-failover: %s stays wrapped and passes through: %s", name, problem)
         return
-    parent, attribute, found = wrapt.resolve_path(module, name)
-    if found is handle or (isinstance(parent, type) and vars(parent).get(attribute) is handle):
-        setattr(parent, attribute, handle.__wrapped__)
+    place: Any = module
+    *path, attribute = name.split(".")
+    for part in path:
+        place = getattr(place, part)
+    if vars(place).get(attribute) is handle:
+        setattr(place, attribute, handle.__wrapped__)

@@ -18,11 +18,11 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from otel_failover import attribution, marking, names, runtime, scope
 from otel_failover.attribution import MISMATCH, Claim, Own, Verdict
-from otel_failover.claims import Said
 from otel_failover.failsafe import guarded
 from otel_failover.reading import Reading, names_candidate, read_claim
 
 if TYPE_CHECKING:
+    from otel_failover.claims import Said
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
@@ -198,7 +198,13 @@ def judge_enclosing(said: Said, own: list[Any], others: list[Any]) -> Verdict:
         reasons=frozenset(trail.reason for trail in own if trail.reason),
     )
     claim = Claim(
-        said.texts, said.status, said.codes, said.request_ids, said.reason, said.response_id, conflict=said.conflict
+        said.texts,
+        said.status,
+        said.codes,
+        said.request_ids,
+        said.reason,
+        said.response_id,
+        conflict=said.conflict,
     )
     rules = runtime.current().disabled_rules
     return attribution.judge(claim, evidence, [trail.incident for trail in others], disabled=rules)
@@ -249,7 +255,7 @@ def write(span: Any, attributes: dict[str, Any]) -> bool:
     if span.is_recording():
         span.set_attributes(attributes)
         return True
-    private = getattr(span, "_attributes", None)
+    private: Any = getattr(span, "_attributes", None)
     if getattr(private, "_immutable", None) is not True or not hasattr(private, "__setitem__"):
         return False
     private._immutable = False
@@ -259,4 +265,3 @@ def write(span: Any, attributes: dict[str, Any]) -> bool:
     finally:
         private._immutable = True
     return True
-

@@ -7,15 +7,17 @@ message of its exception events. Not the stack trace, links, prompts, tool conte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
 from opentelemetry.trace import StatusCode
 
 from otel_failover import identity, names
 from otel_failover.claims import Said
 from otel_failover.failsafe import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ERROR_PROVIDER: Final = ("error.llm_provider", "litellm.provider.error.llm_provider")
 _HTTP_STATUS: Final = (names.HTTP_STATUS, "http.status_code")
@@ -29,8 +31,12 @@ _EVENTS: Final = 8
 
 _CANNOT_RAISE: Final[dict[str, frozenset[str]]] = {
     "anthropic": frozenset({"gcp.gemini", "openai", "cohere", "mistral_ai", "x_ai", "perplexity"}),
-    "google.genai": frozenset({"openai", "anthropic", "aws.bedrock", "azure.ai.openai", "cohere", "mistral_ai", "groq"}),
-    "botocore": frozenset({"openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "azure.ai.openai", "mistral_ai", "groq"}),
+    "google.genai": frozenset(
+        {"openai", "anthropic", "aws.bedrock", "azure.ai.openai", "cohere", "mistral_ai", "groq"}
+    ),
+    "botocore": frozenset(
+        {"openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "azure.ai.openai", "mistral_ai", "groq"}
+    ),
     "cohere": frozenset({"openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "groq"}),
     "mistralai": frozenset({"openai", "anthropic", "gcp.gemini", "groq", "cohere"}),
 }
@@ -135,7 +141,9 @@ def _conflict(attributes: Mapping[str, Any], kinds: list[str]) -> str | None:
     for kind in kinds:
         family = next((each for each in _CANNOT_RAISE if kind.startswith(each + ".")), None)
         if family is not None and named in _CANNOT_RAISE[family]:
-            return {"google.genai": "gcp.gemini", "botocore": "aws.bedrock", "mistralai": "mistral_ai"}.get(family, family)
+            return {"google.genai": "gcp.gemini", "botocore": "aws.bedrock", "mistralai": "mistral_ai"}.get(
+                family, family
+            )
     return None
 
 

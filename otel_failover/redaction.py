@@ -391,9 +391,7 @@ _KEYS: Final = (
     _key("github_pat_", r"\w{20}"),
     _key("glpat-", r"[\w-]{16}"),
     *(_key(start, r"[\w-]{10}") for start in ("xoxa-", "xoxb-", "xoxe-", "xoxp-", "xoxr-", "xoxs-", "xapp-")),
-    *(
-        _key(start, rf"{_ALNUM}{{10}}") for start in ("sk_live_", "sk_test_", "rk_live_", "rk_test_")
-    ),  # Stripe
+    *(_key(start, rf"{_ALNUM}{{10}}") for start in ("sk_live_", "sk_test_", "rk_live_", "rk_test_")),  # Stripe
     _key("npm_", rf"{_ALNUM}{{30}}"),
     _key("pypi-Ag", r"[\w-]{16}"),
     _Format("eyJ", re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{16,}(?:\.[\w-]+){0,4}", re.ASCII)),  # JWT
@@ -406,9 +404,7 @@ _KEYS: Final = (
 
 _GLANCE: Final = _glance(_KEYS)
 
-_HEADER: Final = (
-    r"""(?i:[\w-]{0,60}(?:api-?key|authorization|cookie|credential|password|secret|signature|token))"""
-)
+_HEADER: Final = r"""(?i:[\w-]{0,60}(?:api-?key|authorization|cookie|credential|password|secret|signature|token))"""
 
 # Their needles are sought in the lower-cased text.
 _PHRASES: Final = (
@@ -482,9 +478,7 @@ _VALUE: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-_SCHEMES: Final = re.compile(
-    r"(?:(?:bearer|basic|token|apikey|api-key|key|digest|negotiate)[ ]+)+", re.IGNORECASE
-)
+_SCHEMES: Final = re.compile(r"(?:(?:bearer|basic|token|apikey|api-key|key|digest|negotiate)[ ]+)+", re.IGNORECASE)
 _LOOKS_RANDOM: Final = re.compile(_RANDOM, re.ASCII)
 _NUMBER: Final = re.compile(r"[\d.,:+-]*")
 _SENTENCE: Final = re.compile(

@@ -137,7 +137,8 @@ class Run:
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
-        return _decorated(self, function)
+        wrapped: F = _decorated(self, function)
+        return wrapped
 
     def _fresh(self) -> Run:
         """Return a new run with the same arguments."""
@@ -159,11 +160,17 @@ class Run:
         self._around = around if around is not None and around.live else None
         self._started = time.monotonic()
         attributes: dict[str, Any] = dict(self._around.inherited()) if self._around is not None else {}
-        attributes |= {names.RUN_ID: self.id, names.LIBRARY: self._library, names.LOOP_NAME: self._loop_name()}
+        attributes |= {
+            names.RUN_ID: self.id,
+            names.LIBRARY: self._library,
+            names.LOOP_NAME: self._loop_name(),
+        }
         if self._declared:
             attributes[names.CHAIN] = self._labels
         self._span = self._runtime.tracer.start_span(
-            f"{names.SPAN_RUN} {text_of(self._operation)[:120]}", kind=SpanKind.INTERNAL, attributes=attributes
+            f"{names.SPAN_RUN} {text_of(self._operation)[:120]}",
+            kind=SpanKind.INTERNAL,
+            attributes=attributes,
         )
         self._note_enclosing()
         self._context = scope.with_values({scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}, self._span)
@@ -270,9 +277,7 @@ class Run:
         same_model = [i for i, each in enumerate(self._chain) if each.model in (call.model, "")]
         provider = call.provider_of(self)
         yield from (i for i in same_model if self._chain[i].endpoint == call.endpoint)
-        yield from (
-            i for i in same_model if self._chain[i].endpoint is None and self._chain[i].provider == provider
-        )
+        yield from (i for i in same_model if self._chain[i].endpoint is None and self._chain[i].provider == provider)
         if not self._runtime.provider_alias(identity.host_of(call.endpoint)):
             known = identity.provider_of_host(identity.host_of(call.endpoint))
             yield from (i for i in same_model if self._chain[i].endpoint is None and known is None)
@@ -464,7 +469,9 @@ class Run:
         total = len(self._chain) if self._declared else len(tried)
         failed = ", ".join(f"{candidate.provider or candidate.model} {reason}" for candidate, reason in self._failures)
         skipped = f", {len(self._skipped)} skipped" if self._skipped else ""
-        span.set_status(StatusCode.ERROR, f"{len(tried)} of {total} failed{skipped}" + (f": {failed}" if failed else ""))
+        span.set_status(
+            StatusCode.ERROR, f"{len(tried)} of {total} failed{skipped}" + (f": {failed}" if failed else "")
+        )
 
 
 def _seen_from(judged: Attempt, key: object, trail: Trail) -> Any:

@@ -19,7 +19,6 @@ from opentelemetry import metrics as metrics_api
 from opentelemetry import trace
 
 from otel_failover import identity, names
-from otel_failover.attribution import Incident
 from otel_failover.failsafe import guarded, logger
 from otel_failover.metrics import Metrics
 from otel_failover.redaction import cut, redact
@@ -27,6 +26,7 @@ from otel_failover.settings import Settings, load
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
+    from otel_failover.attribution import Incident
     from collections.abc import Iterable, Sequence
 
     from opentelemetry.metrics import MeterProvider
@@ -207,4 +207,4 @@ def configure(runtime: Runtime | None) -> None:
 
 def new_run_id() -> str:
     """Return 32 hex digits; not a secret, so the fast generator will do."""
-    return f"{random.getrandbits(128):032x}"  # noqa: S311
+    return f"{random.getrandbits(128):032x}"

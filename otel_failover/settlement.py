@@ -185,9 +185,7 @@ def _unseen(ledger: Ledger, last: Exchange | None, problem: BaseException) -> Se
 
 def _caller_timeout(failure: Settlement) -> Settlement:
     """A request that was given up under an attempt which left by a timeout: the caller's clock ran out."""
-    return replace(
-        failure, reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout"
-    )
+    return replace(failure, reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
 
 
 def is_timeout(problem: BaseException) -> bool:

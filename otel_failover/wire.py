@@ -45,7 +45,7 @@ def sending(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exchange | None:
     """
     if not runtime.current().active:
         return None
-    request = args[0] if args else kwargs.get("request")
+    request: Any = args[0] if args else kwargs.get("request")
     attempt = scope.attempt_in()
     if attempt is not None and attempt.live:
         exchange = Exchange(request, endpoint_of(request.url), request.method, stream=bool(kwargs.get("stream")))

@@ -107,7 +107,8 @@ class Adapter:
             provider=self._provider,
             credential=self._credential(client),
             streamed=bool(kwargs.get("stream")),
-            own_spans=calls.is_instrumented_elsewhere(self.name) or (self._own_spans is not None and self._own_spans(client)),
+            own_spans=calls.is_instrumented_elsewhere(self.name)
+            or (self._own_spans is not None and self._own_spans(client)),
         )
 
     def _operation(self, path: str) -> str | None:

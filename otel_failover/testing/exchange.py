@@ -187,9 +187,7 @@ class Exchange:
         answer = self._answer
         script = self._format.script(self._call, reply, self._format.fault(answer))
         own = {"cache-control": "no-cache", "transfer-encoding": "chunked"}
-        fields = self._fields(
-            "text/event-stream; charset=utf-8", None, {**self._format.headers(answer), **own}
-        )
+        fields = self._fields("text/event-stream; charset=utf-8", None, {**self._format.headers(answer), **own})
         self._note_success("stream", fields, reply)
         try:
             yield http_head(answer.status, fields) + (http_chunk(script.opening) if script.opening else b"")

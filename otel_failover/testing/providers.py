@@ -160,9 +160,7 @@ class LocalProviders:
     @property
     def log(self) -> list[Served]:
         """What all of them answered, by the time the requests came in; a new list each time."""
-        return sorted(
-            (entry for provider in self for entry in list(provider.log)), key=lambda entry: entry.started
-        )
+        return sorted((entry for provider in self for entry in list(provider.log)), key=lambda entry: entry.started)
 
     def clear(self) -> None:
         """Empty every log."""

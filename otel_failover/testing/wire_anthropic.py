@@ -99,8 +99,7 @@ def script(call: Call, reply: Reply, fault: Fault) -> Script:  # noqa: ARG001  o
         + _event("ping")
     )
     deltas = tuple(
-        _event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
-        for piece in reply.pieces
+        _event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece}) for piece in reply.pieces
     )
     closing = (
         _event("content_block_stop", index=0)

@@ -228,9 +228,7 @@ def _responses_script(call: Call, reply: Reply, fault: Fault) -> Script:
         )
         + event("response.content_part.added", **place, part={**part, "text": ""})
     )
-    deltas = tuple(
-        event("response.output_text.delta", **place, delta=piece, logprobs=[]) for piece in reply.pieces
-    )
+    deltas = tuple(event("response.output_text.delta", **place, delta=piece, logprobs=[]) for piece in reply.pieces)
     after = next(numbers)  # an error event takes the number the closing would have begun with
     numbers = itertools.count(after)
     closing = (

@@ -1,0 +1,51 @@
+"""Fixtures of the whole suite: strict mode, fresh providers, and spans as they are exported.
+
+An exporter that serialises at export time: the in-memory exporter keeps the object, so an annotation made too late
+would still look right.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+os.environ["OTEL_FAILOVER_STRICT"] = "1"
+os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY_PROPAGATION", "false")
+
+import pytest
+from opentelemetry import context as context_api
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+from otel_failover import FailoverInstrumentor, failsafe
+from tests.spans import SerialisingExporter, Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def no_context_leaks() -> Iterator[None]:
+    """Fail a test that leaves something current, or in which telemetry failed by itself."""
+    before = context_api.get_current()
+    failures = dict(failsafe.failures)
+    yield
+    assert context_api.get_current() == before, "a test left a context attached"
+    assert dict(failsafe.failures) == failures, "otel-failover failed inside a test"
+
+
+@pytest.fixture
+def telemetry() -> Iterator[Telemetry]:
+    """Instrument everything that is installed, with providers of its own, and take it off again."""
+    exporter = SerialisingExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    reader = InMemoryMetricReader()
+    meter_provider = MeterProvider(metric_readers=[reader])
+    FailoverInstrumentor().instrument(tracer_provider=provider, meter_provider=meter_provider)
+    yield Telemetry(provider, exporter, reader)
+    FailoverInstrumentor().uninstrument()
+    provider.shutdown()
+    meter_provider.shutdown()
