@@ -18,6 +18,7 @@ from otel_failover.claims import Said, Trail, bind, from_error, from_exception
 from otel_failover.evidence import Exchange, Ledger, Reference, qualified
 from otel_failover.failsafe import guarded, logger
 from otel_failover.identity import Candidate
+from otel_failover.reading import read_claim
 from otel_failover.settlement import CANCELLED, ERROR, PARTIAL, SUCCESS, Settlement
 from otel_failover.streams import wrap_chunks
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from otel_failover.runtime import Runtime
 
 _STATUSES: Final = 8
+_ERROR_KEYS: Final = ("error.", "http.response.status_code", "http.status_code")
 _VERIFIED: Final = Verdict()
 _UNSEEN: Final = Verdict(attribution.UNVERIFIED, attribution.EVIDENCE_INCOMPLETE)
 
@@ -95,6 +97,7 @@ class Attempt:
         self._settlement: Settlement | None = None
         self._own_error: CandidateError | None = None
         self._order = runtime.next_order()
+        ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile)
         self._shown = ("", "")
         self._declared = False
         self._own_objects: list[Reference] = []
@@ -376,11 +379,28 @@ class Attempt:
     def _judged(self, settled: Settlement) -> tuple[Verdict, Said | None]:
         """Hold all claims against the evidence, once; the worst verdict stands."""
         claims = [*self._claims, *([self._left] if self._left is not None else [])]
+        written = self._written()
+        if written is not None:
+            claims.append(written)
         if not claims and not self._ledger.elsewhere:
             return (_VERIFIED if self._ledger.state[0] == "complete" else _UNSEEN), None
         pairs = [(self.judge(said, settled), said) for said in claims or [Said()]]
         verdict = attribution.worst(verdict for verdict, _ in pairs)
         return verdict, next(said for found, said in pairs if found is verdict)
+
+    def _written(self) -> Said | None:
+        """Return what application code wrote on our span: `get_current_span()` inside an attempt is the candidate's.
+
+        Own evidence has the last word: such keys are taken out before ours are written.
+        """
+        span: Any = self._span
+        if span is None or self._run is None or not span.is_recording() or not hasattr(span, "events"):
+            return None
+        found = read_claim(span)
+        if found is None:
+            return None
+        marking.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
+        return found.said if found.error else None
 
     def judge(self, said: Said, settled: Settlement | None = None) -> Verdict:
         """Hold one claim against this attempt's evidence.

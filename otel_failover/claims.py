@@ -282,7 +282,7 @@ def _adopted(thing: object, ledger: evidence.Ledger) -> Iterator[str]:
         response, request = response_of(link), read(link, "request")
         if response is None and request is None:
             continue
-        found = evidence.orphans.find(response, request)
+        found = evidence.orphans.find(response, request) or evidence.flights.find(response, request, ledger)
         for exchange in found:
             ledger.adopt(exchange)
         if found:

@@ -131,7 +131,7 @@ def _check(span: Any, *, writable: bool) -> None:
         runs = enclosing.take(context.span_id, parent.span_id if parent is not None and not parent.is_remote else None)
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
-        write(span, attempt.inherited())
+        marking.write(span, attempt.inherited())
     found = read_claim(span)
     if found is None or names.VERDICT in attributes or _is_ignored(span):
         return
@@ -232,36 +232,7 @@ def _tell(
     """Write the verdict, count it, and make a mismatch seen."""
     active = runtime.current()
     if writable:
-        write(span, marking.verdict_attributes(verdict, candidate[0]))
+        marking.write(span, marking.verdict_attributes(verdict, candidate[0]))
     active.metrics.check(verdict.verdict)
     if verdict.verdict == MISMATCH:
         marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time)
-
-
-def write(span: Any, attributes: dict[str, Any]) -> bool:
-    """Write attributes onto a span that is ending.
-
-    Through the public API while the span still records (an SDK that follows the specification); else through the
-    private attributes, which the SDK froze a moment ago in the same thread (1.40 to 1.45: `_attributes._immutable`,
-    `_set_items` since 1.45). Nothing else can write at this moment.
-
-    Args:
-        span: The span of `_on_ending`.
-        attributes: What to set.
-
-    Returns:
-        Whether it was written.
-    """
-    if span.is_recording():
-        span.set_attributes(attributes)
-        return True
-    private: Any = getattr(span, "_attributes", None)
-    if getattr(private, "_immutable", None) is not True or not hasattr(private, "__setitem__"):
-        return False
-    private._immutable = False
-    try:
-        for key, value in attributes.items():
-            private[key] = value
-    finally:
-        private._immutable = True
-    return True

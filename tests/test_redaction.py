@@ -327,9 +327,7 @@ KEPT = [
 
 
 @pytest.mark.parametrize("text", KEPT)
-@pytest.mark.parametrize(
-    "quoting", [str, json.dumps, repr, quote], ids=["as it is", "json", "repr", "percent"]
-)
+@pytest.mark.parametrize("quoting", [str, json.dumps, repr, quote], ids=["as it is", "json", "repr", "percent"])
 def test_leaves_what_providers_say(text: str, quoting: type[str]) -> None:
     assert redact(quoting(text), (OWN,)) == quoting(text)
 
@@ -394,9 +392,7 @@ def test_takes_the_credentials_out_of_a_request(
     assert own_secrets(headers, url) == expected
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(["authorization", "x-api-key", "cookie", "a"]), st.text())), st.text()
-)
+@given(st.lists(st.tuples(st.sampled_from(["authorization", "x-api-key", "cookie", "a"]), st.text())), st.text())
 def test_takes_credentials_out_of_any_request(headers: list[tuple[str, str]], url: str) -> None:
     assert all(len(secret) >= 4 for secret in own_secrets(headers, url))
 
