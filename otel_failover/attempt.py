@@ -14,7 +14,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from otel_failover import attribution, identity, marking, names, reasons, scope, settlement
 from otel_failover.attribution import MISMATCH, Incident, Own, Verdict
-from otel_failover.claims import Said, Trail, bind, from_error, from_exception
+from otel_failover.claims import Said, Trail, adopt, bind, from_error, from_exception
 from otel_failover.evidence import Exchange, Ledger, Reference, qualified
 from otel_failover.failsafe import guarded, logger
 from otel_failover.identity import Candidate
@@ -336,6 +336,7 @@ class Attempt:
             return
         self._done = True
         ended = time.monotonic()
+        self._adopt()
         settled = self._settled(killed)
         verdict, said = self._judged(settled)
         secrets = self._ledger.secrets
@@ -353,6 +354,12 @@ class Attempt:
         self._count(settled, verdict, ended)
         if self._run is not None:
             self._run._ended(self, settled, trail)
+
+    def _adopt(self) -> None:
+        """Take in what was sent without us, where this attempt's exception is its answer: threads, single flight."""
+        for said in (self._left, *self._claims):
+            if said is not None and isinstance(said.thing, BaseException):
+                adopt(said.thing, self._ledger)
 
     def _settled(self, killed: str | None) -> Settlement:
         if killed is None:

@@ -426,8 +426,8 @@ def _matches(
         issuers = [incident for incident in others if name in incident.request_ids]
         if len(issuers) == 1:
             yield _Match(REQUEST_ID, issuers[0])
-    if own.complete and texts:
-        yield from _by_text(own, others, history, texts)
+    if texts:
+        yield from (match for match in _by_text(own, others, history, texts) if own.complete or match.incident.same)
     if own.complete:
         yield from (_Match(FACTS, incident) for incident in others if _shares_facts(claim, own, incident))
 

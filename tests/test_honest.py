@@ -97,7 +97,9 @@ def test_a_gateway_that_relays_them_inside_a_success(telemetry: Telemetry, stack
 def test_a_provider_that_quotes_the_prompt(telemetry: Telemetry, stack: ExitStack) -> None:
     quota = str(Answer.openai_quota().message)
     quoting = Answer.error(400, f"invalid prompt: '{quota}'", code="invalid_prompt")
-    walk([stack.enter_context(stand("openai", Answer.openai_quota())), stack.enter_context(stand("openrouter", quoting))])
+    walk(
+        [stack.enter_context(stand("openai", Answer.openai_quota())), stack.enter_context(stand("openrouter", quoting))]
+    )
     nothing_flagged(telemetry)
 
 
@@ -242,9 +244,11 @@ def test_statuses_that_libraries_make_up_for_a_timeout(telemetry: Telemetry, sta
             stack.enter_context(stand("openai", Answer.openai_quota())),
             stack.enter_context(stand("anthropic", Answer.hang(), timeout=0.1)),
         ],
-        lambda problem: problem
-        if isinstance(problem, openai.RateLimitError)
-        else LoopError("Request timed out.", status_code=made_up),
+        lambda problem: (
+            problem
+            if isinstance(problem, openai.RateLimitError)
+            else LoopError("Request timed out.", status_code=made_up)
+        ),
     )
     nothing_flagged(telemetry)
     assert telemetry.candidates[1]["failover.status.synthetic"] == made_up
@@ -412,7 +416,9 @@ def test_the_loops_own_word_is_kept_beside_the_evidence(telemetry: Telemetry, st
 def test_an_unpatched_sdk_is_unverified_never_guessed(telemetry: Telemetry) -> None:
     with failover_run("chat", chain=["x_ai/grok-5"]) as run:
         with pytest.raises(LoopError), run.attempt(Candidate("x_ai", "grok-5")):
-            raise LoopError("You exceeded your current quota, please check your plan and billing details", status_code=429)
+            raise LoopError(
+                "You exceeded your current quota, please check your plan and billing details", status_code=429
+            )
     nothing_flagged(telemetry)
     (span,) = telemetry.candidates
     assert span.verdict == ("unverified", "evidence_incomplete")
