@@ -1,3 +1,4 @@
+# ruff: noqa: PT012, SIM117 - a loop as people write it does not fit into one statement
 """Attempts to make the checker lie, with real SDKs: thefts it must see, and honest traces it must leave alone."""
 
 from __future__ import annotations
@@ -576,7 +577,7 @@ def test_an_error_of_an_attempt_that_is_still_alive(telemetry: Telemetry, stack:
 
     async def serve() -> None:
         texts: list[str] = []
-        told = asyncio.Event()
+        refused, told = asyncio.Event(), asyncio.Event()
 
         async def one(run: Any) -> None:
             with run.attempt(first.candidate):
@@ -584,6 +585,7 @@ def test_an_error_of_an_attempt_that_is_still_alive(telemetry: Telemetry, stack:
                     await first.aask()
                 except openai.RateLimitError as problem:
                     texts.append(str(problem))
+                    refused.set()
                     await told.wait()
 
         async def two(run: Any) -> None:
@@ -591,8 +593,7 @@ def test_an_error_of_an_attempt_that_is_still_alive(telemetry: Telemetry, stack:
                 try:
                     await other.aask()
                 except openai.InternalServerError:
-                    while not texts:
-                        await asyncio.sleep(0.01)
+                    await refused.wait()
                     raise LoopError(texts[0]) from None
                 finally:
                     told.set()
