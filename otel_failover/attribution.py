@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_failover import reasons
 
@@ -101,7 +101,7 @@ STOCK: Final = frozenset(
     for text in (
         "Connection error.",
         "Request timed out.",
-        "Request timed out or interrupted. This could be due to a network timeout, dropped connection, or request cancellation.",
+        "Request timed out or interrupted. This could be due to a network timeout, dropped connection, or request",
         "The read operation timed out",
         "The write operation timed out",
         "The connection operation timed out",
@@ -426,8 +426,8 @@ def _matches(
         issuers = [incident for incident in others if name in incident.request_ids]
         if len(issuers) == 1:
             yield _Match(REQUEST_ID, issuers[0])
-    if own.complete and texts:
-        yield from _by_text(own, others, history, texts)
+    if texts:
+        yield from (match for match in _by_text(own, others, history, texts) if own.complete or match.incident.same)
     if own.complete:
         yield from (_Match(FACTS, incident) for incident in others if _shares_facts(claim, own, incident))
 

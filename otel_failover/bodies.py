@@ -6,6 +6,7 @@ whole, and the evidence says so.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +15,10 @@ from typing import Any, Final
 
 from otel_failover.attribution import normalise
 from otel_failover.failsafe import read, text_of
-import contextlib
 
 _WHOLE: Final = 65_536
 _SEARCHED: Final = 1_048_576
-_MESSAGE: Final = 2_048
+_MESSAGE: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class ErrorBody:
     """One error as a provider sent it.
 
     Args:
-        message: The provider's own sentence: `error.message`, else the body's text, at most 2,048 characters.
+        message: The provider's own sentence: `error.message`, else the body's text, at most 4,096 characters.
         code: The most telling structured code (`insufficient_quota`, `overloaded_error`, `RESOURCE_EXHAUSTED`).
         codes: Every structured code of the body.
         text: The body as text, at most 64 KB.

@@ -255,8 +255,6 @@ def _bonds(
     """Return the bonds of one error object, with own evidence and with that of others."""
     own = set(own_bonds(thing, ledger))
     foreign = [(how, trail.incident) for trail in trails for how in trail.bonds(thing)]
-    if not own and not foreign:
-        own = set(_adopted(thing, ledger))
     if OBJECT in own or RESPONSE in own:
         foreign = [(how, incident) for how, incident in foreign if how not in own and how != REQUEST]
     return frozenset(own), foreign
@@ -276,19 +274,27 @@ def own_bonds(thing: object, ledger: evidence.Ledger) -> Iterator[str]:
         yield REQUEST
 
 
-def _adopted(thing: object, ledger: evidence.Ledger) -> Iterator[str]:
-    """Adopt the sends of a call that had no attempt, where this is its exception."""
-    for depth, link in enumerate(chain_of(thing)):
+def adopt(thing: BaseException, ledger: evidence.Ledger) -> None:
+    """Take in the sends of a call that had no attempt, or another attempt at the same candidate, if this is its error.
+
+    Args:
+        thing: What leaves the attempt; what it was raised from counts, since loops wrap errors in their own.
+        ledger: The attempt's evidence.
+    """
+    if ledger.raised_here(thing) is not None:
+        return
+    for link in chain_of(thing):
         response, request = response_of(link), read(link, "request")
         if response is None and request is None:
             continue
-        found = evidence.orphans.find(response, request)
+        if ledger.by_response(response) is not None or ledger.by_request(request) is not None:
+            return
+        found = evidence.orphans.find(response, request) or evidence.flights.find(response, request, ledger)
         for exchange in found:
             ledger.adopt(exchange)
-        if found:
-            if isinstance(link, BaseException):
-                ledger.raised.append(evidence.Raised(link))
-            yield from (OBJECT, RESPONSE) if depth == 0 else ()
+        if found and isinstance(link, BaseException):
+            ledger.last_failed = evidence.Raised(link)
+            ledger.raised.append(ledger.last_failed)
             return
 
 

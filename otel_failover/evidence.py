@@ -120,9 +120,10 @@ class Exchange:
         self.response = Reference(response, hold=self.hold and (not self.stream or status >= _HELD_STATUS))
         self.status = status
         self.request_id = next((headers[name] for name in ISSUED_IDS if name in headers), None)
+        self.stopped = time.monotonic()
         if status >= _HELD_STATUS:
             self.retry_after = seconds_asked(headers)
-        self.stopped = time.monotonic()
+            flights.add(self)
 
     def failed(self, problem: BaseException, configured: object = None) -> None:
         """Record that no response came.
@@ -136,6 +137,7 @@ class Exchange:
             seconds = configured.get(self.timeout)
             self.timeout_configured = float(seconds) if isinstance(seconds, (int, float)) else None
         self.stopped = time.monotonic()
+        flights.add(self)
 
     # --- asked by the attempt -----------------------------------------------------------------------------------------
 
@@ -192,7 +194,7 @@ class Exchange:
 
 
 def transport_reason(problem: BaseException) -> tuple[str, str | None]:
-    """Return our reason and the timeout's kind for what a transport raised, by class names: no HTTP library is imported."""
+    """Return our reason and the timeout's kind for what a transport raised; by class names, to import no library."""
     if isinstance(
         problem, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)
     ):
@@ -271,8 +273,10 @@ class Ledger:
 
     __slots__ = (
         "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "gateways",
-        "last_failed", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised", "response_ids", "rootless", "started", "stream_error",
+        "last_failed", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised", "response_ids",
+        "rootless", "started", "stream_error",
         "streams", "unseen",
+        "who",
     )  # fmt: skip
 
     def __init__(
@@ -285,6 +289,7 @@ class Ledger:
     ) -> None:
         self.provider, self.endpoint, self.parent = provider, endpoint, parent
         self.neighbours, self.gateways = neighbours, gateways
+        self.who: object = None
         self.exchanges: list[Exchange] = []
         self.raised: list[Raised] = []
         self.response_ids: list[str] = []
@@ -533,6 +538,44 @@ class Orphans:
 
 
 orphans = Orphans()
+
+
+class Flights:
+    """Requests that failed a moment ago, so that a second attempt which shared one can own it too (single flight).
+
+    Remembered weakly, the last 128.
+    """
+
+    __slots__ = ("_recent",)
+
+    def __init__(self) -> None:
+        self._recent: deque[weakref.ref[Exchange]] = deque(maxlen=128)
+
+    def add(self, exchange: Exchange) -> None:
+        """Remember a request that failed."""
+        self._recent.append(weakref.ref(exchange))
+
+    def find(self, response: object, request: object, ledger: Ledger) -> list[Exchange]:
+        """Return the sends of the call whose response or request this is, if it was under way at the same candidate.
+
+        Args:
+            response: That an exception carries.
+            request: That an exception carries.
+            ledger: Of the attempt that shared it.
+        """
+        for reference in tuple(self._recent):
+            exchange = reference()
+            owner = exchange.ledger if exchange is not None else None
+            if exchange is None or owner is None or owner is ledger or owner.who != ledger.who:
+                continue
+            if exchange.stopped is not None and exchange.stopped < ledger.started:
+                continue
+            if exchange.request.is_(request) or (exchange.response is not None and exchange.response.is_(response)):
+                return owner.own
+        return []
+
+
+flights = Flights()
 
 _PID: Final = [os.getpid()]
 

@@ -1,20 +1,21 @@
 """How a mismatch is shown: the offender's attributes, the marker span, the counter and the log line.
 
-The marker is always made: it shows as a row of its own, is found and counted by its name, and does not depend on whether
-the SDK still lets the offender be written.
+The marker is always made: it shows as a row of its own, is found and counted by its name, and does not depend on
+whether the SDK still lets the offender be written.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, set_span_in_context
 
 from otel_failover import identity, names
 from otel_failover.attribution import MISMATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from otel_failover.attribution import Verdict
     from otel_failover.claims import Said
@@ -86,6 +87,7 @@ def announce(
         end_time: The offender's end in nanoseconds, None for now.
     """
     provider, model, index = candidate
+    now = time.time_ns() if end_time is None else end_time
     context = set_span_in_context(NonRecordingSpan(offender))
     attributes = {
         names.CANDIDATE_PROVIDER: provider,
@@ -96,9 +98,9 @@ def announce(
         names.OWN_EVIDENCE: runtime.redacted(own, secrets, 255),
     }
     attributes.pop(names.VERDICT, None)
-    marker = runtime.tracer.start_span(names.SPAN_MISMATCH, context, attributes=attributes, start_time=end_time)
+    marker = runtime.tracer.start_span(names.SPAN_MISMATCH, context, attributes=attributes, start_time=now)
     marker.set_status(StatusCode.ERROR, f"{_whose(verdict)} error on {provider}'s span")
-    marker.end(end_time)
+    marker.end(now)
     rule = verdict.rule or ""
     runtime.metrics.mismatch(rule, identity.metric_value(provider), context)
     runtime.log_mismatch(
@@ -132,3 +134,53 @@ def _sentence(
         f"claimed {claimed}; own evidence: {safe(own)} "
         f"trace_id={offender.trace_id:032x} span_id={offender.span_id:016x}{source}"
     )
+
+
+# --- the narrow door to a span that is ending -------------------------------------------------------------------------
+
+
+def write(span: Any, attributes: dict[str, Any]) -> bool:
+    """Write attributes onto a span that is ending.
+
+    Through the public API while the span still records (an SDK that follows the specification); else through the
+    private attributes, which the SDK froze a moment ago in the same thread (1.40 to 1.45: `_attributes._immutable`,
+    `_set_items` since 1.45). Nothing else can write at this moment.
+
+    Args:
+        span: The span of `_on_ending`.
+        attributes: What to set.
+
+    Returns:
+        Whether it was written.
+    """
+    if span.is_recording():
+        span.set_attributes(attributes)
+        return True
+    private: Any = getattr(span, "_attributes", None)
+    if getattr(private, "_immutable", None) is not True or not hasattr(private, "__setitem__"):
+        return False
+    private._immutable = False
+    try:
+        for key, value in attributes.items():
+            private[key] = value
+    finally:
+        private._immutable = True
+    return True
+
+
+def take_out(span: Any, keys: Iterable[str]) -> None:
+    """Take a status and attributes out of a span of ours that application code put there.
+
+    OpenTelemetry has no public way; where the private one is not there either, the key stays and the verdict tells.
+
+    Args:
+        span: A recording span.
+        keys: What to take out.
+    """
+    if isinstance(getattr(span, "_status", None), Status):
+        span._status = Status(StatusCode.UNSET)
+    private: Any = getattr(span, "_attributes", None)
+    if hasattr(private, "__delitem__"):
+        for key in keys:
+            if key in private:
+                del private[key]

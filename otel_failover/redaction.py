@@ -84,7 +84,7 @@ def _masked(text: str, spans: Iterable[_Span]) -> str:
     """Replaces each unbroken stretch by one mask; masks that are there take part, so that they stay whole."""
     parts: list[str] = []
     end = 0
-    for start, stop in _merged([*spans, *(match.span() for match in _MASKS.finditer(text))]):
+    for start, stop in _merged([*spans, *(match.span() for match in _compiled(re.escape(MASK)).finditer(text))]):
         parts += (text[end:start], MASK)
         end = stop
     return "".join((*parts, text[end:]))
@@ -101,7 +101,10 @@ def _merged(spans: Iterable[_Span]) -> list[_Span]:
     return merged
 
 
-_MASKS: Final = re.compile(re.escape(MASK))
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compiles a pattern when it is first needed: to compile all of them takes longer than an import may."""
+    return re.compile(pattern)
 
 
 # --- two readings of a text -------------------------------------------------------------------------------
@@ -121,12 +124,13 @@ def _found(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]]) 
     """Finds what to mask in one reading."""
     spans = _own(text, secrets) if secrets else []
     lowered = _lowered(text)
-    if _GLANCE.search(text):
+    if _glance().search(text):
         spans += _known(text, text, _KEYS)
     spans += _known(text, lowered, _PHRASES)
-    for word, name, kind in _NAMES:
-        if word in lowered:
-            spans += _named(text, name.finditer(lowered), kind)
+    for needle, names in _NAMES:
+        if needle in lowered:
+            for name, kind in names:
+                spans += _named(text, _compiled(name).finditer(lowered), kind)
     for pattern in extra:
         spans += [match.span() for match in pattern.finditer(text) if match[0]]
     return spans
@@ -142,7 +146,7 @@ def _lowered(text: str) -> str:
 
 # Percent escapes (of percent escapes), and what JSON and Python put a backslash before, up to two levels
 # deep. The bound keeps a long row of backslashes linear.
-_ESCAPE: Final = re.compile(r"""%(?:25)*([0-9A-Fa-f]{2})|\\{1,4}(?:u00([0-9A-Fa-f]{2})|(["'/\\nrt]))""")
+_ESCAPE: Final = r"""%(?:25)*([0-9A-Fa-f]{2})|\\{1,4}(?:u00([0-9A-Fa-f]{2})|(["'/\\nrt]))"""
 _WHITESPACE: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -156,7 +160,7 @@ def _unescaped(text: str) -> tuple[str, list[int]]:
     parts: list[str] = []
     starts: list[int] = []
     end = 0
-    for escape in _ESCAPE.finditer(text):
+    for escape in _compiled(_ESCAPE).finditer(text):
         code = escape[1] or escape[2]
         parts += (
             text[end : escape.start()],
@@ -286,7 +290,7 @@ class _Format(NamedTuple):
     """
 
     needle: str
-    pattern: re.Pattern[str]
+    pattern: str
     accept: Callable[[str], bool] = _always
 
 
@@ -296,7 +300,7 @@ def _known(text: str, searched: str, formats: Iterable[_Format]) -> list[_Span]:
         match.span(match.lastindex or 0)
         for needle, pattern, accept in formats
         if needle in searched
-        for match in pattern.finditer(text)
+        for match in _compiled(pattern).finditer(text)
         if accept(match[match.lastindex or 0])
     ]
 
@@ -310,23 +314,7 @@ def _key(start: str, rest: str) -> _Format:
             "sk-...abcd") is shorter, and known by that instead.
     """
     hidden = r"[\w-]{0,40}(?:[*•]{2,}|\.{3,}(?=\w)|…(?=\w))"
-    pattern = rf"(?<![A-Za-z0-9]){re.escape(start)}(?:{hidden}|{rest})[\w*•…-]*"
-    return _Format(start, re.compile(pattern, re.ASCII))
-
-
-def _glance(formats: Iterable[_Format]) -> re.Pattern[str]:
-    """Returns one pattern that finds the needle of any format, quickly.
-
-    Each needle has a character that is no small letter. Such are rare in prose, so this looks for them first,
-    and only then at what stands before and after.
-    """
-    around: defaultdict[str, list[str]] = defaultdict(list)
-    for needle in (re.escape(found) for found in dict.fromkeys(form.needle for form in formats)):
-        parts = re.match(r"([a-z]*)(\\?[^a-z])(.*)", needle)
-        if parts is None:
-            raise ValueError(f"a needle needs a character that is no small letter: {needle}")
-        around[parts[2]].append(f"(?<={parts[1]}{parts[2]}){parts[3]}")
-    return re.compile("|".join(f"{anchor}(?:{'|'.join(rest)})" for anchor, rest in around.items()))
+    return _Format(start, rf"(?a)(?<![A-Za-z0-9]){re.escape(start)}(?:{hidden}|{rest})[\w*•…-]*")
 
 
 # What stands where a value is missing, or goes on a sentence.
@@ -335,7 +323,7 @@ _NO_VALUE: Final = frozenset(
     none null nil true false undefined empty missing invalid required expired unknown unset unauthorized
     revoked wrong not must is are was be has should cannot a an the and or for in of to from your token key
     secret password header value string str bytes object optional bearer basic digest auth authentication
-    authorization credentials scheme realm
+    authorization credentials scheme realm aws4-hmac-sha256
     """.split()  # noqa: SIM905 - lines of words, not a column
 )
 
@@ -374,13 +362,13 @@ _KEYS: Final = (
     _key("csk-", r"[a-z0-9]{20}"),  # Cerebras
     _key("sess-", rf"{_ALNUM}{{24}}"),
     *(_key(start, r"[\w-]{10}") for start in ("AIza", "AQ.", "GOCSPX-")),  # Google
-    _Format("ya29.", re.compile(r"ya29\.[\w-]{10,}(?:\.[\w-]+)*", re.ASCII)),
+    _Format("ya29.", r"(?a)ya29\.[\w-]{10,}(?:\.[\w-]+)*"),
     *(_key(start, r"[A-Z0-9]{12}") for start in ("AKIA", "ASIA", "ABIA", "ACCA")),  # AWS
     *(
-        _Format(start, re.compile(rf"{start}[A-Za-z0-9+/]{{20,}}={{0,2}}"))
+        _Format(start, rf"{start}[A-Za-z0-9+/]{{20,}}={{0,2}}")
         for start in ("ABSK", "bedrock-api-key-")  # Bedrock, for long and for short
     ),
-    _Format("JQQJ9", re.compile(rf"{_ALNUM}{{52}}JQQJ9{_ALNUM}{{10,}}")),  # Azure
+    _Format("JQQJ9", rf"{_ALNUM}{{52}}JQQJ9{_ALNUM}{{10,}}"),  # Azure
     *(
         # Hugging Face, Groq, xAI, Perplexity (whose older models are pplx-70b-online), Replicate, Fireworks
         _key(start, rf"{_ALNUM}{{20}}")
@@ -391,38 +379,47 @@ _KEYS: Final = (
     _key("github_pat_", r"\w{20}"),
     _key("glpat-", r"[\w-]{16}"),
     *(_key(start, r"[\w-]{10}") for start in ("xoxa-", "xoxb-", "xoxe-", "xoxp-", "xoxr-", "xoxs-", "xapp-")),
-    *(_key(start, rf"{_ALNUM}{{10}}") for start in ("sk_live_", "sk_test_", "rk_live_", "rk_test_")),  # Stripe
+    *(
+        _key(start, rf"{_ALNUM}{{10}}")
+        for start in ("sk_live_", "sk_test_", "rk_live_", "rk_test_")  # Stripe
+    ),
     _key("npm_", rf"{_ALNUM}{{30}}"),
     _key("pypi-Ag", r"[\w-]{16}"),
-    _Format("eyJ", re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{16,}(?:\.[\w-]+){0,4}", re.ASCII)),  # JWT
-    _Format("@", re.compile(r"""://([^\s/?#"'<>@:]*:[^\s/?#"'<>]+|[^\s/?#"'<>@:,]{16,})@""")),
-    _Format(
-        "-----BEGIN",
-        re.compile(rf"-----BEGIN {_PRIVATE_KEY}.*?(?:-----END {_PRIVATE_KEY}|\Z)", re.DOTALL),
-    ),
+    _Format("eyJ", r"(?a)(?<![A-Za-z0-9])eyJ[\w-]{16,}(?:\.[\w-]+){0,4}"),  # JWT
+    _Format("@", r"""://([^\s/?#"'<>@:]*:[^\s/?#"'<>]+|[^\s/?#"'<>@:,]{16,})@"""),
+    _Format("-----BEGIN", rf"(?s)-----BEGIN {_PRIVATE_KEY}.*?(?:-----END {_PRIVATE_KEY}|\Z)"),
 )
 
-_GLANCE: Final = _glance(_KEYS)
 
-_HEADER: Final = r"""(?i:[\w-]{0,60}(?:api-?key|authorization|cookie|credential|password|secret|signature|token))"""
+@functools.cache
+def _glance() -> re.Pattern[str]:
+    """Returns one pattern that finds the needle of any key, quickly.
+
+    Each needle has a character that is no small letter. Such are rare in prose, so this looks for them first,
+    and only then at what stands before and after.
+    """
+    around: defaultdict[str, list[str]] = defaultdict(list)
+    for needle in dict.fromkeys(key.needle for key in _KEYS):
+        at = next(at for at, char in enumerate(needle) if not char.islower())
+        before, anchor, after = needle[:at], re.escape(needle[at]), re.escape(needle[at + 1 :])
+        around[anchor].append(f"(?<={re.escape(before)}{anchor}){after}")
+    return re.compile("|".join(f"{anchor}(?:{'|'.join(rest)})" for anchor, rest in around.items()))
+
+
+_HEADER: Final = r"(?i:[\w-]{0,60}(?:api-?key|authorization|cookie|credential|password|secret|signature|token))"
 
 # Their needles are sought in the lower-cased text.
 _PHRASES: Final = (
     _Format(
         "bearer",
-        re.compile(
-            rf"""(?i:bearer)(?:\s{{1,3}}|\+)(?!\w{{1,20}}=\\{{0,4}}["'])(?=\S{{0,60}}?(?:{_RANDOM}))"""
-            r"([\w.~+/=*•…-]{6,})"
-        ),
+        rf"""(?i:bearer)(?:\s{{1,3}}|\+)(?!\w{{1,20}}=\\{{0,4}}["'])(?=\S{{0,60}}?(?:{_RANDOM}))"""
+        r"([\w.~+/=*•…-]{6,})",
     ),
-    _Format("basic", re.compile(r"(?i:basic)(?:\s{1,3}|\+)([A-Za-z0-9_+/-]{8,}={0,2})"), _holds_password),
-    _Format(
-        "cookie",
-        re.compile(r"""(?i:cookie)["']?\s{0,3}[:=]\s{0,3}b?["']?([^\s=;"']{1,60}=[^"'\r\n]+)"""),
-    ),
+    _Format("basic", r"(?i:basic)(?:\s{1,3}|\+)([A-Za-z0-9_+/-]{8,}={0,2})", _holds_password),
+    _Format("cookie", r"""(?i:cookie)["']?\s{0,3}[:=]\s{0,3}b?["']?([^\s=;"']{1,60}=[^"'\r\n]+)"""),
     _Format(  # [('x-api-key', '...'), (b'authorization', b'Bearer ...')]
         "', ",
-        re.compile(rf"""\(b?'{_HEADER}', b?["'](?i:(?:bearer|basic)[ ])?([^"'\\\n]+(?:\\.[^"'\\\n]*)*)"""),
+        rf"""\(b?'{_HEADER}', b?["'](?i:(?:bearer|basic)[ ])?([^"'\\\n]+(?:\\.[^"'\\\n]*)*)""",
         _is_no_word,
     ),
 )
@@ -434,7 +431,7 @@ _KINDS_OF_KEY: Final = """
     api access account auth encryption functions master private secret service shared signing subscription
     virtual
 """.split()  # noqa: SIM905 - a line of words, not a column
-_SIGN: Final = r"""["'`]?\s{0,3}(?P<sign>=>?|==|:=|:(?!//))\s{0,3}"""
+_SIGN: Final = r"""["'`]?\s{0,3}(?P<sign>=>?|==|:=|:(?!//))\s{0,3}(?:\[\s{0,3}(?=b?["']))?"""
 
 
 _Kind = Literal["sure", "usual", "vague"]
@@ -444,46 +441,52 @@ class _Name(NamedTuple):
     """What a value's name ends in.
 
     Attributes:
-        word: Stands in the lower-cased text. A pattern that starts with it is searched for fast.
-        pattern: The word, what it needs before it, and the sign between name and value.
+        pattern: A word, what it needs before it, and the sign between name and value; for lower-cased text.
+            The word comes first, since a pattern that starts with plain characters is searched for fast.
         kind: Whether a value follows for sure; else whether the name is also used for other things.
     """
 
-    word: str
-    pattern: re.Pattern[str]
+    pattern: str
     kind: _Kind
 
     @classmethod
     def of(cls, word: str, before: str = "", kind: _Kind = "usual") -> _Name:
         """Builds the pattern; `before` looks back from the end of the word."""
-        return cls(word, re.compile(word + before + _SIGN), kind)
+        return cls(word + before + _SIGN, kind)
 
 
+# Behind a needle that one of the names needs in the lower-cased text.
 _NAMES: Final = (
-    _Name.of("key", f"(?:{'|'.join(f'(?<={kind}key)|(?<={kind}.key)' for kind in _KINDS_OF_KEY)})"),
-    _Name.of("key", "(?<=[?&]key)", "sure"),  # in a query; a bare key is as often that of a dictionary
-    _Name.of("key provided", "", "sure"),  # "Incorrect API key provided: ..."
-    *(_Name.of(word) for word in ("secret", "password", "passwd", "passphrase")),
-    _Name.of("pwd", "(?<![a-z]pwd)"),
-    *(_Name.of(word, "", "vague") for word in ("authorization", "token", "signature", "credential")),
-    _Name.of("sig", "(?<![a-z]sig)", "vague"),
+    (
+        "key",
+        (
+            _Name.of(
+                "key",
+                f"(?:{'|'.join(f'(?<={kind}key)|(?<={kind}.key)' for kind in _KINDS_OF_KEY)})",
+            ),
+            # In a query. Elsewhere a bare "key" is as often that of a dictionary.
+            _Name.of("key", "(?<=[?&]key)", "sure"),
+            _Name.of("key provided", "", "sure"),  # "Incorrect API key provided: ..."
+        ),
+    ),
+    ("token", (_Name.of("token", "", "vague"),)),
+    ("secret", (_Name.of("secret"),)),
+    ("pass", (_Name.of("password"), _Name.of("passwd"), _Name.of("passphrase"))),
+    ("pwd", (_Name.of("pwd", "(?<![a-z]pwd)"),)),
+    ("authoriz", (_Name.of("authorization", "", "vague"),)),
+    ("sig", (_Name.of("signature", "", "vague"), _Name.of("sig", "(?<![a-z]sig)", "vague"))),
+    ("credential", (_Name.of("credential", "", "vague"),)),
 )
 
-_VALUE: Final = re.compile(
-    r"""
+_VALUE: Final = r"""(?xi)
     b?" (?P<double> [^"\\\n]* (?: \\. [^"\\\n]* )* )
   | b?' (?P<single> [^'\\\n]* (?: \\. [^'\\\n]* )* )
   | (?P<bare> (?: (?:bearer|basic|token|apikey|api-key|digest|negotiate) [ ]{1,3} )? [^\s"'`&,;<>\\]+ )
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-
-_SCHEMES: Final = re.compile(r"(?:(?:bearer|basic|token|apikey|api-key|key|digest|negotiate)[ ]+)+", re.IGNORECASE)
-_LOOKS_RANDOM: Final = re.compile(_RANDOM, re.ASCII)
-_NUMBER: Final = re.compile(r"[\d.,:+-]*")
-_SENTENCE: Final = re.compile(
-    r"\D*\b(?:is|are|was|be|must|should|can|cannot|not|required|invalid|missing|expired|provide|set)\b\D*",
-    re.IGNORECASE,
+"""
+_SCHEMES: Final = r"(?i)(?:(?:bearer|basic|token|apikey|api-key|key|digest|negotiate)[ ]+)+"
+_NUMBER: Final = r"[\d.,:+-]*"
+_SENTENCE: Final = (
+    r"(?i)\D*\b(?:is|are|was|be|must|should|can|cannot|not|required|invalid|missing|expired|provide|set)\b\D*"
 )
 
 
@@ -492,7 +495,7 @@ def _named(text: str, names: Iterable[re.Match[str]], kind: _Kind) -> list[_Span
     spans: list[_Span] = []
     end = 0
     for name in names:
-        value = _VALUE.match(text, name.end()) if name.start() >= end else None
+        value = _compiled(_VALUE).match(text, name.end()) if name.start() >= end else None
         if value is None:
             continue
         start, stop = _value_span(text, value)
@@ -507,7 +510,7 @@ def _named(text: str, names: Iterable[re.Match[str]], kind: _Kind) -> list[_Span
 def _value_span(text: str, value: re.Match[str]) -> _Span:
     """Leaves out the scheme ("Bearer ") before a value and the full stop after it."""
     start, stop = value.span(value.lastgroup or 0)
-    scheme = _SCHEMES.match(text, start, stop)
+    scheme = _compiled(_SCHEMES).match(text, start, stop)
     start = scheme.end() if scheme else start
     if value.lastgroup == "bare":
         stop = start + len(text[start:stop].rstrip(".:!?"))
@@ -523,28 +526,26 @@ def _is_value(value: str, kind: _Kind, *, in_prose: bool) -> bool:
         return False
     if len(value) >= 64:
         return True
-    if kind == "vague" and (len(value) < _PIECE or _NUMBER.fullmatch(value)):
+    if kind == "vague" and (len(value) < _PIECE or _compiled(_NUMBER).fullmatch(value)):
         return False
     if in_prose and kind != "sure":
-        return _LOOKS_RANDOM.search(value) is not None
-    return " " not in value or not _SENTENCE.fullmatch(value)
+        return _compiled(_RANDOM).search(value) is not None
+    return " " not in value or not _compiled(_SENTENCE).fullmatch(value)
 
 
 # --- the credentials of a request -------------------------------------------------------------------------
 
-_CREDENTIAL_HEADER: Final = re.compile(
-    r"authorization|-auth$|api[-_]?key|(?:access|auth|functions|subscription|virtual)[-_]key"
-    r"|token(?!s)|secret|passw|credential|signature",
-    re.IGNORECASE,
+_CREDENTIAL_HEADER: Final = (
+    r"(?i)authorization|-auth$|api[-_]?key|(?:access|auth|functions|subscription|virtual)[-_]key"
+    r"|token(?!s)|secret|passw|credential|signature"
 )
-_CREDENTIAL_PARAMETER: Final = re.compile(
-    r"^(?:key|sig|pwd|auth)$|api[-_]?key|(?:access|auth|functions|subscription)[-_]key"
-    r"|token(?!s)|secret|passw|credential|signature",
-    re.IGNORECASE,
+_CREDENTIAL_PARAMETER: Final = (
+    r"(?i)^(?:key|sig|pwd|auth)$|api[-_]?key|(?:access|auth|functions|subscription)[-_]key"
+    r"|token(?!s)|secret|passw|credential|signature"
 )
-_SCHEME_PARAMETER: Final = re.compile(r"""(\w{1,60})=("[^"]*|[^",\s]+)""")
-_SIGNED_SCHEME: Final = re.compile(r"(?:aws4-|digest|oauth|hmac)\S*\s", re.IGNORECASE)
-_BASIC: Final = re.compile(r"basic\s+", re.IGNORECASE)
+_SCHEME_PARAMETER: Final = r"""(\w{1,60})=("[^"]*|[^",\s]+)"""
+_SIGNED_SCHEME: Final = r"(?i)(?:aws4-|digest|oauth|hmac)\S*\s"
+_BASIC: Final = r"(?i)basic\s+"
 
 
 def own_secrets(headers: Iterable[tuple[str, str]], url: str = "") -> tuple[str, ...]:
@@ -576,22 +577,22 @@ def _header_secrets(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
         if name.lower() == "cookie":
             cookies = (cookie.partition("=")[2].strip(' "') for cookie in value.split(";"))
             yield from (cookie for cookie in cookies if len(cookie) >= _PIECE)
-        elif _CREDENTIAL_HEADER.search(name):
+        elif _compiled(_CREDENTIAL_HEADER).search(name):
             yield from _credentials(value.strip())
 
 
 def _credentials(value: str) -> Iterator[str]:
     """Reads a header value in the forms that Authorization has."""
-    if basic := _BASIC.match(value):
+    if basic := _compiled(_BASIC).match(value):
         pair = value[basic.end() :].strip()
         yield pair
         yield _from_base64(pair).decode("utf-8", "replace").partition(":")[2]
-    elif _SIGNED_SCHEME.match(value):
-        for name, parameter in _SCHEME_PARAMETER.findall(value):
-            if _CREDENTIAL_PARAMETER.search(name) or name.lower() == "response":
+    elif _compiled(_SIGNED_SCHEME).match(value):
+        for name, parameter in _compiled(_SCHEME_PARAMETER).findall(value):
+            if _compiled(_CREDENTIAL_PARAMETER).search(name) or name.lower() == "response":
                 yield parameter.strip('"').partition("/")[0] if "redential" in name else parameter.strip('"')
     else:
-        scheme = _SCHEMES.match(f"{value} ")  # a scheme with nothing after it is none the less no credential
+        scheme = _compiled(_SCHEMES).match(f"{value} ")  # a scheme with nothing after it is none the less no credential
         yield value[scheme.end() :].strip() if scheme else value
 
 
@@ -604,6 +605,6 @@ def _url_secrets(url: str) -> Iterator[str]:
         yield unquote(user)
     for parameter in url.partition("?")[2].partition("#")[0].split("&"):
         name, _, value = parameter.partition("=")
-        if _CREDENTIAL_PARAMETER.search(unquote(name)):
+        if _compiled(_CREDENTIAL_PARAMETER).search(unquote(name)):
             value = unquote(value)
             yield value.partition("/")[0] if "redential" in name else value

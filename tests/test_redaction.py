@@ -165,6 +165,11 @@ def test_masks_a_key_that_its_provider_has_partly_hidden(hidden: str) -> None:
         ("Proxy-Authorization: Basic Zm9vOmJhcg==\r\nHost: x", "Proxy-Authorization: Basic {}\r\nHost: x"),
         ("{'Authorization': 'Bearer abc', 'a': 'b'}", "{'Authorization': 'Bearer {}', 'a': 'b'}"),
         ("[(b'authorization', b'Bearer abc')]", "[(b'authorization', b'Bearer {}')]"),
+        ('{"Authorization": ["Bearer abc"], "a": ["b"]}', '{"Authorization": ["Bearer {}"], "a": ["b"]}'),
+        (
+            "Authorization: AWS4-HMAC-SHA256 Credential=abcdefgh/1",
+            "Authorization: AWS4-HMAC-SHA256 Credential={}",
+        ),
         ("[('x-api-key', 'abcdef')]", "[('x-api-key', '{}')]"),
         ("sent Bearer Zx8yWv7uTs", "sent Bearer {}"),
         ("sent bearer%20Zx8yWv7uTs", "sent bearer%20{}"),
@@ -241,7 +246,7 @@ KEPT = [
     "You can find your API key at https://platform.openai.com/account/api-keys.",
     (
         "You didn't provide an API key. You need to provide your API key in an Authorization header using "
-        "Bearer auth, or as the password field (with blank username) if you're accessing the API from your browser"
+        "Bearer auth, or as the password field (with blank username) if you access the API from a browser"
     ),
     "This model's maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens.",
     '{"error": {"code": "invalid_api_key", "type": "invalid_request_error", "param": null}}',
@@ -327,9 +332,7 @@ KEPT = [
 
 
 @pytest.mark.parametrize("text", KEPT)
-@pytest.mark.parametrize(
-    "quoting", [str, json.dumps, repr, quote], ids=["as it is", "json", "repr", "percent"]
-)
+@pytest.mark.parametrize("quoting", [str, json.dumps, repr, quote], ids=["as it is", "json", "repr", "percent"])
 def test_leaves_what_providers_say(text: str, quoting: type[str]) -> None:
     assert redact(quoting(text), (OWN,)) == quoting(text)
 
@@ -368,8 +371,8 @@ def test_leaves_masks() -> None:
                 (
                     "Authorization",
                     (
-                        f"AWS4-HMAC-SHA256 "
-                        "Credential=AKIA{CAPITALS}/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host;x-amz-date, Signature=0a1b2c3d4e5f"
+                        f"AWS4-HMAC-SHA256 Credential=AKIA{CAPITALS}/20260101/us-east-1/bedrock/"
+                        "aws4_request, SignedHeaders=host;x-amz-date, Signature=0a1b2c3d4e5f"
                     ),
                 )
             ],
@@ -394,9 +397,7 @@ def test_takes_the_credentials_out_of_a_request(
     assert own_secrets(headers, url) == expected
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(["authorization", "x-api-key", "cookie", "a"]), st.text())), st.text()
-)
+@given(st.lists(st.tuples(st.sampled_from(["authorization", "x-api-key", "cookie", "a"]), st.text())), st.text())
 def test_takes_credentials_out_of_any_request(headers: list[tuple[str, str]], url: str) -> None:
     assert all(len(secret) >= 4 for secret in own_secrets(headers, url))
 

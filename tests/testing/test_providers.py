@@ -33,9 +33,7 @@ def openai_client(provider: LocalProvider, retries: int = 0, timeout: float = 5.
 
 
 def anthropic_client(provider: LocalProvider, retries: int = 0, timeout: float = 5.0) -> anthropic.Anthropic:
-    return anthropic.Anthropic(
-        base_url=provider.base_url, api_key="sk-x", max_retries=retries, timeout=timeout
-    )
+    return anthropic.Anthropic(base_url=provider.base_url, api_key="sk-x", max_retries=retries, timeout=timeout)
 
 
 def chat(provider: LocalProvider, retries: int = 0, timeout: float = 5.0) -> Any:
@@ -209,9 +207,7 @@ def test_usage_is_streamed_only_where_it_was_asked_for() -> None:
     with LocalProvider("openai") as provider, openai_client(provider) as client:
         ask = client.chat.completions.create
         plain = list(ask(model="m", messages=PROMPT, stream=True))
-        with_usage = list(
-            ask(model="m", messages=PROMPT, stream=True, stream_options={"include_usage": True})
-        )
+        with_usage = list(ask(model="m", messages=PROMPT, stream=True, stream_options={"include_usage": True}))
     assert all(chunk.usage is None for chunk in plain)
     assert with_usage[-1].choices == []
     assert with_usage[-1].usage is not None
@@ -708,9 +704,7 @@ def test_async_clients_fail_alike() -> None:
         ) as client:
             for _ in range(4):
                 try:
-                    async for _chunk in await client.chat.completions.create(
-                        model="m", messages=PROMPT, stream=True
-                    ):
+                    async for _chunk in await client.chat.completions.create(model="m", messages=PROMPT, stream=True):
                         pass
                 except openai.APIError as error:
                     caught.append(error)

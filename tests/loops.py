@@ -1,0 +1,88 @@
+"""Loops as people write them, with the real SDKs against local providers."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+import openai
+
+from otel_failover import Candidate
+from otel_failover.testing.providers import Answer, LocalProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MESSAGES: Any = [{"role": "user", "content": "hello"}]
+KEYS = {
+    "openai": "sk-proj-Zq8vL2mN4xWc7RtYbH3k",
+    "anthropic": "sk-ant-Tg5hJ9kLpQ2wXs8dFv6n",
+    "gcp.gemini": "AIzaQw3eRt5yUi7oPa9sDf2g",
+}
+MODELS = {"openai": "gpt-5.5", "anthropic": "claude-opus-4-7", "gcp.gemini": "gemini-2.5-flash"}
+
+
+class LoopError(Exception):
+    """A loop's own error, as agents have it: it says whose it is, and what."""
+
+    def __init__(self, message: str, provider: str = "", status_code: int | None = None, **facts: Any) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.status_code = status_code
+        self.__dict__.update(facts)
+
+
+@dataclass
+class Stand:
+    """One candidate with its local provider and its real client."""
+
+    candidate: Candidate
+    server: LocalProvider
+    client: Any
+    aclient: Any
+
+    def ask(self, **options: Any) -> Any:
+        """Ask as an application would."""
+        if isinstance(self.client, openai.OpenAI):
+            return self.client.chat.completions.create(model=self.candidate.model, messages=MESSAGES, **options)
+        return self.client.messages.create(model=self.candidate.model, messages=MESSAGES, max_tokens=16, **options)
+
+    async def aask(self, **options: Any) -> Any:
+        """Ask as an asynchronous application would."""
+        if isinstance(self.client, openai.OpenAI):
+            return await self.aclient.chat.completions.create(model=self.candidate.model, messages=MESSAGES, **options)
+        return await self.aclient.messages.create(
+            model=self.candidate.model, messages=MESSAGES, max_tokens=16, **options
+        )
+
+
+@contextmanager
+def stand(
+    provider: str,
+    *answers: Answer,
+    model: str | None = None,
+    profile: str | None = None,
+    key: str | None = None,
+    timeout: float = 5.0,
+    retries: int = 0,
+    kind: str | None = None,
+) -> Iterator[Stand]:
+    """Open one candidate: Gemini is asked through its OpenAI-compatible endpoint."""
+    spoken: Any = kind or ("anthropic" if provider == "anthropic" else "openai")
+    with LocalProvider(spoken, *answers, name=provider) as server:
+        options: dict[str, Any] = {
+            "api_key": key or KEYS.get(provider, "key-Hm4nB6vC8xZa1qWs3e"),
+            "base_url": server.base_url,
+            "max_retries": retries,
+            "timeout": timeout,
+        }
+        module: Any = anthropic if spoken == "anthropic" else openai
+        pair = (
+            (module.Anthropic, module.AsyncAnthropic) if spoken == "anthropic" else (module.OpenAI, module.AsyncOpenAI)
+        )
+        candidate = Candidate(provider, model or MODELS.get(provider, "some-model"), server.endpoint, profile)
+        client = pair[0](**options)
+        yield Stand(candidate, server, client, pair[1](**options))
+        client.close()
