@@ -180,8 +180,8 @@ class Call:
             attempt.learn(self.candidate(attempt._run))
         if self.inference and self._makes_span():
             self._span = self._open_span(attempt)
-            if attempt._span is None:
-                attempt._span = self._span
+            if attempt._own.span is None:
+                attempt._own.span = self._span
         values: dict[str, object] = {scope.CALL: self, scope.ATTEMPT: attempt}
         self._attachment = scope.Attachment(scope.with_values(values, self._span))
 
@@ -260,7 +260,7 @@ class Call:
         attempt, span = self.attempt, self._span
         if attempt is None:
             return
-        shared = span is not None and attempt._span is span
+        shared = span is not None and attempt._own.span is span
         if span is not None and span.is_recording():
             self._write(span, attempt, problem, response_id, result)
         if span is not None and not shared:
@@ -344,6 +344,11 @@ class Call:
         self._settle(problem, response_id, None)
         if not self._owns and not self.attempt._inside and self.ledger.streams == 0:
             self.attempt._finish()
+
+    def reads_later(self) -> bool:
+        """Whether the host reads the body after the SDK has returned, out of our sight: `with_streaming_response`."""
+        own = self.ledger.exchanges if self.ledger is not None else []
+        return bool(own) and own[-1].stream and own[-1].call is self
 
     @guarded(fallback=None)
     def unseen(self, why: str) -> None:

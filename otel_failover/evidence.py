@@ -14,6 +14,7 @@ import os
 import time
 import weakref
 from collections import OrderedDict, deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import identity, reasons
@@ -35,6 +36,7 @@ ISSUED_IDS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-req
 _SENT_IDS: Final = (*ISSUED_IDS, "x-client-request-id", "x-correlation-id")
 _HELD_STATUS: Final = 400
 _CHUNKS: Final = 256
+_KEPT: Final = 2_048
 
 
 class Reference:
@@ -90,7 +92,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "__weakref__", "_body", "call", "endpoint", "failure", "hold", "kind", "ledger", "method", "model", "request",
+        "__weakref__", "_body", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger", "method",
+        "model", "request",
         "request_id", "response", "retry_after", "started", "status", "stopped", "stream", "timeout",
         "timeout_configured",
     )  # fmt: skip
@@ -103,6 +106,7 @@ class Exchange:
         self.response: Reference | None = None
         self.status: int | None = None
         self.request_id: str | None = None
+        self.issued_id: str | None = None
         self.retry_after: float | None = None
         self.failure: str | None = None
         self.timeout: str | None = None
@@ -117,13 +121,16 @@ class Exchange:
 
     def answered(self, response: object, status: int, headers: Any) -> None:
         """Record that a response came, before its body is read."""
-        self.response = Reference(response, hold=self.hold and (not self.stream or status >= _HELD_STATUS))
+        wanted = status >= _HELD_STATUS or (self.kind == OWN and not self.stream)
+        self.response = Reference(response, hold=self.hold and wanted)
         self.status = status
         self.request_id = next((headers[name] for name in ISSUED_IDS if name in headers), None)
         self.stopped = time.monotonic()
         if status >= _HELD_STATUS:
             self.retry_after = seconds_asked(headers)
             flights.add(self)
+            if self.request_id is not None and self.request_id not in self.sent_ids():
+                self.issued_id = self.request_id
 
     def failed(self, problem: BaseException, configured: object = None) -> None:
         """Record that no response came.
@@ -186,7 +193,8 @@ class Exchange:
     def reduce(self) -> None:
         """Let go of everything but the facts, once the attempt has ended."""
         if self.is_error:
-            self._body = self.body
+            body = self.body
+            self._body = replace(body, text=body.text[:_KEPT]) if len(body.text) > _KEPT else body
         self.request.release()
         if self.response is not None:
             self.response.release()
@@ -305,7 +313,7 @@ class Ledger:
         self.closed = False
         self.pid = _PID[0]
         self.started = time.monotonic()
-        self._secrets: tuple[str, ...] | None = None
+        self._secrets: tuple[int, tuple[str, ...]] = (0, ())
 
     @property
     def live(self) -> bool:
@@ -422,15 +430,20 @@ class Ledger:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The credentials of this attempt's own requests."""
-        if self._secrets is None or not self.closed:
-            found = dict.fromkeys(secret for exchange in self.exchanges for secret in exchange.secrets())
-            found.update(dict.fromkeys(secret for exchange in self.elsewhere for secret in exchange.secrets()))
-            self._secrets = tuple(found) or self._secrets or ()
-        return self._secrets
+        sends = len(self.exchanges) + len(self.elsewhere)
+        if not self.closed and self._secrets[0] != sends:
+            found = dict.fromkeys(secret for each in (*self.exchanges, *self.elsewhere) for secret in each.secrets())
+            self._secrets = (sends, tuple(found))
+        return self._secrets[1]
 
     def raised_here(self, problem: object) -> Raised | None:
         """Return the record of an exception that a provider call of this attempt raised."""
         return next((raised for raised in self.raised if raised.reference.is_(problem)), None)
+
+    def is_own(self, problem: BaseException) -> bool:
+        """Whether an exception is one that a provider call of this attempt raised, and says what it said then."""
+        raised = self.raised_here(problem)
+        return raised is not None and raised.unchanged(problem)
 
     def by_response(self, response: object) -> Exchange | None:
         """Return the send that a response answers, own or aside."""
@@ -463,9 +476,8 @@ class Ledger:
 
     def close(self) -> None:
         """End the evidence: nothing more is taken, bodies and credentials are let go."""
-        secrets = self.secrets
+        _ = self.secrets
         self.closed = True
-        self._secrets = secrets
         for exchange in (*self.exchanges, *self.elsewhere):
             if exchange.ledger is self:
                 exchange.reduce()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from otel_failover.attempt import Attempt
     from otel_failover.claims import Said
     from otel_failover.run import Run
+    from otel_failover.trails import Trail
 
 _OPEN: Final = 16_384
 _ENCLOSING: Final = 1_024
@@ -111,8 +112,7 @@ class AttributionProcessor(SpanProcessor):
 @guarded(fallback=None)
 def _bind(span: Span, attempt: Attempt) -> None:
     """Write whose attempt it is, and remember it until the span ends."""
-    span_scope = span.instrumentation_scope
-    if span_scope is not None and span_scope.name == names.SCOPE:
+    if _is_ours(span):
         return
     span.set_attributes(attempt.inherited())
     _bound[span.context.span_id] = attempt
@@ -129,7 +129,7 @@ def _check(span: Any, *, writable: bool) -> None:
     if enclosing:
         parent = span.parent
         runs = enclosing.take(span_id, parent.span_id if parent is not None and not parent.is_remote else None)
-    if attempt is None and not runs and not may_conflict(span):
+    if _is_ours(span) or (attempt is None and not runs and not may_conflict(span)):
         return
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
@@ -145,9 +145,11 @@ def _check(span: Any, *, writable: bool) -> None:
         _judge_alone(span, found, writable=writable)
 
 
+def _is_ours(span: Any) -> bool:
+    return span.instrumentation_scope is not None and span.instrumentation_scope.name == names.SCOPE
+
+
 def _is_ignored(span: Any) -> bool:
-    if span.instrumentation_scope is not None and span.instrumentation_scope.name == names.SCOPE:
-        return True
     ignore = runtime.current().settings.ignore
     return bool(ignore) and (span.name in ignore or getattr(span.instrumentation_scope, "name", None) in ignore)
 
@@ -170,16 +172,14 @@ def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool)
         if not own:
             continue
         verdict = judge_enclosing(found.said, own, others)
-        first = own[0].incident
-        model = own[0].model
-        who = (first.provider, model, first.index)
+        who = (own[0].provider, own[0].model, own[0].index)
         _tell(span, verdict, found.said, who, own[-1].sentence, (), writable=writable)
         return
     if found.said.conflict is not None:
         _judge_alone(span, found, writable=writable)
 
 
-def judge_enclosing(said: Said, own: list[Any], others: list[Any]) -> Verdict:
+def judge_enclosing(said: Said, own: list[Trail], others: list[Trail]) -> Verdict:
     """Hold a span around a run against the candidate it names.
 
     Args:
@@ -187,16 +187,17 @@ def judge_enclosing(said: Said, own: list[Any], others: list[Any]) -> Verdict:
         own: Trails of the candidate that the span names.
         others: Trails of the other candidates.
     """
-    texts = tuple(attribution.normalise(text) for trail in own for text in trail.texts)
+    mine = [trail.incident for trail in own]
+    sends = [exchange for trail in own for exchange in trail.exchanges]
     evidence = Own(
         complete=all(trail.complete for trail in own),
-        sent=sum(trail.sent for trail in own),
-        answered=sum(trail.answered for trail in own),
-        statuses=frozenset(status for trail in own for status in trail.statuses),
-        codes=frozenset(code for trail in own for code in trail.incident.codes),
-        request_ids=frozenset(name for trail in own for name in trail.incident.request_ids),
-        response_ids=frozenset(name for trail in own for name in trail.incident.response_ids),
-        texts=texts,
+        sent=len(sends),
+        answered=sum(exchange.status is not None for exchange in sends),
+        statuses=frozenset(exchange.status for exchange in sends if exchange.status is not None),
+        codes=frozenset(code for incident in mine for code in incident.codes),
+        request_ids=frozenset(name for incident in mine for name in incident.request_ids),
+        response_ids=frozenset(name for incident in mine for name in incident.response_ids),
+        texts=tuple(text for trail in own for text in trail.texts),
         reasons=frozenset(trail.reason for trail in own if trail.reason),
     )
     claim = Claim(

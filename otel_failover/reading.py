@@ -71,7 +71,7 @@ def read_claim(span: Any) -> Reading | None:
     """
     attributes: Mapping[str, Any] = span.attributes or {}
     is_error = span.status.status_code is StatusCode.ERROR
-    if not is_error and not _may_claim(attributes):
+    if not is_error and not may_claim(attributes):
         return None
     status = next((n for key in _HTTP_STATUS if (n := _status(attributes.get(key))) is not None), None)
     said = _said(span, attributes, status, is_error=is_error)
@@ -88,7 +88,7 @@ def may_conflict(span: Any) -> bool:
     return span.status.status_code is StatusCode.ERROR or _ERROR_PROVIDER[0] in (span.attributes or ())
 
 
-def _may_claim(attributes: Mapping[str, Any]) -> bool:
+def may_claim(attributes: Mapping[str, Any]) -> bool:
     """Whether a span without an ERROR status may claim anything: a few look-ups, since this runs for every span."""
     if names.ERROR_TYPE in attributes or names.GEN_AI_RESPONSE_ID in attributes or _ERROR_PROVIDER[0] in attributes:
         return True

@@ -9,7 +9,6 @@ import functools
 import inspect
 import time
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from typing_extensions import Self
 
+    from otel_failover.attribution import Incident
     from otel_failover.calls import Call
-    from otel_failover.claims import Trail
+    from otel_failover.trails import Trail
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -80,7 +80,7 @@ class Run:
         self._used: set[int] = set()
         self._skipped: set[int] = set()
         self._open: list[Attempt] = []
-        self._trails: deque[tuple[object, Trail]] = deque(maxlen=_TRAILS)
+        self._trails: deque[Trail] = deque(maxlen=_TRAILS)
         self._failures: list[tuple[Candidate, str]] = []
         self._pending: list[Attempt] = []
         self._served: tuple[Candidate, int] | None = None
@@ -282,7 +282,7 @@ class Run:
             known = identity.provider_of_host(identity.host_of(call.endpoint))
             yield from (i for i in same_model if self._chain[i].endpoint is None and known is None)
 
-    def _member_at(self, endpoint: str) -> Candidate | None:
+    def member_at(self, endpoint: str) -> Candidate | None:
         """Return the chain's only owner of an endpoint, or of a well-known host."""
         provider = identity.provider_of_host(identity.host_of(endpoint))
         for member in self._chain:
@@ -290,7 +290,8 @@ class Run:
                 return member
         return None
 
-    def _place_of(self, member: Candidate) -> int:
+    def place_of(self, member: Candidate) -> int:
+        """Return a member's place in the chain, -1 outside it."""
         return self._chain.index(member) if member in self._chain else -1
 
     # --- what attempts tell -------------------------------------------------------------------------------------------
@@ -312,8 +313,8 @@ class Run:
         if attempt in self._open:
             self._open.remove(attempt)
         if len(self._trails) == _TRAILS:
-            self._trails[0][1].forget()
-        self._trails.append((attempt.key, trail))
+            self._trails[0].forget()
+        self._trails.append(trail)
         if settled.outcome == SUCCESS and (attempt.index >= 0 or not self._declared):
             self._served = (attempt._candidate, attempt.index)
         elif settled.outcome != SUCCESS:
@@ -323,18 +324,20 @@ class Run:
         if self._left and not self._open:
             self._finish()
 
-    def _trails_for(self, judged: Attempt) -> Iterator[Trail]:
-        """Yield what is remembered of the other attempts, and of those of the runs around."""
-        for key, trail in self._trails:
-            trail.incident = _seen_from(judged, key, trail)
-            yield trail
-        for other in self._open:
+    def others(self, judged: Attempt) -> Iterator[tuple[Trail, Incident]]:
+        """Yield the other attempts, and those of the runs around, as one attempt sees them.
+
+        Args:
+            judged: The attempt that is held against them.
+        """
+        for trail in tuple(self._trails):
+            yield trail, trail.seen_by(judged.key)
+        for other in tuple(self._open):
             if other is not judged:
                 trail = other.trail()
-                trail.incident = _seen_from(judged, other.key, trail)
-                yield trail
+                yield trail, trail.seen_by(judged.key)
         if self._around is not None and self._around._run is not None:
-            yield from self._around._run._trails_for(self._around)
+            yield from self._around._run.others(self._around)
 
     def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Trail], list[Trail]]:
         """Return the trails of the candidates that a span names, and those of the others.
@@ -344,13 +347,8 @@ class Run:
         """
         own: list[Trail] = []
         others: list[Trail] = []
-        for _, trail in self._trails:
-            candidate = Candidate(trail.incident.provider, trail.model)
-            if named(candidate):
-                own.append(trail)
-            else:
-                trail.incident = replace(trail.incident, same=False)
-                others.append(trail)
+        for trail in tuple(self._trails):
+            (own if named(Candidate(trail.provider, trail.model)) else others).append(trail)
         return own, others
 
     # --- skips --------------------------------------------------------------------------------------------------------
@@ -391,7 +389,7 @@ class Run:
             return None
         if isinstance(cause, CandidateError):
             return cause.span_id or None
-        return next((t.incident.span_id for _, t in self._trails if t.holds(cause) and t.incident.span_id), None)
+        return next((trail.span_id for trail in self._trails if trail.holds(cause) and trail.span_id), None)
 
     # --- closing ------------------------------------------------------------------------------------------------------
 
@@ -434,7 +432,7 @@ class Run:
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop_name(), names.OUTCOME: outcome}
         self._runtime.metrics.runs.add(1, labels)
         self._runtime.metrics.run_duration.record(time.monotonic() - self._started, labels)
-        for _, trail in self._trails:
+        for trail in self._trails:
             trail.forget()
 
     def _note_ended(self) -> None:
@@ -472,12 +470,6 @@ class Run:
         span.set_status(
             StatusCode.ERROR, f"{len(tried)} of {total} failed{skipped}" + (f": {failed}" if failed else "")
         )
-
-
-def _seen_from(judged: Attempt, key: object, trail: Trail) -> Any:
-    """Return a trail's incident as the judged attempt sees it: the same candidate's is its own earlier one."""
-    same = key == judged.key
-    return trail.incident if trail.incident.same == same else replace(trail.incident, same=same)
 
 
 def failover_run(operation: str = "chat", chain: Iterable[object] | None = None, *, name: str | None = None) -> Run:

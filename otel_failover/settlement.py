@@ -6,6 +6,7 @@ the response.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -196,3 +197,14 @@ def is_timeout(problem: BaseException) -> bool:
 def _last_raised(ledger: Ledger) -> tuple[str, str] | None:
     last = ledger.last_failed
     return (last.type_name, last.text) if last is not None else None
+
+
+def sentence(ledger: Ledger, settled: Settlement) -> str:
+    """Return the own evidence in a few words, for the marker and the log."""
+    own = ledger.own
+    if not own:
+        return "no request to it was seen" if not ledger.calls else "nothing was sent"
+    if settled.status is not None:
+        return " ".join(filter(None, [str(settled.status), settled.code, settled.reason]))
+    took = (own[-1].stopped or time.monotonic()) - own[0].started
+    return f"no response in {took:.1f} s ({settled.reason})" if settled.reason else "an answer without error"

@@ -130,6 +130,8 @@ def _settle(call: Call | None, result: object) -> None:
             call.stream_opened(result)
         else:
             call.unseen("stream_not_seen")
+    elif call.reads_later():
+        call.unseen("body_not_seen")
     call.returned(result)
 
 
