@@ -340,15 +340,14 @@ class Attempt:
         verdict, said = self._judged(settled, complete)
         self._settlement = settled
         message = self._tell_error(settled, ended)
-        attributes = self.inherited()
-        attributes[names.EVIDENCE] = complete
+        attributes: dict[str, Any] = {names.EVIDENCE: complete}
         if gap:
             attributes[names.EVIDENCE_GAP] = gap
         if self._claims or said is not None:
             self._say_host(attributes, verdict, said)
         if settled.message:
             self._remember(attributes, settled)
-        self._own.write(self._candidate, attributes, settled, verdict, message)
+        self._own.write(self._candidate, self.inherited(), attributes, settled, verdict, message)
         self._own.announce(self._candidate, self._index, verdict, said, settled, self._pending_end)
         trail = self.trail(settled, complete=complete == "complete")
         self._ledger.close()

@@ -43,8 +43,8 @@ class Asked:
         sdk: The SDK's name: `openai`.
         operation: `chat`, `embeddings` …; None for what is no inference (lists, files, moderation).
         model: As requested.
-        base_url: Where the client sends.
-        is_default: The base URL is the SDK's own.
+        endpoint: Scheme, host and port that the client sends to.
+        is_default: That is the SDK's own.
         provider: The SDK's own provider, believed only where the base URL is its default.
         credential: The client's key; compared in memory, never exported.
         streamed: A stream was asked for.
@@ -54,7 +54,7 @@ class Asked:
     sdk: str
     operation: str | None
     model: str
-    base_url: str
+    endpoint: str
     is_default: bool
     provider: str
     credential: object = None
@@ -92,7 +92,7 @@ class Call:
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.model, self.credential = asked.model, asked.credential
-        self.endpoint = identity.endpoint_of(asked.base_url) or ""
+        self.endpoint = asked.endpoint
         self.inference = asked.operation is not None
         self.outer: Call | None = None
         self.attempt: Attempt | None = None

@@ -6,6 +6,7 @@ lies, it stands in `failover.attribution.claimed.*`.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -109,12 +110,19 @@ class CandidateSpan:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def write(
-        self, candidate: Candidate, attributes: dict[str, Any], settled: Settlement, verdict: Verdict, message: str
+        self,
+        candidate: Candidate,
+        inherited: dict[str, Any],
+        attributes: dict[str, Any],
+        settled: Settlement,
+        verdict: Verdict,
+        message: str,
     ) -> None:
         """Write what the wire said and what became of the claims.
 
         Args:
             candidate: Whose span it is.
+            inherited: What stood on it from the start; written again where limits have pushed it out.
             attributes: What stands on it besides; taken over.
             settled: How the attempt ended.
             verdict: Of the claims.
@@ -127,6 +135,8 @@ class CandidateSpan:
         attributes.update(
             _VERIFIED if verdict.rule is None else marking.verdict_attributes(verdict, candidate.provider)
         )
+        if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or ()):
+            attributes.update(inherited)
         secrets = self._ledger.secrets
         if secrets:
             _clean(attributes, candidate, secrets)
@@ -206,13 +216,31 @@ class CandidateSpan:
 
 def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str, ...]) -> None:
     """Keep the attempt's own credential out of what the host or the provider named."""
-    attributes[names.CANDIDATE_MODEL] = _cleaned(candidate.model[:255], secrets)
-    if candidate.profile is not None:
-        attributes[names.CANDIDATE_PROFILE] = _cleaned(candidate.profile[:255], secrets)
+    for name, label in ((names.CANDIDATE_MODEL, candidate.model), (names.CANDIDATE_PROFILE, candidate.profile)):
+        if label and (cleaned := _cleaned(label[:255], secrets)) != label:
+            attributes[name] = cleaned
     for name in (names.ERROR_CODE, names.WIRE_REQUEST_ID):
         value = attributes.get(name)
         if value is not None:
-            attributes[name] = redact(value[:255], secrets)
+            attributes[name] = value if is_plain(value, secrets) else redact(value[:255], secrets)
+
+
+_ID: Final = re.compile(r"[\w.:/-]{1,64}", re.ASCII)
+
+
+def is_plain(value: str, secrets: tuple[str, ...]) -> bool:
+    """Whether an id or a code is plainly neither a credential nor a piece of one: a cheap test before redaction.
+
+    Args:
+        value: Of a provider.
+        secrets: The attempt's own credentials.
+    """
+    if _ID.fullmatch(value) is None or (not value.startswith(_ID_STARTS) and not value.islower()):
+        return False
+    return not any(value[at : at + 8] in secret for secret in secrets for at in range(max(1, len(value) - 7)))
+
+
+_ID_STARTS: Final = ("req_", "chatcmpl-", "msg_", "resp_")
 
 
 @lru_cache(maxsize=256)

@@ -17,11 +17,11 @@ from collections import OrderedDict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_failover import headers as header_facts
 from otel_failover import identity, reasons
 from otel_failover.attribution import normalise
 from otel_failover.bodies import ErrorBody, error_in, read_error, seconds_asked, text_holds
 from otel_failover.failsafe import read, text_of
-from otel_failover.redaction import own_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,6 @@ ELSEWHERE: Final = "elsewhere"
 ASIDE: Final = "aside"
 """Token refresh, image fetches, tools, probes: kept for identity, settle nothing."""
 
-ISSUED_IDS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-ms-request-id")
-_SENT_IDS: Final = (*ISSUED_IDS, "x-client-request-id", "x-correlation-id")
 _HELD_STATUS: Final = 400
 _CHUNKS: Final = 256
 _KEPT: Final = 2_048
@@ -124,10 +122,11 @@ class Exchange:
         wanted = status >= _HELD_STATUS or (self.kind == OWN and not self.stream)
         self.response = Reference(response, hold=self.hold and wanted)
         self.status = status
-        self.request_id = next((headers[name] for name in ISSUED_IDS if name in headers), None)
+        told = header_facts.of_answer(headers)
+        self.request_id = header_facts.issued_id(told)
         self.stopped = time.monotonic()
         if status >= _HELD_STATUS:
-            self.retry_after = seconds_asked(headers)
+            self.retry_after = seconds_asked(told)
             flights.add(self)
             if self.request_id is not None and self.request_id not in self.sent_ids():
                 self.issued_id = self.request_id
@@ -178,17 +177,13 @@ class Exchange:
         return True if True in found else None if None in found else False
 
     def sent_ids(self) -> Iterator[str]:
-        """Yield the request ids that we sent ourselves: a provider that echoes one has not issued it."""
-        headers = read(self.request.target, "headers")
-        if headers is not None:
-            yield from (headers[name] for name in _SENT_IDS if name in headers)  # type: ignore[index,operator]
+        """Return the request ids that we sent ourselves: a provider that echoes one has not issued it."""
+        return header_facts.sent_ids(read(self.request.target, "headers"))
 
     def secrets(self) -> tuple[str, ...]:
         """The credential that this request carried: never to be exported in any form."""
         request = self.request.target
-        headers = read(request, "headers")
-        pairs = list(headers.items()) if headers is not None else []  # type: ignore[attr-defined]
-        return own_secrets(pairs, text_of(read(request, "url") or ""))
+        return header_facts.secrets(read(request, "headers"), read(request, "url"))
 
     def reduce(self) -> None:
         """Let go of everything but the facts, once the attempt has ended."""
@@ -432,8 +427,11 @@ class Ledger:
         """The credentials of this attempt's own requests."""
         sends = len(self.exchanges) + len(self.elsewhere)
         if not self.closed and self._secrets[0] != sends:
-            found = dict.fromkeys(secret for each in (*self.exchanges, *self.elsewhere) for secret in each.secrets())
-            self._secrets = (sends, tuple(found))
+            if sends == 1:
+                self._secrets = (1, (self.exchanges or self.elsewhere)[0].secrets())
+            else:
+                found = (secret for each in (*self.exchanges, *self.elsewhere) for secret in each.secrets())
+                self._secrets = (sends, tuple(dict.fromkeys(found)))
         return self._secrets[1]
 
     def raised_here(self, problem: object) -> Raised | None:

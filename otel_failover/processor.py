@@ -14,12 +14,14 @@ import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.trace import StatusCode
 
 from otel_failover import attribution, marking, names, runtime, scope
 from otel_failover.attribution import MISMATCH, Claim, Own, Verdict
 from otel_failover.failsafe import guarded
-from otel_failover.reading import Reading, may_conflict, names_candidate, read_claim
+from otel_failover.reading import Reading, has_error_provider, may_conflict, names_candidate, read_claim
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -88,13 +90,15 @@ class AttributionProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
-        attempt = scope.attempt_in(parent_context)
+        context = get_current() if parent_context is None else parent_context
+        attempt = context.get(scope.ATTEMPT)
         if attempt is not None:
             _bind(span, attempt)
 
     def _on_ending(self, span: Span) -> None:
-        """Judge a span while it can still be written."""
-        _check(span, writable=True)
+        """Judge a span while it can still be written; most have nothing to be judged."""
+        if _bound or enclosing or span.status.status_code is StatusCode.ERROR or has_error_provider(span):
+            _check(span, writable=True)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Judge a span that the hook above did not show us: an older SDK, or a host that hides the hook."""

@@ -85,7 +85,13 @@ def read_claim(span: Any) -> Reading | None:
 
 def may_conflict(span: Any) -> bool:
     """Whether a span outside every attempt and run is worth reading: it runs for every span of the process."""
-    return span.status.status_code is StatusCode.ERROR or _ERROR_PROVIDER[0] in (span.attributes or ())
+    return span.status.status_code is StatusCode.ERROR or has_error_provider(span)
+
+
+def has_error_provider(span: Any) -> bool:
+    """Whether a span names its error's provider in a key of its own."""
+    attributes = span.attributes
+    return attributes is not None and _ERROR_PROVIDER[0] in attributes
 
 
 def may_claim(attributes: Mapping[str, Any]) -> bool:

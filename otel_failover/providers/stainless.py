@@ -25,7 +25,7 @@ class Adapter:
     Args:
         name: Of the SDK, its package and its distribution.
         provider: The provider behind its default base URL.
-        default_base: That URL.
+        default_endpoint: Scheme and host of that URL.
         operations: Path endings of inference calls, and their `gen_ai.operation.name`.
         supported: Versions.
         own_spans: Tells whether the SDK makes the call's span by itself, given the client.
@@ -35,12 +35,12 @@ class Adapter:
         self,
         name: str,
         provider: str,
-        default_base: str,
+        default_endpoint: str,
         operations: Mapping[str, str],
         supported: str,
         own_spans: Callable[[Any], bool] | None = None,
     ) -> None:
-        self.name, self._provider, self._default = name, provider, default_base
+        self.name, self._provider, self._default = name, provider, default_endpoint
         self._operations, self._supported, self._own_spans = operations, supported, own_spans
 
     def library(self) -> Library:
@@ -97,13 +97,13 @@ class Adapter:
         model = body.get("model") if isinstance(body, dict) else None
         post = text_of(read(options, "method")).upper() == "POST"
         operation = self._operation(path) if post else None
-        base = text_of(read(client, "base_url") or "")
+        endpoint = wire.endpoint_of(client.base_url)
         return Asked(
             sdk=self.name,
             operation=operation,
             model=model if isinstance(model, str) else "",
-            base_url=base,
-            is_default=base.rstrip("/") == self._default,
+            endpoint=endpoint,
+            is_default=endpoint == self._default,
             provider=self._provider,
             credential=self._credential(client),
             streamed=bool(kwargs.get("stream")),
