@@ -448,14 +448,18 @@ class Attempt:
             left.append(self._problem)
         failed = settled is not None and settled.outcome != SUCCESS
         return Trail(
-            Incident(self.provider, self._index, self._own.span_id, self._order, alive=settled is None),
+            self.provider,
+            self._index,
             self.model,
+            self._own.span_id,
+            self._order,
             self.key,
             ledger.own,
             ledger.raised,
             map(Reference, left),
             ledger.stream_error,
             ledger.response_ids,
+            alive=settled is None,
             complete=complete,
             reason=settled.reason if settled is not None else None,
             sentence=settlement.sentence(ledger, settled) if settled is not None and failed else "",
@@ -528,15 +532,10 @@ class Attempt:
     def _count(self, settled: Settlement, verdict: Verdict, ended: float) -> None:
         metrics = self._runtime.metrics
         provider = identity.metric_value(self.provider)
-        labels: dict[str, Any] = {
-            names.CANDIDATE_PROVIDER: provider,
-            names.CANDIDATE_OUTCOME: settled.outcome,
-        }
-        if settled.reason:
-            labels[names.REASON_CODE] = settled.reason
-        metrics.attempts.add(1, labels)
+        metrics.attempts.add(provider, settled.outcome, settled.reason)
+        metrics.checks.add(verdict.verdict)
+        labels = {names.CANDIDATE_PROVIDER: provider, names.CANDIDATE_OUTCOME: settled.outcome}
         metrics.attempt_duration.record(ended - self.started, labels)
-        metrics.check(verdict.verdict)
 
     # --- the own error ------------------------------------------------------------------------------------------------
 

@@ -112,7 +112,7 @@ class Call:
         In this order: the chain's entry with this endpoint, aliases, the table of hosts, the SDK's own where the base
         URL is its default, a chain entry whose model alone matches, else the host's name.
         """
-        chain = run._chain if run is not None else ()
+        chain = run._chain.members if run is not None else ()
         listed = next((each.provider for each in chain if each.endpoint == self.endpoint), None)
         if listed:
             return listed

@@ -91,7 +91,7 @@ class AttributionProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
         context = get_current() if parent_context is None else parent_context
-        attempt = context.get(scope.ATTEMPT)
+        attempt: Any = context.get(scope.ATTEMPT)
         if attempt is not None:
             _bind(span, attempt)
 
@@ -240,6 +240,6 @@ def _tell(
     active = runtime.current()
     if writable:
         marking.write(span, marking.verdict_attributes(verdict, candidate[0]))
-    active.metrics.check(verdict.verdict)
+    active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
         marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from otel_failover import calls, wire
 from otel_failover.bodies import ErrorBody, error_in
 from otel_failover.calls import Asked, Call
-from otel_failover.failsafe import guarded, read, text_of
+from otel_failover.failsafe import guarded, read
 from otel_failover.patching import Library, Patch
 
 if TYPE_CHECKING:
@@ -91,12 +91,10 @@ class Adapter:
 
     def _asked(self, client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked | None:
         """Read what the SDK was asked, from `FinalRequestOptions` and the client."""
-        options = args[1] if len(args) > 1 else kwargs.get("options")
-        path = text_of(read(options, "url") or "").split("?", 1)[0].rstrip("/")
-        body = read(options, "json_data")
+        options: Any = args[1] if len(args) > 1 else kwargs["options"]
+        body = options.json_data
         model = body.get("model") if isinstance(body, dict) else None
-        post = text_of(read(options, "method")).upper() == "POST"
-        operation = self._operation(path) if post else None
+        operation = self._operation(options.url) if options.method.upper() == "POST" else None
         endpoint = wire.endpoint_of(client.base_url)
         return Asked(
             sdk=self.name,
@@ -112,6 +110,7 @@ class Adapter:
         )
 
     def _operation(self, path: str) -> str | None:
+        path = path.split("?", 1)[0].rstrip("/")
         return next((name for ending, name in self._operations.items() if path.endswith(ending)), None)
 
     @staticmethod
