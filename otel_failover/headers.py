@@ -7,7 +7,7 @@ names, on every request.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover.failsafe import read
 from otel_failover.redaction import own_secrets

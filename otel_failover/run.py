@@ -429,7 +429,7 @@ class Run:
         self._note_ended()
         metrics = self._runtime.metrics
         metrics.runs.add(self._library, self._loop_name(), outcome)
-        labels = {names.LIBRARY: self._library, names.OUTCOME: outcome}
+        labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop_name(), names.OUTCOME: outcome}
         metrics.run_duration.record(time.monotonic() - self._started, labels)
         for trail in self._trails:
             trail.forget()

@@ -42,9 +42,22 @@ class Trail:
     """
 
     __slots__ = (
-        "_alive", "_incident", "_order", "complete", "exchanges", "index", "key", "left", "model", "provider", "raised",
-        "reason", "response_ids", "span_id",
-        "sentence", "stream_error",
+        "_alive",
+        "_incident",
+        "_order",
+        "complete",
+        "exchanges",
+        "index",
+        "key",
+        "left",
+        "model",
+        "provider",
+        "raised",
+        "reason",
+        "response_ids",
+        "sentence",
+        "span_id",
+        "stream_error",
     )  # fmt: skip
 
     def __init__(
