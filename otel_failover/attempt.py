@@ -535,6 +535,8 @@ class Attempt:
         metrics.attempts.add(provider, settled.outcome, settled.reason)
         metrics.checks.add(verdict.verdict)
         labels = {names.CANDIDATE_PROVIDER: provider, names.CANDIDATE_OUTCOME: settled.outcome}
+        if settled.reason is not None:
+            labels[names.REASON_CODE] = settled.reason
         metrics.attempt_duration.record(ended - self.started, labels)
 
     # --- the own error ------------------------------------------------------------------------------------------------
