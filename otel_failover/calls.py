@@ -328,6 +328,11 @@ class Call:
         self.ledger.saw_chunk(chunk)
         self.attempt.stream_output()
 
+    def keeper(self) -> Callable[[object], None] | None:
+        """Return what keeps a further chunk, so that a claim may be looked for in it; None where nothing is kept."""
+        chunks = self.ledger.chunks if self.ledger is not None and not self.done else None
+        return chunks.append if chunks is not None else None
+
     @guarded(fallback=None)
     def stream_ended(self, problem: BaseException | None = None) -> None:
         """The stream ended, failed, was closed or dropped."""
