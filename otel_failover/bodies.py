@@ -18,6 +18,8 @@ from otel_failover.failsafe import read, text_of
 _WHOLE: Final = 65_536
 _SEARCHED: Final = 1_048_576
 _MESSAGE: Final = 4_096
+_PIECE: Final = 16_384
+_STEP: Final = 12_288
 
 
 class ErrorBody(NamedTuple):
@@ -106,15 +108,20 @@ def text_holds(message: object, text: str, *, request: bool = False) -> bool | N
     if len(content) > _SEARCHED:
         return None
     raw = content.decode("utf-8", "replace")
-    return any(text in normalise(piece) for piece in _pieces(raw))
+    return any(text in normalise(piece) for piece in pieces(_decoded(raw)))
 
 
-def _pieces(raw: str) -> list[str]:
-    """Cut a long body into overlapping pieces: comparing looks at 16,384 characters at a time."""
+def _decoded(raw: str) -> str:
+    """Undo the escapes of JSON beyond ASCII."""
     if "\\u" in raw:
         with contextlib.suppress(ValueError):
-            raw = json.dumps(json.loads(raw), ensure_ascii=False)
-    return [raw[start : start + 16_384] for start in range(0, max(1, len(raw)), 12_288)]
+            return json.dumps(json.loads(raw), ensure_ascii=False)
+    return raw
+
+
+def pieces(text: str) -> list[str]:
+    """Cut a long text into overlapping pieces: comparing looks at 16,384 characters at a time."""
+    return [text] if len(text) <= _PIECE else [text[start : start + _PIECE] for start in range(0, len(text), _STEP)]
 
 
 def seconds_asked(headers: Mapping[bytes, str]) -> float | None:

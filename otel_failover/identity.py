@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from otel_failover.failsafe import text_of
+from otel_failover.failsafe import exportable, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,12 +94,16 @@ class Candidate:
             value = getattr(self, name)
             if type(value) is not str:
                 object.__setattr__(self, name, "" if value is None else text_of(value))
-        object.__setattr__(self, "provider", canonical(self.provider))
+        object.__setattr__(self, "provider", canonical(exportable(self.provider)))
+        if not self.model.isascii():
+            object.__setattr__(self, "model", exportable(self.model))
         if self.endpoint is not None:
             given = text_of(self.endpoint)
             object.__setattr__(self, "endpoint", endpoint_of(given) or given[:255])
         if self.profile is not None and type(self.profile) is not str:
             object.__setattr__(self, "profile", text_of(self.profile))
+        if self.profile is not None:
+            object.__setattr__(self, "profile", exportable(self.profile))
 
     @property
     def label(self) -> str:

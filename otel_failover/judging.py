@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from otel_failover import attribution, identity, reasons
 from otel_failover.attribution import Incident, Own, Verdict
+from otel_failover.bodies import pieces
 from otel_failover.claims import bind
 from otel_failover.trails import Trail
 
@@ -77,7 +78,9 @@ def own_evidence(ledger: Ledger, settled: Settlement) -> Own:
         codes=frozenset(codes),
         request_ids=frozenset(issued),
         response_ids=frozenset(ledger.response_ids),
-        texts=tuple(filter(None, dict.fromkeys(attribution.normalise(text) for text in texts if text))),
+        texts=tuple(
+            filter(None, dict.fromkeys(attribution.normalise(p) for text in texts if text for p in pieces(text)))
+        ),
         reasons=frozenset(_evident(own, settled)),
         elsewhere=ledger.holds,
     )

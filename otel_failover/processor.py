@@ -236,6 +236,8 @@ def judge_enclosing(said: Said, own: list[Trail], others: list[Trail]) -> Verdic
         response_ids=frozenset(name for incident in mine for name in incident.response_ids),
         texts=tuple(text for trail in own for text in trail.texts),
         reasons=frozenset(trail.reason for trail in own if trail.reason),
+        # What a success said is not kept: a text may stand in it.
+        elsewhere=lambda _: None if any(e.status is not None and not e.is_error for e in sends) else False,
     )
     claim = Claim(
         said.texts,

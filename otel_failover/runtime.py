@@ -12,13 +12,14 @@ import re
 import time
 import weakref
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 
 from otel_failover import identity, names
-from otel_failover.failsafe import guarded, logger
+from otel_failover.failsafe import exportable, guarded, logger
 from otel_failover.metrics import metrics_of
 from otel_failover.redaction import cut, redact
 from otel_failover.settings import Settings, load
@@ -69,7 +70,9 @@ class History:
         if known is None or time.monotonic() - known[0] > _HISTORY_SECONDS:
             return None
         whose = dict(known[1])
-        return whose.get(who) or max(whose.values(), key=lambda incident: incident.order)
+        if who in whose:
+            return replace(whose[who], same=True)
+        return max(whose.values(), key=lambda incident: incident.order)
 
 
 class Runtime:
@@ -142,7 +145,7 @@ class Runtime:
 
     def redacted(self, text: str, secrets: Sequence[str] = (), limit: int = _TEXT) -> str:
         """Return a text without secrets, cut to a length; the one way a foreign text reaches a span or a log."""
-        return cut(redact(text[: 4 * limit], secrets, extra=self._patterns), limit)
+        return exportable(cut(redact(text[: 4 * limit], secrets, extra=self._patterns), limit))
 
     def provider_alias(self, word: str) -> str | None:
         """Return the provider that the user's aliases give for a word or a host."""

@@ -138,7 +138,7 @@ class Trail:
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""
         for raised in self.raised:
-            raised.reference.forget()
+            raised.forget()
         for reference in self.left:
             reference.forget()
 

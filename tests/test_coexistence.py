@@ -191,7 +191,9 @@ def test_a_plain_closure_on_top_of_us_stays(telemetry: Telemetry) -> None:
     assert not telemetry.spans
 
 
-@pytest.mark.xfail(strict=True, reason="our wrapper left under a closure wakes up with the new one: every request counts twice")
+@pytest.mark.xfail(
+    strict=True, reason="our wrapper left under a closure wakes up with the new one: every request counts twice"
+)
 def test_on_again_under_a_closure_counts_once(exported: Telemetry) -> None:
     from openai import _base_client
 
@@ -239,7 +241,6 @@ _CAPTURED = """
 """
 
 
-@pytest.mark.xfail(strict=True, reason="after uninstrument() runtime.current() makes a new, active runtime: we work on")
 def test_after_we_are_off_kept_bound_methods_and_the_processor_are_silent() -> None:
     printed = in_a_process(_CAPTURED)
     assert "SPANS ['chat m']" in printed
@@ -348,9 +349,6 @@ class Arrangement:
         "synchronous",
         pytest.param(
             "concurrent",
-            marks=pytest.mark.xfail(
-                strict=True, reason="on_start runs in a pool thread, where no attempt is current: foreign spans are not bound"
-            ),
         ),
     ],
 )
@@ -371,7 +369,6 @@ def test_the_verdict_leaves_with_a_foreign_span(order: str, exporting: str, mult
     assert [marker.parent_id for marker in telemetry.markers] == [theirs.span_id]
 
 
-@pytest.mark.xfail(strict=True, reason="the marker is started inside _on_ending: with every pool thread there, it waits for ever")
 def test_a_marker_never_blocks_a_pool_of_processors() -> None:
     """`provider_conflict` needs no context, so that the marker is made whatever is bound."""
     in_a_process(
@@ -454,7 +451,9 @@ def test_unsampled_traces_are_judged_counted_and_logged(caplog: pytest.LogCaptur
     finally:
         FailoverInstrumentor().uninstrument()
     assert not telemetry.spans
-    counted = {dict(k)["failover.attribution.verdict"]: n for k, n in telemetry.metric("failover.attribution.checks").items()}
+    counted = {
+        dict(k)["failover.attribution.verdict"]: n for k, n in telemetry.metric("failover.attribution.checks").items()
+    }
     assert counted["mismatch"] == 1
     assert "span for anthropic/m carries openai's error" in caplog.text
 
@@ -465,11 +464,8 @@ def test_unsampled_traces_are_judged_counted_and_logged(caplog: pytest.LogCaptur
         pytest.param("mine", marks=needs_hook),
         pytest.param(
             "candidate openai",
-            marks=pytest.mark.xfail(strict=True, reason="looked for before the facts are written, which push it out"),
         ),
-        pytest.param(
-            "chat m", marks=pytest.mark.xfail(strict=True, reason="nobody writes it again on our own call span")
-        ),
+        pytest.param("chat m"),
     ],
 )
 def test_a_limit_of_attributes_leaves_the_candidate_findable(name: str) -> None:
@@ -551,7 +547,9 @@ def test_a_forked_child_takes_no_evidence_for_its_parents_attempt() -> None:
 
 
 @needs_fork
-@pytest.mark.xfail(strict=True, reason="History's lock is inherited as it was: held by another thread, the child waits for ever")
+@pytest.mark.xfail(
+    strict=True, reason="History's lock is inherited as it was: held by another thread, the child waits for ever"
+)
 def test_a_child_forked_while_another_thread_works_does_not_hang() -> None:
     hold = "runtime.current().history._lock.acquire()"
     printed = in_a_process(_FORK.format(before=hold, after="runtime.current().history._lock.release()"))

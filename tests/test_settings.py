@@ -148,9 +148,7 @@ def test_an_unknown_name_is_told_with_the_nearest_one(
 
 
 @pytest.mark.parametrize("name", ["tracer_provider", "meter_provider", "logger_provider", "skip_dep_check"])
-def test_what_everybody_passes_to_instrument_is_no_unknown_setting(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_everybody_passes_to_instrument_is_no_unknown_setting(name: str, caplog: pytest.LogCaptureFixture) -> None:
     load({name: object()}, {})
     assert not _warnings(caplog)
 
