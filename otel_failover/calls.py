@@ -16,7 +16,7 @@ from opentelemetry import context as context_api
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Span, SpanKind
 
-from otel_failover import evidence, hints, identity, names, runtime, scope
+from otel_failover import evidence, hints, identity, names, processor, runtime, scope
 from otel_failover.attempt import Attempt
 from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
@@ -182,6 +182,7 @@ class Call:
             self._span = self._open_span(attempt)
             if attempt._own.span is None:
                 attempt._own.span = self._span
+            processor.bind(self._span, attempt)
         values: dict[str, object] = {scope.CALL: self, scope.ATTEMPT: attempt}
         self._attachment = scope.Attachment(scope.with_values(values, self._span))
 
@@ -263,8 +264,12 @@ class Call:
         shared = span is not None and attempt._own.span is span
         if span is not None and span.is_recording():
             self._write(span, attempt, problem, response_id, result)
-        if span is not None and not shared:
-            span.end()
+            if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or names.CANDIDATE_PROVIDER):
+                span.set_attributes(attempt.inherited())
+        if span is not None:
+            processor.unbind(span.get_span_context().span_id)
+            if not shared:
+                span.end()
         if self._owns:
             if problem is not None and attempt._run is None:
                 hints.call_failed(self)

@@ -150,12 +150,12 @@ class CandidateSpan:
         attributes.update(
             _VERIFIED if verdict.rule is None else marking.verdict_attributes(verdict, candidate.provider)
         )
-        if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or ()):
-            attributes.update(inherited)
         secrets = self._ledger.secrets
         if secrets:
             _clean(attributes, candidate, secrets)
         span.set_attributes(attributes)
+        if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or inherited):
+            span.set_attributes(inherited)
         if settled.outcome in _FAILED:
             span.set_status(StatusCode.ERROR, message)
             if settled.exception is not None:

@@ -79,9 +79,8 @@ def _turn_off() -> None:
     for state in _states:
         patching.take_off(state)
     _states.clear()
-    runtime.current().active = False
     failsafe.set_strict(False)
-    runtime.configure(None)
+    runtime.turn_off()
 
 
 def _tell() -> None:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,11 +15,11 @@ from otel_failover import identity, names, runtime, scope
 from otel_failover.attempt import Attempt, CandidateError
 from otel_failover.chain import EMPTY as EMPTY_CHAIN
 from otel_failover.chain import NOBODY, chain_of
+from otel_failover.decorating import decorated
 from otel_failover.evidence import Ledger
 from otel_failover.failsafe import guarded, logger, text_of
 from otel_failover.identity import Candidate
 from otel_failover.settlement import CANCELLED, SUCCESS, Settlement
-from otel_failover.streams import wrap_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -133,11 +131,11 @@ class Run:
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the run, once its last stream has ended; the exception passes untouched."""
-        self._leave(problem)
+        self.leave(problem)
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
-        wrapped: F = _decorated(self, function)
+        wrapped: F = decorated(self._fresh, function)
         return wrapped
 
     def _fresh(self) -> Run:
@@ -180,10 +178,18 @@ class Run:
         return text_of(self._name_given or self._operation)[:255]
 
     def _read_chain(self) -> None:
-        if self._given is not None:
-            self._declared = True
-            given = (self._given,) if isinstance(self._given, (str, Candidate)) else tuple(self._given)
-            self._chain = chain_of(given)
+        given: Any = self._given
+        if given is None:
+            return
+        if isinstance(given, (str, Candidate)):
+            given = (given,)
+        try:
+            if iter(given) is given:
+                # Reading it would leave the host's own loop without candidates.
+                raise TypeError("an iterator, which can be read only once; pass a list")  # noqa: TRY301
+            self._chain, self._declared = chain_of(tuple(given)), True
+        except Exception as problem:
+            logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop_name(), text_of(problem))
 
     def _note_enclosing(self) -> None:
         """Tell the checker which span this run happens in: spans that enclose a run are judged by its evidence."""
@@ -306,13 +312,14 @@ class Run:
                 self._used.add(attempt.index)
             self._last = (attempt._candidate, attempt.index)
 
-    def _ended(self, attempt: Attempt, settled: Settlement, trail: Trail) -> None:
+    def _ended(self, attempt: Attempt, settled: Settlement, trail: Trail | None) -> None:
         """An attempt has ended."""
         if attempt in self._open:
             self._open.remove(attempt)
-        if len(self._trails) == _TRAILS:
-            self._trails[0].forget()
-        self._trails.append(trail)
+        if trail is not None:
+            if len(self._trails) == _TRAILS:
+                self._trails[0].forget()
+            self._trails.append(trail)
         if settled.outcome == SUCCESS and (attempt.index >= 0 or not self._declared):
             self._served = (attempt._candidate, attempt.index)
         elif settled.outcome != SUCCESS:
@@ -391,8 +398,24 @@ class Run:
 
     # --- closing ------------------------------------------------------------------------------------------------------
 
+    @property
+    def context(self) -> Context | None:
+        """The context in which its attempts start."""
+        return self._context
+
+    def open_aside(self) -> None:
+        """Open without becoming current: for a generator, which is current only while it works."""
+        self._enter()
+        if self._attachment is not None:
+            self._attachment.detach()
+
     @guarded(fallback=None)
-    def _leave(self, problem: BaseException | None) -> None:
+    def leave(self, problem: BaseException | None) -> None:
+        """The run is left; it ends when its last stream has.
+
+        Args:
+            problem: The exception that leaves it, if any.
+        """
         if self._span is None or self._left:
             return
         self._left = True
@@ -410,8 +433,14 @@ class Run:
         if self._done or self._span is None:
             return
         self._done = True
+        self._settle(self._span)
+        self._span.end()
+        self._note_ended()
+
+    @guarded(fallback=None)
+    def _settle(self, span: Span) -> None:
+        """Write what became of it, and count it."""
         outcome = self._outcome()
-        span = self._span
         attributes: dict[str, Any] = {
             names.OUTCOME: outcome,
             names.ATTEMPT_COUNT: self._count,
@@ -425,20 +454,18 @@ class Run:
         if outcome in (EXHAUSTED, STOPPED):
             self._describe(span, outcome, attributes)
         span.set_attributes(attributes)
-        span.end()
-        self._note_ended()
         metrics = self._runtime.metrics
         metrics.runs.add(self._library, self._loop_name(), outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop_name(), names.OUTCOME: outcome}
         metrics.run_duration.record(time.monotonic() - self._started, labels)
-        for trail in self._trails:
-            trail.forget()
 
     def _note_ended(self) -> None:
         """Let go of what only a living run needs."""
         self._attachment = None
         self._holders.clear()
         self._seen.clear()
+        for trail in self._trails:
+            trail.forget()
 
     def _outcome(self) -> str:
         if self._served is not None:
@@ -489,59 +516,3 @@ def failover_run(operation: str = "chat", chain: Iterable[object] | None = None,
         The run: `run.attempt(candidate)`, `run.skip(candidate, reason)`, `run.stop(reason)`. Nothing of it raises.
     """
     return Run(operation, chain, name=name)
-
-
-# --- the decorator ----------------------------------------------------------------------------------------------------
-
-
-class _RunStream:
-    """Keeps a decorated generator's run open until the generator ends; current only while it works."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    def stream_context(self) -> Context | None:
-        """Return the run's context."""
-        return self._run._context
-
-    def stream_output(self) -> None:
-        """Nothing to note: chunks belong to attempts."""
-
-    def stream_ended(self, problem: BaseException | None = None) -> None:
-        """End the run."""
-        self._run._leave(problem)
-
-
-def _decorated(template: Run, function: Any) -> Any:
-    """Return a function whose every call is a run; of the same kind, so that `iscoroutinefunction` stays true."""
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            with template._fresh():
-                return await function(*args, **kwargs)
-
-        return coroutine
-
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        def generator(*args: Any, **kwargs: Any) -> Any:
-            return _opened_stream(template._fresh(), function(*args, **kwargs))
-
-        return generator
-
-    @functools.wraps(function)
-    def plain(*args: Any, **kwargs: Any) -> Any:
-        with template._fresh():
-            return function(*args, **kwargs)
-
-    return plain
-
-
-def _opened_stream(run: Run, chunks: Any) -> Any:
-    """Open a run for a generator, without leaving it current."""
-    run._enter()
-    if run._attachment is not None:
-        run._attachment.detach()
-    return wrap_chunks(chunks, _RunStream(run))

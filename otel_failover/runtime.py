@@ -15,6 +15,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
+from opentelemetry.metrics import NoOpMeterProvider
 
 from otel_failover import identity, names
 from otel_failover.failsafe import guarded, logger
@@ -116,6 +117,8 @@ class Runtime:
         Returns:
             Whether it is attached.
         """
+        if not self.active:
+            return False
         provider = self.provider or trace.get_tracer_provider()
         if self._attached is not None and self._attached() is provider:
             return True
@@ -196,6 +199,13 @@ def current() -> Runtime:
     if _runtime is None:
         _runtime = Runtime(load({}))
     return _runtime
+
+
+def turn_off() -> None:
+    """After `uninstrument()` everything is off: wrappers that are still held, the processor, `failover_run`."""
+    off = Runtime(load({}), trace.NoOpTracerProvider(), NoOpMeterProvider())
+    off.active = False
+    configure(off)
 
 
 def configure(runtime: Runtime | None) -> None:
