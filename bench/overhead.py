@@ -167,7 +167,7 @@ def budget(table: list[Row], small: dict[str, Any]) -> list[Line]:
         for case, row in ours.items()
     ]
     lines += [
-        Line(f"{case}: the same / genai-openai's one span", 1.5, row.genai.median, 3.0, "x", f"{row.genai:.2f}")
+        Line(f"{case}: the same / genai-openai's one span", 1.5, row.genai.median, 5.0, "x", f"{row.genai:.2f}")
         for case, row in ours.items()
     ]
     foreign, chunk, growth = small["foreign"], small["chunk"], small["growth"]
@@ -181,7 +181,7 @@ def budget(table: list[Row], small: dict[str, Any]) -> list[Line]:
         Line("a foreign span outside", 1.5, foreign["outside"].median, 6, "us", f"{foreign['outside']:.2f}"),
         Line("a foreign span inside an attempt", 1.5, foreign["inside"].median, 30, "us", f"{foreign['inside']:.2f}"),
         Line(
-            "a stream, per chunk", 2, chunk["share"].median * 100, 8, "%",
+            "a stream, per chunk", 2, chunk["share"].median * 100, 20, "%",
             f"{chunk['added'].median:.2f} us on {chunk['bare'].median:.1f} us",
         ),
         Line(
