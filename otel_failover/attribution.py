@@ -10,7 +10,7 @@ nobody gave; a match that is merely missing is `unverified`.
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -74,6 +74,7 @@ _CODE_POINT: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")
 
 
+@functools.lru_cache(maxsize=128)
 def normalise(text: str) -> str:
     """Return a text in the form in which texts are compared.
 
@@ -111,8 +112,11 @@ def _is_word(word: str) -> bool:
     return word != "redacted" and not any(map(str.isdigit, word))
 
 
+@functools.lru_cache(maxsize=128)
 def fingerprint(message: str) -> str:
     """Return 16 hex digits of SHA-256 over a normalised message: joins the same error across spans and services."""
+    import hashlib
+
     return hashlib.sha256(message.encode("utf-8", "replace")).hexdigest()[:16]
 
 

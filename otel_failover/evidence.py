@@ -311,7 +311,7 @@ class Ledger:
         self.exchanges: list[Exchange] = []
         self.raised: list[Raised] = []
         self.response_ids: list[str] = []
-        self.chunks: deque[object] | None = None
+        self.chunks: deque[str] | None = None
         self.stream_error: ErrorBody | None = None
         self.elsewhere: list[Exchange] = []
         self.beside: Ledger | None = None
@@ -478,7 +478,7 @@ class Ledger:
         bodies = (exchange.body.text for exchange in self.exchanges if exchange.is_error)
         if any(text in normalise(piece) for body in bodies for piece in pieces(body)):
             return True
-        if self.chunks and text in normalise("".join(map(chunk_text, self.chunks))):
+        if self.chunks and text in normalise("".join(self.chunks)):
             return True
         found = [exchange.holds(text) for exchange in self.exchanges]
         return True if True in found else None if None in found else False
@@ -487,7 +487,7 @@ class Ledger:
         """Remember a chunk of a stream, at most 256, so that a claim may be looked for in it."""
         if self.chunks is None:
             self.chunks = deque(maxlen=_CHUNKS)
-        self.chunks.append(chunk)
+        self.chunks.append(chunk_text(chunk))
 
     def close(self) -> None:
         """End the evidence: nothing more is taken, bodies and credentials are let go."""

@@ -461,7 +461,7 @@ class Run:
 
     def _note_ended(self) -> None:
         """Let go of what only a living run needs."""
-        self._attachment = None
+        self._attachment = self._context = None
         self._holders.clear()
         self._seen.clear()
         for trail in self._trails:

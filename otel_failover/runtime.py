@@ -26,7 +26,7 @@ from otel_failover.settings import Settings, load
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
@@ -37,6 +37,7 @@ _TEXT: Final = 2_048
 _HISTORY: Final = 1_024
 _HISTORY_SECONDS: Final = 600.0
 _WHOSE: Final = 8
+_CACHED: Final = 64
 
 
 class History:
@@ -103,6 +104,7 @@ class Runtime:
         self.disabled_rules = frozenset(settings.disabled_rules)
         self.aliases = {word.lower(): identity.canonical(value) for word, value in settings.provider_aliases.items()}
         identity.admit(settings.provider_aliases)
+        self._redacted: OrderedDict[tuple[str, tuple[str, ...], int], str] = OrderedDict()
         self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
         self._attached: weakref.ref[Any] | None = None
         self._told_no_sdk = False
@@ -125,8 +127,7 @@ class Runtime:
         provider = self.provider or trace.get_tracer_provider()
         if self._attached is not None and self._attached() is provider:
             return True
-        add = getattr(provider, "add_span_processor", None)
-        if add is None:
+        if not hasattr(provider, "add_span_processor"):
             if tell and not self._told_no_sdk:
                 self._told_no_sdk = True
                 logger.warning(
@@ -137,15 +138,24 @@ class Runtime:
         from otel_failover.processor import AttributionProcessor
 
         self._attached = weakref.ref(provider)
-        if not AttributionProcessor.attached_to(provider):
-            add(AttributionProcessor())
+        AttributionProcessor.attach_to(provider)
         return True
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
     def redacted(self, text: str, secrets: Sequence[str] = (), limit: int = _TEXT) -> str:
-        """Return a text without secrets, cut to a length; the one way a foreign text reaches a span or a log."""
-        return exportable(cut(redact(text[: 4 * limit], secrets, extra=self._patterns), limit))
+        """Return a text without secrets, cut to a length; the one way a foreign text reaches a span or a log.
+
+        The same few come again and again, so the last 64 are kept.
+        """
+        key = (text, tuple(secrets), limit)
+        known = self._redacted.get(key)
+        if known is None:
+            known = exportable(cut(redact(text[: 4 * limit], secrets, extra=self._patterns), limit))
+            self._redacted[key] = known
+            if len(self._redacted) > _CACHED:
+                self._redacted.popitem(last=False)
+        return known
 
     def provider_alias(self, word: str) -> str | None:
         """Return the provider that the user's aliases give for a word or a host."""
@@ -158,7 +168,7 @@ class Runtime:
 
     # --- logs ---------------------------------------------------------------------------------------------------------
 
-    def log_mismatch(self, key: tuple[object, ...], message: str) -> None:
+    def log_mismatch(self, key: tuple[object, ...], message: Callable[[], str]) -> None:
         """Log a mismatch at most once per interval and key, saying how many were left out."""
         now = time.monotonic()
         since, suppressed = self._told.get(key, (None, 0))
@@ -169,7 +179,7 @@ class Runtime:
         self._told.move_to_end(key)
         while len(self._told) > 256:
             self._told.popitem(last=False)
-        logger.log(logging.WARNING, "%s%s", message, f" suppressed={suppressed}" if suppressed else "")
+        logger.log(logging.WARNING, "%s%s", message(), f" suppressed={suppressed}" if suppressed else "")
 
     def _open_ages(self) -> Iterable[tuple[str, float]]:
         """Return the age of the oldest open attempt of each provider."""
