@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from otel_failover.attribution import normalise
 from otel_failover.bodies import ErrorBody, error_in, read_error, seconds_asked, text_holds
+from otel_failover.headers import of_answer
 from otel_failover.testing import wire_anthropic, wire_gemini, wire_openai
 from otel_failover.testing.answers import Answer
 
@@ -204,4 +205,4 @@ def test_a_text_in_what_cannot_be_seen() -> None:
     ],
 )
 def test_seconds_asked(headers: dict[str, str], seconds: float | None) -> None:
-    assert seconds_asked(httpx.Headers(headers)) == seconds
+    assert seconds_asked(of_answer(httpx.Headers(headers))) == seconds

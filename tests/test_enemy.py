@@ -265,7 +265,6 @@ CONSTANT_ERROR = {"status": 429, "reason": "rate_limit"}
 
 
 @pytest.mark.parametrize("word", [Reason.RATE_LIMIT, 429, CONSTANT_ERROR, ("rate_limit",)], ids=str)
-@wrong(reason="whatever is passed to `fail` becomes an object of the attempt")
 def test_constants_passed_to_fail_belong_to_nobody(telemetry: Telemetry, stack: ExitStack, word: Any) -> None:
     """The same enum member, number or dict says what happened at every candidate."""
     stands = [

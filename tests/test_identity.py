@@ -178,7 +178,6 @@ def test_a_provider_may_be_a_member_of_a_text_enum() -> None:
     assert Candidate(Provider.OPENAI, "m").provider == "openai"
 
 
-@wrong("only a text has an endpoint: the host's own line raises TypeError")
 def test_an_endpoint_may_be_the_clients_base_url() -> None:
     """`Candidate("openai", "m", endpoint=client.base_url)`: the SDK's is an `httpx.URL`."""
     url: Any = httpx.URL("http://localhost:8080/v1/")
