@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from otel_failover.run import Run
     from otel_failover.runtime import Runtime
 
+_CLAIMS: Final = 32
 _VERIFIED: Final = Verdict()
 _UNSETTLED: Final = Settlement(outcome=ERROR, reason=reasons.UNKNOWN)
 _UNSEEN: Final = Verdict(attribution.UNVERIFIED, attribution.EVIDENCE_INCOMPLETE)
@@ -97,6 +98,7 @@ class Attempt:
         self._order = runtime.next_order()
         ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile)
         self._declared = False
+        self._around: tuple[int, ...] = ()
         self._inherited: dict[str, Any] | None = None
         self._own_objects: list[Reference] = []
         self.started = ledger.started
@@ -179,6 +181,9 @@ class Attempt:
         run = self._run
         if run is None:
             return
+        outer = scope.attempt_in()
+        if outer is not None and outer.live:
+            self._around = (*outer._around, outer._order)
         run._next_step(self)
         parent = run._context if base is None else base
         span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, self._first_attributes())
@@ -238,10 +243,8 @@ class Attempt:
             logger.warning("otel-failover: an attempt was marked after it had ended; the mark is ignored")
             return
         said = from_error(error)
-        if rejected and isinstance(error, str):
-            said = Said(word=error)
         self._marked, self._rejected = self._marked or not rejected, self._rejected or rejected
-        if len(self._claims) < 8:
+        if len(self._claims) < _CLAIMS:
             self._claims.append(said)
 
     # --- streams ------------------------------------------------------------------------------------------------------
@@ -483,6 +486,7 @@ class Attempt:
             ledger.stream_error,
             ledger.response_ids,
             alive=settled is None,
+            around=self._around,
             complete=complete,
             reason=settled.reason if settled is not None else None,
             sentence=settlement.sentence(ledger, settled) if settled is not None and failed else "",

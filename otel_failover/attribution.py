@@ -70,6 +70,8 @@ _SPACING: Final = str.maketrans(
         **dict.fromkeys("'\"`\u2018\u2019\u201c\u201d", f" {_QUOTE} "),
     }
 )
+_ISSUED_ID: Final = re.compile(r"req_[0-9A-Za-z]{16,64}")
+"""How OpenAI and Anthropic write request ids; anything else may be the application's own correlation id."""
 _CODE_POINT: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")
 
@@ -177,7 +179,8 @@ KNOWN_WORDING: Final = tuple(
     for text in (
         "You exceeded your current quota, please check your plan and billing details",
         "Incorrect API key provided",
-        "Rate limit reached for",
+        "on tokens per min (TPM): Limit",
+        "on requests per min (RPM): Limit",
         "does not exist or you do not have access to it",
         "This model's maximum context length is",
         "Your credit balance is too low to access the Anthropic API",
@@ -185,7 +188,6 @@ KNOWN_WORDING: Final = tuple(
         "This request would exceed the rate limit for your organization",
         "Number of request tokens has exceeded your",
         "invalid x-api-key",
-        "prompt is too long",
         "Resource has been exhausted (e.g. check quota)",
         "API key not valid. Please pass a valid API key.",
         "is not found for API version",
@@ -198,7 +200,6 @@ KNOWN_WORDING: Final = tuple(
         "The server had an error while processing your request",
         "The response was filtered due to the prompt triggering",
         "exceeded token rate limit of your current",
-        "Insufficient Balance",
     )
 )
 """Sentences that only a provider's answer contains; disjoint from `STOCK`, which a test keeps so."""
@@ -600,7 +601,8 @@ def _is_unanswered(own: Own) -> bool:
 
 def _says_answer(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
     """Whether a claim carries what only a provider's answer can give."""
-    if claim.request_ids - own.request_ids or claim.structured:
+    issued = any(_ISSUED_ID.fullmatch(name) for name in claim.request_ids - own.request_ids)
+    if issued or claim.structured:
         return True
     if any(code.lower() in reasons.PROVIDER_CODES for code in claim.codes - own.codes):
         return True

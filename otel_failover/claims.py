@@ -6,6 +6,7 @@ guarded, and nothing is written to it.
 
 from __future__ import annotations
 
+import enum
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -102,12 +103,16 @@ def from_error(error: object) -> Said:
         return _from_mapping(error)
     if error is None:
         return Said()
+    if isinstance(error, (int, enum.Enum)) and not isinstance(error, bool):
+        number = _number(error)
+        return Said(status=number) if number is not None else Said(word=_text(error))
     return _from_attributes(error, ())
 
 
 def _from_mapping(error: Mapping[Any, Any]) -> Said:
     found = error_in(error)
-    status = _number(error.get("status_code", error.get("status", error.get("http_status"))))
+    named = (_number(error.get(name)) for name in ("status_code", "status", "http_status"))
+    status = next((number for number in named if number is not None), None)
     codes = [error.get("code"), *(found.codes if found else ())]
     word, sentence = _word_or_text(error.get("reason"))
     texts = [error.get("message"), found.message if found else None, sentence]
@@ -151,7 +156,7 @@ def _from_attributes(thing: object, texts: tuple[str, ...]) -> Said:
 
 def _number(value: object) -> int | None:
     """Return an HTTP status, or None: enums and numeric texts are statuses too, booleans and other codes are not."""
-    if isinstance(value, str) and len(value) == 3 and value.isdigit():
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
         return int(value)

@@ -31,12 +31,12 @@ _INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "e
 _EVENTS: Final = 8
 
 _CANNOT_RAISE: Final[dict[str, frozenset[str]]] = {
-    "anthropic": frozenset({"gcp.gemini", "openai", "cohere", "mistral_ai", "x_ai", "perplexity"}),
+    "anthropic": frozenset({"gcp.gemini", "openai", "cohere", "mistral_ai", "perplexity"}),
     "google.genai": frozenset(
         {"openai", "anthropic", "aws.bedrock", "azure.ai.openai", "cohere", "mistral_ai", "groq"}
     ),
     "botocore": frozenset(
-        {"openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "azure.ai.openai", "mistral_ai", "groq"}
+        {"openai", "gcp.gemini", "gcp.vertex_ai", "azure.ai.openai", "groq"}
     ),
     "cohere": frozenset({"openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "groq"}),
     "mistralai": frozenset({"openai", "anthropic", "gcp.gemini", "groq", "cohere"}),
@@ -125,7 +125,7 @@ def _said(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_er
 
 
 def _status(value: object) -> int | None:
-    if isinstance(value, str) and len(value) == 3 and value.isdigit():
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600 else None
 

@@ -335,12 +335,9 @@ class Run:
         Args:
             judged: The attempt that is held against them.
         """
-        for trail in tuple(self._trails):
-            yield trail, trail.seen_by(judged.key)
-        for other in tuple(self._open):
-            if other is not judged:
-                trail = other.trail()
-                yield trail, trail.seen_by(judged.key)
+        # A loop that calls itself tries the next candidate inside this attempt: what comes out of it is a report.
+        trails = [*self._trails, *(other.trail() for other in tuple(self._open) if other is not judged)]
+        yield from ((trail, trail.seen_by(judged.key)) for trail in trails if judged._order not in trail.around)
         if self._around is not None and self._around._run is not None:
             yield from self._around._run.others(self._around)
 

@@ -141,7 +141,6 @@ def test_a_long_message_is_cut() -> None:
     assert len(found.message) == 4_096
 
 
-@wrong("`json.loads` raises RecursionError, which is no ValueError")
 @pytest.mark.parametrize("content", [b"[" * 60_000, b'{"error":' * 7_000])
 def test_a_body_nested_without_end_is_read_as_text(content: bytes) -> None:
     found = read_error(response(content))
@@ -197,10 +196,10 @@ def test_a_text_in_what_cannot_be_seen() -> None:
         ({"retry-after": "Fri, 20 Nov 2026 10:00:30 GMT"}, None),
         ({"retry-after": ""}, None),
         pytest.param(
-            {"retry-after-ms": "soon", "retry-after": "2"}, 2.0, marks=wrong("a bad first header hides the second")
+            {"retry-after-ms": "soon", "retry-after": "2"}, 2.0
         ),
-        pytest.param({"retry-after": "nan"}, None, marks=wrong("not a number, and an attribute")),
-        pytest.param({"retry-after": "inf"}, None, marks=wrong("no number of seconds, and an attribute")),
+        pytest.param({"retry-after": "nan"}, None),
+        pytest.param({"retry-after": "inf"}, None),
         pytest.param({"retry-after": "-5"}, 0.0, marks=wrong("a wait below zero")),
     ],
 )

@@ -153,12 +153,10 @@ def test_statuses(value: Any, status: int | None) -> None:
         assert said.status is None or type(said.status) is int
 
 
-@wrong("digits that are no numbers: `int()` raises")
 def test_superscripts_are_no_status() -> None:
     assert from_exception(LoopError("x", status_code="\u00b2\u00b2\u00b2")).status is None  # type: ignore[arg-type]
 
 
-@wrong("a key that is there and empty hides the next one")
 def test_the_first_status_that_is_one() -> None:
     assert from_error({"status_code": None, "status": 429}).status == 429
 
@@ -203,7 +201,7 @@ def test_a_context_counts_until_it_is_hidden() -> None:
         ("our-own-word", "our-own-word", ()),
         ("the candidate did not answer", None, ("the candidate did not answer",)),
         ("x" * 49, None, ("x" * 49,)),
-        ("", "", ()),
+        ("", None, ()),
     ],
 )
 def test_words_and_sentences(error: str, word: str | None, texts: tuple[str, ...]) -> None:
@@ -254,12 +252,10 @@ def test_objects() -> None:
     assert from_error(7).texts == ()
 
 
-@wrong("a number is no status unless it is in something")
 def test_a_bare_status() -> None:
     assert from_error(429).status == 429
 
 
-@wrong("a member of an enum is not asked for its value")
 def test_a_bare_member_of_an_enum_is_a_word() -> None:
     assert from_error(Kind.LIMITED).word == "rate_limit"
 
@@ -276,7 +272,6 @@ class TestGroups:
         said = from_exception(ExceptionGroup("many", [LoopError(str(n)) for n in range(100)]))  # noqa: F821
         assert len(said.members) == 32
 
-    @wrong("groups in groups are not looked into")
     def test_members_of_members_are_members(self) -> None:
         one = LoopError("one")
         said = from_exception(ExceptionGroup("outer", [ExceptionGroup("inner", [one])]))  # noqa: F821
