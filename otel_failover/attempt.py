@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import Span, SpanKind
 
-from otel_failover import attribution, identity, judging, marking, names, reasons, scope, settlement
+from otel_failover import attribution, identity, judging, marking, names, processor, reasons, scope, settlement
 from otel_failover.attribution import MISMATCH, Incident, Verdict
 from otel_failover.candidate_span import CandidateSpan
 from otel_failover.claims import Said, adopt, from_error, from_exception
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from otel_failover.runtime import Runtime
 
 _VERIFIED: Final = Verdict()
+_UNSETTLED: Final = Settlement(outcome=ERROR, reason=reasons.UNKNOWN)
 _UNSEEN: Final = Verdict(attribution.UNVERIFIED, attribution.EVIDENCE_INCOMPLETE)
 
 
@@ -181,6 +182,7 @@ class Attempt:
         parent = run._context if base is None else base
         span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, self._first_attributes())
         self._own.span = span
+        processor.bind(span, self)
         self._runtime.open_attempts[self] = None
         self._attachment = scope.Attachment(
             scope.with_values({scope.ATTEMPT: self, scope.RUN: run, scope.CALL: None}, span)
@@ -333,12 +335,29 @@ class Attempt:
             return
         self._done = True
         self._runtime.open_attempts.pop(self, None)
+        processor.unbind(self._own.context.span_id)
         ended = time.monotonic()
+        # Whatever of ours fails below, the span ends and the run goes on.
+        verdict = self._write_down(killed, ended) or _UNSEEN
+        settled = self._settlement or _UNSETTLED
+        trail = self._trail_left(settled, verdict)
+        self._ledger.close()
+        if self._own.span is not None:
+            self._own.span.end(self._pending_end)
+        marking.make_waiting()
+        self._count(settled, verdict, ended)
+        if self._run is not None:
+            self._run._ended(self, settled, trail)
+        # A host's exception must not live on with us: its traceback holds the frames of the request.
+        self._problem, self._claims = None, []
+
+    @guarded(fallback=None)
+    def _write_down(self, killed: str | None, ended: float) -> Verdict:
+        """Settle, judge and write."""
         self._adopt()
-        settled = self._settled(killed)
+        settled = self._settlement = self._settled(killed)
         complete, gap = self._ledger.state
         verdict, said = self._judged(settled, complete)
-        self._settlement = settled
         message = self._tell_error(settled, ended)
         attributes: dict[str, Any] = {names.EVIDENCE: complete}
         if gap:
@@ -349,15 +368,16 @@ class Attempt:
             self._remember(attributes, settled)
         self._own.write(self._candidate, self.inherited(), attributes, settled, verdict, message)
         self._own.announce(self._candidate, self._index, verdict, said, settled, self._pending_end)
-        trail = self.trail(settled, complete=complete == "complete")
-        self._ledger.close()
-        if self._own.span is not None:
-            self._own.span.end(self._pending_end)
-        self._count(settled, verdict, ended)
-        if self._run is not None:
-            self._run._ended(self, settled, trail)
-        # A host's exception must not live on with us: its traceback holds the frames of the request.
-        self._problem, self._claims = None, []
+        return verdict
+
+    @guarded(fallback=None)
+    def _trail_left(self, settled: Settlement, verdict: Verdict) -> Trail:
+        """Reduce it to what the others may be held against."""
+        complete = self._ledger.state[0] == "complete"
+        if complete and verdict.rule == attribution.NOTHING_BOUND:
+            # An object of the application's own (a constant, a singleton) that says nothing of this candidate.
+            self._problem = None
+        return self.trail(settled, complete=complete)
 
     def _adopt(self) -> None:
         """Take in what was sent without us, where this attempt's exception is its answer: threads, single flight."""
@@ -443,19 +463,23 @@ class Attempt:
             complete: Its evidence is complete.
         """
         ledger = self._ledger
-        left = [said.thing for said in self._claims if said.thing is not None]
+        left = [said.thing for said in self._claims if isinstance(said.thing, BaseException)]
         if self._problem is not None:
             left.append(self._problem)
         failed = settled is not None and settled.outcome != SUCCESS
         return Trail(
-            Incident(self.provider, self._index, self._own.span_id, self._order, alive=settled is None),
+            self.provider,
+            self._index,
             self.model,
+            self._own.span_id,
+            self._order,
             self.key,
             ledger.own,
             ledger.raised,
             map(Reference, left),
             ledger.stream_error,
             ledger.response_ids,
+            alive=settled is None,
             complete=complete,
             reason=settled.reason if settled is not None else None,
             sentence=settlement.sentence(ledger, settled) if settled is not None and failed else "",
@@ -528,15 +552,12 @@ class Attempt:
     def _count(self, settled: Settlement, verdict: Verdict, ended: float) -> None:
         metrics = self._runtime.metrics
         provider = identity.metric_value(self.provider)
-        labels: dict[str, Any] = {
-            names.CANDIDATE_PROVIDER: provider,
-            names.CANDIDATE_OUTCOME: settled.outcome,
-        }
-        if settled.reason:
+        metrics.attempts.add(provider, settled.outcome, settled.reason)
+        metrics.checks.add(verdict.verdict)
+        labels = {names.CANDIDATE_PROVIDER: provider, names.CANDIDATE_OUTCOME: settled.outcome}
+        if settled.reason is not None:
             labels[names.REASON_CODE] = settled.reason
-        metrics.attempts.add(1, labels)
         metrics.attempt_duration.record(ended - self.started, labels)
-        metrics.check(verdict.verdict)
 
     # --- the own error ------------------------------------------------------------------------------------------------
 

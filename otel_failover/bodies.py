@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from otel_failover.attribution import normalise
 from otel_failover.failsafe import read, text_of
@@ -21,8 +20,7 @@ _SEARCHED: Final = 1_048_576
 _MESSAGE: Final = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBody:
+class ErrorBody(NamedTuple):
     """One error as a provider sent it.
 
     Args:

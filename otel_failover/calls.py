@@ -16,7 +16,7 @@ from opentelemetry import context as context_api
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Span, SpanKind
 
-from otel_failover import evidence, hints, identity, names, runtime, scope
+from otel_failover import evidence, hints, identity, names, processor, runtime, scope
 from otel_failover.attempt import Attempt
 from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
@@ -112,7 +112,7 @@ class Call:
         In this order: the chain's entry with this endpoint, aliases, the table of hosts, the SDK's own where the base
         URL is its default, a chain entry whose model alone matches, else the host's name.
         """
-        chain = run._chain if run is not None else ()
+        chain = run._chain.members if run is not None else ()
         listed = next((each.provider for each in chain if each.endpoint == self.endpoint), None)
         if listed:
             return listed
@@ -182,6 +182,7 @@ class Call:
             self._span = self._open_span(attempt)
             if attempt._own.span is None:
                 attempt._own.span = self._span
+            processor.bind(self._span, attempt)
         values: dict[str, object] = {scope.CALL: self, scope.ATTEMPT: attempt}
         self._attachment = scope.Attachment(scope.with_values(values, self._span))
 
@@ -263,8 +264,12 @@ class Call:
         shared = span is not None and attempt._own.span is span
         if span is not None and span.is_recording():
             self._write(span, attempt, problem, response_id, result)
-        if span is not None and not shared:
-            span.end()
+            if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or names.CANDIDATE_PROVIDER):
+                span.set_attributes(attempt.inherited())
+        if span is not None:
+            processor.unbind(span.get_span_context().span_id)
+            if not shared:
+                span.end()
         if self._owns:
             if problem is not None and attempt._run is None:
                 hints.call_failed(self)
@@ -327,6 +332,11 @@ class Call:
                 self.ledger.response_ids.append(response_id)
         self.ledger.saw_chunk(chunk)
         self.attempt.stream_output()
+
+    def keeper(self) -> Callable[[object], None] | None:
+        """Return what keeps a further chunk, so that a claim may be looked for in it; None where nothing is kept."""
+        chunks = self.ledger.chunks if self.ledger is not None and not self.done else None
+        return chunks.append if chunks is not None else None
 
     @guarded(fallback=None)
     def stream_ended(self, problem: BaseException | None = None) -> None:

@@ -16,7 +16,7 @@ from otel_failover import attribution, marking, names, reasons, settlement
 from otel_failover.attribution import MISMATCH, Verdict
 from otel_failover.evidence import qualified
 from otel_failover.reading import may_claim, read_claim
-from otel_failover.redaction import redact
+from otel_failover.redaction import cut, redact
 from otel_failover.settlement import ERROR, PARTIAL, Settlement
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from otel_failover.runtime import Runtime
 
 _STATUSES: Final = 8
+_LONG: Final = 48
 _FAILED: Final = (ERROR, PARTIAL)
 _ERROR_KEYS: Final = ("error.", "http.response.status_code", "http.status_code")
 _VERIFIED: Final = {names.VERDICT: attribution.VERIFIED}
@@ -83,8 +84,22 @@ class CandidateSpan:
         """Return a provider's text without secrets; kept, since several spans carry the same one."""
         shown = self._shown.get(text)
         if shown is None:
-            shown = self._shown[text] = self._runtime.redacted(text, self._ledger.secrets)
+            shown = self._shown[text] = self._around_known(text)
         return shown
+
+    def _around_known(self, text: str) -> str:
+        """Redact a text; where it wraps one that was clean ("Error code: 429 - …"), only what is around that."""
+        secrets = self._ledger.secrets
+        for known, shown in self._shown.items():
+            if known == shown and len(known) >= _LONG and known in text:
+                head, _, tail = text.partition(known)
+                return cut(
+                    self._runtime.redacted(head, secrets)
+                    + known
+                    + (self._runtime.redacted(tail, secrets) if tail else ""),
+                    2048,
+                )
+        return self._runtime.redacted(text, secrets)
 
     def message(self, settled: Settlement, provider: str, now: float) -> str:
         """Return the own error in a sentence: the provider's own words, or that it had none.
@@ -135,12 +150,12 @@ class CandidateSpan:
         attributes.update(
             _VERIFIED if verdict.rule is None else marking.verdict_attributes(verdict, candidate.provider)
         )
-        if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or ()):
-            attributes.update(inherited)
         secrets = self._ledger.secrets
         if secrets:
             _clean(attributes, candidate, secrets)
         span.set_attributes(attributes)
+        if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or inherited):
+            span.set_attributes(inherited)
         if settled.outcome in _FAILED:
             span.set_status(StatusCode.ERROR, message)
             if settled.exception is not None:

@@ -14,7 +14,6 @@ import os
 import time
 import weakref
 from collections import OrderedDict, deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import headers as header_facts
@@ -189,7 +188,7 @@ class Exchange:
         """Let go of everything but the facts, once the attempt has ended."""
         if self.is_error:
             body = self.body
-            self._body = replace(body, text=body.text[:_KEPT]) if len(body.text) > _KEPT else body
+            self._body = body._replace(text=body.text[:_KEPT]) if len(body.text) > _KEPT else body
         self.request.release()
         if self.response is not None:
             self.response.release()
@@ -275,7 +274,8 @@ class Ledger:
     """
 
     __slots__ = (
-        "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "gateways",
+        "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "failure_seen",
+        "gateways",
         "last_failed", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised", "response_ids",
         "rootless", "started", "stream_error",
         "streams", "unseen",
@@ -301,6 +301,7 @@ class Ledger:
         self.elsewhere: list[Exchange] = []
         self.beside: Ledger | None = None
         self.last_failed: Raised | None = None
+        self.failure_seen: tuple[Any, Any] = (None, None)
         self.calls = self.open_calls = self.streams = 0
         self.unseen: str | None = None
         self.orphaned = False

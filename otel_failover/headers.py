@@ -6,12 +6,14 @@ names, on every request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover.failsafe import read
 from otel_failover.redaction import own_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _ISSUED: Final = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id", b"x-ms-request-id")
 _SENT: Final = frozenset({*_ISSUED, b"x-client-request-id", b"x-correlation-id"})

@@ -101,7 +101,7 @@ def _elsewhere(exchange: Exchange, run: Run | None) -> Trail:
     member = run.member_at(exchange.endpoint) if run is not None else None
     host = identity.host_of(exchange.endpoint)
     provider = member.provider if member is not None else identity.provider_of_host(host) or host
-    return Trail(Incident(provider, index=-1), exchange.model or "", None, [exchange])
+    return Trail(provider, -1, exchange.model or "", "", 0, None, [exchange])
 
 
 def _misdirected(said: Said, aside: list[Trail], run: Run | None, model: str) -> Incident | None:

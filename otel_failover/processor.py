@@ -10,6 +10,7 @@ Nothing here raises, blocks or starts a thread, and nothing of a span is kept on
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _OPEN: Final = 16_384
 _ENCLOSING: Final = 1_024
 _RUNS: Final = 16
+_LATELY: Final = 64
 _HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
 
 
@@ -67,6 +69,7 @@ class _Enclosing:
 
 
 enclosing = _Enclosing()
+_inside: dict[int, Attempt] = {}
 _bound: OrderedDict[int, Attempt] = OrderedDict()
 _providers: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -91,7 +94,10 @@ class AttributionProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
         context = get_current() if parent_context is None else parent_context
-        attempt = context.get(scope.ATTEMPT)
+        attempt: Any = context.get(scope.ATTEMPT)
+        if attempt is None and _inside and span.parent is not None:
+            # A processor that runs in a pool's thread sees no context; the parent tells.
+            attempt = _inside.get(span.parent.span_id) or _bound.get(span.parent.span_id)
         if attempt is not None:
             _bind(span, attempt)
 
@@ -113,10 +119,21 @@ class AttributionProcessor(SpanProcessor):
         return True
 
 
+def bind(span: Any, attempt: Attempt) -> None:
+    """Remember that one of our own spans is an attempt's, while both are open."""
+    if span.is_recording():
+        _inside[span.get_span_context().span_id] = attempt
+
+
+def unbind(span_id: int) -> None:
+    """Forget one of our own spans."""
+    _inside.pop(span_id, None)
+
+
 @guarded(fallback=None)
 def _bind(span: Span, attempt: Attempt) -> None:
     """Write whose attempt it is, and remember it until the span ends."""
-    if _is_ours(span):
+    if _is_ours(span) or not runtime.current().active:
         return
     span.set_attributes(attempt.inherited())
     _bound[span.context.span_id] = attempt
@@ -135,6 +152,8 @@ def _check(span: Any, *, writable: bool) -> None:
         runs = enclosing.take(span_id, parent.span_id if parent is not None and not parent.is_remote else None)
     if _is_ours(span) or (attempt is None and not runs and not may_conflict(span)):
         return
+    if not runtime.current().active or _is_seen(span_id, writable=writable):
+        return
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
         marking.write(span, attempt.inherited())
@@ -147,6 +166,20 @@ def _check(span: Any, *, writable: bool) -> None:
         _judge_around(span, runs, found, writable=writable)
     elif found.said.conflict is not None:
         _judge_alone(span, found, writable=writable)
+
+
+_lately: OrderedDict[int, None] = OrderedDict()
+
+
+def _is_seen(span_id: int, *, writable: bool) -> bool:
+    """Whether another processor of ours has judged a span that could not be written, so that it does not show."""
+    if writable:
+        return False
+    seen = span_id in _lately
+    _lately[span_id] = None
+    if len(_lately) > _LATELY:
+        _lately.popitem(last=False)
+    return seen
 
 
 def _is_ours(span: Any) -> bool:
@@ -240,6 +273,16 @@ def _tell(
     active = runtime.current()
     if writable:
         marking.write(span, marking.verdict_attributes(verdict, candidate[0]))
-    active.metrics.check(verdict.verdict)
+    active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
-        marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time)
+        later = _in_a_pool(span)
+        marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time, later=later)
+
+
+def _in_a_pool(span: Any) -> bool:
+    """Whether we run in a thread of the SDK's own pool (`ConcurrentMultiSpanProcessor`).
+
+    Starting a span waits for that pool: with every thread of it in here, for ever.
+    """
+    executor = getattr(getattr(span, "_span_processor", None), "_executor", None)
+    return executor is not None and threading.current_thread() in getattr(executor, "_threads", ())

@@ -26,6 +26,9 @@ _CODES: Final = ("error.code",)
 _REQUEST_IDS: Final = ("error.request_id",)
 _ADDRESS: Final = ("server.address", "net.peer.name")
 _URLS: Final = ("url.full", "http.url")
+_CLAIM_KEYS: Final = frozenset(
+    {names.ERROR_TYPE, names.GEN_AI_RESPONSE_ID, _ERROR_PROVIDER[0], *_HTTP_STATUS, *_MESSAGES, *_CODES}
+)
 _INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "completion", "responses"})
 _EVENTS: Final = 8
 
@@ -95,10 +98,8 @@ def has_error_provider(span: Any) -> bool:
 
 
 def may_claim(attributes: Mapping[str, Any]) -> bool:
-    """Whether a span without an ERROR status may claim anything: a few look-ups, since this runs for every span."""
-    if names.ERROR_TYPE in attributes or names.GEN_AI_RESPONSE_ID in attributes or _ERROR_PROVIDER[0] in attributes:
-        return True
-    return any((_status(attributes.get(key)) or 0) >= 400 for key in _HTTP_STATUS) or _MESSAGES[0] in attributes
+    """Whether a span without an ERROR status may claim anything: one pass over its keys, since many are asked."""
+    return any(key in _CLAIM_KEYS for key in attributes)
 
 
 def _said(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_error: bool) -> Said:

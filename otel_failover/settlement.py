@@ -7,8 +7,7 @@ the response.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover import reasons
 
@@ -29,8 +28,7 @@ FROM_CLIENT: Final = "client"
 FROM_CANCEL: Final = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """The facts of an attempt's end.
 
     Args:
@@ -86,13 +84,13 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     if failure is not None:
         if failure.reason == reasons.CANCELLED and problem is not None and is_timeout(problem):
             failure = _caller_timeout(failure)
-        return replace(failure, outcome=PARTIAL if output else ERROR)
+        return failure._replace(outcome=PARTIAL if output else ERROR)
     found = _answer(last)
     if problem is None and not marked and not rejected:
         return found
     if last is None or last.open:
-        return replace(found, outcome=ERROR, reason=reasons.UNKNOWN)
-    return replace(found, outcome=REJECTED, reason=reasons.RESPONSE_REJECTED, origin=FROM_RESPONSE)
+        return found._replace(outcome=ERROR, reason=reasons.UNKNOWN)
+    return found._replace(outcome=REJECTED, reason=reasons.RESPONSE_REJECTED, origin=FROM_RESPONSE)
 
 
 def _answer(last: Exchange | None) -> Settlement:
@@ -103,7 +101,15 @@ def _answer(last: Exchange | None) -> Settlement:
 
 
 def _failure(ledger: Ledger, last: Exchange | None) -> Settlement | None:
-    """The failure that own evidence shows, None where it shows none."""
+    """The failure that own evidence shows, None where it shows none; kept, since call and candidate both ask."""
+    seen = (last, last.stopped if last is not None else None, ledger.last_failed, ledger.stream_error)
+    if ledger.failure_seen[0] != seen:
+        ledger.failure_seen = (seen, _found(ledger, last))
+    found: Settlement | None = ledger.failure_seen[1]
+    return found
+
+
+def _found(ledger: Ledger, last: Exchange | None) -> Settlement | None:
     if last is None:
         return _client_error(ledger) if ledger.last_failed is not None else None
     if last.failure is not None:
@@ -148,8 +154,7 @@ def _in_stream(ledger: Ledger, last: Exchange) -> Settlement | None:
     error = ledger.stream_error
     if error is not None:
         reason = reasons.from_answer(None, error.code, _other_code(error), error.message)
-        return replace(
-            found,
+        return found._replace(
             reason=reason if reason != reasons.UNKNOWN else reasons.PARTIAL_STREAM,
             origin=FROM_RESPONSE,
             code=error.code,
@@ -160,7 +165,7 @@ def _in_stream(ledger: Ledger, last: Exchange) -> Settlement | None:
         return None
     reason, kind = ledger.last_failed.transport()
     shown = reasons.PARTIAL_STREAM if reason == reasons.CONNECTION else reason
-    return replace(found, reason=shown, origin=_origin(reason), timeout=kind, exception=_last_raised(ledger))
+    return found._replace(reason=shown, origin=_origin(reason), timeout=kind, exception=_last_raised(ledger))
 
 
 def _origin(reason: str) -> str:
@@ -186,7 +191,7 @@ def _unseen(ledger: Ledger, last: Exchange | None, problem: BaseException) -> Se
 
 def _caller_timeout(failure: Settlement) -> Settlement:
     """A request that was given up under an attempt which left by a timeout: the caller's clock ran out."""
-    return replace(failure, reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
+    return failure._replace(reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
 
 
 def is_timeout(problem: BaseException) -> bool:

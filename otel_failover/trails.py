@@ -24,8 +24,12 @@ class Trail:
     """One attempt, or one call to somebody else, as the others may be held against it.
 
     Args:
-        who: Provider, index, span id, order and whether it is alive; facts are added from the exchanges.
+        provider: Whose it is.
+        index: Its place in the chain.
         model: As requested.
+        span_id: Where it was first seen.
+        order: Larger is later.
+        alive: Whether it is still open.
         key: The candidate's identity within its run.
         exchanges: Its own sends.
         raised: What its calls raised.
@@ -38,14 +42,31 @@ class Trail:
     """
 
     __slots__ = (
-        "_incident", "_who", "complete", "exchanges", "key", "left", "model", "raised", "reason", "response_ids",
-        "sentence", "stream_error",
+        "_alive",
+        "_incident",
+        "_order",
+        "complete",
+        "exchanges",
+        "index",
+        "key",
+        "left",
+        "model",
+        "provider",
+        "raised",
+        "reason",
+        "response_ids",
+        "sentence",
+        "span_id",
+        "stream_error",
     )  # fmt: skip
 
     def __init__(
         self,
-        who: Incident,
+        provider: str,
+        index: int,
         model: str,
+        span_id: str,
+        order: int,
         key: object,
         exchanges: list[Exchange],
         raised: Iterable[Raised] = (),
@@ -53,38 +74,29 @@ class Trail:
         stream_error: ErrorBody | None = None,
         response_ids: Iterable[str] = (),
         *,
+        alive: bool = False,
         complete: bool = False,
         reason: str | None = None,
         sentence: str = "",
     ) -> None:
-        self._who, self.model, self.key = who, model, key
+        self.provider, self.index, self.model, self.span_id = provider, index, model, span_id
+        self._order, self.key, self._alive = order, key, alive
         self.exchanges, self.raised, self.left = exchanges, tuple(raised), tuple(left)
         self.stream_error, self.response_ids = stream_error, tuple(response_ids)
         self.complete, self.reason, self.sentence = complete, reason, sentence
         self._incident: Incident | None = None
 
     @property
-    def provider(self) -> str:
-        """Whose it is."""
-        return self._who.provider
-
-    @property
-    def index(self) -> int:
-        """Its place in the chain."""
-        return self._who.index
-
-    @property
-    def span_id(self) -> str:
-        """Where it was first seen."""
-        return self._who.span_id
-
-    @property
     def incident(self) -> Incident:
         """What its wire said, in the form in which claims are compared."""
         if self._incident is None:
             bodies = self.bodies
-            self._incident = replace(
-                self._who,
+            self._incident = Incident(
+                self.provider,
+                self.index,
+                self.span_id,
+                self._order,
+                self._alive,
                 messages=tuple(dict.fromkeys(filter(None, (attribution.normalise(b.message) for b in bodies)))),
                 codes=frozenset(code for body in bodies for code in body.codes),
                 statuses=frozenset(e.status for e in self.exchanges if e.status is not None and e.is_error),
