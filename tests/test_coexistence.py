@@ -142,7 +142,7 @@ def test_every_order_leaves_everybody_whole(other: str, order: tuple[str, ...], 
     on: set[str] = set()
     steps: dict[str, Callable[[], Any]] = {
         "we on": lambda: FailoverInstrumentor().instrument(tracer_provider=exported.provider),
-        "we off": lambda: FailoverInstrumentor().uninstrument(),
+        "we off": FailoverInstrumentor().uninstrument,
         "they on": lambda: them.instrument(tracer_provider=exported.provider, skip_dep_check=True),
         "they off": them.uninstrument,
     }
@@ -191,7 +191,7 @@ def test_a_plain_closure_on_top_of_us_stays(telemetry: Telemetry) -> None:
     assert not telemetry.spans
 
 
-@pytest.mark.xfail(strict=True, reason="our wrapper left under a closure wakes up with the new one: every request counts twice")
+@pytest.mark.xfail(strict=True, reason="our wrapper left under a closure wakes up with the new one")
 def test_on_again_under_a_closure_counts_once(exported: Telemetry) -> None:
     from openai import _base_client
 
@@ -349,7 +349,8 @@ class Arrangement:
         pytest.param(
             "concurrent",
             marks=pytest.mark.xfail(
-                strict=True, reason="on_start runs in a pool thread, where no attempt is current: foreign spans are not bound"
+                strict=True,
+                reason="on_start runs in a pool thread, where no attempt is current: foreign spans are not bound",
             ),
         ),
     ],
@@ -371,7 +372,7 @@ def test_the_verdict_leaves_with_a_foreign_span(order: str, exporting: str, mult
     assert [marker.parent_id for marker in telemetry.markers] == [theirs.span_id]
 
 
-@pytest.mark.xfail(strict=True, reason="the marker is started inside _on_ending: with every pool thread there, it waits for ever")
+@pytest.mark.xfail(strict=True, reason="the marker is started inside _on_ending, in the pool that it waits for")
 def test_a_marker_never_blocks_a_pool_of_processors() -> None:
     """`provider_conflict` needs no context, so that the marker is made whatever is bound."""
     in_a_process(
@@ -454,7 +455,9 @@ def test_unsampled_traces_are_judged_counted_and_logged(caplog: pytest.LogCaptur
     finally:
         FailoverInstrumentor().uninstrument()
     assert not telemetry.spans
-    counted = {dict(k)["failover.attribution.verdict"]: n for k, n in telemetry.metric("failover.attribution.checks").items()}
+    counted = {
+        dict(k)["failover.attribution.verdict"]: n for k, n in telemetry.metric("failover.attribution.checks").items()
+    }
     assert counted["mismatch"] == 1
     assert "span for anthropic/m carries openai's error" in caplog.text
 
@@ -551,7 +554,7 @@ def test_a_forked_child_takes_no_evidence_for_its_parents_attempt() -> None:
 
 
 @needs_fork
-@pytest.mark.xfail(strict=True, reason="History's lock is inherited as it was: held by another thread, the child waits for ever")
+@pytest.mark.xfail(strict=True, reason="History's lock is inherited as held by another thread")
 def test_a_child_forked_while_another_thread_works_does_not_hang() -> None:
     hold = "runtime.current().history._lock.acquire()"
     printed = in_a_process(_FORK.format(before=hold, after="runtime.current().history._lock.release()"))

@@ -110,8 +110,8 @@ def asynchronous_helper(provider: LocalProvider) -> Any:
 
 
 WAYS = [
-    raw, raw_stream, streaming_response, streaming_response_of_a_stream, responses, responses_stream, embeddings, models,
-    helper, closed_early, entered, copied_client, asynchronous_helper,
+    raw, raw_stream, streaming_response, streaming_response_of_a_stream, responses, responses_stream, embeddings,
+    models, helper, closed_early, entered, copied_client, asynchronous_helper,
 ]  # fmt: skip
 
 

@@ -18,7 +18,13 @@ ASKED = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
 
 
 def _shown(response: Any) -> Any:
-    return type(response), response.status_code, sorted(response.headers), response.is_closed, response.num_bytes_downloaded
+    return (
+        type(response),
+        response.status_code,
+        sorted(response.headers),
+        response.is_closed,
+        response.num_bytes_downloaded,
+    )
 
 
 def posted(http: Any, url: str) -> Any:
