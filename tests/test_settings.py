@@ -198,7 +198,8 @@ def test_declarative_configuration_comes_in_too(line: str, expected: str, tmp_pa
         initialize()
         from otel_failover import runtime
         found = runtime.current().settings
-        print("SETTINGS", *(getattr(found, name) for name in 'call_spans disabled_libraries provider_aliases log_interval strict'.split()))
+        names = "call_spans disabled_libraries provider_aliases log_interval strict"
+        print("SETTINGS", *(getattr(found, name) for name in names.split()))
         """,
         OTEL_CONFIG_FILE=str(file),
     )
