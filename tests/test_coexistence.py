@@ -200,7 +200,11 @@ def test_on_again_under_a_closure_counts_once(exported: Telemetry) -> None:
     original = vars(http.Client)["send"]
     FailoverInstrumentor().instrument(tracer_provider=exported.provider)
     inner = http.Client.send
-    http.Client.send = lambda self, *args, **kwargs: inner(self, *args, **kwargs)
+
+    def outer(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return inner(self, *args, **kwargs)
+
+    http.Client.send = outer
     try:
         FailoverInstrumentor().uninstrument()
         FailoverInstrumentor().instrument(tracer_provider=exported.provider)

@@ -827,7 +827,8 @@ def in_a_process(code: str, *, python: str = sys.executable, timeout: float = 20
 
 
 _LOOP = """
-    import openai, asyncio, {imports}
+    import operator, openai
+    import otel_failover.processor, otel_failover.patching
     from otel_failover import FailoverInstrumentor, failover_run, failsafe, Candidate
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import StatusCode
@@ -865,40 +866,54 @@ _LOOP = """
 
     with LocalProvider("openai") as provider:
         without = loop(provider)
-        {plant}
-        FailoverInstrumentor().instrument(tracer_provider=tracer_provider)
-        same = loop(provider) == without
-        again = loop(provider) == without
-    print("SAME", same and again, "COUNTED", sum(failsafe.failures.values()) > 0)
+        for place in PLACES:
+            where, _, name = ("otel_failover." + place).rpartition(".")
+            owner = operator.attrgetter(where.removeprefix("otel_failover."))(otel_failover)
+            original = vars(owner)[name]
+            failsafe.failures.clear()
+            print("PLACE", place, flush=True)
+            setattr(owner, name, boom)
+            FailoverInstrumentor().instrument(tracer_provider=tracer_provider)
+            same = loop(provider) == without and loop(provider) == without
+            FailoverInstrumentor().uninstrument()
+            setattr(owner, name, original)
+            print("SAME", same, "COUNTED", sum(failsafe.failures.values()) > 0, flush=True)
 """
-PLANTED = {
-    "evidence.Exchange.__init__": "otel_failover.evidence",
-    "evidence.Exchange.answered": "otel_failover.evidence",
-    "evidence.Ledger.add": "otel_failover.evidence",
-    "evidence.Ledger.call_raised": "otel_failover.evidence",
-    "attempt.Attempt._settled": "otel_failover.attempt",
-    "attempt.Attempt._tell_error": "otel_failover.attempt",
-    "attempt.Attempt.trail": "otel_failover.attempt",
-    "candidate_span.CandidateSpan.write": "otel_failover.candidate_span",
-    "attempt.Attempt._first_attributes": "otel_failover.attempt",
-    "attempt.from_error": "otel_failover.attempt",
-    "run.Run._read_chain": "otel_failover.run",
-    "run.Run._next_step": "otel_failover.run",
-    "run.Run._outcome": "otel_failover.run",
-    "calls.Call.open": "otel_failover.calls",
-    "calls.Call._settle": "otel_failover.calls",
-    "processor.read_claim": "otel_failover.processor",
-    "runtime.redact": "otel_failover.runtime",
-    "runtime.Runtime.attach": "otel_failover.runtime",
-    "patching.put_on": "otel_failover.patching",
-}
+PLANTED = [
+    "evidence.Exchange.__init__",
+    "evidence.Exchange.answered",
+    "evidence.Ledger.add",
+    "evidence.Ledger.call_raised",
+    "attempt.Attempt._settled",
+    "attempt.Attempt._tell_error",
+    "attempt.Attempt.trail",
+    "attempt.Attempt._first_attributes",
+    "attempt.from_error",
+    "candidate_span.CandidateSpan.write",
+    "run.Run._read_chain",
+    "run.Run._next_step",
+    "run.Run._outcome",
+    "calls.Call.open",
+    "calls.Call._settle",
+    "processor.read_claim",
+    "runtime.redact",
+    "runtime.Runtime.attach",
+    "patching.put_on",
+]
+
+
+@pytest.fixture(scope="module")
+def planted() -> dict[str, str]:
+    """What was printed with a failure planted in each place, one after the other."""
+    printed = in_a_process(_LOOP.replace("PLACES", repr(PLANTED)), timeout=60)
+    parts = printed.split("PLACE ")[1:]
+    return {part.split("\n", 1)[0]: part for part in parts}
 
 
 @pytest.mark.parametrize("place", PLANTED)
-def test_a_failure_of_our_own_never_reaches_the_host(place: str) -> None:
+def test_a_failure_of_our_own_never_reaches_the_host(place: str, planted: dict[str, str]) -> None:
     """A bug anywhere in us: same results, counted, logged once per site with its traceback."""
-    plant = f"assert callable(otel_failover.{place}); otel_failover.{place} = boom"
-    printed = in_a_process(_LOOP.format(imports=PLANTED[place], plant=plant))
+    printed = planted[place]
     assert "SAME True COUNTED True" in printed
     sites = re.findall(r"otel-failover failed in (\S+)", printed)
     assert sites
@@ -1018,3 +1033,44 @@ def test_a_provider_set_after_instrument_is_checked_all_the_same() -> None:
     """)
     assert "SPAN mine openai" in printed
     assert "no OpenTelemetry SDK" not in printed
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a stream's finalizer settles wherever the collector runs, under our own lock too"
+)
+def test_a_stream_collected_while_metrics_are_read_blocks_nobody() -> None:
+    """The collector runs anywhere, also inside a lock that the end of an attempt takes."""
+    printed = in_a_process("""
+        import faulthandler, gc
+        from collections import Counter
+        faulthandler.dump_traceback_later(4, exit=True)
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from opentelemetry.sdk.trace import TracerProvider
+        from otel_failover import FailoverInstrumentor, failover_run, runtime
+        reader = InMemoryMetricReader()
+        provider = MeterProvider([reader])
+        FailoverInstrumentor().instrument(tracer_provider=TracerProvider(), meter_provider=provider)
+
+        class Points(Counter):
+            def items(self):
+                gc.collect()
+                return super().items()
+
+        class Holder:
+            pass
+
+        def drop():
+            holder = Holder()
+            with failover_run("chat", chain=["openai/m"]) as run, run.attempt("openai/m") as attempt:
+                holder.stream = attempt.stream(iter([1, 2]))
+                next(holder.stream)
+            holder.itself = holder
+
+        gc.disable()
+        runtime.current().metrics.attempts._points = Points()
+        drop()
+        reader.get_metrics_data()
+        print("READ")
+    """)
+    assert "READ" in printed
