@@ -335,7 +335,7 @@ class Call:
         self.attempt.stream_output()
 
     def keeper(self) -> Callable[[str], None] | None:
-        """Return what keeps a further chunk's text, so that a claim may be looked for in it; None where nothing is kept."""
+        """Return what keeps a further chunk's text, so that a claim may be looked for in it."""
         chunks = self.ledger.chunks if self.ledger is not None and not self.done else None
         return chunks.append if chunks is not None else None
 

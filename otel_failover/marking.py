@@ -176,8 +176,8 @@ def _sentence(
     place = f" #{candidate[2]}" if same else ""
     source = f" source.span_id={verdict.source.span_id}" if verdict.source is not None else ""
     return (
-        f"span for {candidate[0]}/{candidate[1]}{place} carries {_whose(verdict, candidate[0])} error ({verdict.rule}): "
-        f"claimed {claimed}; own evidence: {safe(own)} "
+        f"span for {candidate[0]}/{candidate[1]}{place} carries {_whose(verdict, candidate[0])} error "
+        f"({verdict.rule}): claimed {claimed}; own evidence: {safe(own)} "
         f"trace_id={offender.trace_id:032x} span_id={offender.span_id:016x}{source}"
     )
 
