@@ -23,7 +23,6 @@ from otel_failover.settlement import CANCELLED, ERROR, PARTIAL, SUCCESS, Settlem
 from otel_failover.streams import wrap_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     from opentelemetry.context import Context
@@ -184,7 +183,7 @@ class Attempt:
         run._next_step(self)
         parent = run._context if base is None else base
         self._span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, self._first_attributes())
-        self._runtime.open_attempts.add(self)
+        self._runtime.open_attempts[self] = None
         self._attachment = scope.Attachment(
             scope.with_values({scope.ATTEMPT: self, scope.RUN: run, scope.CALL: None}, self._span)
         )
@@ -335,6 +334,7 @@ class Attempt:
         if self._done:
             return
         self._done = True
+        self._runtime.open_attempts.pop(self, None)
         ended = time.monotonic()
         self._adopt()
         settled = self._settled(killed)
@@ -343,7 +343,7 @@ class Attempt:
         self._settlement = settled
         self._own_error = self._candidate_error(settled, ended)
         attributes = self._facts(settled, verdict)
-        trail = self._trail(attributes, secrets, settled)
+        trail = self._trail(attributes, settled)
         evidence, gap = self._ledger.state
         attributes[names.EVIDENCE] = evidence
         if gap:
@@ -354,6 +354,8 @@ class Attempt:
         self._count(settled, verdict, ended)
         if self._run is not None:
             self._run._ended(self, settled, trail)
+        # A host's exception must not live on with us: its traceback holds the frames of the request.
+        self._left, self._problem, self._claims = None, None, []
 
     def _adopt(self) -> None:
         """Take in what was sent without us, where this attempt's exception is its answer: threads, single flight."""
@@ -420,26 +422,17 @@ class Attempt:
             raised = self._ledger.raised_here(said.thing)
             if raised is not None and raised.unchanged(said.thing) and not self._ledger.elsewhere:
                 return _VERIFIED
-        others = list(self._others())
+        aside = self._elsewhere_trails()
+        own = self._own(settled or self._settled(None), said, aside)
+        others = list(self._run._trails_for(self)) if self._run is not None else []
+        if own.misdirected is None:
+            others += aside
         claim = bind(said, self._ledger, others)
         known = [trail.incident for trail in others]
-        own = self._own(settled or self._settled(None), said)
-        if own.misdirected is not None:
-            aside = {id(incident) for incident in self._elsewhere_incidents()}
-            claim = replace(claim, foreign=tuple(f for f in claim.foreign if id(f[1]) not in aside))
         return attribution.judge(claim, own, known, self._history, self._runtime.disabled_rules)
 
     def _history(self, fingerprint: str) -> Incident | None:
         return self._runtime.history.find(fingerprint, self.lasting_key)
-
-    def _others(self) -> Iterator[Trail]:
-        """Yield what is remembered of the other attempts: of this run, of the runs around it, and calls of its own."""
-        if self._run is not None:
-            yield from self._run._trails_for(self)
-        yield from self._elsewhere_trails()
-
-    def _elsewhere_incidents(self) -> list[Incident]:
-        return [trail.incident for trail in self._elsewhere_trails()]
 
     def _elsewhere_trails(self) -> list[Trail]:
         """What calls to somebody else's host said inside this attempt."""
@@ -454,7 +447,7 @@ class Attempt:
         host = identity.host_of(exchange.endpoint)
         return known.provider if known is not None else identity.provider_of_host(host) or host
 
-    def _own(self, settled: Settlement, said: Said) -> Own:
+    def _own(self, settled: Settlement, said: Said, aside: list[Trail]) -> Own:
         """Collect the own evidence in the form in which it is compared; only on the way to a doubtful verdict."""
         ledger = self._ledger
         own, bodies = ledger.own, [exchange.body for exchange in ledger.exchanges if exchange.is_error]
@@ -481,16 +474,16 @@ class Attempt:
             texts=tuple(filter(None, dict.fromkeys(attribution.normalise(text) for text in texts if text))),
             reasons=frozenset(evident),
             elsewhere=ledger.holds,
-            misdirected=self._misdirected(said) if not own else None,
+            misdirected=self._misdirected(said, aside) if not own else None,
         )
 
-    def _misdirected(self, said: Said) -> Incident | None:
+    def _misdirected(self, said: Said, aside: list[Trail]) -> Incident | None:
         """Return the member whose endpoint got this candidate's request instead of the candidate.
 
         The request asks for this candidate's model, or the claim is its answer: a call to somebody else for another
         purpose (moderation, embeddings) is none.
         """
-        for exchange, trail in zip(self._ledger.elsewhere, self._elsewhere_trails(), strict=True):
+        for exchange, trail in zip(self._ledger.elsewhere, aside, strict=True):
             member = self._run._member_at(exchange.endpoint) if self._run is not None else None
             if member is None or exchange.method != "POST":
                 continue
@@ -515,7 +508,7 @@ class Attempt:
         trail.incident = replace(trail.incident, response_ids=frozenset(self._ledger.response_ids))
         return trail
 
-    def _trail(self, attributes: dict[str, Any], secrets: tuple[str, ...], settled: Settlement) -> Trail:
+    def _trail(self, attributes: dict[str, Any], settled: Settlement) -> Trail:
         """Reduce the attempt to what is remembered of it, and to the fingerprint of its message."""
         incident = Incident(self.provider, self._index, self._span_id(), self._order)
         trail = self._with_objects(_trail_of(self._ledger.own, incident, self._ledger.stream_error))
@@ -617,7 +610,7 @@ class Attempt:
                 attributes[names.CANDIDATE_ENDPOINT] = self._candidate.endpoint
             span.set_attributes({name: _clean(value, self._runtime, secrets) for name, value in attributes.items()})
             if settled.outcome in (ERROR, PARTIAL):
-                self._write_error(span, settled, secrets)
+                self._write_error(span, settled)
         if verdict.verdict == MISMATCH and said is not None:
             marking.announce(
                 self._runtime,
@@ -631,7 +624,7 @@ class Attempt:
             )
         span.end(self._pending_end)
 
-    def _write_error(self, span: Span, settled: Settlement, secrets: tuple[str, ...]) -> None:
+    def _write_error(self, span: Span, settled: Settlement) -> None:
         """Write status and exception event, from own evidence only."""
         own = self._own_error
         span.set_status(StatusCode.ERROR, own.message if own is not None else settled.reason)
@@ -688,7 +681,7 @@ class Attempt:
         )  # fmt: skip
 
     def _message(self, settled: Settlement, now: float) -> str:
-        """Return the own error in a sentence that names the candidate: the provider's own words, or that it had none."""
+        """Return the own error in a sentence: the provider's own words, or that it had none."""
         if settled.message and self._runtime.settings.error_text != "none":
             return self._redacted(settled.message)
         if settled.origin == settlement.FROM_RESPONSE:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_failover import reasons
 
@@ -101,7 +101,7 @@ STOCK: Final = frozenset(
     for text in (
         "Connection error.",
         "Request timed out.",
-        "Request timed out or interrupted. This could be due to a network timeout, dropped connection, or request cancellation.",
+        "Request timed out or interrupted. This could be due to a network timeout, dropped connection, or request",
         "The read operation timed out",
         "The write operation timed out",
         "The connection operation timed out",

@@ -6,6 +6,7 @@ whole, and the evidence says so.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from typing import Any, Final
 
 from otel_failover.attribution import normalise
 from otel_failover.failsafe import read, text_of
-import contextlib
 
 _WHOLE: Final = 65_536
 _SEARCHED: Final = 1_048_576

@@ -22,8 +22,7 @@ from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
 
@@ -108,8 +107,10 @@ class Call:
     # --- whose it is --------------------------------------------------------------------------------------------------
 
     def provider_of(self, run: Run | None) -> str:
-        """Return the provider: the chain's entry with this endpoint, aliases, the table of hosts, the SDK's own default,
-        a chain entry whose model alone matches, else the host's name.
+        """Return the provider.
+
+        In this order: the chain's entry with this endpoint, aliases, the table of hosts, the SDK's own where the base
+        URL is its default, a chain entry whose model alone matches, else the host's name.
         """
         chain = run._chain if run is not None else ()
         listed = next((each.provider for each in chain if each.endpoint == self.endpoint), None)
@@ -158,7 +159,7 @@ class Call:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
         active = runtime.current()
         active.attach(tell=True)
-        candidate = self.candidate(None)
+        candidate = self.candidate(scope.run_in() if beside is not None else None)
         ledger = evidence.Ledger(None, candidate.endpoint, gateways=active.gateways)
         ledger.beside = beside._ledger if beside is not None else None
         self.attempt, self._owns = Attempt(active, candidate, -1 if beside is not None else 0, ledger), True

@@ -194,7 +194,7 @@ class Exchange:
 
 
 def transport_reason(problem: BaseException) -> tuple[str, str | None]:
-    """Return our reason and the timeout's kind for what a transport raised, by class names: no HTTP library is imported."""
+    """Return our reason and the timeout's kind for what a transport raised; by class names, to import no library."""
     if isinstance(
         problem, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)
     ):
@@ -273,7 +273,8 @@ class Ledger:
 
     __slots__ = (
         "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "gateways",
-        "last_failed", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised", "response_ids", "rootless", "started", "stream_error",
+        "last_failed", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised", "response_ids",
+        "rootless", "started", "stream_error",
         "streams", "unseen",
         "who",
     )  # fmt: skip

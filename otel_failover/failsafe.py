@@ -28,9 +28,17 @@ failures: Counter[str] = Counter()
 """Failures of our own, by site, since the process started; read by the metric `failover.internal.errors`."""
 
 
+_asked_for_strict = [False]
+
+
+def set_strict(value: bool) -> None:
+    """Raise our own errors, or stop raising them; what the setting `strict` does."""
+    _asked_for_strict[0] = value
+
+
 def strict() -> bool:
     """Whether our own errors are raised: only when asked for by name, never by noticing a test runner."""
-    return os.environ.get("OTEL_FAILOVER_STRICT", "").strip().lower() in ("1", "true")
+    return _asked_for_strict[0] or os.environ.get("OTEL_FAILOVER_STRICT", "").strip().lower() in ("1", "true")
 
 
 def note(site: str, problem: BaseException) -> None:

@@ -1,14 +1,14 @@
 """Who a candidate is: provider, model, endpoint, profile.
 
-The provider's name alone is no identity: a chain may hold the same provider twice, and the OpenAI SDK talks to dozens of
-providers. Provider values are OpenTelemetry's (`gen_ai.provider.name`, semantic-conventions-genai as of 2026-11).
+The provider's name alone is no identity: a chain may hold the same provider twice, and the OpenAI SDK talks to dozens
+of providers. Provider values are OpenTelemetry's (`gen_ai.provider.name`, semantic-conventions-genai as of 2026-11).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from otel_failover.failsafe import text_of
@@ -24,7 +24,8 @@ PROVIDERS: Final = frozenset(
         "openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "gcp.gen_ai", "aws.bedrock", "azure.ai.openai",
         "azure.ai.inference", "cohere", "deepseek", "groq", "ibm.watsonx.ai", "mistral_ai", "moonshot_ai", "perplexity",
         "x_ai", "openrouter", "together_ai", "fireworks_ai", "cerebras", "sambanova", "nvidia_nim", "hugging_face",
-        "replicate", "alibaba_cloud", "zhipu_ai", "minimax", "deepinfra", "github_models", "cloudflare", "ollama", "vllm",
+        "replicate", "alibaba_cloud", "zhipu_ai", "minimax", "deepinfra", "github_models", "cloudflare", "ollama",
+        "vllm",
         "lm_studio",
     }
 )  # fmt: skip
@@ -33,8 +34,10 @@ PROVIDERS: Final = frozenset(
 _ALIASES: Final = {
     "gemini": "gcp.gemini", "google": "gcp.gemini", "google_genai": "gcp.gemini", "google-gla": "gcp.gemini",
     "google_ai_studio": "gcp.gemini", "gcp_gemini": "gcp.gemini", "google_generativeai": "gcp.gemini",
-    "vertex_ai": "gcp.vertex_ai", "vertexai": "gcp.vertex_ai", "google-vertex": "gcp.vertex_ai", "vertex": "gcp.vertex_ai",
-    "bedrock": "aws.bedrock", "amazon_bedrock": "aws.bedrock", "aws_bedrock": "aws.bedrock", "bedrock_converse": "aws.bedrock",
+    "vertex_ai": "gcp.vertex_ai", "vertexai": "gcp.vertex_ai", "google-vertex": "gcp.vertex_ai",
+    "vertex": "gcp.vertex_ai",
+    "bedrock": "aws.bedrock", "amazon_bedrock": "aws.bedrock", "aws_bedrock": "aws.bedrock",
+    "bedrock_converse": "aws.bedrock",
     "azure": "azure.ai.openai", "azure_openai": "azure.ai.openai", "az.ai.openai": "azure.ai.openai",
     "azure_ai": "azure.ai.inference", "az.ai.inference": "azure.ai.inference", "mistral": "mistral_ai",
     "mistralai": "mistral_ai", "xai": "x_ai", "grok": "x_ai", "moonshot": "moonshot_ai", "moonshotai": "moonshot_ai",
@@ -48,7 +51,8 @@ _HOSTS: Final = {
     "api.anthropic.com": "anthropic", "generativelanguage.googleapis.com": "gcp.gemini", "api.cohere.com": "cohere",
     "api.cohere.ai": "cohere", "api.deepseek.com": "deepseek", "api.groq.com": "groq", "api.mistral.ai": "mistral_ai",
     "codestral.mistral.ai": "mistral_ai", "api.moonshot.ai": "moonshot_ai", "api.moonshot.cn": "moonshot_ai",
-    "api.perplexity.ai": "perplexity", "api.x.ai": "x_ai", "openrouter.ai": "openrouter", "api.together.xyz": "together_ai",
+    "api.perplexity.ai": "perplexity", "api.x.ai": "x_ai", "openrouter.ai": "openrouter",
+    "api.together.xyz": "together_ai",
     "api.fireworks.ai": "fireworks_ai", "api.cerebras.ai": "cerebras", "api.sambanova.ai": "sambanova",
     "integrate.api.nvidia.com": "nvidia_nim", "router.huggingface.co": "hugging_face",
     "api-inference.huggingface.co": "hugging_face", "api.replicate.com": "replicate",
@@ -192,6 +196,7 @@ def address_of(endpoint: str) -> tuple[str, int]:
     """Return host and port of an endpoint, as `server.address` and `server.port`; an empty host where there is none."""
     try:
         parts = urlsplit(endpoint)
-        return parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
+        port = parts.port or (80 if parts.scheme == "http" else 443)
     except ValueError:
         return "", 0
+    return parts.hostname or "", port

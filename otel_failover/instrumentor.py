@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from otel_failover import patching, runtime
+from otel_failover import failsafe, patching, runtime
 from otel_failover.failsafe import guarded, logger
 from otel_failover.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, State
 from otel_failover.settings import Settings, load
@@ -58,6 +58,7 @@ class FailoverInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 @guarded(fallback=None)
 def _turn_on(given: dict[str, Any]) -> None:
     settings = load(given)
+    failsafe.set_strict(settings.strict)
     active = runtime.Runtime(settings, given.get("tracer_provider"), given.get("meter_provider"))
     runtime.configure(active)
     active.attach()
@@ -77,11 +78,12 @@ def _turn_off() -> None:
         patching.take_off(state)
     _states.clear()
     runtime.current().active = False
+    failsafe.set_strict(False)
     runtime.configure(None)
 
 
 def _tell() -> None:
-    """Log what was patched, what waits for its import, what was skipped and why; silence is how instrumentation dies."""
+    """Log what was patched, what waits for its import, what was skipped and why: nobody misses a silent plugin."""
     parts = [describe(state) for state in _states if state.status != MISSING]
     logger.info("otel-failover %s: %s", __version__, "; ".join(parts) or "no supported library is installed")
     for state in _states:

@@ -1,7 +1,7 @@
 """How a mismatch is shown: the offender's attributes, the marker span, the counter and the log line.
 
-The marker is always made: it shows as a row of its own, is found and counted by its name, and does not depend on whether
-the SDK still lets the offender be written.
+The marker is always made: it shows as a row of its own, is found and counted by its name, and does not depend on
+whether the SDK still lets the offender be written.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _sentence(
     )
 
 
-# --- the narrow door to a span that is ending ---------------------------------------------------------------------------
+# --- the narrow door to a span that is ending -------------------------------------------------------------------------
 
 
 def write(span: Any, attributes: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from otel_failover.attribution import MISMATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
 

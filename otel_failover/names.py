@@ -77,7 +77,7 @@ CLAIMED_MESSAGE: Final = CLAIMED + "message"
 OWN_EVIDENCE: Final = "failover.attribution.own"
 """On marker spans: the span's own evidence in a sentence."""
 
-# --- OpenTelemetry's own names, copied: the generated constants move between releases -------------------------------------
+# --- OpenTelemetry's own names, copied: the generated constants move between releases -----------------------------
 ERROR_TYPE: Final = "error.type"
 HTTP_STATUS: Final = "http.response.status_code"
 EVENT_EXCEPTION: Final = "exception"

@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from dataclasses import dataclass, field
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from otel_failover.failsafe import logger, note, strict
+from otel_failover.failsafe import guarded, logger, note, strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,15 +167,13 @@ def take_off(state: State) -> None:
     closure): it passes everything through while we are not active.
     """
     for module, name, handle in reversed(state.handles):
-        try:
-            _unwrap(module, name, handle)
-        except Exception as problem:
-            note(f"patching.{state.name}", problem)
+        _unwrap(module, name, handle)
     state.handles.clear()
     if state.status in (PATCHED, WAITING):
         state.status = DISABLED
 
 
+@guarded(fallback=None)
 def _unwrap(module: object, name: str, handle: Any) -> None:
     unwrap_object = getattr(wrapt, "unwrap_object", None)
     if unwrap_object is not None:

@@ -1,9 +1,9 @@
 """Judges every span before it is exported, ours or anybody's.
 
 A span is bound to its attempt when it starts and judged when it ends, in the hook that runs for all processors before
-any exporter's (`_on_ending`, SDK 1.40 and newer), so the order of processors does not matter. By then the SDK has frozen
-the span's attributes; they are written through one narrow private door, found by trying. Where there is no such hook or
-door, the marker span says it all.
+any exporter's (`_on_ending`, SDK 1.40 and newer), so the order of processors does not matter. By then the SDK has
+frozen the span's attributes; they are written through one narrow private door, found by trying. Where there is no such
+hook or door, the marker span says it all.
 
 Nothing here raises, blocks or starts a thread, and nothing of a span is kept once it has ended.
 """
@@ -19,14 +19,14 @@ from opentelemetry.sdk.trace import SpanProcessor
 from otel_failover import attribution, marking, names, runtime, scope
 from otel_failover.attribution import MISMATCH, Claim, Own, Verdict
 from otel_failover.failsafe import guarded
-from otel_failover.reading import Reading, names_candidate, read_claim
+from otel_failover.reading import Reading, may_conflict, names_candidate, read_claim
 
 if TYPE_CHECKING:
-    from otel_failover.claims import Said
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from otel_failover.attempt import Attempt
+    from otel_failover.claims import Said
     from otel_failover.run import Run
 
 _OPEN: Final = 16_384
@@ -59,8 +59,8 @@ class _Enclosing:
             del above[:-_RUNS]
         return runs
 
-    def __bool__(self) -> bool:
-        return bool(self._runs)
+    def __len__(self) -> int:
+        return len(self._runs)
 
 
 enclosing = _Enclosing()
@@ -123,12 +123,14 @@ def _bind(span: Span, attempt: Attempt) -> None:
 @guarded(fallback=None)
 def _check(span: Any, *, writable: bool) -> None:
     """Judge one span: inside an attempt, around a run, or naming its error's provider by itself."""
-    context = span.context
-    attempt = _bound.pop(context.span_id, None) if _bound else None
+    span_id = span.context.span_id
+    attempt = _bound.pop(span_id, None) if _bound else None
     runs: list[Run] = []
     if enclosing:
         parent = span.parent
-        runs = enclosing.take(context.span_id, parent.span_id if parent is not None and not parent.is_remote else None)
+        runs = enclosing.take(span_id, parent.span_id if parent is not None and not parent.is_remote else None)
+    if attempt is None and not runs and not may_conflict(span):
+        return
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
         marking.write(span, attempt.inherited())

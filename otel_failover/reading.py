@@ -8,7 +8,7 @@ message of its exception events. Not the stack trace, links, prompts, tool conte
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import StatusCode
 
@@ -81,6 +81,11 @@ def read_claim(span: Any) -> Reading | None:
     provider = _single(attributes.get(names.GEN_AI_PROVIDER) or attributes.get(names.GEN_AI_SYSTEM))
     model = attributes.get(names.GEN_AI_REQUEST_MODEL)
     return Reading(said, error, provider, model if isinstance(model, str) else None, _address(attributes))
+
+
+def may_conflict(span: Any) -> bool:
+    """Whether a span outside every attempt and run is worth reading: it runs for every span of the process."""
+    return span.status.status_code is StatusCode.ERROR or _ERROR_PROVIDER[0] in (span.attributes or ())
 
 
 def _may_claim(attributes: Mapping[str, Any]) -> bool:

@@ -61,7 +61,8 @@ _BY_CODE: Final = {
     "not_found": MODEL_NOT_FOUND, "unavailable": OVERLOADED, "deadline_exceeded": TIMEOUT, "internal": SERVER_ERROR,
     "failed_precondition": INVALID_REQUEST, "api_key_invalid": AUTH,
     # AWS
-    "throttlingexception": RATE_LIMIT, "accessdeniedexception": PERMISSION, "resourcenotfoundexception": MODEL_NOT_FOUND,
+    "throttlingexception": RATE_LIMIT, "accessdeniedexception": PERMISSION,
+    "resourcenotfoundexception": MODEL_NOT_FOUND,
     "validationexception": INVALID_REQUEST, "modeltimeoutexception": TIMEOUT, "modelnotreadyexception": OVERLOADED,
     "serviceunavailableexception": OVERLOADED, "internalserverexception": SERVER_ERROR,
     "unrecognizedclientexception": AUTH, "expiredtokenexception": AUTH,
@@ -70,14 +71,20 @@ _BY_CODE: Final = {
 _VAGUE_CODES: Final = frozenset({"invalid_request_error", "invalid_argument", "tokens", "requests", "server_error"})
 """Codes that say less than the status they come with."""
 
-PROVIDER_CODES: Final = frozenset(_BY_CODE) - {"tokens", "requests", "server_error", "internal", "not_found", "unavailable",
-    "content_filter", "rate_limit_error", "timeout_error", "billing_error", "model_not_found", "deadline_exceeded",
-    "unauthenticated", "permission_denied"} | {"invalid_request_error"}  # fmt: skip
+_ALSO_A_LOOPS_WORD: Final = frozenset(
+    {
+        "tokens", "requests", "server_error", "internal", "not_found", "unavailable", "content_filter",
+        "rate_limit_error", "timeout_error", "billing_error", "model_not_found", "deadline_exceeded", "unauthenticated",
+        "permission_denied",
+    }
+)  # fmt: skip
+
+PROVIDER_CODES: Final = (frozenset(_BY_CODE) | {"invalid_request_error"}) - _ALSO_A_LOOPS_WORD
 """Structured codes that only a provider's answer carries: words a loop also makes up by itself are left out."""
 
 _BY_TEXT: Final = (
     (CONTEXT_OVERFLOW, ("maximum context length", "prompt is too long", "context window", "input token count")),
-    (BILLING, ("credit balance is too low", "exceeded your current quota", "insufficient balance", "insufficient credits")),
+    (BILLING, ("credit balance is too low", "exceeded your current quota", "insufficient balance")),
     (AUTH, ("api key not valid", "invalid x-api-key", "incorrect api key", "invalid api key")),
     (CONTENT_POLICY, ("content management policy", "content policy", "safety system", "usage policies")),
     (MODEL_NOT_FOUND, ("model does not exist", "unknown model", "model not found", "is not a valid model")),

@@ -191,9 +191,9 @@ class Run:
         """Tell the checker which span this run happens in: spans that enclose a run are judged by its evidence."""
         from otel_failover.processor import enclosing
 
-        parent = get_current_span().get_span_context()
-        if parent.is_valid and not parent.is_remote:
-            enclosing.begin(parent.span_id, self)
+        around = get_current_span()
+        if around.is_recording():
+            enclosing.begin(around.get_span_context().span_id, self)
 
     # --- candidates ---------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import random
 import re
-import threading
 import time
 import weakref
 from collections import OrderedDict
@@ -26,23 +25,27 @@ from otel_failover.settings import Settings, load
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
-    from otel_failover.attribution import Incident
     from collections.abc import Iterable, Sequence
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
 
+    from otel_failover.attribution import Incident
+
 _TEXT: Final = 2_048
 _HISTORY: Final = 1_024
 _HISTORY_SECONDS: Final = 600.0
+_WHOSE: Final = 8
 
 
 class History:
-    """Errors of earlier runs, by fingerprint only: at most 1,024, for 10 minutes."""
+    """Errors of earlier runs, by fingerprint only: at most 1,024, for 10 minutes.
+
+    Without a lock, so that a fork never finds it held: each step is one operation of a dict.
+    """
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[float, dict[object, Incident]]] = OrderedDict()
-        self._lock = threading.Lock()
 
     def add(self, fingerprint: str, who: object, incident: Incident) -> None:
         """Remember that a candidate said a message.
@@ -53,21 +56,19 @@ class History:
             incident: Whose it was; kept without its messages.
         """
         now = time.monotonic()
-        with self._lock:
-            _, whose = self._known.pop(fingerprint, (now, {}))
-            if len(whose) < 8 or who in whose:
-                whose[who] = incident
-            self._known[fingerprint] = (now, whose)
-            while len(self._known) > _HISTORY:
-                self._known.popitem(last=False)
+        _, whose = self._known.pop(fingerprint, (now, {}))
+        if len(whose) < _WHOSE or who in whose:
+            whose[who] = incident
+        self._known[fingerprint] = (now, whose)
+        if len(self._known) > _HISTORY:
+            self._known.popitem(last=False)
 
     def find(self, fingerprint: str, who: object) -> Incident | None:
         """Return an earlier incident with this message: the candidate's own first, else the latest."""
         known = self._known.get(fingerprint)
         if known is None or time.monotonic() - known[0] > _HISTORY_SECONDS:
             return None
-        with self._lock:
-            whose = dict(known[1])
+        whose = dict(known[1])
         return whose.get(who) or max(whose.values(), key=lambda incident: incident.order)
 
 
@@ -90,7 +91,7 @@ class Runtime:
         self.provider = tracer_provider
         self.active = True
         self.history = History()
-        self.open_attempts: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.open_attempts: dict[Any, None] = {}
         self.order = 0
         self.tracer: Tracer = trace.get_tracer(names.SCOPE, __version__, tracer_provider=tracer_provider)
         self.metrics = Metrics(

@@ -20,6 +20,14 @@ from otel_failover.attribution import RULES
 from otel_failover.failsafe import logger, text_of
 
 PREFIX: Final = "OTEL_FAILOVER_"
+_NOT_OURS: Final = (
+    "tracer_provider",
+    "meter_provider",
+    "logger_provider",
+    "skip_dep_check",
+    "raise_exception_on_conflict",
+)
+"""Keyword arguments that OpenTelemetry passes to every instrumentor."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +89,10 @@ def _rules(value: Any) -> list[str]:
 
 def _patterns(value: Any) -> list[str]:
     words = [value] if isinstance(value, str) else _words(value)
-    for word in words:
-        try:
-            re.compile(word)
-        except re.error as problem:
-            raise ValueError(f"regular expressions ({word!r}: {problem})") from None
+    try:
+        [re.compile(word) for word in words]
+    except re.error as problem:
+        raise ValueError(f"regular expressions ({problem.pattern!r}: {problem})") from None
     return words
 
 
@@ -140,13 +147,26 @@ def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     """
     environment = os.environ if environment is None else environment
     result = Settings()
-    for name in (each.name for each in fields(Settings)):
+    known = [each.name for each in fields(Settings)]
+    _warn_of_unknown([name for name in given if name not in (*known, *_NOT_OURS)], known)
+    _warn_of_unknown([name for name in environment if name.startswith(PREFIX)], [PREFIX + n.upper() for n in known])
+    for name in known:
         variable = PREFIX + name.upper()
         if variable in environment:
             result = _with(result, name, variable, lambda v=variable: _decoded(environment[v]))  # type: ignore[misc]
         if given.get(name) is not None:
             result = _with(result, name, name, lambda n=name: given[n])  # type: ignore[misc]
     return result
+
+
+def _warn_of_unknown(names: list[str], known: list[str]) -> None:
+    """Name what is not a setting: a typing error would otherwise be silence."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            logger.warning(
+                "otel-failover: there is no setting %s%s", name, f"; did you mean {near[0]}?" if near else ""
+            )
 
 
 def _with(settings: Settings, name: str, shown: str, value: Callable[[], Any]) -> Settings:

@@ -142,7 +142,7 @@ def _no_answer(ledger: Ledger, last: Exchange) -> Settlement:
 
 
 def _in_stream(ledger: Ledger, last: Exchange) -> Settlement | None:
-    """Return a failure after a good status line: an error event, a cut stream, or a response that the SDK could not read."""
+    """Return a failure after a good status line: an error event, a cut stream, or a body the SDK could not read."""
     found = _answer(last)
     error = ledger.stream_error
     if error is not None:

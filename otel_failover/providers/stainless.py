@@ -1,8 +1,8 @@
 """What the SDKs made by Stainless share: openai, anthropic.
 
 Both have `_base_client.{Sync,Async}APIClient.request(cast_to, options, *, stream, stream_cls)`, one logical call with
-all its retries inside, and `_streaming.{Stream,AsyncStream}` with `__stream__`, the generator that every way of making a
-stream goes through, `.parse()` of a raw response included. Unchanged from openai 1.x to 3.x and anthropic 0.x to 2.x.
+all its retries inside, and `_streaming.{Stream,AsyncStream}` with `__stream__`, the generator that every way of making
+a stream goes through, `.parse()` of a raw response included. Unchanged from openai 1.x to 3.x and anthropic 0.x to 2.x.
 """
 
 from __future__ import annotations
