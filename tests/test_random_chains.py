@@ -495,7 +495,7 @@ class Chain:
         if kind == "stale_cause":
             return stolen.log[-1].status not in (None, 200)
         if kind == "status_and_code":
-            return stolen.log[-1].code in ("insufficient_quota", "rate_limit_exceeded", "overloaded_error")
+            return stolen.log[-1].status != 200 and stolen.log[-1].code in ("insufficient_quota", "rate_limit_exceeded", "overloaded_error")
         if kind == "cut":
             return is_fresh(stolen) and len(stolen.message) > 60 and stolen.log[-1].kind != "raw"
         return bool(stolen.message) and (stolen.log[-1].kind != "raw" or "<html" in str(own))
