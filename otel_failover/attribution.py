@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover import reasons
 
@@ -281,8 +281,7 @@ class Claim:
     conflict: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The outcome of one check.
 
     Args:
@@ -302,8 +301,7 @@ class Verdict:
     synthetic: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
+class _Match(NamedTuple):
     how: str
     incident: Incident
     portion: str = ""

@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from otel_failover.attribution import normalise
 from otel_failover.failsafe import read, text_of
@@ -21,8 +20,7 @@ _SEARCHED: Final = 1_048_576
 _MESSAGE: Final = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBody:
+class ErrorBody(NamedTuple):
     """One error as a provider sent it.
 
     Args:
@@ -119,15 +117,21 @@ def _pieces(raw: str) -> list[str]:
     return [raw[start : start + 16_384] for start in range(0, max(1, len(raw)), 12_288)]
 
 
-def seconds_asked(headers: Any) -> float | None:
-    """Return the seconds that a provider asks us to wait, from `retry-after-ms` or `retry-after`."""
-    milliseconds, asked = headers.get("retry-after-ms"), headers.get("retry-after")
+def seconds_asked(headers: Mapping[bytes, str]) -> float | None:
+    """Return the seconds that a provider asks us to wait, from `retry-after-ms` or `retry-after`.
+
+    Args:
+        headers: Of the response, names in lower case.
+    """
+    if not headers:
+        return None
+    milliseconds, asked = headers.get(b"retry-after-ms"), headers.get(b"retry-after")
     try:
         if milliseconds is not None:
             return float(milliseconds) / 1000
         return float(asked) if asked is not None else None
     except ValueError:
-        return _until(text_of(asked), headers.get("date"))
+        return _until(text_of(asked), headers.get(b"date"))
 
 
 def _until(date: str, now: object) -> float | None:

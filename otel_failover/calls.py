@@ -16,7 +16,7 @@ from opentelemetry import context as context_api
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Span, SpanKind
 
-from otel_failover import evidence, hints, identity, names, runtime, scope
+from otel_failover import evidence, hints, identity, names, processor, runtime, scope
 from otel_failover.attempt import Attempt
 from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
@@ -43,8 +43,8 @@ class Asked:
         sdk: The SDK's name: `openai`.
         operation: `chat`, `embeddings` …; None for what is no inference (lists, files, moderation).
         model: As requested.
-        base_url: Where the client sends.
-        is_default: The base URL is the SDK's own.
+        endpoint: Scheme, host and port that the client sends to.
+        is_default: That is the SDK's own.
         provider: The SDK's own provider, believed only where the base URL is its default.
         credential: The client's key; compared in memory, never exported.
         streamed: A stream was asked for.
@@ -54,7 +54,7 @@ class Asked:
     sdk: str
     operation: str | None
     model: str
-    base_url: str
+    endpoint: str
     is_default: bool
     provider: str
     credential: object = None
@@ -92,7 +92,7 @@ class Call:
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.model, self.credential = asked.model, asked.credential
-        self.endpoint = identity.endpoint_of(asked.base_url) or ""
+        self.endpoint = asked.endpoint
         self.inference = asked.operation is not None
         self.outer: Call | None = None
         self.attempt: Attempt | None = None
@@ -112,7 +112,7 @@ class Call:
         In this order: the chain's entry with this endpoint, aliases, the table of hosts, the SDK's own where the base
         URL is its default, a chain entry whose model alone matches, else the host's name.
         """
-        chain = run._chain if run is not None else ()
+        chain = run._chain.members if run is not None else ()
         listed = next((each.provider for each in chain if each.endpoint == self.endpoint), None)
         if listed:
             return listed
@@ -180,8 +180,9 @@ class Call:
             attempt.learn(self.candidate(attempt._run))
         if self.inference and self._makes_span():
             self._span = self._open_span(attempt)
-            if attempt._span is None:
-                attempt._span = self._span
+            if attempt._own.span is None:
+                attempt._own.span = self._span
+            processor.bind(self._span, attempt)
         values: dict[str, object] = {scope.CALL: self, scope.ATTEMPT: attempt}
         self._attachment = scope.Attachment(scope.with_values(values, self._span))
 
@@ -260,11 +261,15 @@ class Call:
         attempt, span = self.attempt, self._span
         if attempt is None:
             return
-        shared = span is not None and attempt._span is span
+        shared = span is not None and attempt._own.span is span
         if span is not None and span.is_recording():
             self._write(span, attempt, problem, response_id, result)
-        if span is not None and not shared:
-            span.end()
+            if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or names.CANDIDATE_PROVIDER):
+                span.set_attributes(attempt.inherited())
+        if span is not None:
+            processor.unbind(span.get_span_context().span_id)
+            if not shared:
+                span.end()
         if self._owns:
             if problem is not None and attempt._run is None:
                 hints.call_failed(self)
@@ -328,6 +333,11 @@ class Call:
         self.ledger.saw_chunk(chunk)
         self.attempt.stream_output()
 
+    def keeper(self) -> Callable[[object], None] | None:
+        """Return what keeps a further chunk, so that a claim may be looked for in it; None where nothing is kept."""
+        chunks = self.ledger.chunks if self.ledger is not None and not self.done else None
+        return chunks.append if chunks is not None else None
+
     @guarded(fallback=None)
     def stream_ended(self, problem: BaseException | None = None) -> None:
         """The stream ended, failed, was closed or dropped."""
@@ -344,6 +354,11 @@ class Call:
         self._settle(problem, response_id, None)
         if not self._owns and not self.attempt._inside and self.ledger.streams == 0:
             self.attempt._finish()
+
+    def reads_later(self) -> bool:
+        """Whether the host reads the body after the SDK has returned, out of our sight: `with_streaming_response`."""
+        own = self.ledger.exchanges if self.ledger is not None else []
+        return bool(own) and own[-1].stream and own[-1].call is self
 
     @guarded(fallback=None)
     def unseen(self, why: str) -> None:

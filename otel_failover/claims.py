@@ -6,14 +6,15 @@ guarded, and nothing is written to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_failover import attribution, evidence, reasons
 from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Claim, Incident
 from otel_failover.bodies import error_in
 from otel_failover.failsafe import read, text_of
+from otel_failover.trails import Trail, response_of
 
 _DEPTH: Final = 8
 _MEMBERS: Final = 32
@@ -54,66 +55,6 @@ class Said:
     def reason(self) -> str | None:
         """The claimed reason in our vocabulary, where we know the word."""
         return reasons.neutral(self.word)
-
-
-@dataclass(slots=True)
-class Trail:
-    """What is remembered of an attempt for the others: its facts, and its objects by identity.
-
-    Args:
-        incident: What its wire said.
-        objects: Exceptions that its calls raised or that left it, and errors it was marked with.
-        responses: Its HTTP responses.
-        requests: Its HTTP requests.
-        model: As requested.
-        complete: Its evidence was complete.
-        sent: Own requests, of which `answered` got a response.
-        statuses: Of all own responses.
-        texts: Own error texts, for a span around the run that names this candidate.
-        reason: Why it failed.
-        sentence: Its own evidence in a few words.
-    """
-
-    incident: Incident
-    objects: list[evidence.Reference] = field(default_factory=list)
-    responses: list[evidence.Reference] = field(default_factory=list)
-    requests: list[evidence.Reference] = field(default_factory=list)
-    model: str = ""
-    complete: bool = False
-    sent: int = 0
-    answered: int = 0
-    statuses: frozenset[int] = frozenset()
-    texts: tuple[str, ...] = ()
-    reason: str | None = None
-    sentence: str = ""
-
-    def holds(self, thing: object) -> bool:
-        """Whether an exception is one that this attempt's calls raised, or that left it."""
-        return any(reference.is_(thing) for reference in self.objects)
-
-    def bonds(self, thing: object) -> Iterator[str]:
-        """Yield the ways in which an error object is bound to this attempt by identity."""
-        if self.holds(thing):
-            yield OBJECT
-        response, request = response_of(thing), read(thing, "request")
-        if response is not None and any(reference.is_(response) for reference in self.responses):
-            yield RESPONSE
-        if request is not None and any(reference.is_(request) for reference in self.requests):
-            yield REQUEST
-
-    def forget(self) -> None:
-        """Let go of objects that could not be remembered weakly."""
-        for reference in self.objects:
-            reference.forget()
-
-
-def response_of(thing: object) -> object:
-    """Return the HTTP response that an SDK's exception carries, under any of its names."""
-    for name in ("response", "raw_response", "http_response"):
-        found = read(thing, name)
-        if found is not None and not isinstance(found, (str, bytes, Mapping)):
-            return found
-    return None
 
 
 def from_exception(problem: BaseException) -> Said:
@@ -212,22 +153,21 @@ def _text(value: object) -> str | None:
 # --- binding by identity ----------------------------------------------------------------------------------------------
 
 
-def bind(said: Said, ledger: evidence.Ledger, others: Iterable[Trail]) -> Claim:
+def bind(said: Said, ledger: evidence.Ledger, others: Sequence[tuple[Trail, Incident]]) -> Claim:
     """Find out by identity whose the objects of a claim are.
 
     Args:
         said: The claim.
         ledger: The judged attempt's own evidence; an orphan that the claim *is* becomes part of it.
-        others: The other attempts of the run.
+        others: The other attempts of the run, and their incidents as this one sees them.
 
     Returns:
         The claim, ready for `attribution.judge`.
     """
-    trails = list(others)
-    own, foreign = _bonds(said.thing, ledger, trails) if said.thing is not None else (frozenset(), [])
+    own, foreign = _bonds(said.thing, ledger, others) if said.thing is not None else (frozenset(), [])
     own_member = False
     for member in said.members:
-        mine, theirs = _bonds(member, ledger, trails)
+        mine, theirs = _bonds(member, ledger, others)
         own_member = own_member or bool(mine) or any(incident.same for _, incident in theirs)
         foreign = [*foreign, *theirs]
     caused = read(said.thing, "__cause__")
@@ -243,18 +183,18 @@ def bind(said: Said, ledger: evidence.Ledger, others: Iterable[Trail]) -> Claim:
         structured=said.structured,
         own=own,
         foreign=tuple(foreign),
-        cause=tuple(trail.incident for trail in trails if any(trail.bonds(caused))) if caused is not None else (),
+        cause=tuple(incident for trail, incident in others if any(trail.bonds(caused))) if caused is not None else (),
         own_member=own_member,
         conflict=said.conflict,
     )
 
 
 def _bonds(
-    thing: object, ledger: evidence.Ledger, trails: list[Trail]
+    thing: object, ledger: evidence.Ledger, others: Sequence[tuple[Trail, Incident]]
 ) -> tuple[frozenset[str], list[tuple[str, Incident]]]:
     """Return the bonds of one error object, with own evidence and with that of others."""
     own = set(own_bonds(thing, ledger))
-    foreign = [(how, trail.incident) for trail in trails for how in trail.bonds(thing)]
+    foreign = [(how, incident) for trail, incident in others for how in trail.bonds(thing)]
     if OBJECT in own or RESPONSE in own:
         foreign = [(how, incident) for how, incident in foreign if how not in own and how != REQUEST]
     return frozenset(own), foreign

@@ -16,11 +16,11 @@ import weakref
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_failover import headers as header_facts
 from otel_failover import identity, reasons
 from otel_failover.attribution import normalise
 from otel_failover.bodies import ErrorBody, error_in, read_error, seconds_asked, text_holds
 from otel_failover.failsafe import read, text_of
-from otel_failover.redaction import own_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +31,9 @@ ELSEWHERE: Final = "elsewhere"
 ASIDE: Final = "aside"
 """Token refresh, image fetches, tools, probes: kept for identity, settle nothing."""
 
-ISSUED_IDS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-ms-request-id")
-_SENT_IDS: Final = (*ISSUED_IDS, "x-client-request-id", "x-correlation-id")
 _HELD_STATUS: Final = 400
 _CHUNKS: Final = 256
+_KEPT: Final = 2_048
 
 
 class Reference:
@@ -90,7 +89,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "__weakref__", "_body", "call", "endpoint", "failure", "hold", "kind", "ledger", "method", "model", "request",
+        "__weakref__", "_body", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger", "method",
+        "model", "request",
         "request_id", "response", "retry_after", "started", "status", "stopped", "stream", "timeout",
         "timeout_configured",
     )  # fmt: skip
@@ -103,6 +103,7 @@ class Exchange:
         self.response: Reference | None = None
         self.status: int | None = None
         self.request_id: str | None = None
+        self.issued_id: str | None = None
         self.retry_after: float | None = None
         self.failure: str | None = None
         self.timeout: str | None = None
@@ -117,13 +118,17 @@ class Exchange:
 
     def answered(self, response: object, status: int, headers: Any) -> None:
         """Record that a response came, before its body is read."""
-        self.response = Reference(response, hold=self.hold and (not self.stream or status >= _HELD_STATUS))
+        wanted = status >= _HELD_STATUS or (self.kind == OWN and not self.stream)
+        self.response = Reference(response, hold=self.hold and wanted)
         self.status = status
-        self.request_id = next((headers[name] for name in ISSUED_IDS if name in headers), None)
+        told = header_facts.of_answer(headers)
+        self.request_id = header_facts.issued_id(told)
         self.stopped = time.monotonic()
         if status >= _HELD_STATUS:
-            self.retry_after = seconds_asked(headers)
+            self.retry_after = seconds_asked(told)
             flights.add(self)
+            if self.request_id is not None and self.request_id not in self.sent_ids():
+                self.issued_id = self.request_id
 
     def failed(self, problem: BaseException, configured: object = None) -> None:
         """Record that no response came.
@@ -171,22 +176,19 @@ class Exchange:
         return True if True in found else None if None in found else False
 
     def sent_ids(self) -> Iterator[str]:
-        """Yield the request ids that we sent ourselves: a provider that echoes one has not issued it."""
-        headers = read(self.request.target, "headers")
-        if headers is not None:
-            yield from (headers[name] for name in _SENT_IDS if name in headers)  # type: ignore[index,operator]
+        """Return the request ids that we sent ourselves: a provider that echoes one has not issued it."""
+        return header_facts.sent_ids(read(self.request.target, "headers"))
 
     def secrets(self) -> tuple[str, ...]:
         """The credential that this request carried: never to be exported in any form."""
         request = self.request.target
-        headers = read(request, "headers")
-        pairs = list(headers.items()) if headers is not None else []  # type: ignore[attr-defined]
-        return own_secrets(pairs, text_of(read(request, "url") or ""))
+        return header_facts.secrets(read(request, "headers"), read(request, "url"))
 
     def reduce(self) -> None:
         """Let go of everything but the facts, once the attempt has ended."""
         if self.is_error:
-            self._body = self.body
+            body = self.body
+            self._body = body._replace(text=body.text[:_KEPT]) if len(body.text) > _KEPT else body
         self.request.release()
         if self.response is not None:
             self.response.release()
@@ -272,7 +274,8 @@ class Ledger:
     """
 
     __slots__ = (
-        "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "gateways",
+        "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "failure_seen",
+        "gateways",
         "last_failed", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised", "response_ids",
         "rootless", "started", "stream_error",
         "streams", "unseen",
@@ -298,6 +301,7 @@ class Ledger:
         self.elsewhere: list[Exchange] = []
         self.beside: Ledger | None = None
         self.last_failed: Raised | None = None
+        self.failure_seen: tuple[Any, Any] = (None, None)
         self.calls = self.open_calls = self.streams = 0
         self.unseen: str | None = None
         self.orphaned = False
@@ -305,7 +309,7 @@ class Ledger:
         self.closed = False
         self.pid = _PID[0]
         self.started = time.monotonic()
-        self._secrets: tuple[str, ...] | None = None
+        self._secrets: tuple[int, tuple[str, ...]] = (0, ())
 
     @property
     def live(self) -> bool:
@@ -422,15 +426,23 @@ class Ledger:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The credentials of this attempt's own requests."""
-        if self._secrets is None or not self.closed:
-            found = dict.fromkeys(secret for exchange in self.exchanges for secret in exchange.secrets())
-            found.update(dict.fromkeys(secret for exchange in self.elsewhere for secret in exchange.secrets()))
-            self._secrets = tuple(found) or self._secrets or ()
-        return self._secrets
+        sends = len(self.exchanges) + len(self.elsewhere)
+        if not self.closed and self._secrets[0] != sends:
+            if sends == 1:
+                self._secrets = (1, (self.exchanges or self.elsewhere)[0].secrets())
+            else:
+                found = (secret for each in (*self.exchanges, *self.elsewhere) for secret in each.secrets())
+                self._secrets = (sends, tuple(dict.fromkeys(found)))
+        return self._secrets[1]
 
     def raised_here(self, problem: object) -> Raised | None:
         """Return the record of an exception that a provider call of this attempt raised."""
         return next((raised for raised in self.raised if raised.reference.is_(problem)), None)
+
+    def is_own(self, problem: BaseException) -> bool:
+        """Whether an exception is one that a provider call of this attempt raised, and says what it said then."""
+        raised = self.raised_here(problem)
+        return raised is not None and raised.unchanged(problem)
 
     def by_response(self, response: object) -> Exchange | None:
         """Return the send that a response answers, own or aside."""
@@ -463,9 +475,8 @@ class Ledger:
 
     def close(self) -> None:
         """End the evidence: nothing more is taken, bodies and credentials are let go."""
-        secrets = self.secrets
+        _ = self.secrets
         self.closed = True
-        self._secrets = secrets
         for exchange in (*self.exchanges, *self.elsewhere):
             if exchange.ledger is self:
                 exchange.reduce()

@@ -96,7 +96,10 @@ class Candidate:
                 object.__setattr__(self, name, "" if value is None else text_of(value))
         object.__setattr__(self, "provider", canonical(self.provider))
         if self.endpoint is not None:
-            object.__setattr__(self, "endpoint", endpoint_of(self.endpoint) or text_of(self.endpoint)[:255])
+            given = text_of(self.endpoint)
+            object.__setattr__(self, "endpoint", endpoint_of(given) or given[:255])
+        if self.profile is not None and type(self.profile) is not str:
+            object.__setattr__(self, "profile", text_of(self.profile))
 
     @property
     def label(self) -> str:

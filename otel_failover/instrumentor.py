@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from otel_failover import failsafe, patching, runtime
+from otel_failover.attribution import MISMATCH
 from otel_failover.failsafe import guarded, logger
 from otel_failover.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, State
 from otel_failover.settings import Settings, load
@@ -62,7 +63,8 @@ def _turn_on(given: dict[str, Any]) -> None:
     active = runtime.Runtime(settings, given.get("tracer_provider"), given.get("meter_provider"))
     runtime.configure(active)
     active.attach()
-    active.metrics.born()
+    active.metrics.checks.born(MISMATCH)
+    active.metrics.mismatches.add(0)
     disabled = frozenset(settings.disabled_libraries)
     _states[:] = [patching.put_on(library, disabled, _tell_late) for library in libraries()]
     unknown = disabled - {state.name for state in _states}
@@ -77,9 +79,8 @@ def _turn_off() -> None:
     for state in _states:
         patching.take_off(state)
     _states.clear()
-    runtime.current().active = False
     failsafe.set_strict(False)
-    runtime.configure(None)
+    runtime.turn_off()
 
 
 def _tell() -> None:

@@ -7,7 +7,8 @@ whether the SDK still lets the offender be written.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, set_span_in_context
 
@@ -16,6 +17,8 @@ from otel_failover.attribution import MISMATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from opentelemetry.context import Context
 
     from otel_failover.attribution import Verdict
     from otel_failover.claims import Said
@@ -73,6 +76,8 @@ def announce(
     own: str,
     secrets: Sequence[str],
     end_time: int | None,
+    *,
+    later: bool = False,
 ) -> None:
     """Make the marker span, count the mismatch and log it.
 
@@ -85,6 +90,7 @@ def announce(
         own: The own evidence in a sentence.
         secrets: Credentials that may not leave.
         end_time: The offender's end in nanoseconds, None for now.
+        later: No span can be started here; the marker is made at our next step.
     """
     provider, model, index = candidate
     now = time.time_ns() if end_time is None else end_time
@@ -98,15 +104,44 @@ def announce(
         names.OWN_EVIDENCE: runtime.redacted(own, secrets, 255),
     }
     attributes.pop(names.VERDICT, None)
-    marker = runtime.tracer.start_span(names.SPAN_MISMATCH, context, attributes=attributes, start_time=now)
-    marker.set_status(StatusCode.ERROR, f"{_whose(verdict)} error on {provider}'s span")
-    marker.end(now)
+    made = _Marker(runtime, context, attributes, f"{_whose(verdict)} error on {provider}'s span", now)
+    if later:
+        _waiting.append(made)
+    else:
+        made.make()
     rule = verdict.rule or ""
     runtime.metrics.mismatch(rule, identity.metric_value(provider), context)
     runtime.log_mismatch(
         (rule, provider, _whose(verdict)),
         _sentence(verdict, said, candidate, own, lambda text: runtime.redacted(text, secrets, 255), offender),
     )
+
+
+class _Marker(NamedTuple):
+    """A marker span to be made."""
+
+    runtime: Runtime
+    context: Context
+    attributes: dict[str, Any]
+    description: str
+    time: int
+
+    def make(self) -> None:
+        """Start and end it."""
+        span = self.runtime.tracer.start_span(
+            names.SPAN_MISMATCH, self.context, attributes=self.attributes, start_time=self.time
+        )
+        span.set_status(StatusCode.ERROR, self.description)
+        span.end(self.time)
+
+
+_waiting: Final[deque[_Marker]] = deque(maxlen=256)
+
+
+def make_waiting() -> None:
+    """Make the markers that could not be made where the mismatch was found."""
+    while _waiting:
+        _waiting.popleft().make()
 
 
 def _whose(verdict: Verdict) -> str:

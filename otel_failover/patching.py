@@ -6,7 +6,9 @@ bound methods that were wrapped, so every wrapper also asks whether we are still
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
+import pkgutil
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -81,6 +83,47 @@ class State:
     handles: list[tuple[object, str, Any]] = field(default_factory=list, repr=False)
 
 
+class BoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg] - not generic before wrapt 2
+    """A wrapped method as it is looked up: copied and pickled as the plain one is."""
+
+    def __copy__(self) -> BoundWrapper:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        owner = self._self_instance
+        return self if owner is None else getattr(copy.deepcopy(owner, memo), self.__name__)
+
+    def __reduce__(self) -> Any:
+        owner = self._self_instance
+        return _reduced(self) if owner is None else (getattr, (owner, self.__name__))
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__reduce__()
+
+
+class Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg] - not generic before wrapt 2
+    """A wrapt wrapper that can be copied and pickled as the function below it can."""
+
+    __bound_function_wrapper__ = BoundWrapper
+
+    def __copy__(self) -> Wrapper:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Wrapper:
+        return self
+
+    def __reduce__(self) -> Any:
+        return _reduced(self)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__reduce__()
+
+
+def _reduced(wrapper: Any) -> Any:
+    """Pickle by name, with nothing but the standard library needed to read it."""
+    return pkgutil.resolve_name, (f"{wrapper.__module__}:{wrapper.__qualname__}",)
+
+
 def installed(distribution: str) -> str | None:
     """Return the installed version of a distribution, or None."""
     try:
@@ -148,7 +191,9 @@ def _wrap_all(library: Library, state: State) -> None:
         state.status, state.why = SKIPPED, f"{', '.join(missing)} is not there in version {state.version}"
         return
     for patch in library.patches:
-        handle = wrapt.wrap_function_wrapper(sys.modules[patch.module], patch.name, patch.wrapper)
+        handle = wrapt.wrap_object(
+            sys.modules[patch.module], patch.name, Wrapper, (patch.wrapper, lambda: state.status == PATCHED)
+        )
         state.handles.append((sys.modules[patch.module], patch.name, handle))
     state.status = PATCHED
 

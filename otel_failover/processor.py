@@ -10,16 +10,19 @@ Nothing here raises, blocks or starts a thread, and nothing of a span is kept on
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.trace import StatusCode
 
 from otel_failover import attribution, marking, names, runtime, scope
 from otel_failover.attribution import MISMATCH, Claim, Own, Verdict
 from otel_failover.failsafe import guarded
-from otel_failover.reading import Reading, may_conflict, names_candidate, read_claim
+from otel_failover.reading import Reading, has_error_provider, may_conflict, names_candidate, read_claim
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -28,10 +31,12 @@ if TYPE_CHECKING:
     from otel_failover.attempt import Attempt
     from otel_failover.claims import Said
     from otel_failover.run import Run
+    from otel_failover.trails import Trail
 
 _OPEN: Final = 16_384
 _ENCLOSING: Final = 1_024
 _RUNS: Final = 16
+_LATELY: Final = 64
 _HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
 
 
@@ -64,6 +69,7 @@ class _Enclosing:
 
 
 enclosing = _Enclosing()
+_inside: dict[int, Attempt] = {}
 _bound: OrderedDict[int, Attempt] = OrderedDict()
 _providers: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -87,13 +93,18 @@ class AttributionProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
-        attempt = scope.attempt_in(parent_context)
+        context = get_current() if parent_context is None else parent_context
+        attempt: Any = context.get(scope.ATTEMPT)
+        if attempt is None and _inside and span.parent is not None:
+            # A processor that runs in a pool's thread sees no context; the parent tells.
+            attempt = _inside.get(span.parent.span_id) or _bound.get(span.parent.span_id)
         if attempt is not None:
             _bind(span, attempt)
 
     def _on_ending(self, span: Span) -> None:
-        """Judge a span while it can still be written."""
-        _check(span, writable=True)
+        """Judge a span while it can still be written; most have nothing to be judged."""
+        if _bound or enclosing or span.status.status_code is StatusCode.ERROR or has_error_provider(span):
+            _check(span, writable=True)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Judge a span that the hook above did not show us: an older SDK, or a host that hides the hook."""
@@ -108,11 +119,21 @@ class AttributionProcessor(SpanProcessor):
         return True
 
 
+def bind(span: Any, attempt: Attempt) -> None:
+    """Remember that one of our own spans is an attempt's, while both are open."""
+    if span.is_recording():
+        _inside[span.get_span_context().span_id] = attempt
+
+
+def unbind(span_id: int) -> None:
+    """Forget one of our own spans."""
+    _inside.pop(span_id, None)
+
+
 @guarded(fallback=None)
 def _bind(span: Span, attempt: Attempt) -> None:
     """Write whose attempt it is, and remember it until the span ends."""
-    span_scope = span.instrumentation_scope
-    if span_scope is not None and span_scope.name == names.SCOPE:
+    if _is_ours(span) or not runtime.current().active:
         return
     span.set_attributes(attempt.inherited())
     _bound[span.context.span_id] = attempt
@@ -129,7 +150,9 @@ def _check(span: Any, *, writable: bool) -> None:
     if enclosing:
         parent = span.parent
         runs = enclosing.take(span_id, parent.span_id if parent is not None and not parent.is_remote else None)
-    if attempt is None and not runs and not may_conflict(span):
+    if _is_ours(span) or (attempt is None and not runs and not may_conflict(span)):
+        return
+    if not runtime.current().active or _is_seen(span_id, writable=writable):
         return
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
@@ -145,9 +168,25 @@ def _check(span: Any, *, writable: bool) -> None:
         _judge_alone(span, found, writable=writable)
 
 
+_lately: OrderedDict[int, None] = OrderedDict()
+
+
+def _is_seen(span_id: int, *, writable: bool) -> bool:
+    """Whether another processor of ours has judged a span that could not be written, so that it does not show."""
+    if writable:
+        return False
+    seen = span_id in _lately
+    _lately[span_id] = None
+    if len(_lately) > _LATELY:
+        _lately.popitem(last=False)
+    return seen
+
+
+def _is_ours(span: Any) -> bool:
+    return span.instrumentation_scope is not None and span.instrumentation_scope.name == names.SCOPE
+
+
 def _is_ignored(span: Any) -> bool:
-    if span.instrumentation_scope is not None and span.instrumentation_scope.name == names.SCOPE:
-        return True
     ignore = runtime.current().settings.ignore
     return bool(ignore) and (span.name in ignore or getattr(span.instrumentation_scope, "name", None) in ignore)
 
@@ -170,16 +209,14 @@ def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool)
         if not own:
             continue
         verdict = judge_enclosing(found.said, own, others)
-        first = own[0].incident
-        model = own[0].model
-        who = (first.provider, model, first.index)
+        who = (own[0].provider, own[0].model, own[0].index)
         _tell(span, verdict, found.said, who, own[-1].sentence, (), writable=writable)
         return
     if found.said.conflict is not None:
         _judge_alone(span, found, writable=writable)
 
 
-def judge_enclosing(said: Said, own: list[Any], others: list[Any]) -> Verdict:
+def judge_enclosing(said: Said, own: list[Trail], others: list[Trail]) -> Verdict:
     """Hold a span around a run against the candidate it names.
 
     Args:
@@ -187,16 +224,17 @@ def judge_enclosing(said: Said, own: list[Any], others: list[Any]) -> Verdict:
         own: Trails of the candidate that the span names.
         others: Trails of the other candidates.
     """
-    texts = tuple(attribution.normalise(text) for trail in own for text in trail.texts)
+    mine = [trail.incident for trail in own]
+    sends = [exchange for trail in own for exchange in trail.exchanges]
     evidence = Own(
         complete=all(trail.complete for trail in own),
-        sent=sum(trail.sent for trail in own),
-        answered=sum(trail.answered for trail in own),
-        statuses=frozenset(status for trail in own for status in trail.statuses),
-        codes=frozenset(code for trail in own for code in trail.incident.codes),
-        request_ids=frozenset(name for trail in own for name in trail.incident.request_ids),
-        response_ids=frozenset(name for trail in own for name in trail.incident.response_ids),
-        texts=texts,
+        sent=len(sends),
+        answered=sum(exchange.status is not None for exchange in sends),
+        statuses=frozenset(exchange.status for exchange in sends if exchange.status is not None),
+        codes=frozenset(code for incident in mine for code in incident.codes),
+        request_ids=frozenset(name for incident in mine for name in incident.request_ids),
+        response_ids=frozenset(name for incident in mine for name in incident.response_ids),
+        texts=tuple(text for trail in own for text in trail.texts),
         reasons=frozenset(trail.reason for trail in own if trail.reason),
     )
     claim = Claim(
@@ -235,6 +273,16 @@ def _tell(
     active = runtime.current()
     if writable:
         marking.write(span, marking.verdict_attributes(verdict, candidate[0]))
-    active.metrics.check(verdict.verdict)
+    active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
-        marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time)
+        later = _in_a_pool(span)
+        marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time, later=later)
+
+
+def _in_a_pool(span: Any) -> bool:
+    """Whether we run in a thread of the SDK's own pool (`ConcurrentMultiSpanProcessor`).
+
+    Starting a span waits for that pool: with every thread of it in here, for ever.
+    """
+    executor = getattr(getattr(span, "_span_processor", None), "_executor", None)
+    return executor is not None and threading.current_thread() in getattr(executor, "_threads", ())

@@ -26,6 +26,9 @@ _CODES: Final = ("error.code",)
 _REQUEST_IDS: Final = ("error.request_id",)
 _ADDRESS: Final = ("server.address", "net.peer.name")
 _URLS: Final = ("url.full", "http.url")
+_CLAIM_KEYS: Final = frozenset(
+    {names.ERROR_TYPE, names.GEN_AI_RESPONSE_ID, _ERROR_PROVIDER[0], *_HTTP_STATUS, *_MESSAGES, *_CODES}
+)
 _INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "completion", "responses"})
 _EVENTS: Final = 8
 
@@ -71,7 +74,7 @@ def read_claim(span: Any) -> Reading | None:
     """
     attributes: Mapping[str, Any] = span.attributes or {}
     is_error = span.status.status_code is StatusCode.ERROR
-    if not is_error and not _may_claim(attributes):
+    if not is_error and not may_claim(attributes):
         return None
     status = next((n for key in _HTTP_STATUS if (n := _status(attributes.get(key))) is not None), None)
     said = _said(span, attributes, status, is_error=is_error)
@@ -85,14 +88,18 @@ def read_claim(span: Any) -> Reading | None:
 
 def may_conflict(span: Any) -> bool:
     """Whether a span outside every attempt and run is worth reading: it runs for every span of the process."""
-    return span.status.status_code is StatusCode.ERROR or _ERROR_PROVIDER[0] in (span.attributes or ())
+    return span.status.status_code is StatusCode.ERROR or has_error_provider(span)
 
 
-def _may_claim(attributes: Mapping[str, Any]) -> bool:
-    """Whether a span without an ERROR status may claim anything: a few look-ups, since this runs for every span."""
-    if names.ERROR_TYPE in attributes or names.GEN_AI_RESPONSE_ID in attributes or _ERROR_PROVIDER[0] in attributes:
-        return True
-    return any((_status(attributes.get(key)) or 0) >= 400 for key in _HTTP_STATUS) or _MESSAGES[0] in attributes
+def has_error_provider(span: Any) -> bool:
+    """Whether a span names its error's provider in a key of its own."""
+    attributes = span.attributes
+    return attributes is not None and _ERROR_PROVIDER[0] in attributes
+
+
+def may_claim(attributes: Mapping[str, Any]) -> bool:
+    """Whether a span without an ERROR status may claim anything: one pass over its keys, since many are asked."""
+    return any(key in _CLAIM_KEYS for key in attributes)
 
 
 def _said(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_error: bool) -> Said:

@@ -5,22 +5,21 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import time
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 
 from otel_failover import identity, names, runtime, scope
 from otel_failover.attempt import Attempt, CandidateError
+from otel_failover.chain import EMPTY as EMPTY_CHAIN
+from otel_failover.chain import NOBODY, chain_of
+from otel_failover.decorating import decorated
 from otel_failover.evidence import Ledger
 from otel_failover.failsafe import guarded, logger, text_of
 from otel_failover.identity import Candidate
 from otel_failover.settlement import CANCELLED, SUCCESS, Settlement
-from otel_failover.streams import wrap_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from typing_extensions import Self
 
+    from otel_failover.attribution import Incident
     from otel_failover.calls import Call
-    from otel_failover.claims import Trail
+    from otel_failover.trails import Trail
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -66,10 +66,8 @@ class Run:
     def _reset(self) -> None:
         self.id = ""
         self._runtime = runtime.current()
-        self._entries: list[object] = []
-        self._chain: tuple[Candidate, ...] = ()
+        self._chain = EMPTY_CHAIN
         self._declared = False
-        self._labels: list[str] = []
         self._span: Span | None = None
         self._context: Context | None = None
         self._attachment: scope.Attachment | None = None
@@ -80,7 +78,7 @@ class Run:
         self._used: set[int] = set()
         self._skipped: set[int] = set()
         self._open: list[Attempt] = []
-        self._trails: deque[tuple[object, Trail]] = deque(maxlen=_TRAILS)
+        self._trails: deque[Trail] = deque(maxlen=_TRAILS)
         self._failures: list[tuple[Candidate, str]] = []
         self._pending: list[Attempt] = []
         self._served: tuple[Candidate, int] | None = None
@@ -133,11 +131,11 @@ class Run:
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the run, once its last stream has ended; the exception passes untouched."""
-        self._leave(problem)
+        self.leave(problem)
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
-        wrapped: F = _decorated(self, function)
+        wrapped: F = decorated(self._fresh, function)
         return wrapped
 
     def _fresh(self) -> Run:
@@ -166,7 +164,7 @@ class Run:
             names.LOOP_NAME: self._loop_name(),
         }
         if self._declared:
-            attributes[names.CHAIN] = self._labels
+            attributes[names.CHAIN] = self._chain.labels
         self._span = self._runtime.tracer.start_span(
             f"{names.SPAN_RUN} {text_of(self._operation)[:120]}",
             kind=SpanKind.INTERNAL,
@@ -180,12 +178,18 @@ class Run:
         return text_of(self._name_given or self._operation)[:255]
 
     def _read_chain(self) -> None:
-        if self._given is None:
+        given: Any = self._given
+        if given is None:
             return
-        self._declared = True
-        self._entries = list(self._given) if not isinstance(self._given, str) else [self._given]
-        self._chain = tuple(identity.parse(entry) for entry in self._entries)
-        self._labels = [candidate.label for candidate in self._chain]
+        if isinstance(given, (str, Candidate)):
+            given = (given,)
+        try:
+            if iter(given) is given:
+                # Reading it would leave the host's own loop without candidates.
+                raise TypeError("an iterator, which can be read only once; pass a list")  # noqa: TRY301
+            self._chain, self._declared = chain_of(tuple(given)), True
+        except Exception as problem:
+            logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop_name(), text_of(problem))
 
     def _note_enclosing(self) -> None:
         """Tell the checker which span this run happens in: spans that enclose a run are judged by its evidence."""
@@ -202,7 +206,7 @@ class Run:
         candidate = identity.parse(given)
         index = self._place(given, candidate)
         if index >= 0:
-            candidate = self._chain[index]
+            candidate = self._chain.members[index]
         if self._done or self._span is None:
             logger.warning("otel-failover: an attempt was made outside its run; it is not recorded")
             return self._bare(candidate, index)
@@ -216,30 +220,29 @@ class Run:
         key: object = index if index >= 0 else candidate
         runtime.remember_endpoint(candidate.endpoint)
         number = self._numbers[key] = self._numbers.get(key, 0) + 1
-        neighbours = frozenset(
-            each.endpoint for each in self._chain if each.endpoint is not None and each.endpoint != candidate.endpoint
-        )
         ledger = Ledger(
             declared,
             candidate.endpoint,
             self._around._ledger if self._around is not None else None,
-            neighbours,
+            self._chain.endpoints - {candidate.endpoint} if len(self._chain.endpoints) > 1 else NOBODY,
             self._runtime.gateways,
         )
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=self._is_doubled(candidate))
 
     def _is_doubled(self, candidate: Candidate) -> bool:
         """Whether provider and model occur twice, so that the name needs the place."""
-        known = self._chain if self._declared else [each for each, _ in self._seen]
-        return sum(each.provider == candidate.provider and each.model == candidate.model for each in known) > 1
+        if self._declared:
+            return (candidate.provider, candidate.model) in self._chain.doubled
+        return (
+            sum(known.provider == candidate.provider and known.model == candidate.model for known, _ in self._seen) > 1
+        )
 
     def _place(self, given: object, candidate: Candidate) -> int:
         """Return the candidate's place: by object, then by equality, equal entries in order of first use."""
         if not self._declared:
             return self._first_appearance(candidate, None)
-        same = [i for i, entry in enumerate(self._entries) if entry is given]
-        equal = same or [i for i, each in enumerate(self._chain) if each == candidate]
-        return next((i for i in equal if i not in self._used), equal[-1] if equal else -1)
+        places = self._chain.places(given, candidate)
+        return next((i for i in places if i not in self._used), places[-1] if places else -1)
 
     def _first_appearance(self, candidate: Candidate, credential: object) -> int:
         """Return the place of a candidate in a chain that nobody declared: in order of first appearance."""
@@ -262,7 +265,7 @@ class Run:
             index = next((i for i in self._fitting(call) if self._free(i, call.credential)), -1)
             if index >= 0:
                 self._holders[index] = call.credential
-                listed = self._chain[index]
+                listed = self._chain.members[index]
                 candidate = Candidate(listed.provider, listed.model, listed.endpoint or call.endpoint, listed.profile)
                 return self._new(candidate, index, declared=None)
             return self._new(call.candidate(self), -1, declared=None)
@@ -274,24 +277,26 @@ class Run:
 
     def _fitting(self, call: Call) -> Iterator[int]:
         """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone."""
-        same_model = [i for i, each in enumerate(self._chain) if each.model in (call.model, "")]
+        chain = self._chain.members
+        same_model = [i for i, each in enumerate(chain) if each.model in (call.model, "")]
         provider = call.provider_of(self)
-        yield from (i for i in same_model if self._chain[i].endpoint == call.endpoint)
-        yield from (i for i in same_model if self._chain[i].endpoint is None and self._chain[i].provider == provider)
+        yield from (i for i in same_model if chain[i].endpoint == call.endpoint)
+        yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
         if not self._runtime.provider_alias(identity.host_of(call.endpoint)):
             known = identity.provider_of_host(identity.host_of(call.endpoint))
-            yield from (i for i in same_model if self._chain[i].endpoint is None and known is None)
+            yield from (i for i in same_model if chain[i].endpoint is None and known is None)
 
-    def _member_at(self, endpoint: str) -> Candidate | None:
+    def member_at(self, endpoint: str) -> Candidate | None:
         """Return the chain's only owner of an endpoint, or of a well-known host."""
         provider = identity.provider_of_host(identity.host_of(endpoint))
-        for member in self._chain:
+        for member in self._chain.members:
             if member.endpoint == endpoint or (member.endpoint is None and member.provider == provider):
                 return member
         return None
 
-    def _place_of(self, member: Candidate) -> int:
-        return self._chain.index(member) if member in self._chain else -1
+    def place_of(self, member: Candidate) -> int:
+        """Return a member's place in the chain, -1 outside it."""
+        return self._chain.members.index(member) if member in self._chain.members else -1
 
     # --- what attempts tell -------------------------------------------------------------------------------------------
 
@@ -307,13 +312,14 @@ class Run:
                 self._used.add(attempt.index)
             self._last = (attempt._candidate, attempt.index)
 
-    def _ended(self, attempt: Attempt, settled: Settlement, trail: Trail) -> None:
+    def _ended(self, attempt: Attempt, settled: Settlement, trail: Trail | None) -> None:
         """An attempt has ended."""
         if attempt in self._open:
             self._open.remove(attempt)
-        if len(self._trails) == _TRAILS:
-            self._trails[0][1].forget()
-        self._trails.append((attempt.key, trail))
+        if trail is not None:
+            if len(self._trails) == _TRAILS:
+                self._trails[0].forget()
+            self._trails.append(trail)
         if settled.outcome == SUCCESS and (attempt.index >= 0 or not self._declared):
             self._served = (attempt._candidate, attempt.index)
         elif settled.outcome != SUCCESS:
@@ -323,18 +329,20 @@ class Run:
         if self._left and not self._open:
             self._finish()
 
-    def _trails_for(self, judged: Attempt) -> Iterator[Trail]:
-        """Yield what is remembered of the other attempts, and of those of the runs around."""
-        for key, trail in self._trails:
-            trail.incident = _seen_from(judged, key, trail)
-            yield trail
-        for other in self._open:
+    def others(self, judged: Attempt) -> Iterator[tuple[Trail, Incident]]:
+        """Yield the other attempts, and those of the runs around, as one attempt sees them.
+
+        Args:
+            judged: The attempt that is held against them.
+        """
+        for trail in tuple(self._trails):
+            yield trail, trail.seen_by(judged.key)
+        for other in tuple(self._open):
             if other is not judged:
                 trail = other.trail()
-                trail.incident = _seen_from(judged, other.key, trail)
-                yield trail
+                yield trail, trail.seen_by(judged.key)
         if self._around is not None and self._around._run is not None:
-            yield from self._around._run._trails_for(self._around)
+            yield from self._around._run.others(self._around)
 
     def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Trail], list[Trail]]:
         """Return the trails of the candidates that a span names, and those of the others.
@@ -344,13 +352,8 @@ class Run:
         """
         own: list[Trail] = []
         others: list[Trail] = []
-        for _, trail in self._trails:
-            candidate = Candidate(trail.incident.provider, trail.model)
-            if named(candidate):
-                own.append(trail)
-            else:
-                trail.incident = replace(trail.incident, same=False)
-                others.append(trail)
+        for trail in tuple(self._trails):
+            (own if named(Candidate(trail.provider, trail.model)) else others).append(trail)
         return own, others
 
     # --- skips --------------------------------------------------------------------------------------------------------
@@ -364,7 +367,7 @@ class Run:
         candidate = identity.parse(given)
         index = self._place(given, candidate)
         if index >= 0:
-            candidate = self._chain[index] if self._declared else candidate
+            candidate = self._chain.members[index] if self._declared else candidate
             self._skipped.add(index)
             self._used.add(index)
         attributes: dict[str, Any] = {
@@ -391,12 +394,28 @@ class Run:
             return None
         if isinstance(cause, CandidateError):
             return cause.span_id or None
-        return next((t.incident.span_id for _, t in self._trails if t.holds(cause) and t.incident.span_id), None)
+        return next((trail.span_id for trail in self._trails if trail.holds(cause) and trail.span_id), None)
 
     # --- closing ------------------------------------------------------------------------------------------------------
 
+    @property
+    def context(self) -> Context | None:
+        """The context in which its attempts start."""
+        return self._context
+
+    def open_aside(self) -> None:
+        """Open without becoming current: for a generator, which is current only while it works."""
+        self._enter()
+        if self._attachment is not None:
+            self._attachment.detach()
+
     @guarded(fallback=None)
-    def _leave(self, problem: BaseException | None) -> None:
+    def leave(self, problem: BaseException | None) -> None:
+        """The run is left; it ends when its last stream has.
+
+        Args:
+            problem: The exception that leaves it, if any.
+        """
         if self._span is None or self._left:
             return
         self._left = True
@@ -414,8 +433,14 @@ class Run:
         if self._done or self._span is None:
             return
         self._done = True
+        self._settle(self._span)
+        self._span.end()
+        self._note_ended()
+
+    @guarded(fallback=None)
+    def _settle(self, span: Span) -> None:
+        """Write what became of it, and count it."""
         outcome = self._outcome()
-        span = self._span
         attributes: dict[str, Any] = {
             names.OUTCOME: outcome,
             names.ATTEMPT_COUNT: self._count,
@@ -429,19 +454,18 @@ class Run:
         if outcome in (EXHAUSTED, STOPPED):
             self._describe(span, outcome, attributes)
         span.set_attributes(attributes)
-        span.end()
-        self._note_ended()
+        metrics = self._runtime.metrics
+        metrics.runs.add(self._library, self._loop_name(), outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop_name(), names.OUTCOME: outcome}
-        self._runtime.metrics.runs.add(1, labels)
-        self._runtime.metrics.run_duration.record(time.monotonic() - self._started, labels)
-        for _, trail in self._trails:
-            trail.forget()
+        metrics.run_duration.record(time.monotonic() - self._started, labels)
 
     def _note_ended(self) -> None:
         """Let go of what only a living run needs."""
         self._attachment = None
         self._holders.clear()
         self._seen.clear()
+        for trail in self._trails:
+            trail.forget()
 
     def _outcome(self) -> str:
         if self._served is not None:
@@ -455,7 +479,7 @@ class Run:
         return EXHAUSTED
 
     def _untried(self) -> list[str]:
-        return [self._labels[i] for i in range(len(self._labels)) if i not in self._used]
+        return [label for i, label in enumerate(self._chain.labels) if i not in self._used]
 
     def _describe(self, span: Span, outcome: str, attributes: dict[str, Any]) -> None:
         """Say how a run failed: "3 of 3 failed: openai rate_limit, anthropic timeout, gcp.gemini timeout"."""
@@ -466,18 +490,12 @@ class Run:
         if untried:
             attributes[names.UNTRIED] = untried[:64]
         tried = {candidate for candidate, _ in self._failures}
-        total = len(self._chain) if self._declared else len(tried)
+        total = len(self._chain.members) if self._declared else len(tried)
         failed = ", ".join(f"{candidate.provider or candidate.model} {reason}" for candidate, reason in self._failures)
         skipped = f", {len(self._skipped)} skipped" if self._skipped else ""
         span.set_status(
             StatusCode.ERROR, f"{len(tried)} of {total} failed{skipped}" + (f": {failed}" if failed else "")
         )
-
-
-def _seen_from(judged: Attempt, key: object, trail: Trail) -> Any:
-    """Return a trail's incident as the judged attempt sees it: the same candidate's is its own earlier one."""
-    same = key == judged.key
-    return trail.incident if trail.incident.same == same else replace(trail.incident, same=same)
 
 
 def failover_run(operation: str = "chat", chain: Iterable[object] | None = None, *, name: str | None = None) -> Run:
@@ -498,59 +516,3 @@ def failover_run(operation: str = "chat", chain: Iterable[object] | None = None,
         The run: `run.attempt(candidate)`, `run.skip(candidate, reason)`, `run.stop(reason)`. Nothing of it raises.
     """
     return Run(operation, chain, name=name)
-
-
-# --- the decorator ----------------------------------------------------------------------------------------------------
-
-
-class _RunStream:
-    """Keeps a decorated generator's run open until the generator ends; current only while it works."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    def stream_context(self) -> Context | None:
-        """Return the run's context."""
-        return self._run._context
-
-    def stream_output(self) -> None:
-        """Nothing to note: chunks belong to attempts."""
-
-    def stream_ended(self, problem: BaseException | None = None) -> None:
-        """End the run."""
-        self._run._leave(problem)
-
-
-def _decorated(template: Run, function: Any) -> Any:
-    """Return a function whose every call is a run; of the same kind, so that `iscoroutinefunction` stays true."""
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            with template._fresh():
-                return await function(*args, **kwargs)
-
-        return coroutine
-
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        def generator(*args: Any, **kwargs: Any) -> Any:
-            return _opened_stream(template._fresh(), function(*args, **kwargs))
-
-        return generator
-
-    @functools.wraps(function)
-    def plain(*args: Any, **kwargs: Any) -> Any:
-        with template._fresh():
-            return function(*args, **kwargs)
-
-    return plain
-
-
-def _opened_stream(run: Run, chunks: Any) -> Any:
-    """Open a run for a generator, without leaving it current."""
-    run._enter()
-    if run._attachment is not None:
-        run._attachment.detach()
-    return wrap_chunks(chunks, _RunStream(run))

@@ -14,12 +14,12 @@ import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import metrics as metrics_api
 from opentelemetry import trace
+from opentelemetry.metrics import NoOpMeterProvider
 
 from otel_failover import identity, names
 from otel_failover.failsafe import guarded, logger
-from otel_failover.metrics import Metrics
+from otel_failover.metrics import metrics_of
 from otel_failover.redaction import cut, redact
 from otel_failover.settings import Settings, load
 from otel_failover.version import __version__
@@ -94,9 +94,8 @@ class Runtime:
         self.open_attempts: dict[Any, None] = {}
         self.order = 0
         self.tracer: Tracer = trace.get_tracer(names.SCOPE, __version__, tracer_provider=tracer_provider)
-        self.metrics = Metrics(
-            metrics_api.get_meter(names.SCOPE, __version__, meter_provider=meter_provider), self._open_ages
-        )
+        self.metrics = metrics_of(meter_provider)
+        self.metrics.open_ages = self._open_ages
         self.gateways = frozenset(settings.gateways)
         self.disabled_rules = frozenset(settings.disabled_rules)
         self.aliases = {word.lower(): identity.canonical(value) for word, value in settings.provider_aliases.items()}
@@ -118,6 +117,8 @@ class Runtime:
         Returns:
             Whether it is attached.
         """
+        if not self.active:
+            return False
         provider = self.provider or trace.get_tracer_provider()
         if self._attached is not None and self._attached() is provider:
             return True
@@ -198,6 +199,13 @@ def current() -> Runtime:
     if _runtime is None:
         _runtime = Runtime(load({}))
     return _runtime
+
+
+def turn_off() -> None:
+    """After `uninstrument()` everything is off: wrappers that are still held, the processor, `failover_run`."""
+    off = Runtime(load({}), trace.NoOpTracerProvider(), NoOpMeterProvider())
+    off.active = False
+    configure(off)
 
 
 def configure(runtime: Runtime | None) -> None:

@@ -6,12 +6,15 @@ closed from another task detaches in a foreign context, where OpenTelemetry woul
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry.trace import set_span_in_context
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
@@ -43,6 +46,19 @@ def with_values(values: dict[str, object], span: Span | None = None, base: Conte
     start = context_api.get_current() if base is None else base
     context = context_api.Context({**start, **values})
     return set_span_in_context(span, context) if span is not None else context
+
+
+@contextmanager
+def attached(context: Context | None) -> Iterator[None]:
+    """Make a context current for a while; None leaves things as they are."""
+    if context is None:
+        yield
+        return
+    attachment = Attachment(context)
+    try:
+        yield
+    finally:
+        attachment.detach()
 
 
 class Attachment:

@@ -6,8 +6,8 @@ the response.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover import reasons
 
@@ -28,8 +28,7 @@ FROM_CLIENT: Final = "client"
 FROM_CANCEL: Final = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """The facts of an attempt's end.
 
     Args:
@@ -85,13 +84,13 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     if failure is not None:
         if failure.reason == reasons.CANCELLED and problem is not None and is_timeout(problem):
             failure = _caller_timeout(failure)
-        return replace(failure, outcome=PARTIAL if output else ERROR)
+        return failure._replace(outcome=PARTIAL if output else ERROR)
     found = _answer(last)
     if problem is None and not marked and not rejected:
         return found
     if last is None or last.open:
-        return replace(found, outcome=ERROR, reason=reasons.UNKNOWN)
-    return replace(found, outcome=REJECTED, reason=reasons.RESPONSE_REJECTED, origin=FROM_RESPONSE)
+        return found._replace(outcome=ERROR, reason=reasons.UNKNOWN)
+    return found._replace(outcome=REJECTED, reason=reasons.RESPONSE_REJECTED, origin=FROM_RESPONSE)
 
 
 def _answer(last: Exchange | None) -> Settlement:
@@ -102,7 +101,15 @@ def _answer(last: Exchange | None) -> Settlement:
 
 
 def _failure(ledger: Ledger, last: Exchange | None) -> Settlement | None:
-    """The failure that own evidence shows, None where it shows none."""
+    """The failure that own evidence shows, None where it shows none; kept, since call and candidate both ask."""
+    seen = (last, last.stopped if last is not None else None, ledger.last_failed, ledger.stream_error)
+    if ledger.failure_seen[0] != seen:
+        ledger.failure_seen = (seen, _found(ledger, last))
+    found: Settlement | None = ledger.failure_seen[1]
+    return found
+
+
+def _found(ledger: Ledger, last: Exchange | None) -> Settlement | None:
     if last is None:
         return _client_error(ledger) if ledger.last_failed is not None else None
     if last.failure is not None:
@@ -147,8 +154,7 @@ def _in_stream(ledger: Ledger, last: Exchange) -> Settlement | None:
     error = ledger.stream_error
     if error is not None:
         reason = reasons.from_answer(None, error.code, _other_code(error), error.message)
-        return replace(
-            found,
+        return found._replace(
             reason=reason if reason != reasons.UNKNOWN else reasons.PARTIAL_STREAM,
             origin=FROM_RESPONSE,
             code=error.code,
@@ -159,7 +165,7 @@ def _in_stream(ledger: Ledger, last: Exchange) -> Settlement | None:
         return None
     reason, kind = ledger.last_failed.transport()
     shown = reasons.PARTIAL_STREAM if reason == reasons.CONNECTION else reason
-    return replace(found, reason=shown, origin=_origin(reason), timeout=kind, exception=_last_raised(ledger))
+    return found._replace(reason=shown, origin=_origin(reason), timeout=kind, exception=_last_raised(ledger))
 
 
 def _origin(reason: str) -> str:
@@ -185,7 +191,7 @@ def _unseen(ledger: Ledger, last: Exchange | None, problem: BaseException) -> Se
 
 def _caller_timeout(failure: Settlement) -> Settlement:
     """A request that was given up under an attempt which left by a timeout: the caller's clock ran out."""
-    return replace(failure, reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
+    return failure._replace(reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
 
 
 def is_timeout(problem: BaseException) -> bool:
@@ -196,3 +202,14 @@ def is_timeout(problem: BaseException) -> bool:
 def _last_raised(ledger: Ledger) -> tuple[str, str] | None:
     last = ledger.last_failed
     return (last.type_name, last.text) if last is not None else None
+
+
+def sentence(ledger: Ledger, settled: Settlement) -> str:
+    """Return the own evidence in a few words, for the marker and the log."""
+    own = ledger.own
+    if not own:
+        return "no request to it was seen" if not ledger.calls else "nothing was sent"
+    if settled.status is not None:
+        return " ".join(filter(None, [str(settled.status), settled.code, settled.reason]))
+    took = (own[-1].stopped or time.monotonic()) - own[0].started
+    return f"no response in {took:.1f} s ({settled.reason})" if settled.reason else "an answer without error"

@@ -13,7 +13,7 @@ from otel_failover.providers.stainless import Adapter
 OPENAI: Final = Adapter(
     "openai",
     "openai",
-    "https://api.openai.com/v1",
+    "https://api.openai.com",
     {
         "/chat/completions": "chat",
         "/responses": "chat",

@@ -7,12 +7,12 @@ a stream goes through, `.parse()` of a raw response included. Unchanged from ope
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import calls, wire
 from otel_failover.bodies import ErrorBody, error_in
 from otel_failover.calls import Asked, Call
-from otel_failover.failsafe import guarded, read, text_of
+from otel_failover.failsafe import guarded, read
 from otel_failover.patching import Library, Patch
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Adapter:
     Args:
         name: Of the SDK, its package and its distribution.
         provider: The provider behind its default base URL.
-        default_base: That URL.
+        default_endpoint: Scheme and host of that URL.
         operations: Path endings of inference calls, and their `gen_ai.operation.name`.
         supported: Versions.
         own_spans: Tells whether the SDK makes the call's span by itself, given the client.
@@ -35,12 +35,12 @@ class Adapter:
         self,
         name: str,
         provider: str,
-        default_base: str,
+        default_endpoint: str,
         operations: Mapping[str, str],
         supported: str,
         own_spans: Callable[[Any], bool] | None = None,
     ) -> None:
-        self.name, self._provider, self._default = name, provider, default_base
+        self.name, self._provider, self._default = name, provider, default_endpoint
         self._operations, self._supported, self._own_spans = operations, supported, own_spans
 
     def library(self) -> Library:
@@ -91,19 +91,17 @@ class Adapter:
 
     def _asked(self, client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked | None:
         """Read what the SDK was asked, from `FinalRequestOptions` and the client."""
-        options = args[1] if len(args) > 1 else kwargs.get("options")
-        path = text_of(read(options, "url") or "").split("?", 1)[0].rstrip("/")
-        body = read(options, "json_data")
+        options: Any = args[1] if len(args) > 1 else kwargs["options"]
+        body = options.json_data
         model = body.get("model") if isinstance(body, dict) else None
-        post = text_of(read(options, "method")).upper() == "POST"
-        operation = self._operation(path) if post else None
-        base = text_of(read(client, "base_url") or "")
+        operation = self._operation(options.url) if options.method.upper() == "POST" else None
+        endpoint = wire.endpoint_of(client.base_url)
         return Asked(
             sdk=self.name,
             operation=operation,
             model=model if isinstance(model, str) else "",
-            base_url=base,
-            is_default=base.rstrip("/") == self._default,
+            endpoint=endpoint,
+            is_default=endpoint == self._default,
             provider=self._provider,
             credential=self._credential(client),
             streamed=bool(kwargs.get("stream")),
@@ -112,6 +110,7 @@ class Adapter:
         )
 
     def _operation(self, path: str) -> str | None:
+        path = path.split("?", 1)[0].rstrip("/")
         return next((name for ending, name in self._operations.items() if path.endswith(ending)), None)
 
     @staticmethod
@@ -130,6 +129,8 @@ def _settle(call: Call | None, result: object) -> None:
             call.stream_opened(result)
         else:
             call.unseen("stream_not_seen")
+    elif call.reads_later():
+        call.unseen("body_not_seen")
     call.returned(result)
 
 
@@ -180,11 +181,44 @@ def _closed(stream: Any) -> None:
         call.stream_ended(None)
 
 
+class _Ear:
+    """Listens to a stream's chunks: all but the first, and those that may be errors, are only kept.
+
+    Each kind of event has a class of its own in these SDKs, so the class tells which chunks are worth a look.
+    """
+
+    __slots__ = ("_call", "_keep")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._keep: Any = None
+
+    def hear(self, chunk: object) -> None:
+        """Take note of a chunk."""
+        kind = type(chunk)
+        if self._keep is not None and _plain.get(kind):
+            self._keep(chunk)
+            return
+        if kind not in _plain:
+            _plain[kind] = not ("Error" in kind.__name__ or "Failed" in kind.__name__)
+        self._call.stream_chunk(chunk, _error_of(chunk))
+        self._keep = self._call.keeper()
+
+    def end(self, problem: BaseException | None) -> None:
+        """Take note of the end."""
+        self._keep = None
+        self._call.stream_ended(problem)
+
+
+_plain: Final[dict[type, bool]] = {}
+"""Classes of chunks that cannot be errors, as `ResponseErrorEvent` and `ResponseFailedEvent` are; a few dozen exist."""
+
+
 class _Watched:
     """The generator behind a stream, with an ear on it: same chunks, same order, same errors."""
 
     def __init__(self, inner: Any, call: Call) -> None:
-        self._inner, self._call = inner, call
+        self._inner, self._ear = inner, _Ear(call)
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -193,12 +227,12 @@ class _Watched:
         try:
             chunk = next(self._inner)
         except StopIteration:
-            self._call.stream_ended(None)
+            self._ear.end(None)
             raise
         except BaseException as problem:
-            self._call.stream_ended(problem)
+            self._ear.end(problem)
             raise
-        self._call.stream_chunk(chunk, _error_of(chunk))
+        self._ear.hear(chunk)
         return chunk
 
     def __getattr__(self, name: str) -> Any:
@@ -209,7 +243,7 @@ class _AsyncWatched:
     """The asynchronous generator behind a stream, with an ear on it."""
 
     def __init__(self, inner: Any, call: Call) -> None:
-        self._inner, self._call = inner, call
+        self._inner, self._ear = inner, _Ear(call)
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
@@ -218,12 +252,12 @@ class _AsyncWatched:
         try:
             chunk = await self._inner.__anext__()
         except StopAsyncIteration:
-            self._call.stream_ended(None)
+            self._ear.end(None)
             raise
         except BaseException as problem:
-            self._call.stream_ended(problem)
+            self._ear.end(problem)
             raise
-        self._call.stream_chunk(chunk, _error_of(chunk))
+        self._ear.hear(chunk)
         return chunk
 
     def __getattr__(self, name: str) -> Any:
@@ -233,10 +267,9 @@ class _AsyncWatched:
 @guarded(fallback=None)
 def _error_of(chunk: object) -> ErrorBody | None:
     """Return the error that a chunk is: the Responses API's `error` and `response.failed` raise nothing."""
-    kind = read(chunk, "type")
-    if kind == "error":
+    if _plain.get(type(chunk), True):
+        return None
+    if read(chunk, "type") == "error":
         return error_in({"message": read(chunk, "message"), "code": read(chunk, "code")})
-    if kind == "response.failed":
-        failed = read(read(chunk, "response"), "error")
-        return error_in({"message": read(failed, "message"), "code": read(failed, "code")})
-    return None
+    failed = read(read(chunk, "response"), "error")
+    return error_in({"message": read(failed, "message"), "code": read(failed, "code")})

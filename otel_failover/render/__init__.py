@@ -1,1 +1,1 @@
-"""Drawing traces and tables for people, used by the command line."""
+"""Spans and findings as people read them: trees, tables, reports. Importing this package imports no rich."""

@@ -1,0 +1,264 @@
+"""The span of a candidate: the one class that writes error facts.
+
+They come from the attempt's own evidence. What a loop says never reaches `error.*`, the status or an event; where it
+lies, it stands in `failover.attribution.claimed.*`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
+
+from otel_failover import attribution, marking, names, reasons, settlement
+from otel_failover.attribution import MISMATCH, Verdict
+from otel_failover.evidence import qualified
+from otel_failover.reading import may_claim, read_claim
+from otel_failover.redaction import cut, redact
+from otel_failover.settlement import ERROR, PARTIAL, Settlement
+
+if TYPE_CHECKING:
+    from otel_failover.claims import Said
+    from otel_failover.evidence import Ledger
+    from otel_failover.identity import Candidate
+    from otel_failover.runtime import Runtime
+
+_STATUSES: Final = 8
+_LONG: Final = 48
+_FAILED: Final = (ERROR, PARTIAL)
+_ERROR_KEYS: Final = ("error.", "http.response.status_code", "http.status_code")
+_VERIFIED: Final = {names.VERDICT: attribution.VERIFIED}
+
+
+class CandidateSpan:
+    """Owns one candidate's span, or a call's span where the call is outside any run.
+
+    Args:
+        runtime: Settings, tracer, instruments.
+        ledger: The attempt's evidence.
+        started: When it began, in seconds of the monotonic clock.
+        in_run: It is a candidate's span: `error.type` is the reason; on a call's it is the exception's class.
+    """
+
+    __slots__ = ("_in_run", "_ledger", "_runtime", "_shown", "_started", "span")
+
+    def __init__(self, runtime: Runtime, ledger: Ledger, started: float, *, in_run: bool) -> None:
+        self._runtime, self._ledger, self._started, self._in_run = runtime, ledger, started, in_run
+        self._shown: dict[str, str] = {}
+        self.span: Span | None = None
+
+    @property
+    def context(self) -> SpanContext:
+        """The span's context; an invalid one before it is opened."""
+        return (self.span or INVALID_SPAN).get_span_context()
+
+    @property
+    def span_id(self) -> str:
+        """16 hex digits, empty with tracing off."""
+        context = self.context
+        return f"{context.span_id:016x}" if context.is_valid else ""
+
+    # --- what application code wrote here -----------------------------------------------------------------------------
+
+    def taken_over(self) -> Said | None:
+        """Return what application code claimed on this span, and take it out: own evidence has the last word.
+
+        `get_current_span()` inside an attempt is the candidate's span.
+        """
+        span: Any = self.span
+        if span is None or not self._in_run or not span.is_recording() or not hasattr(span, "status"):
+            return None
+        if span.status.status_code is not StatusCode.ERROR and not may_claim(span.attributes):
+            return None
+        found = read_claim(span)
+        if found is None:
+            return None
+        marking.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
+        return found.said if found.error else None
+
+    # --- texts --------------------------------------------------------------------------------------------------------
+
+    def redacted(self, text: str) -> str:
+        """Return a provider's text without secrets; kept, since several spans carry the same one."""
+        shown = self._shown.get(text)
+        if shown is None:
+            shown = self._shown[text] = self._around_known(text)
+        return shown
+
+    def _around_known(self, text: str) -> str:
+        """Redact a text; where it wraps one that was clean ("Error code: 429 - …"), only what is around that."""
+        secrets = self._ledger.secrets
+        for known, shown in self._shown.items():
+            if known == shown and len(known) >= _LONG and known in text:
+                head, _, tail = text.partition(known)
+                return cut(
+                    self._runtime.redacted(head, secrets)
+                    + known
+                    + (self._runtime.redacted(tail, secrets) if tail else ""),
+                    2048,
+                )
+        return self._runtime.redacted(text, secrets)
+
+    def message(self, settled: Settlement, provider: str, now: float) -> str:
+        """Return the own error in a sentence: the provider's own words, or that it had none.
+
+        Args:
+            settled: How the attempt ended.
+            provider: Whose it is.
+            now: In seconds of the monotonic clock.
+        """
+        if settled.message and self._runtime.settings.error_text != "none":
+            return self.redacted(settled.message)
+        if settled.origin == settlement.FROM_RESPONSE:
+            return f"{settled.status} {settled.reason} from {provider}"
+        if settled.reason == reasons.TIMEOUT:
+            return f"no response from {provider} within {now - self._started:.1f} s"
+        if settled.origin == settlement.FROM_TRANSPORT:
+            return f"connection to {provider} failed"
+        if settled.origin == settlement.FROM_CLIENT:
+            raised = f" ({settled.exception[0]})" if settled.exception else ""
+            return f"nothing was asked of {provider}: this process failed{raised}"
+        return f"{settled.reason or reasons.UNKNOWN}: {provider}"
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        candidate: Candidate,
+        inherited: dict[str, Any],
+        attributes: dict[str, Any],
+        settled: Settlement,
+        verdict: Verdict,
+        message: str,
+    ) -> None:
+        """Write what the wire said and what became of the claims.
+
+        Args:
+            candidate: Whose span it is.
+            inherited: What stood on it from the start; written again where limits have pushed it out.
+            attributes: What stands on it besides; taken over.
+            settled: How the attempt ended.
+            verdict: Of the claims.
+            message: The own error in a sentence.
+        """
+        span = self.span
+        if span is None or not span.is_recording():
+            return
+        self._add_facts(attributes, settled, verdict)
+        attributes.update(
+            _VERIFIED if verdict.rule is None else marking.verdict_attributes(verdict, candidate.provider)
+        )
+        secrets = self._ledger.secrets
+        if secrets:
+            _clean(attributes, candidate, secrets)
+        span.set_attributes(attributes)
+        if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or inherited):
+            span.set_attributes(inherited)
+        if settled.outcome in _FAILED:
+            span.set_status(StatusCode.ERROR, message)
+            if settled.exception is not None:
+                event = {names.EXCEPTION_TYPE: settled.exception[0]}
+                if self._runtime.settings.error_text != "none":
+                    event[names.EXCEPTION_MESSAGE] = self.redacted(settled.exception[1])
+                span.add_event(names.EVENT_EXCEPTION, event)
+
+    def _add_facts(self, facts: dict[str, Any], settled: Settlement, verdict: Verdict) -> None:
+        """Add what the wire said, as attributes."""
+        own = self._ledger.own
+        facts[names.CANDIDATE_OUTCOME] = settled.outcome
+        facts[names.WIRE_REQUESTS] = len(own)
+        facts[names.WIRE_STATUSES] = [str(e.status) if e.status is not None else "-" for e in own[-_STATUSES:]]
+        if settled.status is not None:
+            facts[names.HTTP_STATUS] = settled.status
+        if settled.request_id is not None:
+            facts[names.WIRE_REQUEST_ID] = settled.request_id
+        if verdict.synthetic is not None:
+            facts[names.STATUS_SYNTHETIC] = verdict.synthetic
+        if settled.reason is not None:
+            self._add_reason(facts, settled)
+        if verdict.replayed:
+            facts[names.ERROR_REPLAYED] = True
+            if not own:
+                facts[names.KILLED_BY] = "breaker"
+
+    def _add_reason(self, facts: dict[str, Any], settled: Settlement) -> None:
+        """Add why it failed."""
+        found = (
+            (names.REASON_CODE, settled.reason),
+            (names.ERROR_ORIGIN, settled.origin),
+            (names.ERROR_CODE, settled.code),
+            (names.TIMEOUT_KIND, settled.timeout),
+            (names.TIMEOUT_CONFIGURED, settled.timeout_configured),
+            (names.KILLED_BY, settled.killed_by),
+            (names.RETRY_AFTER, settled.retry_after),
+            (names.ERROR_TYPE, settled.reason if self._in_run and settled.outcome in _FAILED else None),
+        )
+        facts.update({name: value for name, value in found if value is not None})
+
+    def write_call_error(self, span: Span, problem: Exception, settled: Settlement, message: str) -> None:
+        """Write what a call of this attempt raised onto the call's span: its class, and own evidence.
+
+        Args:
+            span: The call's span.
+            problem: What the SDK raised.
+            settled: How the attempt would end now.
+            message: The own error in a sentence.
+        """
+        attributes: dict[str, Any] = {names.ERROR_TYPE: qualified(type(problem)), **_VERIFIED}
+        if settled.status is not None:
+            attributes[names.HTTP_STATUS] = settled.status
+        span.set_attributes(attributes)
+        span.set_status(StatusCode.ERROR, message)
+
+    def announce(
+        self,
+        candidate: Candidate,
+        index: int,
+        verdict: Verdict,
+        said: Said | None,
+        settled: Settlement,
+        end_time: int | None,
+    ) -> None:
+        """Make a mismatch seen: marker, counter, log."""
+        if verdict.verdict == MISMATCH and said is not None:
+            marking.announce(
+                self._runtime, self.context, verdict, said, (candidate.provider, candidate.model, index),
+                settlement.sentence(self._ledger, settled), self._ledger.secrets, end_time,
+            )  # fmt: skip
+
+
+def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str, ...]) -> None:
+    """Keep the attempt's own credential out of what the host or the provider named."""
+    for name, label in ((names.CANDIDATE_MODEL, candidate.model), (names.CANDIDATE_PROFILE, candidate.profile)):
+        if label and (cleaned := _cleaned(label[:255], secrets)) != label:
+            attributes[name] = cleaned
+    for name in (names.ERROR_CODE, names.WIRE_REQUEST_ID):
+        value = attributes.get(name)
+        if value is not None:
+            attributes[name] = value if is_plain(value, secrets) else redact(value[:255], secrets)
+
+
+_ID: Final = re.compile(r"[\w.:/-]{1,64}", re.ASCII)
+
+
+def is_plain(value: str, secrets: tuple[str, ...]) -> bool:
+    """Whether an id or a code is plainly neither a credential nor a piece of one: a cheap test before redaction.
+
+    Args:
+        value: Of a provider.
+        secrets: The attempt's own credentials.
+    """
+    if _ID.fullmatch(value) is None or (not value.startswith(_ID_STARTS) and not value.islower()):
+        return False
+    return not any(value[at : at + 8] in secret for secret in secrets for at in range(max(1, len(value) - 7)))
+
+
+_ID_STARTS: Final = ("req_", "chatcmpl-", "msg_", "resp_")
+
+
+@lru_cache(maxsize=256)
+def _cleaned(value: str, secrets: tuple[str, ...]) -> str:
+    """Return a label without the credential; the same few come again and again."""
+    return redact(value, secrets)

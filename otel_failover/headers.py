@@ -1,0 +1,73 @@
+"""Reads the few headers that matter, in one pass over the raw ones.
+
+A look-up by name encodes and compares for each name; a request has some fifteen headers and we want to know of a dozen
+names, on every request.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_failover.failsafe import read
+from otel_failover.redaction import own_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_ISSUED: Final = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id", b"x-ms-request-id")
+_SENT: Final = frozenset({*_ISSUED, b"x-client-request-id", b"x-correlation-id"})
+_ANSWER: Final = frozenset({*_ISSUED, b"retry-after", b"retry-after-ms", b"date"})
+
+
+def _raw(headers: object) -> Iterable[tuple[bytes, bytes]]:
+    """Return the raw headers of `httpx`, or any mapping's in the same form."""
+    raw: Any = read(headers, "raw")
+    if raw is not None:
+        return raw  # type: ignore[no-any-return]
+    items: Any = read(headers, "items")
+    if items is None:
+        return ()
+    return [(str(name).encode("utf-8", "replace"), str(value).encode("utf-8", "replace")) for name, value in items()]
+
+
+def of_answer(headers: object) -> dict[bytes, str]:
+    """Return the request ids, `retry-after*` and `date` of a response, names in lower case."""
+    return {lowered: value.decode("latin-1") for name, value in _raw(headers) if (lowered := name.lower()) in _ANSWER}
+
+
+def issued_id(answer: dict[bytes, str]) -> str | None:
+    """Return the request id that a response issued."""
+    return next((answer[name] for name in _ISSUED if name in answer), None) if answer else None
+
+
+def sent_ids(headers: object) -> Iterator[str]:
+    """Yield the request ids that we sent ourselves: a provider that echoes one has not issued it."""
+    return (value.decode("latin-1") for name, value in _raw(headers) if name.lower() in _SENT)
+
+
+def secrets(headers: object, url: object) -> tuple[str, ...]:
+    """Return the credentials that a request carries.
+
+    Args:
+        headers: Of the request.
+        url: Of the request, with its query.
+    """
+    found = tuple((name, value) for name, value in _raw(headers) if _may_hold(name))
+    query = read(url, "query")
+    held: tuple[str, ...] = _of_headers(found)
+    if query or read(url, "userinfo") or query is None:
+        held = (*held, *own_secrets((), str(url)))
+    return held
+
+
+@lru_cache(maxsize=512)
+def _may_hold(name: bytes) -> bool:
+    """Whether a header of this name may hold a credential."""
+    return bool(own_secrets([(name.decode("latin-1"), "k=Xy7Zw5Vu3Ts1Rq9Po")]))
+
+
+@lru_cache(maxsize=64)
+def _of_headers(found: tuple[tuple[bytes, bytes], ...]) -> tuple[str, ...]:
+    """Return the credentials of some headers; the same few come again and again."""
+    return own_secrets((name.decode("latin-1"), value.decode("latin-1")) for name, value in found)

@@ -1,0 +1,125 @@
+"""What `otel-failover demo` prints, part by part."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console, Group
+from rich.text import Text
+
+from otel_failover import attribution, names
+from otel_failover.render.table import ClaimsTable, MetricsTable
+from otel_failover.render.tree import Glyphs, TraceTree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.sdk.metrics.export import MetricsData
+    from rich.console import RenderableType
+
+    from otel_failover.cli.endpoints import Endpoint
+    from otel_failover.cli.stage import Act
+    from otel_failover.render.views import SpanView
+
+_WEB_FONTS: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+_SVG_WIDTH: Final = 96
+
+
+class Programme:
+    """Prints the demo on standard output.
+
+    Each part returns whether it is good news, so that the exit code says what the output says.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, markup=False, emoji=False)
+        self._glyphs = Glyphs.of(self._console.options)
+
+    def opening(self) -> None:
+        """Say what is real and what is not."""
+        self._say(
+            "Local servers play the providers; SDKs, loop, exceptions and traces are real. "
+            "No key is needed, and nothing leaves this machine.",
+            "dim",
+        )
+
+    def act(self, number: int, act: Act) -> None:
+        """Show one scenario: what happens, its trace, what was told against what was answered."""
+        self._say(f"\n{number}. {act.played.scenario.title}\n", "bold")
+        self._console.print(TraceTree(act.views))
+        self._console.print(ClaimsTable(act.played))
+
+    def metrics(self, data: MetricsData | None) -> None:
+        """Show what the counters say."""
+        self._say("\nWhat the metrics counted", "bold")
+        self._console.print(MetricsTable(data))
+
+    def judged(self, acts: Sequence[Act], failed: int) -> bool:
+        """Say whether every verdict is the expected one, and if not, which span says what.
+
+        Args:
+            acts: All scenarios.
+            failed: How often the instrumentation itself failed meanwhile.
+        """
+        wrong = [(act.played.scenario.name, deviation) for act in acts for deviation in act.deviations]
+        for scenario, deviation in wrong:
+            self._say(f"{self._glyphs.wrong} {scenario}: {deviation}", "bold red")
+        if failed:
+            self._say(f"{self._glyphs.wrong} otel-failover itself failed {failed} times", "bold red")
+        if wrong or failed:
+            return False
+        verdicts = [view.attributes.get(names.VERDICT) for act in acts for view in act.views if _is_candidate(view)]
+        foreign = verdicts.count(attribution.MISMATCH)
+        self._say(
+            f"{self._glyphs.right} All {len(verdicts)} verdicts are as they should be: "
+            f"{foreign} candidates were given somebody else's error, {len(verdicts) - foreign} speak for themselves.",
+            "bold green",
+        )
+        return True
+
+    def written(self, path: str, problem: str | None) -> bool:
+        """Say where the traces are, and what to do with them."""
+        if problem is not None:
+            return self._failed(f"{path} could not be written: {problem}")
+        self._say(f"Traces: {path} (OTLP JSON lines). To browse them, upload the file in Jaeger's UI: Search > Upload.")
+        return True
+
+    def sent(self, target: Endpoint, problem: str | None) -> bool:
+        """Say whether a collector took the traces or the metrics."""
+        if problem is not None:
+            return self._failed(f"{target.signal} not sent to {target.shown} ({target.source}): {problem}")
+        self._say(f"Sent {target.signal} to {target.shown}; the service is otel-failover-demo.")
+        return True
+
+    def drawn(self, path: str, problem: str | None) -> bool:
+        """Say where the picture is."""
+        if problem is not None:
+            return self._failed(f"{path} could not be written: {problem}")
+        self._say(f"Picture: {path}")
+        return True
+
+    def svg(self, act: Act) -> str:
+        """Return a picture of one scenario; without web fonts, which pages that show it would not load."""
+        console = Console(
+            record=True, file=io.StringIO(), width=_SVG_WIDTH, force_terminal=True, color_system="truecolor",
+            highlight=False, markup=False, emoji=False, legacy_windows=False, _environ={},
+        )  # fmt: skip
+        console.print(Group(*_picture(act)))
+        return _WEB_FONTS.sub("", console.export_svg(title="otel-failover demo", unique_id="demo"))
+
+    def _failed(self, text: str) -> bool:
+        self._say(f"{self._glyphs.wrong} {text}", "bold red")
+        return False
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style))
+
+
+def _picture(act: Act) -> list[RenderableType]:
+    return [Text(f"{act.played.scenario.title}\n", style="bold"), TraceTree(act.views), ClaimsTable(act.played)]
+
+
+def _is_candidate(view: SpanView) -> bool:
+    return view.scope == names.SCOPE and view.name.split(" ")[0] == names.SPAN_CANDIDATE

@@ -1,0 +1,122 @@
+"""One span as the renderers read it, wherever it comes from: the SDK, or OTLP JSON in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+UNSET: Final = "UNSET"
+OK: Final = "OK"
+ERROR: Final = "ERROR"
+_STATUS: Final = (UNSET, OK, ERROR)
+_STATUS_NAMES: Final = {f"STATUS_CODE_{status}": status for status in _STATUS}
+
+
+@dataclass(frozen=True, slots=True)
+class SpanView:
+    """A finished span.
+
+    Args:
+        name: Its name.
+        trace_id: 32 hex digits.
+        span_id: 16 hex digits.
+        parent_id: 16 hex digits; None for a root.
+        start: Nanoseconds since the epoch.
+        end: Nanoseconds since the epoch.
+        status: `UNSET`, `OK` or `ERROR`.
+        description: The status's description.
+        attributes: Copied when the view is made: what is written on the span later is not seen.
+        scope: Name of the instrumentation scope.
+    """
+
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str | None = None
+    start: int = 0
+    end: int = 0
+    status: str = UNSET
+    description: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    scope: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return max(0, self.end - self.start) / 1e9
+
+
+def from_readable(span: ReadableSpan) -> SpanView:
+    """Return the view of a span of the SDK, as it is now."""
+    context, parent, scope = span.context, span.parent, span.instrumentation_scope
+    return SpanView(
+        name=span.name,
+        trace_id=f"{context.trace_id:032x}" if context else "",
+        span_id=f"{context.span_id:016x}" if context else "",
+        parent_id=f"{parent.span_id:016x}" if parent else None,
+        start=span.start_time or 0,
+        end=span.end_time or 0,
+        status=span.status.status_code.name,
+        description=span.status.description or "",
+        attributes=dict(span.attributes or {}),
+        scope=scope.name if scope else "",
+    )
+
+
+def from_otlp(request: Mapping[str, Any]) -> Iterator[SpanView]:
+    """Yield the spans of an ExportTraceServiceRequest in OTLP's JSON encoding.
+
+    Args:
+        request: One decoded document, or one line of a file: `{"resourceSpans": [...]}`.
+    """
+    for resource in request.get("resourceSpans", ()):
+        for scope in resource.get("scopeSpans", ()):
+            name = scope.get("scope", {}).get("name", "")
+            yield from (_from_otlp_span(span, name) for span in scope.get("spans", ()))
+
+
+def _from_otlp_span(span: Mapping[str, Any], scope: str) -> SpanView:
+    status = span.get("status", {})
+    code = status.get("code", 0)
+    return SpanView(
+        name=span.get("name", ""),
+        trace_id=span.get("traceId", "").lower(),
+        span_id=span.get("spanId", "").lower(),
+        parent_id=span.get("parentSpanId", "").lower() or None,
+        start=int(span.get("startTimeUnixNano", 0)),
+        end=int(span.get("endTimeUnixNano", 0)),
+        status=_STATUS_NAMES.get(code, UNSET) if isinstance(code, str) else _STATUS[code],
+        description=status.get("message", ""),
+        attributes=_attributes(span.get("attributes", ())),
+        scope=scope,
+    )
+
+
+def _attributes(pairs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {pair["key"]: _value(pair.get("value", {})) for pair in pairs}
+
+
+def _value(value: Mapping[str, Any]) -> Any:
+    """Return an AnyValue as Python's own; 64-bit integers are strings in JSON."""
+    if "intValue" in value:
+        return int(value["intValue"])
+    if "arrayValue" in value:
+        return tuple(_value(each) for each in value["arrayValue"].get("values", ()))
+    if "kvlistValue" in value:
+        return _attributes(value["kvlistValue"].get("values", ()))
+    return next(
+        (value[kind] for kind in ("stringValue", "boolValue", "doubleValue", "bytesValue") if kind in value), None
+    )
+
+
+def by_trace(views: Iterable[SpanView]) -> dict[str, list[SpanView]]:
+    """Return spans by trace, traces in the order of their first start, spans in the order of theirs."""
+    traces: dict[str, list[SpanView]] = {}
+    for view in sorted(views, key=lambda view: view.start):
+        traces.setdefault(view.trace_id, []).append(view)
+    return traces

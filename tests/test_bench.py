@@ -1,0 +1,83 @@
+"""The benchmark compares like with like, and runs; nothing here looks at a clock."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("openai")
+pytest.importorskip("opentelemetry.instrumentation.genai.openai")
+
+from bench import micro, overhead
+from bench.contenders import CONTENDERS, Contender, Ours, assert_same_names, shape_of, two_failures
+from bench.figures import Figure
+from bench.stage import cases, refused, silent, success
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPANS = {"nothing": 0, "by_hand": 3, "genai_openai": 1, "ours": 3, "ours_bare": 3, "ours_outside": 1}
+
+
+def test_the_hand_written_loop_says_exactly_what_ours_says() -> None:
+    """Same span names, kinds, statuses, attribute names, events and metrics: else the ratio compares nothing."""
+    assert_same_names(cases())
+
+
+@pytest.mark.parametrize("contender", CONTENDERS, ids=lambda each: each.name)
+def test_every_contender_answers_every_case(contender: type[Contender]) -> None:
+    for case in cases():
+        assert len(shape_of(contender, case).spans) == SPANS[contender.name], case.name
+
+
+def test_contenders_leave_no_wrapper_behind() -> None:
+    for contender in CONTENDERS:
+        with contender() as made:
+            pass
+        made.telemetry.shutdown()
+    assert shape_of(Contender, success()).spans == ()
+
+
+def test_the_incident_is_one_mismatch_and_its_honest_twin_is_none() -> None:
+    first, second = refused(), silent()
+    for stale, expected in ((True, 1), (False, 0)):
+        with Ours() as ours:
+            two_failures(first, second, stale=stale)
+            data = ours.telemetry.reader.get_metrics_data()
+        ours.telemetry.shutdown()
+        counted = [
+            getattr(point, "value", 0)
+            for resource in (data.resource_metrics if data else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == "failover.attribution.mismatches"
+            for point in metric.data.data_points
+        ]
+        assert sum(counted) == expected
+
+
+def test_rows_and_budget_are_made_from_what_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = overhead.rows(overhead.measure(cases(), rounds=2, calls=2))
+    small = {
+        "foreign": micro.foreign_spans(2, 2),
+        "mismatch": micro.mismatch(2, 1),
+        "chunk": micro.per_chunk(2, 1),
+        "growth": {2: Figure(10.0, 9.0, 11.0), 200: Figure(20.0, 19.0, 21.0)},
+        "alive": micro.alive_growth(2, 4, alive=2),
+        "import": (1.0, ()),
+        "memory": micro.memory(8),
+    }
+    lines = overhead.budget(table, small)
+    overhead.show(table, lines)
+    shown = capsys.readouterr().out
+    assert all(line.what in shown for line in lines)
+    (growth,) = [line for line in lines if line.what.startswith("an attempt in a chain")]
+    assert (growth.measured, growth.ok) == (2.0, False)
+    (tmp_path / "figures.json").write_text(overhead.as_json(table, lines), encoding="utf-8")
+    assert len(json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["contenders"]) == len(table)
+
+
+def test_importing_the_package_imports_no_sdk() -> None:
+    assert micro.import_time(1)[1] == ()

@@ -1,0 +1,289 @@
+"""Missing, too old, too new or oddly built libraries: left alone, named once, never imported by us."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+from otel_failover import FailoverInstrumentor, failsafe, instrumentor
+from otel_failover.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING
+from tests.test_host import in_a_process
+
+
+def _states(**options: Any) -> dict[str, instrumentor.State]:
+    FailoverInstrumentor().instrument(tracer_provider=TracerProvider(), **options)
+    states = {state.name: state for state in instrumentor.states()}
+    FailoverInstrumentor().uninstrument()
+    return states
+
+
+def _pretend(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> None:
+    """Make distributions look installed in other versions, or not at all."""
+    real = importlib.metadata.version
+
+    def version(distribution: str) -> str:
+        if distribution not in versions:
+            return real(distribution)
+        found = versions[distribution]
+        if found is None:
+            raise importlib.metadata.PackageNotFoundError(distribution)
+        return found
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [
+        ("0.28.1", "outside"),
+        ("1.65.9", "outside"),
+        ("4.0.0", "outside"),
+        ("4.0.0b1", "outside"),
+        ("99", "outside"),
+        ("not-a-version", "cannot be read"),
+    ],
+)
+def test_an_unsupported_version_is_left_alone_and_named_once(
+    version: str, why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from openai import _base_client
+
+    before = vars(_base_client.SyncAPIClient)["request"]
+    _pretend(monkeypatch, openai=version)
+    FailoverInstrumentor().instrument(tracer_provider=TracerProvider())
+    try:
+        assert vars(_base_client.SyncAPIClient)["request"] is before
+        (state,) = (each for each in instrumentor.states() if each.name == "openai")
+        assert (state.status, state.version) == (SKIPPED, version)
+    finally:
+        FailoverInstrumentor().uninstrument()
+    (warning,) = (r.getMessage() for r in caplog.records if r.levelno == logging.WARNING)
+    assert "openai is not patched" in warning
+    assert version in warning
+    assert why in warning
+
+
+@pytest.mark.parametrize("version", ["1.66.0", "1.109.1", "2.30.0", "3.52.0", "3.99.0rc1", "3.52.0+local.1"])
+def test_a_supported_version_is_patched(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _pretend(monkeypatch, openai=version)
+    assert _states()["openai"].status == DISABLED  # as after every uninstrument(): it was on
+
+
+def test_what_is_not_installed_is_missing_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _pretend(monkeypatch, anthropic=None)
+    assert _states()["anthropic"].status == MISSING
+    assert "anthropic" not in caplog.text
+
+
+@pytest.mark.xfail(strict=True, reason="a distribution whose metadata cannot be read fails _turn_on as a whole")
+@pytest.mark.parametrize("found", [ValueError("broken"), OSError("unreadable")], ids=repr)
+def test_broken_metadata_of_one_library_leaves_the_others_patched(
+    found: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A distribution that is half removed makes importlib.metadata raise what it likes."""
+    real = importlib.metadata.version
+
+    def version(distribution: str) -> str:
+        if distribution == "httpx":
+            raise found
+        return real(distribution)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.delenv("OTEL_FAILOVER_STRICT")
+    before = failsafe.failures.copy()
+    FailoverInstrumentor().instrument(tracer_provider=TracerProvider())
+    statuses = {state.name: state.status for state in instrumentor.states()}
+    FailoverInstrumentor().uninstrument()
+    failsafe.failures.clear()
+    failsafe.failures.update(before)
+    assert statuses.get("openai") == PATCHED
+    assert statuses.get("httpx") == SKIPPED
+
+
+def test_nothing_installed_is_one_warning_that_says_what_was_looked_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _pretend(monkeypatch, openai=None, anthropic=None, httpx=None, httpx2=None)
+    _states()
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    told = [text for text in warnings if "nothing was patched" in text]
+    assert len(told) == 1
+    assert all(name in told[0] for name in ("openai", "anthropic", "httpx"))
+
+
+def test_a_disabled_library_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    before = vars(httpx.Client)["send"]
+    FailoverInstrumentor().instrument(tracer_provider=TracerProvider(), disabled_libraries=["httpx", "opnai"])
+    try:
+        assert vars(httpx.Client)["send"] is before
+    finally:
+        FailoverInstrumentor().uninstrument()
+    assert "opnai" in caplog.text
+
+
+def test_nothing_is_imported_by_us() -> None:
+    printed = in_a_process("""
+        import importlib.util
+        for name in ("openai", "anthropic", "httpx", "httpx2"):
+            sys.modules.pop(name, None)
+        before = set(sys.modules)
+        from otel_failover import FailoverInstrumentor
+        FailoverInstrumentor().instrument()
+        new = {name.partition(".")[0] for name in set(sys.modules) - before}
+        print("NEW", sorted(new & {"openai", "anthropic", "httpx", "httpx2", "aiohttp", "requests", "botocore"}))
+    """)
+    assert "NEW []" in printed
+
+
+_REMOVED = """
+    from otel_failover import FailoverInstrumentor, failsafe, instrumentor
+    {early}
+    import openai._base_client, openai._streaming, {module}
+    original = vars(openai._base_client.AsyncAPIClient)["request"]
+    {remove}
+    {late}
+    print("STATUS", {{state.name: (state.status, state.why) for state in instrumentor.states()}}["{library}"])
+    print("ORIGINAL", vars(openai._base_client.AsyncAPIClient)["request"] is original)
+    print("FAILURES", dict(failsafe.failures))
+"""
+
+
+@pytest.mark.parametrize(
+    ("library", "module", "place"),
+    [
+        ("openai", "openai._base_client", "SyncAPIClient.request"),
+        ("openai", "openai._streaming", "Stream.__stream__"),
+        ("openai", "openai._streaming", "AsyncStream"),
+        ("httpx", "httpx", "AsyncClient.send"),
+    ],
+)
+def test_a_library_without_one_of_its_places_is_skipped_as_a_whole(library: str, module: str, place: str) -> None:
+    printed = in_a_process(
+        _REMOVED.format(
+            early="",
+            remove=f"del {module}.{place}",
+            late="FailoverInstrumentor().instrument()",
+            library=library,
+            module=module,
+        )
+    )
+    assert "STATUS ('skipped'" in printed
+    if library == "openai":
+        assert "ORIGINAL True" in printed
+    assert printed.count(f"{library} is not patched: {module}:{place.replace('AsyncStream', 'AsyncStream.__stream__')}") == 1
+    assert "FAILURES {}" in printed
+
+
+def test_a_module_that_is_gone_leaves_the_library_waiting_and_the_host_alone() -> None:
+    """A later version may move `_streaming`: the SDK works on, and the state says that nothing came."""
+    printed = in_a_process("""
+        import openai, otel_failover.patching, otel_failover.instrumentor
+        from otel_failover import FailoverInstrumentor
+        from otel_failover.patching import Library, Patch
+        def wrapper(wrapped, instance, args, kwargs):
+            return wrapped(*args, **kwargs)
+        odd = Library("openai", "openai", ">=1", (Patch("openai", "OpenAI.request", wrapper, ""), Patch("openai._nowhere", "x", wrapper, "")))
+        otel_failover.instrumentor.libraries = lambda: (odd,)
+        FailoverInstrumentor().instrument()
+        (state,) = otel_failover.instrumentor.states()
+        print("STATUS", state.status, openai.OpenAI(api_key="k") is not None)
+    """)
+    assert f"STATUS {WAITING} True" in printed
+
+
+_HOOK = """
+    from otel_failover import FailoverInstrumentor, failsafe, patching, instrumentor
+    def boom(*args, **kwargs):
+        raise RuntimeError("planted")
+    FailoverInstrumentor().instrument()
+    patching.{place} = boom
+    import openai, anthropic, httpx
+    with LocalProvider("openai", Answer.ok("yes")) as local:
+        client = openai.OpenAI(base_url=local.base_url, api_key="k")
+        print("GOT", client.chat.completions.create(model="m", messages=QUESTION).choices[0].message.content)
+    print("COUNTED", failsafe.failures["patching.openai"])
+"""
+
+
+def test_an_exception_in_an_import_hook_breaks_no_import() -> None:
+    printed = in_a_process(_HOOK.format(place="_resolve"))
+    assert "GOT yes" in printed
+    assert "COUNTED 1" in printed
+    assert "RuntimeError: planted" in printed
+
+
+@pytest.mark.xfail(strict=True, reason="_wrap_all keeps the places it has wrapped when a later one fails; the state stays waiting")
+def test_a_wrapper_that_cannot_be_put_on_half_way_leaves_none() -> None:
+    """The third of six places fails: the two before it are taken off again."""
+    printed = in_a_process("""
+        import wrapt, openai
+        from openai import _base_client
+        from otel_failover import FailoverInstrumentor, failsafe, instrumentor
+        original = vars(_base_client.SyncAPIClient)["request"]
+        real = wrapt.wrap_function_wrapper
+        def fails(module, name, wrapper):
+            if name == "Stream.__stream__":
+                raise RuntimeError("planted")
+            return real(module, name, wrapper)
+        wrapt.wrap_function_wrapper = fails
+        FailoverInstrumentor().instrument()
+        state = {state.name: state for state in instrumentor.states()}["openai"]
+        print("ORIGINAL", vars(_base_client.SyncAPIClient)["request"] is original, "STATUS", state.status, flush=True)
+        FailoverInstrumentor().uninstrument()
+        print("AFTER", vars(_base_client.SyncAPIClient)["request"] is original)
+    """)
+    assert "AFTER True" in printed
+    assert "ORIGINAL True STATUS skipped" in printed
+
+
+def test_what_is_imported_later_is_patched_then_and_said() -> None:
+    printed = in_a_process("""
+        from otel_failover import FailoverInstrumentor, instrumentor
+        FailoverInstrumentor().instrument()
+        print("BEFORE", {state.name: state.status for state in instrumentor.states()}["openai"])
+        import openai
+        print("AFTER", {state.name: state.status for state in instrumentor.states()}["openai"])
+        FailoverInstrumentor().uninstrument()
+        from openai import _base_client
+        print("OFF", type(vars(_base_client.SyncAPIClient)["request"]).__name__)
+    """)
+    assert "BEFORE waiting" in printed
+    assert "AFTER patched" in printed
+    assert "OFF function" in printed
+    assert "(patched when imported)" in printed
+
+
+def test_off_before_the_import_means_never_patched() -> None:
+    printed = in_a_process("""
+        from otel_failover import FailoverInstrumentor
+        FailoverInstrumentor().instrument()
+        FailoverInstrumentor().uninstrument()
+        import openai
+        from openai import _base_client
+        print("OFF", type(vars(_base_client.SyncAPIClient)["request"]).__name__)
+        FailoverInstrumentor().instrument()
+        print("ON", type(vars(_base_client.SyncAPIClient)["request"]).__name__)
+        FailoverInstrumentor().uninstrument()
+        print("OFF", type(vars(_base_client.SyncAPIClient)["request"]).__name__)
+    """)
+    assert printed.count("OFF function") == 2
+    assert "ON FunctionWrapper" in printed
+
+
+def test_instrument_raises_nothing_whatever_it_is_given() -> None:
+    """An exception out of one instrumentor keeps `opentelemetry-instrument` from loading all the others."""
+    printed = in_a_process("""
+        from otel_failover import FailoverInstrumentor
+        for options in ({"tracer_provider": 5}, {"meter_provider": "x"}, {"call_spans": object()}, {"loops": 1}):
+            FailoverInstrumentor().instrument(**options)
+            FailoverInstrumentor().uninstrument()
+        print("WENT ON")
+    """)
+    assert "WENT ON" in printed
