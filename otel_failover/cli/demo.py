@@ -76,7 +76,7 @@ def _perform(options: argparse.Namespace) -> int:
     programme.metrics(data)
     good = [programme.judged(acts, sum(failures.values()) - failed)]
     good += [programme.written(options.out, _written(options.out, "".join(f"{act.line}\n" for act in acts)))]
-    good += [programme.sent(target, send(target, stage.spans, data)) for target in targets]
+    good += [programme.sent(send(target, stage.spans, data)) for target in targets]
     if options.svg:
         good.append(programme.drawn(options.svg, _written(options.svg, programme.svg(acts[0]))))
     return 0 if all(good) else 1

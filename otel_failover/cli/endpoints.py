@@ -25,11 +25,13 @@ class Endpoint:
         signal: `traces` or `metrics`.
         url: The whole URL, as an HTTP exporter takes it.
         source: The variable or option that says so.
+        below_base: Whether it was named for both signals at once.
     """
 
     signal: str
     url: str
     source: str
+    below_base: bool = False
 
     @property
     def shown(self) -> str:
@@ -79,7 +81,7 @@ def below(base: str, source: str) -> list[Endpoint]:
     base = with_scheme(base)
     for signal in SIGNALS:
         base = base.removesuffix(f"/v1/{signal}")
-    return [Endpoint(signal, f"{base.rstrip('/')}/v1/{signal}", source) for signal in SIGNALS]
+    return [Endpoint(signal, f"{base.rstrip('/')}/v1/{signal}", source, below_base=True) for signal in SIGNALS]
 
 
 def with_scheme(url: str) -> str:

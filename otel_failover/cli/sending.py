@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover.cli.endpoints import TRACES, Endpoint
+from otel_failover.cli.endpoints import METRICS, TRACES, Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,17 +20,38 @@ _PATIENCE: Final = 5
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
-def send(endpoint: Endpoint, spans: Sequence[ReadableSpan], data: MetricsData | None) -> str | None:
-    """Send one signal.
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one signal.
+
+    Args:
+        endpoint: Where it was sent to.
+        problem: Why it was not taken; None if it was.
+    """
+
+    endpoint: Endpoint
+    problem: str | None
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it was taken, or could not be: below one base URL, a store of traces answers 404 to metrics."""
+        endpoint = self.endpoint
+        is_optional = endpoint.signal == METRICS and endpoint.below_base
+        return self.problem is None or (is_optional and "code: 404" in self.problem)
+
+
+def send(endpoint: Endpoint, spans: Sequence[ReadableSpan], data: MetricsData | None) -> Delivery:
+    """Send one signal, and say whether the collector took it.
 
     Args:
         endpoint: Where to, and which signal.
         spans: The demo's spans.
         data: The demo's metrics.
-
-    Returns:
-        None if the collector took it, else why not.
     """
+    return Delivery(endpoint, _problem(endpoint, spans, data))
+
+
+def _problem(endpoint: Endpoint, spans: Sequence[ReadableSpan], data: MetricsData | None) -> str | None:
     problem = endpoint.problem()
     if problem is not None:
         return problem

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
     from rich.console import RenderableType
 
-    from otel_failover.cli.endpoints import Endpoint
+    from otel_failover.cli.sending import Delivery
     from otel_failover.cli.stage import Act
     from otel_failover.render.views import SpanView
 
@@ -40,8 +40,8 @@ class Programme:
     def opening(self) -> None:
         """Say what is real and what is not."""
         self._say(
-            "Local servers play the providers; SDKs, loop, exceptions and traces are real. "
-            "No key is needed, and nothing leaves this machine.",
+            "Local servers play the providers; SDKs, loop, exceptions and traces are real. No key is needed. "
+            "Each error is held against what that candidate's own response said: verified, or a mismatch.",
             "dim",
         )
 
@@ -73,8 +73,8 @@ class Programme:
         verdicts = [view.attributes.get(names.VERDICT) for act in acts for view in act.views if _is_candidate(view)]
         foreign = verdicts.count(attribution.MISMATCH)
         self._say(
-            f"{self._glyphs.right} All {len(verdicts)} verdicts are as they should be: "
-            f"{foreign} candidates were given somebody else's error, {len(verdicts) - foreign} speak for themselves.",
+            f"{self._glyphs.right} All {len(verdicts)} verdicts are as expected: {foreign} candidates were blamed with "
+            f"somebody else's error, the other {len(verdicts) - foreign} were reported truly.",
             "bold green",
         )
         return True
@@ -86,12 +86,16 @@ class Programme:
         self._say(f"Traces: {path} (OTLP JSON lines). To browse them, upload the file in Jaeger's UI: Search > Upload.")
         return True
 
-    def sent(self, target: Endpoint, problem: str | None) -> bool:
+    def sent(self, delivery: Delivery) -> bool:
         """Say whether a collector took the traces or the metrics."""
-        if problem is not None:
-            return self._failed(f"{target.signal} not sent to {target.shown} ({target.source}): {problem}")
-        self._say(f"Sent {target.signal} to {target.shown}; the service is otel-failover-demo.")
-        return True
+        target, problem = delivery.endpoint, delivery.problem
+        if problem is None:
+            self._say(f"Sent {target.signal} to {target.shown}; the service is otel-failover-demo.")
+        elif delivery.harmless:
+            self._say(f"No {target.signal} sent: {target.shown} takes none (404), as stores of traces such as Jaeger.")
+        else:
+            self._failed(f"{target.signal} not sent to {target.shown} ({target.source}): {problem}")
+        return delivery.harmless
 
     def drawn(self, path: str, problem: str | None) -> bool:
         """Say where the picture is."""

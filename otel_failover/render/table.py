@@ -47,6 +47,7 @@ _ASCII_BOX: Final = box.Box(
 )  # fmt: skip
 """SIMPLE_HEAD for terminals that have ASCII only; rich would draw walls around everything."""
 
+_LEAST: Final = 16
 _TAKEN: Final = 17
 """Columns of a table of claims that hold no text: its margins, and the last column."""
 
@@ -68,17 +69,17 @@ class ClaimsTable:
         glyphs = Glyphs.of(options)
         called = [_name(candidate) for candidate in self._played.chain]
         widest = max(len(line) for name in called for line in name.splitlines())
-        room = (options.max_width - widest - _TAKEN) // 2
+        room = max(_LEAST, (options.max_width - widest - _TAKEN) // 2)
         table = _table(options)
         table.add_column("candidate", no_wrap=True)
-        table.add_column("what the loop told", min_width=room)
+        table.add_column("what the loop said", min_width=room)
         table.add_column("the provider's answer", min_width=room)
         table.add_column("true?", no_wrap=True)
         for report in self._played.reports:
             served = self._played.served[report.index]
             true = told_the_truth(report, served)
             table.add_row(
-                Text(called[report.index]),
+                _bold_first_line(called[report.index]),
                 Text(told(report, glyphs, room), style="" if true else "red"),
                 Text(answered(served, glyphs, room)),
                 Text("yes" if true else f"{glyphs.wrong} no", style="green" if true else "bold red"),
@@ -89,6 +90,11 @@ class ClaimsTable:
 def _name(candidate: Candidate) -> str:
     profile = f" ({candidate.profile})" if candidate.profile else ""
     return f"{candidate.provider}\n{candidate.model}{profile}"
+
+
+def _bold_first_line(text: str) -> Text:
+    first, rest = text.split("\n", 1)
+    return Text.assemble((first, "bold"), "\n", rest)
 
 
 def told(report: Report, glyphs: Glyphs, room: int) -> str:
@@ -120,7 +126,8 @@ def answered(served: Sequence[Served], glyphs: Glyphs, room: int) -> str:
     if last.status is None:
         return "connection reset" if last.kind == "reset" else "it never answered"
     if last.kind == "error":
-        return f"{last.status} {last.code or ''}\n{glyphs.quoted(last.message or '', room)}"
+        facts = f"{last.status} {last.code}" if last.code else f"{last.status}"
+        return f"{facts}\n{glyphs.quoted(last.message, room)}" if last.message else facts
     return f"{last.status}, an answer"
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from otel_failover import attribution, names, settlement
-from otel_failover.render.views import ERROR, SpanView, by_trace
+from otel_failover.render.views import ERROR, SpanView, by_trace, printable, shown
 from otel_failover.run import FALLBACK, PRIMARY
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Glyphs:
 
     def quoted(self, text: str, room: int) -> str:
         """Return a text on one line in quotes, cut to a number of columns, quotes included."""
-        folded, room = " ".join(text.split()), max(_LEAST, room) - len(self.opening) - len(self.closing)
+        folded, room = " ".join(printable(text).split()), max(_LEAST, room) - len(self.opening) - len(self.closing)
         if cell_len(folded) > room:
             folded = set_cell_size(folded, room - len(self.more)).rstrip() + self.more
         return f"{self.opening}{folded}{self.closing}"
@@ -57,7 +57,7 @@ class TraceTree:
     """
 
     def __init__(self, views: Iterable[SpanView]) -> None:
-        self._traces = by_trace(views)
+        self._traces = by_trace(map(shown, views))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Yield one tree for each root."""
@@ -163,7 +163,7 @@ def _run(view: SpanView) -> Text:
         told = (f"{outcome}, served by {get(names.CANDIDATE_PROVIDER)}/{get(names.CANDIDATE_MODEL)}", "green")
     else:
         told = (": ".join(filter(None, [outcome, view.description])), "red")
-    return _joined(Text(view.name, style="bold"), [told, (_seconds(view), "")])
+    return _joined(Text.assemble((view.name, "bold")), [told, (_seconds(view), "")])
 
 
 def _candidate(view: SpanView) -> Text:
@@ -176,13 +176,9 @@ def _candidate(view: SpanView) -> Text:
 def _other(view: SpanView) -> Text:
     """Return the line of a call, or of anybody's span."""
     get = view.attributes.get
-    said = _words(
-        *(
-            ("error", get(names.HTTP_STATUS), get(names.ERROR_TYPE))
-            if view.status == ERROR
-            else (get(names.HTTP_STATUS),)
-        )
-    )
+    status = get(names.HTTP_STATUS)
+    kind = (get(names.ERROR_TYPE) or view.description) if view.status == ERROR else None
+    said = _words("error" if view.status == ERROR else None, status, kind if kind != str(status) else None)
     text = _joined(Text(view.name), [(said, ""), (_seconds(view), "")])
     text.stylize("dim")
     if get(names.VERDICT) != attribution.VERIFIED:

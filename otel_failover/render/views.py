@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import unicodedata
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ UNSET: Final = "UNSET"
 OK: Final = "OK"
 ERROR: Final = "ERROR"
 _STATUS: Final = (UNSET, OK, ERROR)
+_CONTROL: Final = ("Cc", "Cf", "Zl", "Zp")
+"""Unicode's categories of what is not seen but acts: escapes, changes of direction, line ends."""
 _STATUS_NAMES: Final = {f"STATUS_CODE_{status}": status for status in _STATUS}
 
 
@@ -112,6 +115,17 @@ def _value(value: Mapping[str, Any]) -> Any:
     return next(
         (value[kind] for kind in ("stringValue", "boolValue", "doubleValue", "bytesValue") if kind in value), None
     )
+
+
+def printable(text: str) -> str:
+    """Return a text with a blank for each control character: a span's text may not move a terminal's cursor."""
+    return "".join(" " if unicodedata.category(sign) in _CONTROL else sign for sign in text)
+
+
+def shown(view: SpanView) -> SpanView:
+    """Return a view whose texts are printable."""
+    attributes = {key: printable(value) if isinstance(value, str) else value for key, value in view.attributes.items()}
+    return replace(view, name=printable(view.name), description=printable(view.description), attributes=attributes)
 
 
 def by_trace(views: Iterable[SpanView]) -> dict[str, list[SpanView]]:

@@ -61,11 +61,11 @@ PATIENCE: Final = 0.4
 """Seconds a client waits for a provider that never answers."""
 
 KEYS: Final = {
-    "openai": "sk-proj-local0000000000000000000000000000openai",
-    "anthropic": "sk-ant-local000000000000000000000000anthropic",
-    "gcp.gemini": "AIzaLocal00000000000000000000000000gemini",
-    "team-a": "sk-proj-local0000000000000000000000000000team-a",
-    "team-b": "sk-proj-local0000000000000000000000000000team-b",
+    "openai": "sk-proj-local00000000000000000000000000openaikey",
+    "anthropic": "sk-ant-local00000000000000000000000anthropickey",
+    "gcp.gemini": "AIzaLocal000000000000000000000000000geminikey",
+    "team-a": "sk-proj-local00000000000000000000000000teamakey",
+    "team-b": "sk-proj-local00000000000000000000000000teambkey",
 }
 """The keys that the clients send, by profile or provider. They open nothing, and still stand in no span."""
 
@@ -318,7 +318,7 @@ def _stale(bound_by: str) -> Expected:
 
 INCIDENT: Final = Scenario(
     "incident",
-    "OpenAI is out of quota, Anthropic never answers; the loop books OpenAI's error on Anthropic.",
+    "OpenAI is out of quota, Anthropic never answers; the loop reports OpenAI's error as Anthropic's.",
     _THREE_PROVIDERS,
     _sessions_first_error,
     (_QUOTA, _stale("text"), _SERVED),
@@ -326,21 +326,21 @@ INCIDENT: Final = Scenario(
 FIRST_ERROR_AGAIN: Final = Scenario(
     "first_error_again",
     "OpenAI twice, under two keys: team-a is out of quota, team-b never answers; the loop raises team-a's exception "
-    "for team-b.",
+    "again for team-b.",
     _TWO_KEYS,
     _first_exception_again,
     (_QUOTA, _stale("object"), _SERVED),
 )
 INCIDENT_MENDED: Final = Scenario(
     "incident_mended",
-    "The first chain again, the loop mended: it books the error it has just caught.",
+    "The first chain again, with the loop mended: it reports the error it has just caught.",
     _THREE_PROVIDERS,
     _own_facts,
     (_QUOTA, _TIMEOUT, _SERVED),
 )
 FIRST_ERROR_AGAIN_MENDED: Final = Scenario(
     "first_error_again_mended",
-    "The two keys again, the loop mended: it lets each candidate's own exception pass.",
+    "The two keys again, with the loop mended: it lets each candidate's own exception pass.",
     _TWO_KEYS,
     _own_exception,
     (_QUOTA, _TIMEOUT, _SERVED),

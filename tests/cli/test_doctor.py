@@ -1,0 +1,171 @@
+"""`otel-failover doctor`: says what is patched, what is not and why, and leaves the process as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from otel_failover import FailoverInstrumentor, instrumentor
+from otel_failover.cli import main
+from otel_failover.cli.examination import examine
+from tests.cli.collector import Collector
+from tests.cli.command import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otel_failover.patching import Library
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No exporter and no setting in the environment; nothing is left on."""
+    for name in ("", "TRACES_", "METRICS_"):
+        monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT", raising=False)
+    yield
+    assert not FailoverInstrumentor().is_instrumented_by_opentelemetry
+
+
+def found(tmp_path: Path, given: dict[str, str] | None = None, **more: Any) -> tuple[int, dict[str, Any]]:
+    done = run("doctor", "--json", cwd=tmp_path, given=given, **more)
+    assert done.stderr == b""
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_keys_are_stable(tmp_path: Path) -> None:
+    """What scripts rely on."""
+    code, document = found(tmp_path)
+    assert code == 0
+    assert list(document) == [
+        "ok", "version", "python", "versions", "active", "libraries", "provider", "exporters", "settings", "changed",
+        "genai_instrumentations", "problems", "notes",
+    ]  # fmt: skip
+    assert list(document["libraries"][0]) == ["name", "status", "version", "supported", "why"]
+    assert list(document["provider"]) == ["kind", "sdk", "processor", "hook"]
+    statuses = {library["name"]: library["status"] for library in document["libraries"]}
+    assert statuses["openai"] == statuses["anthropic"] == "patched"
+    assert set(statuses.values()) <= {"patched", "missing"}
+    assert document["problems"] == []
+
+
+def test_text_says_the_same_to_people(tmp_path: Path) -> None:
+    """Aligned, one fact a line, and the result last."""
+    done = run("doctor", cwd=tmp_path)
+    lines = done.stdout.decode().splitlines()
+    assert done.returncode == 0
+    assert lines[-1] == "ok"
+    for title in ("versions", "libraries", "tracing", "exporters", "settings", "notes"):
+        assert title in lines
+    assert any(line.split()[:1] == ["openai"] and line.endswith("patched") for line in lines)
+    assert "  checking processor  not attached" in lines
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_it_needs_no_extra(tmp_path: Path) -> None:
+    """Neither rich, nor SDKs, nor exporters; without a library to patch the result is bad."""
+    hidden = ("rich", "openai", "anthropic", "httpx", "httpx2", "opentelemetry.exporter")
+    before = f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))"
+    code, document = found(tmp_path, before=before)
+    assert code == 1
+    assert all("cannot be imported" in library["why"] for library in document["libraries"] if library["version"])
+    assert any(text.startswith("nothing is patched") for text in document["problems"])
+
+
+def test_settings_in_force_and_bad_ones(tmp_path: Path) -> None:
+    """A bad value and an unknown name are told; they stop nothing."""
+    given = {
+        "OTEL_FAILOVER_CALL_SPANS": "on",
+        "OTEL_FAILOVER_LOG_INTERVAL": "soon",
+        "OTEL_FAILOVER_DISABLED_RULE": "stale_error",
+    }
+    code, document = found(tmp_path, given)
+    assert code == 0
+    assert document["settings"]["call_spans"] == "on"
+    assert document["changed"] == ["call_spans"]
+    notes = " ".join(document["notes"])
+    assert "OTEL_FAILOVER_LOG_INTERVAL is not usable" in notes
+    assert "there is no setting OTEL_FAILOVER_DISABLED_RULE; did you mean OTEL_FAILOVER_DISABLED_RULES?" in notes
+
+
+def test_what_is_switched_off_is_no_problem(tmp_path: Path) -> None:
+    """It was the user's will."""
+    code, document = found(tmp_path, {"OTEL_FAILOVER_DISABLED_LIBRARIES": "openai"})
+    (openai,) = [library for library in document["libraries"] if library["name"] == "openai"]
+    assert (code, openai["status"]) == (0, "disabled")
+
+
+def test_a_library_that_is_too_new_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is installed, and nobody asked for it to be left out."""
+    library = next(each for each in instrumentor.libraries() if each.name == "openai")
+    old: tuple[Library, ...] = (dataclasses.replace(library, supported="<0.1"),)
+    monkeypatch.setattr(instrumentor, "libraries", lambda: old)
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "is not patched: version" in out
+    assert "is outside <0.1" in out
+    assert out.endswith("not ok\n")
+
+
+def test_exporters_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reachable or not, and never with a password."""
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.replace("//", "//user:secret@"))
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:9/v1/metrics")
+        document = examine().as_dict()
+    traces, metrics = document["exporters"]
+    assert (traces["reachable"], traces["endpoint"]) == (True, f"{collector.url}/v1/traces")
+    assert (metrics["reachable"], metrics["source"]) == (False, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+    assert collector.got == {}
+    assert "secret" not in json.dumps(document)
+
+
+def test_switches_of_opentelemetry_are_told(tmp_path: Path) -> None:
+    """A whole SDK that is off, and an instrumentation that is left out."""
+    _, document = found(
+        tmp_path, {"OTEL_SDK_DISABLED": "true", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "flask, otel_failover"}
+    )
+    notes = " ".join(document["notes"])
+    assert "OTEL_SDK_DISABLED" in notes
+    assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names otel_failover" in notes
+
+
+def test_an_instrumentation_that_is_on_stays_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """To look is not to touch."""
+    FailoverInstrumentor().instrument()
+    try:
+        assert main(["doctor", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["active"] is True
+        assert FailoverInstrumentor().is_instrumented_by_opentelemetry
+        assert instrumentor.states()
+    finally:
+        FailoverInstrumentor().uninstrument()
+
+
+def launcher() -> str | None:
+    beside = Path(sys.executable).with_name("opentelemetry-instrument")
+    return str(beside) if beside.exists() else shutil.which("opentelemetry-instrument")
+
+
+def is_found_by_launcher() -> bool:
+    """Whether opentelemetry-instrument is there, and this package is installed so that it finds it."""
+    ours = importlib.metadata.entry_points(group="opentelemetry_instrumentor", name="otel_failover")
+    return launcher() is not None and bool(tuple(ours))
+
+
+@pytest.mark.skipif(not is_found_by_launcher(), reason="opentelemetry-instrument or our entry point is not installed")
+def test_under_opentelemetry_instrument_it_sees_the_real_thing(tmp_path: Path) -> None:
+    """The instrumentation is on already, and the processor is attached to the provider that counts."""
+    code, document = found(tmp_path, {"OTEL_PYTHON_TRACER_PROVIDER": "sdk_tracer_provider"}, start=(str(launcher()),))
+    assert code == 0
+    assert document["active"] is True
+    assert document["provider"]["sdk"] is True
+    assert document["provider"]["processor"] is True

@@ -1,0 +1,50 @@
+"""Renderables as text, as a terminal of a given kind would show them."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from otel_failover import names
+from otel_failover.render.views import SpanView
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def drawn(thing: RenderableType, width: int = 80, encoding: str = "utf-8", *, colours: bool = False) -> str:
+    """Return what a terminal shows, with durations masked and trailing blanks taken off."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace")
+    console = Console(
+        file=stream,
+        width=width,
+        force_terminal=colours,
+        color_system="truecolor" if colours else None,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        _environ={},
+    )
+    console.print(thing)
+    stream.seek(0)
+    text = re.sub(r"\d+\.\d\d s", "N.NN s", stream.read())
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def span(name: str, number: int, parent: int | None = None, *, scope: str = names.SCOPE, **facts: Any) -> SpanView:
+    """Return a span of a made-up trace: its number is its id and its place in time."""
+    attributes = facts.pop("attributes", {})
+    return SpanView(
+        name=name,
+        trace_id=f"{1:032x}",
+        span_id=f"{number:016x}",
+        parent_id=None if parent is None else f"{parent:016x}",
+        start=number * 1_000,
+        end=number * 1_000 + 500_000_000,
+        attributes=attributes,
+        scope=scope,
+        **facts,
+    )
