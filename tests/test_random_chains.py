@@ -625,23 +625,23 @@ class Chain:
             return
         assert fact.stolen is not None
         assert judged.verdict == ("mismatch", "stale_error"), f"missed: {judged.verdict}"
-        assert judged["failover.attribution.source.provider"] == fact.stolen.seat.candidate.provider
-        if any(each is fact.stolen for each in self.facts):
-            holders = {
-                each.place: other.span_id
-                for other, each in zip(candidates, self.facts, strict=True)
-                if each is fact.stolen
-                or (fact.theft not in BY_OBJECT and each.message and each.message == fact.stolen.message)
-                or (fact.theft == "status_and_code" and each.log[-1].code == fact.stolen.log[-1].code)
-            }
-            assert judged["failover.attribution.source.index"] in holders, judged["failover.attribution.bound_by"]
-            assert judged["failover.attribution.source.span_id"] in {
-                other.span_id
-                for other, each in zip(candidates, self.facts, strict=True)
-                if each.place in holders and each is not fact
-            }
+        if not any(each is fact.stolen for each in self.facts):
+            assert judged["failover.attribution.source.provider"] == fact.stolen.seat.candidate.provider
+        else:
+            source = tuple(judged[f"failover.attribution.source.{key}"] for key in ("provider", "index", "span_id"))
+            assert source in self.holders(fact, fact.stolen, candidates)
         shown = judged.description if judged is span else ""
         assert fact.stolen.message == "" or fact.stolen.message not in normalise(shown)
+
+    def holders(self, fact: Fact, stolen: Fact, candidates: list[Exported]) -> set[tuple[Any, ...]]:
+        """Who may be named as the source: whose error it is, and whoever else said the same."""
+        return {
+            (each.seat.candidate.provider, each.place, span.span_id)
+            for span, each in zip(candidates, self.facts, strict=True)
+            if each is stolen
+            or (fact.theft not in BY_OBJECT and each.message and each.message == stolen.message)
+            or (fact.theft == "status_and_code" and each.log[-1].code == stolen.log[-1].code)
+        }
 
     def check_run(self, exporter: Snapshots) -> None:
         (run,) = exporter.starting("failover chat")

@@ -491,6 +491,21 @@ def test_a_shared_code_does_not_make_an_exception_own(telemetry: Telemetry, stac
     assert span["failover.attribution.bound_by"] == "object"
 
 
+@pytest.mark.xfail(strict=True, reason="what a rejection says is taken for a word and not judged")
+def test_a_rejection_with_another_candidates_words_is_judged_too(telemetry: Telemetry, stack: ExitStack) -> None:
+    first = stack.enter_context(stand("openai", Answer.openai_quota()))
+    second = stack.enter_context(stand("openrouter", Answer.ok()))
+    with failover_run("chat", chain=[first.candidate, second.candidate]) as run:
+        with pytest.raises(openai.RateLimitError) as caught, run.attempt(first.candidate):
+            first.ask()
+        with run.attempt(second.candidate) as attempt:
+            second.ask()
+            attempt.reject(str(caught.value))
+    span = telemetry.candidates[1]
+    assert span.verdict == ("mismatch", "stale_error")
+    assert span["failover.reason.host"] is None
+
+
 # --- nested runs ------------------------------------------------------------------------------------------------------
 
 
