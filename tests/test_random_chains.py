@@ -286,10 +286,17 @@ class Snapshots(SpanExporter):
             assert span.context is not None
             self.spans.append(
                 Exported(
-                    span.name, f"{span.context.span_id:016x}", f"{span.parent.span_id:016x}" if span.parent else None,
-                    f"{span.context.trace_id:032x}", span.status.status_code.name, span.status.description or "",
-                    dict(span.attributes or {}), [(e.name, dict(e.attributes or {})) for e in span.events],
-                    "", span.start_time or 0, span.end_time or 0,
+                    span.name,
+                    f"{span.context.span_id:016x}",
+                    f"{span.parent.span_id:016x}" if span.parent else None,
+                    f"{span.context.trace_id:032x}",
+                    span.status.status_code.name,
+                    span.status.description or "",
+                    dict(span.attributes or {}),
+                    [(e.name, dict(e.attributes or {})) for e in span.events],
+                    "",
+                    span.start_time or 0,
+                    span.end_time or 0,
                 )  # fmt: skip
             )
         return SpanExportResult.SUCCESS
@@ -495,7 +502,11 @@ class Chain:
         if kind == "stale_cause":
             return stolen.log[-1].status not in (None, 200)
         if kind == "status_and_code":
-            return stolen.log[-1].status != 200 and stolen.log[-1].code in ("insufficient_quota", "rate_limit_exceeded", "overloaded_error")
+            return stolen.log[-1].status != 200 and stolen.log[-1].code in (
+                "insufficient_quota",
+                "rate_limit_exceeded",
+                "overloaded_error",
+            )
         if kind == "cut":
             told = stolen.log[-1].message or ""
             word = told[: cut_at(told)].split()[-1:] + told[cut_at(told) :].split()[:1]
@@ -611,9 +622,7 @@ class Chain:
         if last.kind == "error" and is_fresh(fact):
             assert normalise(span.description) == normalise(last.message)
 
-    def check_verdict(
-        self, span: Exported, inner: Exported | None, fact: Fact, candidates: list[Exported]
-    ) -> None:
+    def check_verdict(self, span: Exported, inner: Exported | None, fact: Fact, candidates: list[Exported]) -> None:
         judged = inner if fact.theft in ON_SPAN and inner is not None else span
         if inner is not None:
             assert inner["candidate.index"] == fact.place

@@ -175,7 +175,9 @@ def by_span(attempt: Attempt, text: str) -> None:
 SAYINGS = [by_text, by_word, by_fields, by_rejection, by_cause, by_span]
 
 
-@pytest.mark.parametrize("answer", [Answer.openai_rate_limit(), Answer.ok(), Answer.reset()], ids=["429", "ok", "reset"])
+@pytest.mark.parametrize(
+    "answer", [Answer.openai_rate_limit(), Answer.ok(), Answer.reset()], ids=["429", "ok", "reset"]
+)
 @pytest.mark.parametrize("say", SAYINGS)
 @pytest.mark.parametrize("spell", [plain, percent, in_base64, piece])
 def test_what_the_loop_says_of_the_key_does_not_leave(
@@ -342,8 +344,8 @@ def written(attempt: Attempt, stale: Exception) -> None:
     get_current_span().set_attribute("error.message", str(stale))
 
 
-GIVEN = pytest.param(given, marks=pytest.mark.xfail(strict=True, reason="the loop's word may be a provider's sentence"))
-REFUSED = pytest.param(refused, marks=pytest.mark.xfail(strict=True, reason="so may its word for a rejection"))
+GIVEN = pytest.param(given)
+REFUSED = pytest.param(refused)
 
 
 @pytest.mark.parametrize("answer", [Answer.error(429, WORDS), Answer.stream(["a"], then="error", message=WORDS)])

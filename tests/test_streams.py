@@ -36,9 +36,7 @@ def responses(each: Stand, client: Any, **options: Any) -> Any:
 
 
 def messages(each: Stand, client: Any, **options: Any) -> Any:
-    return client.messages.create(
-        model=each.candidate.model, messages=MESSAGES, max_tokens=16, stream=True, **options
-    )
+    return client.messages.create(model=each.candidate.model, messages=MESSAGES, max_tokens=16, stream=True, **options)
 
 
 KINDS: list[tuple[str, Callable[..., Any]]] = [("openai", chat), ("openai", responses), ("anthropic", messages)]
@@ -241,9 +239,7 @@ def test_an_async_stream_that_fails_midway_is_partial(
 
 
 @pytest.mark.parametrize("then", ["failed", "error"])
-def test_a_responses_stream_that_says_it_failed_is_partial(
-    telemetry: Telemetry, stack: ExitStack, then: Any
-) -> None:
+def test_a_responses_stream_that_says_it_failed_is_partial(telemetry: Telemetry, stack: ExitStack, then: Any) -> None:
     """`response.failed` raises nothing: the loop may never notice."""
     answer = Answer.stream(TEXT, then=then, message="Too many of them at once", code="rate_limit_exceeded")
     each = stack.enter_context(stand("openai", answer))
