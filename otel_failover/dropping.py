@@ -1,0 +1,46 @@
+"""Streams that nobody closes: they end when they are collected, which may be anywhere.
+
+The collector runs inside any allocation, also under a lock of OpenTelemetry's, of logging's or of ours. Ending a span
+there would wait for that lock for ever, so then it waits for our next step instead.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LOCKING: Final = frozenset({"opentelemetry", "otel_failover", "logging", "threading", "queue", "concurrent"})
+
+_waiting: Final[deque[Callable[[], None]]] = deque()
+
+
+def dropped(end: Callable[[], None]) -> None:
+    """End a stream that was collected: now where that is safe, else at our next step.
+
+    Args:
+        end: Ends it; never raises.
+    """
+    if _is_safe():
+        end()
+    else:
+        _waiting.append(end)
+
+
+def end_waiting() -> None:
+    """End the streams that could not be ended where they were collected."""
+    while _waiting:
+        _waiting.popleft()()
+
+
+def _is_safe() -> bool:
+    """Whether no frame below us belongs to code that may hold a lock we need."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _LOCKING:
+            return False
+        frame = frame.f_back  # type: ignore[assignment]
+    return True
