@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import Span, SpanKind
 
-from otel_failover import attribution, identity, judging, marking, names, processor, reasons, scope, settlement
+from otel_failover import (
+    attribution,
+    dropping,
+    identity,
+    judging,
+    marking,
+    names,
+    processor,
+    reasons,
+    scope,
+    settlement,
+)
 from otel_failover.attribution import MISMATCH, Incident, Verdict
 from otel_failover.candidate_span import CandidateSpan
 from otel_failover.claims import Said, adopt, from_error, from_exception
@@ -96,6 +107,7 @@ class Attempt:
         self._settlement: Settlement | None = None
         self._own_error: CandidateError | None = None
         self._order = runtime.next_order()
+        ledger.model = candidate.model
         ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile)
         self._declared = False
         self._around: tuple[int, ...] = ()
@@ -207,7 +219,7 @@ class Attempt:
         if self._candidate.endpoint is not None:
             attributes[names.CANDIDATE_ENDPOINT] = self._candidate.endpoint
         if self._candidate.profile is not None:
-            attributes[names.CANDIDATE_PROFILE] = self._candidate.profile[:255]
+            attributes[names.CANDIDATE_PROFILE] = identity.shown(self._candidate.profile)
         return attributes
 
     def inherited(self) -> dict[str, Any]:
@@ -215,7 +227,7 @@ class Attempt:
         if self._inherited is None:
             self._inherited = {
                 names.CANDIDATE_PROVIDER: self._candidate.provider,
-                names.CANDIDATE_MODEL: self._candidate.model[:255],
+                names.CANDIDATE_MODEL: identity.shown(self._candidate.model),
                 names.CANDIDATE_INDEX: self._index,
             }
         return self._inherited
@@ -233,7 +245,8 @@ class Attempt:
     @property
     def lasting_key(self) -> object:
         """Its candidate's identity across runs; the place in the chain tells equal entries apart."""
-        return (self._candidate, self._index if self._doubled else 0)
+        twice = self._run is not None and self._run.is_listed_twice(self._candidate)
+        return (self._candidate, self._index if twice else None)
 
     # --- claims -------------------------------------------------------------------------------------------------------
 
@@ -350,6 +363,7 @@ class Attempt:
         if self._own.span is not None:
             self._own.span.end(self._pending_end)
         marking.make_waiting()
+        dropping.end_waiting()
         self._count(settled, verdict, ended)
         if self._run is not None:
             self._run._ended(self, settled, trail)
@@ -379,9 +393,9 @@ class Attempt:
     def _trail_left(self, settled: Settlement, verdict: Verdict) -> Trail:
         """Reduce it to what the others may be held against."""
         complete = self._ledger.state[0] == "complete"
-        if complete and verdict.rule == attribution.NOTHING_BOUND:
-            # An object of the application's own (a constant, a singleton) that says nothing of this candidate.
-            self._problem = None
+        if verdict.verdict == MISMATCH or (complete and verdict.rule == attribution.NOTHING_BOUND):
+            # Somebody else's; or the application's own (a constant, a singleton) that says nothing of this candidate.
+            self._problem, self._claims = None, []
         return self.trail(settled, complete=complete)
 
     def _adopt(self) -> None:

@@ -70,6 +70,8 @@ _SPACING: Final = str.maketrans(
         **dict.fromkeys("'\"`\u2018\u2019\u201c\u201d", f" {_QUOTE} "),
     }
 )
+_STATUS_LINE: Final = re.compile(r"(?:http|error|status|code|#|-|\s)*")
+"""What an SDK says where it has nothing but a status ("Error code: 502"), normalised: no text of the attempt's own."""
 _ISSUED_ID: Final = re.compile(r"req_[0-9A-Za-z]{16,64}")
 """How OpenAI and Anthropic write request ids; anything else may be the application's own correlation id."""
 _CODE_POINT: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
@@ -571,7 +573,10 @@ def _shares_facts(claim: Claim, own: Own, incident: Incident) -> bool:
 
 def _is_own(claim: Claim, own: Own) -> bool:
     """Whether object, response, request id or code is own."""
-    return bool(claim.own & {OBJECT, RESPONSE} or claim.request_ids & own.request_ids or claim.codes & own.codes)
+    if claim.own & {OBJECT, RESPONSE} or claim.request_ids & own.request_ids:
+        return True
+    foreign = any(how in (OBJECT, RESPONSE) for how, _ in claim.foreign)
+    return bool(claim.codes & own.codes) and not foreign
 
 
 def _is_report(claim: Claim, own: Own, by_text: Sequence[_Match], texts: Sequence[str]) -> bool:
@@ -583,7 +588,7 @@ def _is_report(claim: Claim, own: Own, by_text: Sequence[_Match], texts: Sequenc
     rests = list(texts)
     for match in by_text:
         rests = [text.replace(match.portion, " ") for text in rests]
-    own_texts = [text.rstrip(". ") for text in own.texts]
+    own_texts = [text.strip("!. ") for text in own.texts if not _STATUS_LINE.fullmatch(text)]
     return any(len(text) > 3 and text in rest for text in own_texts for rest in rests)
 
 

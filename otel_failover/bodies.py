@@ -87,7 +87,9 @@ def error_in(body: Any) -> ErrorBody | None:
     if not isinstance(error, Mapping):
         return None
     message = error.get("message") or error.get("msg") or body.get("message")
-    words = [error.get("code"), error.get("status"), error.get("type"), body.get("code")]
+    details = error.get("details")
+    finer = details.get("error_code") if isinstance(details, Mapping) else None
+    words = [error.get("code"), error.get("status"), finer, error.get("type"), body.get("code")]
     codes = [word for word in words if isinstance(word, str) and word and word != "error"]
     if not isinstance(message, str) and not codes:
         return None

@@ -16,7 +16,7 @@ from opentelemetry import context as context_api
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Span, SpanKind
 
-from otel_failover import evidence, hints, identity, names, processor, runtime, scope
+from otel_failover import dropping, evidence, hints, identity, names, processor, runtime, scope
 from otel_failover.attempt import Attempt
 from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
@@ -77,6 +77,7 @@ class Call:
         "_span",
         "asked",
         "attempt",
+        "busy",
         "credential",
         "done",
         "endpoint",
@@ -101,7 +102,7 @@ class Call:
         self.parent: Any = None
         self._span: Span | None = None
         self._attachment: scope.Attachment | None = None
-        self._owns = self.done = self.streaming = False
+        self._owns = self.done = self.streaming = self.busy = False
         self._finalizer: Any = None
 
     # --- whose it is --------------------------------------------------------------------------------------------------
@@ -197,14 +198,13 @@ class Call:
         attributes: dict[str, Any] = dict(attempt.inherited())
         attributes[names.GEN_AI_OPERATION] = asked.operation
         attributes[names.GEN_AI_PROVIDER] = attempt.provider
-        attributes[names.GEN_AI_REQUEST_MODEL] = asked.model
+        model = identity.shown(asked.model)
+        attributes[names.GEN_AI_REQUEST_MODEL] = model
         host, port = identity.address_of(self.endpoint)
         if host:
             attributes[names.SERVER_ADDRESS] = host
             attributes[names.SERVER_PORT] = port
-        return runtime.current().tracer.start_span(
-            f"{asked.operation} {asked.model}", None, SpanKind.CLIENT, attributes
-        )
+        return runtime.current().tracer.start_span(f"{asked.operation} {model}", None, SpanKind.CLIENT, attributes)
 
     # --- settling -----------------------------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class Call:
             return
         self.streaming = True
         self.ledger.streams += 1
-        self._finalizer = weakref.finalize(stream, self.stream_ended, None)
+        self._finalizer = weakref.finalize(stream, dropping.dropped, self.stream_ended)
         self._finalizer.atexit = False
 
     def stream_context(self) -> Context | None:
@@ -338,6 +338,12 @@ class Call:
         """Return what keeps a further chunk's text, so that a claim may be looked for in it."""
         chunks = self.ledger.chunks if self.ledger is not None and not self.done else None
         return chunks.append if chunks is not None else None
+
+    @guarded(fallback=None)
+    def response_closed(self) -> None:
+        """The host closed the response under a stream; one that closes itself while it works ends on its own."""
+        if not self.busy:
+            self.stream_ended(None)
 
     @guarded(fallback=None)
     def stream_ended(self, problem: BaseException | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
 
-from otel_failover import attribution, marking, names, reasons, settlement
+from otel_failover import attribution, identity, marking, names, reasons, settlement
 from otel_failover.attribution import MISMATCH, Verdict
 from otel_failover.evidence import qualified
 from otel_failover.reading import may_claim, read_claim
@@ -224,7 +224,8 @@ class CandidateSpan:
         """Make a mismatch seen: marker, counter, log."""
         if verdict.verdict == MISMATCH and said is not None:
             marking.announce(
-                self._runtime, self.context, verdict, said, (candidate.provider, candidate.model, index),
+                self._runtime, self.context, verdict, said,
+                (candidate.provider, identity.shown(candidate.model), index),
                 settlement.sentence(self._ledger, settled), self._ledger.secrets, end_time,
             )  # fmt: skip
 
@@ -232,7 +233,7 @@ class CandidateSpan:
 def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str, ...]) -> None:
     """Keep the attempt's own credential out of what the host or the provider named."""
     for name, label in ((names.CANDIDATE_MODEL, candidate.model), (names.CANDIDATE_PROFILE, candidate.profile)):
-        if label and (cleaned := _cleaned(label[:255], secrets)) != label:
+        if label and (cleaned := _cleaned(identity.shown(label), secrets)) != label:
             attributes[name] = cleaned
     for name in (names.ERROR_CODE, names.WIRE_REQUEST_ID):
         value = attributes.get(name)

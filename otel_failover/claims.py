@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from otel_failover import attribution, evidence, reasons
 from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Claim, Incident
-from otel_failover.bodies import error_in
+from otel_failover.bodies import ErrorBody, error_in
 from otel_failover.failsafe import read, text_of
 from otel_failover.trails import Trail, response_of
 
@@ -123,7 +123,7 @@ def _from_mapping(error: Mapping[Any, Any]) -> Said:
         codes=frozenset(code for code in codes if isinstance(code, str) and code),
         request_ids=frozenset(filter(None, [_text(error.get("request_id"))])),
         word=word,
-        structured=isinstance(error.get("error"), Mapping) and found is not None and bool(found.message or found.codes),
+        structured=isinstance(error.get("error"), Mapping) and _is_providers(found),
         thing=error,
     )
 
@@ -149,9 +149,14 @@ def _from_attributes(thing: object, texts: tuple[str, ...]) -> Said:
         codes=frozenset(code for code in codes if isinstance(code, str) and 0 < len(code) < 128),
         request_ids=frozenset(filter(None, [_text(read(thing, "request_id"))])),
         word=word,
-        structured=found is not None and bool(found.message or found.codes),
+        structured=_is_providers(found) or (found is not None and response_of(thing) is not None),
         thing=thing,
     )
+
+
+def _is_providers(found: ErrorBody | None) -> bool:
+    """Whether a structured body is a provider's: loops have envelopes of their own."""
+    return found is not None and any(code.lower() in reasons.PROVIDER_CODES for code in found.codes)
 
 
 def _number(value: object) -> int | None:

@@ -291,7 +291,8 @@ class Ledger:
         "__weakref__",
         "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "failure_seen",
         "gateways",
-        "last_failed", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised", "response_ids",
+        "last_failed", "model", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised",
+        "response_ids",
         "rootless", "started", "stream_error",
         "streams", "unseen",
         "who",
@@ -321,6 +322,7 @@ class Ledger:
         self.unseen: str | None = None
         self.orphaned = False
         self.rootless = False
+        self.model = ""
         self.closed = False
         self.pid = _PID[0]
         self.started = time.monotonic()
@@ -341,11 +343,15 @@ class Ledger:
             method: HTTP method; a provider is asked by POST, anything else is a probe.
             call: The open SDK call, None for a plain HTTP request.
         """
-        if call is not None and not call.inference:
+        if call is not None and (not call.inference or self._is_beside(call)):
             return ASIDE
         if self.belongs(endpoint, call.endpoint if call is not None else None):
             return OWN if method == "POST" else ASIDE
         return ELSEWHERE if self.is_elsewhere(endpoint) else ASIDE
+
+    def _is_beside(self, call: Any) -> bool:
+        """Whether a call asks another model for another purpose: embeddings for a search, beside the chat."""
+        return bool(self.model) and call.model != self.model and call.asked.operation == "embeddings"
 
     def belongs(self, endpoint: str, base: str | None) -> bool:
         """Whether an endpoint is the candidate's.

@@ -7,6 +7,7 @@ on. With `OTEL_FAILOVER_STRICT=1` it is re-raised, so that our own test suite fa
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -50,7 +51,8 @@ def note(site: str, problem: BaseException) -> None:
     """
     failures[site] += 1
     if failures[site] == 1:
-        logger.warning("otel-failover failed in %s and goes on without it", site, exc_info=problem)
+        with contextlib.suppress(Exception):  # a filter of the host's may raise, here of all places
+            logger.warning("otel-failover failed in %s and goes on without it", site, exc_info=problem)
 
 
 def guarded(fallback: D) -> Callable[[Callable[P, R]], Callable[P, R | D]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from otel_failover.failsafe import exportable, text_of
+from otel_failover.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +110,13 @@ class Candidate:
     @property
     def label(self) -> str:
         """`provider/model`, as on `failover.chain`."""
-        return f"{self.provider}/{self.model}"[:255]
+        return f"{self.provider}/{shown(self.model)}"[:255]
+
+
+@lru_cache(maxsize=512)
+def shown(label: str) -> str:
+    """Return a host's label as it is exported: short, and without a key that was put there by mistake."""
+    return redact(label)[:255]
 
 
 @lru_cache(maxsize=512)

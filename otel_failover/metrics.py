@@ -42,7 +42,7 @@ class Count:
     def __init__(self, *keys: str) -> None:
         self._keys = keys
         self._points: Counter[tuple[str | None, ...]] = Counter()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         _counts.add(self)
 
     def add(self, *values: str | None) -> None:
@@ -58,12 +58,12 @@ class Count:
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Return all series."""
         with self._lock:
-            points = tuple(self._points.items())
+            points = tuple(dict(self._points).items())
         return [Observation(n, {k: v for k, v in zip(self._keys, values, strict=True) if v}) for values, n in points]
 
     def after_fork(self) -> None:
         """Replace a lock that another thread may have held when the process forked."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 _counts: Final[weakref.WeakSet[Count]] = weakref.WeakSet()

@@ -130,6 +130,8 @@ def installed(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+    except Exception:
+        return "unknown"
 
 
 def put_on(library: Library, disabled: frozenset[str], tell: Callable[[State], None]) -> State:
@@ -190,12 +192,21 @@ def _wrap_all(library: Library, state: State) -> None:
     if missing:
         state.status, state.why = SKIPPED, f"{', '.join(missing)} is not there in version {state.version}"
         return
+    try:
+        _put_all_on(library, state)
+    except Exception as problem:
+        take_off(state)
+        state.status, state.why = SKIPPED, f"{problem!r} while wrapping"
+        raise
+    state.status = PATCHED
+
+
+def _put_all_on(library: Library, state: State) -> None:
     for patch in library.patches:
         handle = wrapt.wrap_object(
             sys.modules[patch.module], patch.name, Wrapper, (patch.wrapper, lambda: state.status == PATCHED)
         )
         state.handles.append((sys.modules[patch.module], patch.name, handle))
-    state.status = PATCHED
 
 
 def _resolve(patch: Patch) -> object | None:

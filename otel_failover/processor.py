@@ -19,7 +19,7 @@ from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode
 
-from otel_failover import attribution, marking, names, runtime, scope
+from otel_failover import attribution, dropping, marking, names, runtime, scope
 from otel_failover.attribution import MISMATCH, Claim, Own, Verdict
 from otel_failover.failsafe import guarded
 from otel_failover.reading import Reading, has_error_provider, may_conflict, names_candidate, read_claim
@@ -120,7 +120,8 @@ class AttributionProcessor(SpanProcessor):
         """Nothing to shut down."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
-        """Nothing to flush."""
+        """End streams that were dropped where they could not be ended."""
+        dropping.end_waiting()
         return True
 
 

@@ -74,7 +74,9 @@ def read_claim(span: Any) -> Reading | None:
         return None
     status = next((n for key in _HTTP_STATUS if (n := _status(attributes.get(key))) is not None), None)
     said = _said(span, attributes, status, is_error=is_error)
-    error = is_error or said.type is not None or bool(said.texts or said.codes) or (status or 0) >= 400
+    error = (
+        is_error or said.type is not None or bool(said.texts or said.codes or said.request_ids) or (status or 0) >= 400
+    )
     if not error and said.response_id is None:
         return None
     provider = _single(attributes.get(names.GEN_AI_PROVIDER) or attributes.get(names.GEN_AI_SYSTEM))

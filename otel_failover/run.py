@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 
-from otel_failover import identity, names, runtime, scope
+from otel_failover import dropping, identity, names, runtime, scope
 from otel_failover.attempt import Attempt, CandidateError
 from otel_failover.chain import EMPTY as EMPTY_CHAIN
 from otel_failover.chain import NOBODY, chain_of
@@ -154,6 +154,7 @@ class Run:
         self.id = runtime.new_run_id()
         self._read_chain()
         self._runtime.attach(tell=True)
+        dropping.end_waiting()
         around = scope.attempt_in()
         self._around = around if around is not None and around.live else None
         self._started = time.monotonic()
@@ -236,6 +237,10 @@ class Run:
         return (
             sum(known.provider == candidate.provider and known.model == candidate.model for known, _ in self._seen) > 1
         )
+
+    def is_listed_twice(self, candidate: Candidate) -> bool:
+        """Whether the chain holds an entry twice, so that only the place tells them apart."""
+        return self._chain.members.count(candidate) > 1
 
     def _place(self, given: object, candidate: Candidate) -> int:
         """Return the candidate's place: by object, then by equality, equal entries in order of first use."""
@@ -369,7 +374,7 @@ class Run:
             self._used.add(index)
         attributes: dict[str, Any] = {
             names.CANDIDATE_PROVIDER: candidate.provider,
-            names.CANDIDATE_MODEL: candidate.model[:255],
+            names.CANDIDATE_MODEL: identity.shown(candidate.model),
             names.CANDIDATE_INDEX: index,
             names.CANDIDATE_OUTCOME: "skipped",
             names.RUN_ID: self.id,
@@ -446,7 +451,7 @@ class Run:
         shown = self._served or self._last
         if shown is not None:
             attributes[names.CANDIDATE_PROVIDER] = shown[0].provider
-            attributes[names.CANDIDATE_MODEL] = shown[0].model[:255]
+            attributes[names.CANDIDATE_MODEL] = identity.shown(shown[0].model)
             attributes[names.CANDIDATE_INDEX] = shown[1]
         if outcome in (EXHAUSTED, STOPPED):
             self._describe(span, outcome, attributes)
@@ -469,7 +474,7 @@ class Run:
             return PRIMARY if self._served[1] == 0 else FALLBACK
         if self._left_by_cancel:
             return CANCELLED
-        if self._stop_reason is not None or self._untried():
+        if self._untried() or (self._stop_reason is not None and not self._declared):
             return STOPPED
         if self._count and not self._failures:
             return CANCELLED
@@ -488,7 +493,9 @@ class Run:
             attributes[names.UNTRIED] = untried[:64]
         tried = {candidate for candidate, _ in self._failures}
         total = len(self._chain.members) if self._declared else len(tried)
-        failed = ", ".join(f"{candidate.provider or candidate.model} {reason}" for candidate, reason in self._failures)
+        failed = ", ".join(
+            f"{candidate.provider or identity.shown(candidate.model)} {reason}" for candidate, reason in self._failures
+        )
         skipped = f", {len(self._skipped)} skipped" if self._skipped else ""
         span.set_status(
             StatusCode.ERROR, f"{len(tried)} of {total} failed{skipped}" + (f": {failed}" if failed else "")

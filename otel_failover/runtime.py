@@ -71,9 +71,20 @@ class History:
         if known is None or time.monotonic() - known[0] > _HISTORY_SECONDS:
             return None
         whose = dict(known[1])
-        if who in whose:
-            return replace(whose[who], same=True)
+        mine = next((incident for other, incident in whose.items() if _may_be(who, other)), None)
+        if mine is not None:
+            return replace(mine, same=True)
         return max(whose.values(), key=lambda incident: incident.order)
+
+
+def _may_be(one: Any, other: Any) -> bool:
+    """Whether two identities may be one candidate: what only one of them knows tells nothing."""
+    (mine, place), (theirs, their_place) = one, other
+    pairs = ((mine.endpoint, theirs.endpoint), (mine.profile, theirs.profile), (place, their_place))
+    known = all(a == b for a, b in pairs if a is not None and b is not None)
+    return (
+        known and (mine.provider == theirs.provider or mine.endpoint == theirs.endpoint) and mine.model == theirs.model
+    )
 
 
 class Runtime:

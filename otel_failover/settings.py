@@ -157,7 +157,7 @@ def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     _warn_of_unknown([name for name in environment if name.startswith(PREFIX)], [PREFIX + n.upper() for n in known])
     for name in known:
         variable = PREFIX + name.upper()
-        if variable in environment:
+        if environment.get(variable, "").strip():
             result = _with(result, name, variable, lambda v=variable: _decoded(environment[v]))  # type: ignore[misc]
         if given.get(name) is not None:
             result = _with(result, name, name, lambda n=name: given[n])  # type: ignore[misc]
@@ -177,7 +177,7 @@ def _warn_of_unknown(names: list[str], known: list[str]) -> None:
 def _with(settings: Settings, name: str, shown: str, value: Callable[[], Any]) -> Settings:
     try:
         return replace(settings, **{name: _CHECKS[name](value())})
-    except (ValueError, OSError) as problem:
+    except Exception as problem:
         logger.warning(
             "otel-failover: %s is not usable: allowed is %s; kept %r", shown, problem, getattr(settings, name)
         )

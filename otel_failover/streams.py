@@ -8,7 +8,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
-from otel_failover import scope
+from otel_failover import dropping, scope
 from otel_failover.failsafe import guarded
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class _Chunks:
     def __init__(self, inner: Any, listener: Listener) -> None:
         self._inner, self._listener = inner, listener
         self._ending = _Ending(listener)
-        weakref.finalize(self, self._ending).atexit = False
+        weakref.finalize(self, dropping.dropped, self._ending).atexit = False
 
     @guarded(fallback=None)
     def _attach(self) -> scope.Attachment | None:

@@ -78,3 +78,11 @@ def failed(exchange: Exchange | None, problem: BaseException) -> None:
         return
     extensions = read(exchange.request.target, "extensions")
     exchange.failed(problem, extensions.get("timeout") if isinstance(extensions, dict) else None)
+
+
+@guarded(fallback=None)
+def closed(response: Any) -> None:
+    """Record that a response was closed; its stream may have been read to the end, or not."""
+    call = streaming.get(response) if streaming else None
+    if call is not None:
+        call.response_closed()

@@ -451,10 +451,9 @@ CASES: Final[dict[str, Case]] = {
     ),
     "report raised from its last error": Case(
         "`raise AllFailed(...) from last`: own by nothing but the cause",
-        said(f"{QUOTA}; {OWN_TEXT}", own={"request"}),
+        said(f"{QUOTA}; {OWN_TEXT}"),
         ANSWERED,
         REPORT,
-        marks=wrong("what is own by request is taken for the own object"),
     ),
     "report raised from the first error": Case(
         "a report is no mismatch, whatever it was raised from",
@@ -637,10 +636,18 @@ CASES: Final[dict[str, Case]] = {
     ),
     # precedence
     "mixed before stale": Case(
-        "own code, another's object and words: the table's first",
-        said(QUOTA, codes=["no_replica"], foreign=(("object", OPENAI),)),
+        "own code, another's words: the table's first",
+        said(QUOTA, codes=["no_replica"]),
         ANSWERED,
         MIXED,
+    ),
+    "another's object with a shared code": Case(
+        "a code that both share does not make another's exception own",
+        said(QUOTA, codes=["no_replica"], foreign=(("object", OPENAI),)),
+        ANSWERED,
+        STALE,
+        bound_by="object",
+        source="openai",
     ),
     "stale before claimed": Case(
         "with a source, the source is named", said(QUOTA, status=429), HUNG, STALE, bound_by="text", source="openai"

@@ -148,7 +148,6 @@ def test_a_body_nested_without_end_is_read_as_text(content: bytes) -> None:
     assert found.message
 
 
-@wrong("`details.error_code` is not read")
 def test_anthropics_finer_code() -> None:
     answer = Answer.error(400, "no", type="invalid_request_error", code="model_retired")
     found = error_in(wire_anthropic.envelope(wire_anthropic.fault(answer), None))
@@ -198,7 +197,7 @@ def test_a_text_in_what_cannot_be_seen() -> None:
         pytest.param({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
         pytest.param({"retry-after": "nan"}, None),
         pytest.param({"retry-after": "inf"}, None),
-        pytest.param({"retry-after": "-5"}, 0.0, marks=wrong("a wait below zero")),
+        ({"retry-after": "-5"}, None),
     ],
 )
 def test_seconds_asked(headers: dict[str, str], seconds: float | None) -> None:

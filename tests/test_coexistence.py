@@ -396,9 +396,6 @@ def test_a_marker_never_blocks_a_pool_of_processors() -> None:
     )
 
 
-@pytest.mark.xfail(
-    not HAS_HOOK, strict=True, reason="before SDK 1.40 each processor judges the span alone: a marker from each"
-)
 @pytest.mark.parametrize("by_hand", ["first", "last", "twice"])
 def test_a_processor_added_by_hand_makes_no_second_marker(by_hand: str) -> None:
     exporter = SerialisingExporter()

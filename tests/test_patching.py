@@ -82,7 +82,6 @@ def test_what_is_not_installed_is_missing_without_a_word(
     assert "anthropic" not in caplog.text
 
 
-@pytest.mark.xfail(strict=True, reason="a distribution whose metadata cannot be read fails _turn_on as a whole")
 @pytest.mark.parametrize("found", [ValueError("broken"), OSError("unreadable")], ids=repr)
 def test_broken_metadata_of_one_library_leaves_the_others_patched(
     found: Exception, monkeypatch: pytest.MonkeyPatch

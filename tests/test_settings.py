@@ -111,7 +111,6 @@ def test_a_file_that_is_no_text_is_a_warning(tmp_path: Path, caplog: pytest.LogC
     assert len(_warnings(caplog)) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="an empty variable is a bad value here; OpenTelemetry says it is an unset one")
 @pytest.mark.parametrize("name", ["call_spans", "log_interval", "error_text", "strict", "provider_aliases"])
 def test_an_empty_variable_is_an_unset_one(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """Specification, "Environment Variable Specification": an empty value is the same as none."""
@@ -119,7 +118,6 @@ def test_an_empty_variable_is_an_unset_one(name: str, caplog: pytest.LogCaptureF
     assert not _warnings(caplog)
 
 
-@pytest.mark.xfail(strict=True, reason="_with catches ValueError and OSError only: the whole instrument() fails")
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -48,7 +48,6 @@ class Adapter:
         base, streaming = f"{self.name}._base_client", f"{self.name}._streaming"
         one_call = "one logical call: its retries are inside, its exception has not left yet"
         chunks = "every stream's chunks, however the stream was made"
-        closed = "a consumer that stops early"
         return Library(
             self.name,
             self.name,
@@ -58,8 +57,6 @@ class Adapter:
                 Patch(base, "AsyncAPIClient.request", self._arequest, one_call),
                 Patch(streaming, "Stream.__stream__", _chunks, chunks),
                 Patch(streaming, "AsyncStream.__stream__", _achunks, chunks),
-                Patch(streaming, "Stream.close", _close, closed),
-                Patch(streaming, "AsyncStream.close", _aclose, closed),
             ),
         )
 
@@ -158,29 +155,6 @@ def _call_of(stream: Any) -> Call | None:
     return call if call is not None and not call.done else None
 
 
-def _close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `Stream.close`: the consumer has had enough."""
-    try:
-        return wrapped(*args, **kwargs)
-    finally:
-        _closed(instance)
-
-
-async def _aclose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `AsyncStream.close`: the consumer has had enough."""
-    try:
-        return await wrapped(*args, **kwargs)
-    finally:
-        _closed(instance)
-
-
-@guarded(fallback=None)
-def _closed(stream: Any) -> None:
-    call = _call_of(stream)
-    if call is not None:
-        call.stream_ended(None)
-
-
 class _Ear:
     """Listens to a stream's chunks: of all but the first, and those that may be errors, only the text is kept.
 
@@ -253,12 +227,14 @@ class _Watched:
     """The generator behind a stream, with an ear on it: same chunks, same order, same errors."""
 
     def __init__(self, inner: Any, call: Call) -> None:
-        self._inner, self._ear = inner, _Ear(call)
+        self._inner, self._call, self._ear = inner, call, _Ear(call)
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
+        call = self._call
+        call.busy = True
         try:
             chunk = next(self._inner)
         except StopIteration:
@@ -267,6 +243,8 @@ class _Watched:
         except BaseException as problem:
             self._ear.end(problem)
             raise
+        finally:
+            call.busy = False
         self._ear.hear(chunk)
         return chunk
 
@@ -278,12 +256,14 @@ class _AsyncWatched:
     """The asynchronous generator behind a stream, with an ear on it."""
 
     def __init__(self, inner: Any, call: Call) -> None:
-        self._inner, self._ear = inner, _Ear(call)
+        self._inner, self._call, self._ear = inner, call, _Ear(call)
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
     async def __anext__(self) -> Any:
+        call = self._call
+        call.busy = True
         try:
             chunk = await self._inner.__anext__()
         except StopAsyncIteration:
@@ -292,6 +272,8 @@ class _AsyncWatched:
         except BaseException as problem:
             self._ear.end(problem)
             raise
+        finally:
+            call.busy = False
         self._ear.hear(chunk)
         return chunk
 

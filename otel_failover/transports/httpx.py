@@ -37,13 +37,34 @@ async def asend(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # 
     return response
 
 
+def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Response.close`: a consumer that stops early, by whatever helper it has the stream."""
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        wire.closed(instance)
+
+
+async def aclose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Response.aclose`: a consumer that stops early, by whatever helper it has the stream."""
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        wire.closed(instance)
+
+
 def _library(name: str, supported: str) -> Library:
     why = "the request and response objects that SDK exceptions carry pass here"
     return Library(
         name,
         name,
         supported,
-        (Patch(name, "Client.send", send, why), Patch(name, "AsyncClient.send", asend, why)),
+        (
+            Patch(name, "Client.send", send, why),
+            Patch(name, "AsyncClient.send", asend, why),
+            Patch(name, "Response.close", close, "the end of a stream that is closed early"),
+            Patch(name, "Response.aclose", aclose, "the end of a stream that is closed early"),
+        ),
     )
 
 
