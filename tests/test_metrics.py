@@ -1,5 +1,6 @@
 """Metrics: names, units, attributes, and what does not depend on a span."""
 
+# ruff: noqa: PT012 - how run, attempt and call are nested is what is tested
 from __future__ import annotations
 
 import logging
@@ -197,6 +198,9 @@ def test_a_mismatch_is_logged_once_a_minute(
     assert "anthropic/claude-opus-4-7 carries openai's error (stale_error)" in lines[0]
     assert "no response" in lines[0]
     assert "exceeded" not in lines[0]
-    assert telemetry.metric("failover.attribution.mismatches")[
-        key(failover__attribution__rule="stale_error", failover__attribution__expected__provider="anthropic")
-    ] == 3
+    assert (
+        telemetry.metric("failover.attribution.mismatches")[
+            key(failover__attribution__rule="stale_error", failover__attribution__expected__provider="anthropic")
+        ]
+        == 3
+    )

@@ -225,7 +225,7 @@ def random_stream(rng: random.Random, seat: Seat) -> Script:
     if then != "error":
         return Script((Answer.stream(chunks, then=then),), "partial_stream", "partial", streamed=True)
     code, reason = rng.choice(EVENTS[seat.wire])
-    named = {"type": code} if seat.wire == "anthropic" else {"code": code, "type": code}
+    named: dict[str, Any] = {"type": code} if seat.wire == "anthropic" else {"code": code, "type": code}
     answer = Answer.stream(chunks, then="error", message=sentence(rng), **named)
     return Script((answer,), reason, "partial", streamed=True)
 
@@ -286,11 +286,18 @@ class Snapshots(SpanExporter):
             assert span.context is not None
             self.spans.append(
                 Exported(
-                    span.name, f"{span.context.span_id:016x}", f"{span.parent.span_id:016x}" if span.parent else None,
-                    f"{span.context.trace_id:032x}", span.status.status_code.name, span.status.description or "",
-                    dict(span.attributes or {}), [(e.name, dict(e.attributes or {})) for e in span.events],
-                    "", span.start_time or 0, span.end_time or 0,
-                )  # fmt: skip
+                    span.name,
+                    f"{span.context.span_id:016x}",
+                    f"{span.parent.span_id:016x}" if span.parent else None,
+                    f"{span.context.trace_id:032x}",
+                    span.status.status_code.name,
+                    span.status.description or "",
+                    dict(span.attributes or {}),
+                    [(e.name, dict(e.attributes or {})) for e in span.events],
+                    "",
+                    span.start_time or 0,
+                    span.end_time or 0,
+                )
             )
         return SpanExportResult.SUCCESS
 
@@ -467,7 +474,7 @@ class Chain:
     def plan_theft(self, fact: Fact) -> bool:
         """Choose whose error is told here, and find out from the log whether it may be told."""
         others = [each for each in self.facts[:-1] if each.place != fact.place and each.own is not None]
-        kinds = IN_CALL + ON_SPAN
+        kinds: tuple[str, ...] = IN_CALL + ON_SPAN
         if self.style == "thread":
             others = [each for each in others if each.bound and each.theft is None and each.seat is not fact.seat]
             kinds = BY_OBJECT
@@ -495,7 +502,11 @@ class Chain:
         if kind == "stale_cause":
             return stolen.log[-1].status not in (None, 200)
         if kind == "status_and_code":
-            return stolen.log[-1].status != 200 and stolen.log[-1].code in ("insufficient_quota", "rate_limit_exceeded", "overloaded_error")
+            return stolen.log[-1].status != 200 and stolen.log[-1].code in (
+                "insufficient_quota",
+                "rate_limit_exceeded",
+                "overloaded_error",
+            )
         if kind == "cut":
             told = stolen.log[-1].message or ""
             word = told[: cut_at(told)].split()[-1:] + told[cut_at(told) :].split()[:1]
@@ -609,11 +620,9 @@ class Chain:
         assert span["error.type"] == fact.script.reason
         assert span.status == "ERROR"
         if last.kind == "error" and is_fresh(fact):
-            assert normalise(span.description) == normalise(last.message)
+            assert normalise(span.description) == normalise(last.message or "")
 
-    def check_verdict(
-        self, span: Exported, inner: Exported | None, fact: Fact, candidates: list[Exported]
-    ) -> None:
+    def check_verdict(self, span: Exported, inner: Exported | None, fact: Fact, candidates: list[Exported]) -> None:
         judged = inner if fact.theft in ON_SPAN and inner is not None else span
         if inner is not None:
             assert inner["candidate.index"] == fact.place

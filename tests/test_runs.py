@@ -1,5 +1,6 @@
 """Runs: how a pass of a loop ends, what it says of itself, and what it never keeps."""
 
+# ruff: noqa: PT012, SIM117 - how run, attempt and call are nested is what is tested
 from __future__ import annotations
 
 import asyncio
@@ -55,7 +56,7 @@ def walk(stands: list[Stand], run: Run, most: int | None = None) -> Any:
         try:
             with run.attempt(each.candidate):
                 return each.ask()
-        except Exception:  # noqa: S112 - the loop goes on
+        except Exception:
             continue
     return None
 
@@ -534,12 +535,11 @@ def test_what_a_child_run_sends_is_own_to_the_attempt_around_it(telemetry: Telem
 def test_a_child_runs_error_is_told_by_the_attempt_around_it(telemetry: Telemetry, stack: ExitStack) -> None:
     first = stack.enter_context(stand("openai", Answer.openai_quota()))
     router = Candidate("router", "auto")
-    with failover_run("outer", chain=[router]) as outer:
-        with pytest.raises(LoopError), outer.attempt(router):
-            with failover_run("inner", chain=[first.candidate]) as inner:
-                with pytest.raises(openai.RateLimitError) as caught, inner.attempt(first.candidate):
-                    first.ask()
-            raise LoopError(str(caught.value), status_code=429)
+    with failover_run("outer", chain=[router]) as outer, pytest.raises(LoopError), outer.attempt(router):
+        with failover_run("inner", chain=[first.candidate]) as inner:
+            with pytest.raises(openai.RateLimitError) as caught, inner.attempt(first.candidate):
+                first.ask()
+        raise LoopError(str(caught.value), status_code=429)
     around = next(span for span in telemetry.candidates if span["candidate.provider"] == "router")
     assert around.verdict == ("verified", None)
 
@@ -632,7 +632,7 @@ def test_twenty_runs_in_one_loop_never_cross(telemetry: Telemetry, stack: ExitSt
                 try:
                     with run.attempt(each.candidate):
                         await each.aask()
-                except Exception:  # noqa: S112 - the loop goes on
+                except Exception:
                     continue
 
     async def main() -> None:
@@ -659,8 +659,11 @@ def test_twenty_runs_in_threads_never_cross(telemetry: Telemetry, stack: ExitSta
 
 def test_hedged_candidates_of_one_run_keep_their_own(telemetry: Telemetry, stack: ExitStack) -> None:
     stands = three(
-        stack, Answer.delayed(Answer.openai_quota(), 0.05), Answer.delayed(Answer.anthropic_overloaded(), 0.02), Answer.ok()
-    )  # fmt: skip
+        stack,
+        Answer.delayed(Answer.openai_quota(), 0.05),
+        Answer.delayed(Answer.anthropic_overloaded(), 0.02),
+        Answer.ok(),
+    )
 
     async def serve() -> None:
         with failover_run("chat", chain=chain_of(stands)) as run:
@@ -802,15 +805,17 @@ def test_every_span_inside_an_attempt_says_whose_it_is(telemetry: Telemetry, sta
                 first.ask()
     for name in ("tool", "query", "chat gpt-5.5", "candidate openai"):
         (span,) = telemetry.named(name)
-        assert (span["candidate.provider"], span["candidate.model"], span["candidate.index"]) == ("openai", "gpt-5.5", 0)
+        assert (span["candidate.provider"], span["candidate.model"], span["candidate.index"]) == (
+            "openai",
+            "gpt-5.5",
+            0,
+        )
     for name in ("around", "in the run"):
         assert telemetry.named(name)[0]["candidate.provider"] is None
 
 
 @pytest.mark.parametrize("leave", ["twice", "outside"])
-def test_misuse_is_a_warning_not_an_error(
-    telemetry: Telemetry, caplog: pytest.LogCaptureFixture, leave: str
-) -> None:
+def test_misuse_is_a_warning_not_an_error(telemetry: Telemetry, caplog: pytest.LogCaptureFixture, leave: str) -> None:
     run = failover_run("chat", chain=["openai/gpt-5.5"])
     with run:
         if leave == "twice":
@@ -821,5 +826,3 @@ def test_misuse_is_a_warning_not_an_error(
     assert "otel-failover" in caplog.text
     assert len(telemetry.starting("failover ")) == 1
     assert telemetry.candidates == []
-
-

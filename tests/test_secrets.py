@@ -1,5 +1,6 @@
 """Credentials: in no byte that is exported, in no log line, on no metric, however they are spelled."""
 
+# ruff: noqa: PT012, SIM117 - how run, attempt and call are nested is what is tested
 from __future__ import annotations
 
 import base64
@@ -175,7 +176,9 @@ def by_span(attempt: Attempt, text: str) -> None:
 SAYINGS = [by_text, by_word, by_fields, by_rejection, by_cause, by_span]
 
 
-@pytest.mark.parametrize("answer", [Answer.openai_rate_limit(), Answer.ok(), Answer.reset()], ids=["429", "ok", "reset"])
+@pytest.mark.parametrize(
+    "answer", [Answer.openai_rate_limit(), Answer.ok(), Answer.reset()], ids=["429", "ok", "reset"]
+)
 @pytest.mark.parametrize("say", SAYINGS)
 @pytest.mark.parametrize("spell", [plain, percent, in_base64, piece])
 def test_what_the_loop_says_of_the_key_does_not_leave(
