@@ -68,11 +68,17 @@ def _headers(number: int, kind: str) -> dict[str, str]:
     return {**_HEADERS, "content-type": kind, "x-request-id": f"req_{number:032x}"}
 
 
-def _answer(http: Any, _: Any) -> Any:
-    """A short success."""
-    number = next(_numbers)
-    body = {
-        "id": f"chatcmpl-{number:028d}",
+_ID: Final = b"%028d"
+"""Where a body's own number goes: bodies are encoded beforehand, so that encoding them is measured nowhere."""
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    return json.dumps(body).encode().replace(b"%", b"%%").replace(b"%" + _ID, _ID)
+
+
+_ANSWER: Final = _encoded(
+    {
+        "id": f"chatcmpl-{_ID.decode()}",
         "object": "chat.completion",
         "created": 1_760_000_000,
         "model": f"{MODEL}-2024-07-18",
@@ -88,33 +94,48 @@ def _answer(http: Any, _: Any) -> Any:
         "service_tier": "default",
         "system_fingerprint": "fp_local",
     }
-    return http.Response(200, headers=_headers(number, "application/json"), content=json.dumps(body).encode())
+)
+
+
+def _answer(http: Any, _: Any) -> Any:
+    """A short success."""
+    number = next(_numbers)
+    return http.Response(200, headers=_headers(number, "application/json"), content=_ANSWER % number)
+
+
+_REFUSAL: Final = json.dumps(
+    {"error": {"message": QUOTA, "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}}, indent=4
+).encode()
 
 
 def _refusal(http: Any, _: Any) -> Any:
     """OpenAI's answer to an account without money."""
-    error = {"message": QUOTA, "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}
-    body = json.dumps({"error": error}, indent=4).encode()
-    return http.Response(429, headers=_headers(next(_numbers), "application/json"), content=body)
+    return http.Response(429, headers=_headers(next(_numbers), "application/json"), content=_REFUSAL)
+
+
+def _chunk(place: int, chunks: int) -> bytes:
+    """Return one event, its number left open."""
+    last = place == chunks - 1
+    delta = {} if last else {"content": f"word{place} "}
+    chunk = {
+        "id": f"chatcmpl-{_ID.decode()}",
+        "object": "chat.completion.chunk",
+        "created": 1_760_000_000,
+        "model": f"{MODEL}-2024-07-18",
+        "service_tier": "default",
+        "system_fingerprint": "fp_local",
+        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": "stop" if last else None}],
+    }
+    return b"data: " + _encoded(chunk) + b"\n\n"
 
 
 def _streamed(chunks: int) -> Callable[[Any, Any], Any]:
     """Return a provider that streams so many chunks, each arriving by itself."""
+    templates = [_chunk(place, chunks) for place in range(chunks)]
 
     def events(number: int) -> Iterator[bytes]:
-        for place in range(chunks):
-            last = place == chunks - 1
-            delta = {} if last else {"content": f"word{place} "}
-            chunk = {
-                "id": f"chatcmpl-{number:028d}",
-                "object": "chat.completion.chunk",
-                "created": 1_760_000_000,
-                "model": f"{MODEL}-2024-07-18",
-                "service_tier": "default",
-                "system_fingerprint": "fp_local",
-                "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": "stop" if last else None}],
-            }
-            yield b"data: " + json.dumps(chunk).encode() + b"\n\n"
+        for template in templates:
+            yield template % number
         yield b"data: [DONE]\n\n"
 
     def handler(http: Any, _: Any) -> Any:

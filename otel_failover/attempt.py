@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from otel_failover.run import Run
     from otel_failover.runtime import Runtime
 
+_CLAIMS: Final = 32
 _VERIFIED: Final = Verdict()
 _UNSETTLED: Final = Settlement(outcome=ERROR, reason=reasons.UNKNOWN)
 _UNSEEN: Final = Verdict(attribution.UNVERIFIED, attribution.EVIDENCE_INCOMPLETE)
@@ -97,6 +98,8 @@ class Attempt:
         self._order = runtime.next_order()
         ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile)
         self._declared = False
+        self._around: tuple[int, ...] = ()
+        self._inherited: dict[str, Any] | None = None
         self._own_objects: list[Reference] = []
         self.started = ledger.started
 
@@ -178,6 +181,9 @@ class Attempt:
         run = self._run
         if run is None:
             return
+        outer = scope.attempt_in()
+        if outer is not None and outer.live:
+            self._around = (*outer._around, outer._order)
         run._next_step(self)
         parent = run._context if base is None else base
         span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, self._first_attributes())
@@ -194,7 +200,7 @@ class Attempt:
 
     def _first_attributes(self) -> dict[str, Any]:
         """What is known at the start, so that samplers see it."""
-        attributes: dict[str, Any] = self.inherited()
+        attributes: dict[str, Any] = dict(self.inherited())
         attributes[names.CANDIDATE_ATTEMPT] = self._number
         if self._run is not None:
             attributes[names.RUN_ID] = self._run.id
@@ -206,12 +212,13 @@ class Attempt:
 
     def inherited(self) -> dict[str, Any]:
         """Return the three attributes that stand on every span started inside this attempt."""
-        candidate = self._candidate
-        return {
-            names.CANDIDATE_PROVIDER: candidate.provider,
-            names.CANDIDATE_MODEL: candidate.model[:255],
-            names.CANDIDATE_INDEX: self._index,
-        }
+        if self._inherited is None:
+            self._inherited = {
+                names.CANDIDATE_PROVIDER: self._candidate.provider,
+                names.CANDIDATE_MODEL: self._candidate.model[:255],
+                names.CANDIDATE_INDEX: self._index,
+            }
+        return self._inherited
 
     @property
     def live(self) -> bool:
@@ -236,10 +243,8 @@ class Attempt:
             logger.warning("otel-failover: an attempt was marked after it had ended; the mark is ignored")
             return
         said = from_error(error)
-        if rejected and isinstance(error, str):
-            said = Said(word=error)
         self._marked, self._rejected = self._marked or not rejected, self._rejected or rejected
-        if len(self._claims) < 8:
+        if len(self._claims) < _CLAIMS:
             self._claims.append(said)
 
     # --- streams ------------------------------------------------------------------------------------------------------
@@ -315,7 +320,7 @@ class Attempt:
     @guarded(fallback=None)
     def learn(self, candidate: Candidate) -> None:
         """Take provider or model from the first call, where the loop declared only one of them."""
-        known = self._candidate
+        known, self._inherited = self._candidate, None
         self._candidate = Candidate(
             known.provider or candidate.provider,
             known.model or candidate.model,
@@ -442,12 +447,13 @@ class Attempt:
             said: The claim.
             settled: How the attempt ended; None while it is open.
         """
-        ledger, run = self._ledger, self._run
+        ledger, run, settled = self._ledger, self._run, settled or self._settled(None)
         if isinstance(said.thing, BaseException) and ledger.is_own(said.thing) and not ledger.elsewhere:
             return _VERIFIED
         return judging.judge(
-            said, ledger, settled or self._settled(None), run, list(run.others(self)) if run is not None else [],
+            said, ledger, settled, run, list(run.others(self)) if run is not None else [],
             self.model, self._history, self._runtime.disabled_rules,
+            self._own.message(settled, self.provider, time.monotonic()) if settled.outcome != SUCCESS else "",
         )  # fmt: skip
 
     def _history(self, fingerprint: str) -> Incident | None:
@@ -480,6 +486,7 @@ class Attempt:
             ledger.stream_error,
             ledger.response_ids,
             alive=settled is None,
+            around=self._around,
             complete=complete,
             reason=settled.reason if settled is not None else None,
             sentence=settlement.sentence(ledger, settled) if settled is not None and failed else "",

@@ -10,7 +10,8 @@ nobody gave; a match that is merely missing is `unverified`.
 
 from __future__ import annotations
 
-import hashlib
+import functools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -48,42 +49,64 @@ NOTHING_BOUND: Final = "nothing_bound"
 OBJECT: Final = "object"
 RESPONSE: Final = "response"
 REQUEST: Final = "request"
+CAUSE: Final = "cause"
 REQUEST_ID: Final = "request_id"
 TEXT: Final = "text"
 FACTS: Final = "facts"
-_STRENGTH: Final = {OBJECT: 5, RESPONSE: 4, REQUEST: 4, REQUEST_ID: 3, TEXT: 2, FACTS: 1}
+_SHOWN: Final = {REQUEST: RESPONSE, CAUSE: OBJECT}
+_STRENGTH: Final = {OBJECT: 5, CAUSE: 5, RESPONSE: 4, REQUEST: 4, REQUEST_ID: 3, TEXT: 2, FACTS: 1}
 
 MINIMUM: Final = 24
 """Characters of normalised text below which a message says nothing about where it came from."""
 
 _LIMIT: Final = 16_384
+_PARTS: Final = 10
 _QUOTE: Final = '"'
 _ELLIPSIS: Final = "…"
+_DROPPED: Final = "#"
 _SPACING: Final = str.maketrans(
-    {**dict.fromkeys("{}[](),:;=\t\r\n", " "), **dict.fromkeys("'\"`\u2018\u2019\u201c\u201d", f" {_QUOTE} ")}
+    {
+        **dict.fromkeys("{}[](),:;=|<>\t\r\n\xa0", " "),
+        **dict.fromkeys("'\"`\u2018\u2019\u201c\u201d", f" {_QUOTE} "),
+    }
 )
+_ISSUED_ID: Final = re.compile(r"req_[0-9A-Za-z]{16,64}")
+"""How OpenAI and Anthropic write request ids; anything else may be the application's own correlation id."""
+_CODE_POINT: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
+_ANSI: Final = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")
 
 
+@functools.lru_cache(maxsize=128)
 def normalise(text: str) -> str:
     """Return a text in the form in which texts are compared.
 
     Escapes are undone, structure and case folded, and every word with a digit in it (ids, counts, keys, dates, model
-    versions) is dropped, as is our own mask, so that one message is the same in a body, in a `repr` and in a log line.
+    versions) becomes one sign, as does our own mask, so that one message is the same in a body, in a `repr` and in a
+    log line.
 
     Args:
         text: Any text; what stands after 16,384 characters is not looked at.
 
     Returns:
-        Words separated by single spaces; quotes and ellipses are words of their own.
+        Words separated by single spaces; quotes, ellipses and dropped words are words of their own.
     """
     if len(text) > _LIMIT:
         text = text[:_LIMIT]
     if "\\" in text:
-        text = text.replace("\\n", " ").replace("\\r", " ").replace("\\t", " ").replace("\\", "")
+        text = _unescaped(text)
+    if "\x1b" in text:
+        text = _ANSI.sub(" ", text)
     if "..." in text or _ELLIPSIS in text:
         text = text.replace("...", _ELLIPSIS).replace(_ELLIPSIS, f" {_ELLIPSIS} ")
     words = text.translate(_SPACING).casefold().split()
-    return " ".join([word for word in words if word.isalpha() or _is_word(word)])
+    return " ".join([word if word.isalpha() or _is_word(word) else _DROPPED for word in words])
+
+
+def _unescaped(text: str) -> str:
+    """Undo the escapes of JSON and of `repr`."""
+    if "\\u" in text or "\\x" in text:
+        text = _CODE_POINT.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
+    return text.replace("\\n", " ").replace("\\r", " ").replace("\\t", " ").replace("\\", "")
 
 
 def _is_word(word: str) -> bool:
@@ -91,8 +114,11 @@ def _is_word(word: str) -> bool:
     return word != "redacted" and not any(map(str.isdigit, word))
 
 
+@functools.lru_cache(maxsize=128)
 def fingerprint(message: str) -> str:
     """Return 16 hex digits of SHA-256 over a normalised message: joins the same error across spans and services."""
+    import hashlib
+
     return hashlib.sha256(message.encode("utf-8", "replace")).hexdigest()[:16]
 
 
@@ -153,7 +179,8 @@ KNOWN_WORDING: Final = tuple(
     for text in (
         "You exceeded your current quota, please check your plan and billing details",
         "Incorrect API key provided",
-        "Rate limit reached for",
+        "on tokens per min (TPM): Limit",
+        "on requests per min (RPM): Limit",
         "does not exist or you do not have access to it",
         "This model's maximum context length is",
         "Your credit balance is too low to access the Anthropic API",
@@ -161,7 +188,6 @@ KNOWN_WORDING: Final = tuple(
         "This request would exceed the rate limit for your organization",
         "Number of request tokens has exceeded your",
         "invalid x-api-key",
-        "prompt is too long",
         "Resource has been exhausted (e.g. check quota)",
         "API key not valid. Please pass a valid API key.",
         "is not found for API version",
@@ -174,7 +200,6 @@ KNOWN_WORDING: Final = tuple(
         "The server had an error while processing your request",
         "The response was filtered due to the prompt triggering",
         "exceeded token rate limit of your current",
-        "Insufficient Balance",
     )
 )
 """Sentences that only a provider's answer contains; disjoint from `STOCK`, which a test keeps so."""
@@ -376,7 +401,7 @@ def _fired(
         foreign = [match for match in foreign if match.how != TEXT]
     for match in foreign:
         rule = FOREIGN_ERROR if match.incident.alive else STALE_ERROR
-        yield rule, Verdict(MISMATCH, rule, match.how if match.how != REQUEST else RESPONSE, match.incident)
+        yield rule, Verdict(MISMATCH, rule, _SHOWN.get(match.how, match.how), match.incident)
     if source := _other_response(claim, own, others):
         yield FOREIGN_RESPONSE, Verdict(MISMATCH, FOREIGN_RESPONSE, FACTS, source)
     if own.misdirected is not None:
@@ -389,9 +414,9 @@ def _fired(
     if not replayed and _is_unanswered(own) and _says_answer(claim, own, texts):
         yield CLAIMED_ANSWER, Verdict(MISMATCH, CLAIMED_ANSWER, FACTS)
     if _conflicting_status(claim, own):
-        yield STATUS_CONFLICT, Verdict(INCONSISTENT, STATUS_CONFLICT)
+        yield STATUS_CONFLICT, Verdict(INCONSISTENT, STATUS_CONFLICT, replayed=replayed)
     if _conflicting_reason(claim, own):
-        yield REASON_CONFLICT, Verdict(INCONSISTENT, REASON_CONFLICT)
+        yield REASON_CONFLICT, Verdict(INCONSISTENT, REASON_CONFLICT, replayed=replayed)
 
 
 def _unfired(claim: Claim, own: Own, texts: Sequence[str], *, replayed: bool) -> Verdict:
@@ -419,7 +444,7 @@ def _matches(
             yield _Match(how, incident)
     for incident in claim.cause:
         if _repeats(claim, own, incident, texts):
-            yield _Match(OBJECT, incident)
+            yield _Match(CAUSE, incident)
     for name in claim.request_ids - own.request_ids:
         issuers = [incident for incident in others if name in incident.request_ids]
         if len(issuers) == 1:
@@ -483,7 +508,7 @@ def quoted(message: str, text: str) -> str | None:
     start = text.find(head)
     while start != -1:
         length = _shared(message, text, start)
-        if _breaks_off(text, start + length) and not _is_stock_start(message[:length]):
+        if _breaks_off(message, text, length, start + length) and not _is_stock_start(message[:length]):
             return message[:length].rstrip()
         start = text.find(head, start + 1)
     return None
@@ -495,16 +520,17 @@ def _shared(message: str, text: str, start: int) -> int:
     return next((i for i in range(MINIMUM, most) if message[i] != text[start + i]), most)
 
 
-def _breaks_off(text: str, at: int) -> bool:
-    """Whether a text ends at a place: by its end, an ellipsis or a quote.
+def _breaks_off(message: str, text: str, length: int, at: int) -> bool:
+    """Whether a text ends where it stops repeating a message: by its end, an ellipsis or a quote.
 
-    The stump of a word that normalising would have dropped as a whole ("gpt-" of "gpt-5.5") may stand before it.
+    The stump of a word that was dropped from the message as a whole ("gpt-" of "gpt-5.5") may stand before that.
     """
-    words = text[at:].split(" ", 3)
-    if words and not words[0].isalpha():
-        words = words[1:] if words[0] not in (_ELLIPSIS, _QUOTE) else words
-    elif words and at and text[at - 1] != " ":
-        return False
+    words = text[at:].split(" ", 2)
+    if words[0] not in ("", _ELLIPSIS, _QUOTE):
+        if message[length:].split(" ", 1)[0] != _DROPPED:
+            return False
+        words = words[1:]
+    words = [word for word in words if word]
     return not words or words[0] in (_ELLIPSIS, _QUOTE)
 
 
@@ -515,8 +541,9 @@ def _is_stock_start(portion: str) -> bool:
 def _pieces(text: str) -> Iterator[str]:
     """Yield the parts of a claim that may be a whole message: all of it, and what stands behind or between quotes."""
     seen: set[str] = set()
-    parts = text.split(f" {_QUOTE} ")
-    for part in (text, text.rsplit(" - ", 1)[-1], text.split(" - ", 1)[-1], *parts[:16]):
+    parts = text.split(f" {_QUOTE} ")[:_PARTS]
+    between = (f" {_QUOTE} ".join(parts[i:j]) for i in range(len(parts)) for j in range(len(parts), i, -1))
+    for part in (text, text.rsplit(" - ", 1)[-1], text.split(" - ", 1)[-1], *between):
         piece = part.strip(f"{_QUOTE}{_ELLIPSIS} ")
         if len(piece) >= MINIMUM and piece not in STOCK and piece not in seen:
             seen.add(piece)
@@ -529,7 +556,7 @@ def _shares_facts(claim: Claim, own: Own, incident: Incident) -> bool:
     Neither is enough alone: both are small alphabets. A loop's own word for a code does not count, nor does a claim
     whose status or code is own.
     """
-    codes = claim.codes & incident.codes & reasons.PROVIDER_CODES
+    codes = {code for code in claim.codes & incident.codes if code.lower() in reasons.PROVIDER_CODES}
     return bool(
         codes
         and not claim.codes & own.codes
@@ -551,12 +578,13 @@ def _is_report(claim: Claim, own: Own, by_text: Sequence[_Match], texts: Sequenc
     """Whether a claim sums up several candidates, this one truthfully among them."""
     if claim.own_member:
         return True
-    if not by_text or claim.own or claim.request_ids & own.request_ids:
+    if not by_text or claim.own & {OBJECT, RESPONSE, REQUEST} or claim.request_ids & own.request_ids:
         return False
     rests = list(texts)
     for match in by_text:
         rests = [text.replace(match.portion, " ") for text in rests]
-    return any(text and len(text) > 3 and text in rest for text in own.texts for rest in rests)
+    own_texts = [text.rstrip(". ") for text in own.texts]
+    return any(len(text) > 3 and text in rest for text in own_texts for rest in rests)
 
 
 def _other_response(claim: Claim, own: Own, others: Sequence[Incident]) -> Incident | None:
@@ -573,7 +601,8 @@ def _is_unanswered(own: Own) -> bool:
 
 def _says_answer(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
     """Whether a claim carries what only a provider's answer can give."""
-    if claim.request_ids - own.request_ids or claim.structured:
+    issued = any(_ISSUED_ID.fullmatch(name) for name in claim.request_ids - own.request_ids)
+    if issued or claim.structured:
         return True
     if any(code.lower() in reasons.PROVIDER_CODES for code in claim.codes - own.codes):
         return True
@@ -586,9 +615,10 @@ def _is_synthetic(claim: Claim, own: Own) -> bool:
     if claim.status is None or claim.status in own.statuses:
         return False
     made_up = (reasons.SYNTHETIC_STATUSES.get(reason, frozenset()) for reason in own.reasons)
-    return any(claim.status in statuses for statuses in made_up) or any(
-        reasons.compatible(reasons.from_answer(claim.status), reason) for reason in own.reasons
-    )
+    if any(claim.status in statuses for statuses in made_up):
+        return True
+    evident = own.reasons - {reasons.RESPONSE_REJECTED}
+    return any(reasons.compatible(reasons.from_answer(claim.status), reason) for reason in evident)
 
 
 def _conflicting_status(claim: Claim, own: Own) -> bool:
@@ -607,7 +637,7 @@ def _holds(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
     """Whether own evidence holds every provider fact of the claim."""
     if claim.status is not None and claim.status not in own.statuses and not _is_synthetic(claim, own):
         return False
-    if claim.codes - own.codes - claim.codes.difference(reasons.PROVIDER_CODES):
+    if not all(_fits_code(code, own) for code in claim.codes - own.codes):
         return False
     if claim.request_ids - own.request_ids:
         return False
@@ -616,6 +646,12 @@ def _holds(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
     if not texts and claim.status is None and not claim.codes and not claim.request_ids:
         return own.complete
     return all(_is_held(text, own.texts) for text in texts)
+
+
+def _fits_code(code: str, own: Own) -> bool:
+    """Whether a code that own evidence lacks is no provider's, or says no more than own evidence does."""
+    reason = reasons.of_code(code)
+    return reason is None or any(reasons.compatible(reason, evident) for evident in own.reasons)
 
 
 def _is_held(text: str, held: Iterable[str]) -> bool:

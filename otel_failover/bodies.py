@@ -18,6 +18,9 @@ from otel_failover.failsafe import read, text_of
 _WHOLE: Final = 65_536
 _SEARCHED: Final = 1_048_576
 _MESSAGE: Final = 4_096
+_FOREVER: Final = 31_536_000
+_PIECE: Final = 16_384
+_STEP: Final = 12_288
 
 
 class ErrorBody(NamedTuple):
@@ -54,7 +57,7 @@ def read_error(response: object) -> ErrorBody:
     text = content[:_WHOLE].decode("utf-8", "replace")
     try:
         found = error_in(json.loads(text)) if whole else None
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if found is None:
         return ErrorBody(message=text[:_MESSAGE].strip(), text=text, whole=whole)
@@ -106,15 +109,20 @@ def text_holds(message: object, text: str, *, request: bool = False) -> bool | N
     if len(content) > _SEARCHED:
         return None
     raw = content.decode("utf-8", "replace")
-    return any(text in normalise(piece) for piece in _pieces(raw))
+    return any(text in normalise(piece) for piece in pieces(_decoded(raw)))
 
 
-def _pieces(raw: str) -> list[str]:
-    """Cut a long body into overlapping pieces: comparing looks at 16,384 characters at a time."""
+def _decoded(raw: str) -> str:
+    """Undo the escapes of JSON beyond ASCII."""
     if "\\u" in raw:
-        with contextlib.suppress(ValueError):
-            raw = json.dumps(json.loads(raw), ensure_ascii=False)
-    return [raw[start : start + 16_384] for start in range(0, max(1, len(raw)), 12_288)]
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.dumps(json.loads(raw), ensure_ascii=False)
+    return raw
+
+
+def pieces(text: str) -> list[str]:
+    """Cut a long text into overlapping pieces: comparing looks at 16,384 characters at a time."""
+    return [text] if len(text) <= _PIECE else [text[start : start + _PIECE] for start in range(0, len(text), _STEP)]
 
 
 def seconds_asked(headers: Mapping[bytes, str]) -> float | None:
@@ -125,13 +133,22 @@ def seconds_asked(headers: Mapping[bytes, str]) -> float | None:
     """
     if not headers:
         return None
-    milliseconds, asked = headers.get(b"retry-after-ms"), headers.get(b"retry-after")
+    asked = headers.get(b"retry-after")
+    found = _seconds(headers.get(b"retry-after-ms"), 1000)
+    if found is None:
+        found = _seconds(asked, 1)
+    if found is None and asked is not None:
+        found = _until(asked, headers.get(b"date"))
+    return found
+
+
+def _seconds(text: str | None, unit: int) -> float | None:
+    """Return a plain number of seconds; what is no wait, or never ends, is none."""
     try:
-        if milliseconds is not None:
-            return float(milliseconds) / 1000
-        return float(asked) if asked is not None else None
+        seconds = float(text) / unit if text is not None else -1.0
     except ValueError:
-        return _until(text_of(asked), headers.get(b"date"))
+        return None
+    return seconds if 0 <= seconds < _FOREVER else None
 
 
 def _until(date: str, now: object) -> float | None:

@@ -194,7 +194,7 @@ class Call:
 
     def _open_span(self, attempt: Attempt) -> Span:
         asked = self.asked
-        attributes: dict[str, Any] = attempt.inherited()
+        attributes: dict[str, Any] = dict(attempt.inherited())
         attributes[names.GEN_AI_OPERATION] = asked.operation
         attributes[names.GEN_AI_PROVIDER] = attempt.provider
         attributes[names.GEN_AI_REQUEST_MODEL] = asked.model
@@ -213,6 +213,7 @@ class Call:
         """Stop being current: the SDK has handed back."""
         if self._attachment is not None:
             self._attachment.detach()
+            self._attachment = None
 
     @guarded(fallback=None)
     def returned(self, result: object) -> None:
@@ -333,8 +334,8 @@ class Call:
         self.ledger.saw_chunk(chunk)
         self.attempt.stream_output()
 
-    def keeper(self) -> Callable[[object], None] | None:
-        """Return what keeps a further chunk, so that a claim may be looked for in it; None where nothing is kept."""
+    def keeper(self) -> Callable[[str], None] | None:
+        """Return what keeps a further chunk's text, so that a claim may be looked for in it."""
         chunks = self.ledger.chunks if self.ledger is not None and not self.done else None
         return chunks.append if chunks is not None else None
 

@@ -6,6 +6,8 @@ guarded, and nothing is written to it.
 
 from __future__ import annotations
 
+import enum
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +21,8 @@ from otel_failover.trails import Trail, response_of
 _DEPTH: Final = 8
 _MEMBERS: Final = 32
 _TEXT: Final = 8_192
+_WORD: Final = 48
+_SPACES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,6 @@ class Said:
 
 def from_exception(problem: BaseException) -> Said:
     """Copy the facts of an exception."""
-    members = read(problem, "exceptions")
-    group = tuple(m for m in members if isinstance(m, BaseException)) if isinstance(members, (tuple, list)) else ()
     said = _from_attributes(problem, (text_of(problem),))
     return Said(
         type=evidence.qualified(type(problem)),
@@ -71,8 +73,18 @@ def from_exception(problem: BaseException) -> Said:
         word=said.word,
         structured=said.structured,
         thing=problem,
-        members=group[:_MEMBERS],
+        members=tuple(itertools.islice(_members(problem, _DEPTH), _MEMBERS)),
     )
+
+
+def _members(problem: object, depth: int) -> Iterator[BaseException]:
+    """Yield the exceptions of a group, those of groups inside it included."""
+    members = read(problem, "exceptions")
+    if depth and isinstance(members, (tuple, list)):
+        for member in members:
+            if isinstance(member, BaseException):
+                yield member
+                yield from _members(member, depth - 1)
 
 
 def from_error(error: object) -> Said:
@@ -85,29 +97,33 @@ def from_error(error: object) -> Said:
     if isinstance(error, BaseException):
         return from_exception(error)
     if isinstance(error, str):
-        is_word = reasons.neutral(error) is not None or (len(error) <= 48 and " " not in error.strip())
-        return Said(word=error) if is_word else Said(texts=(error[:_TEXT],))
+        word, text = _word_or_text(error)
+        return Said(word=word, texts=(text,) if text else ())
     if isinstance(error, Mapping):
         return _from_mapping(error)
     if error is None:
         return Said()
+    if isinstance(error, (int, enum.Enum)) and not isinstance(error, bool):
+        number = _number(error)
+        return Said(status=number) if number is not None else Said(word=_text(error))
     return _from_attributes(error, ())
 
 
 def _from_mapping(error: Mapping[Any, Any]) -> Said:
     found = error_in(error)
-    status = _number(error.get("status_code", error.get("status", error.get("http_status"))))
+    named = (_number(error.get(name)) for name in ("status_code", "status", "http_status"))
+    status = next((number for number in named if number is not None), None)
     codes = [error.get("code"), *(found.codes if found else ())]
-    word = error.get("reason")
-    texts = [error.get("message"), found.message if found else None]
+    word, sentence = _word_or_text(error.get("reason"))
+    texts = [error.get("message"), found.message if found else None, sentence]
     return Said(
         type=_text(error.get("type")),
         texts=tuple(dict.fromkeys(text[:_TEXT] for text in texts if isinstance(text, str) and text)),
         status=status if status is not None else _number(error.get("code")),
         codes=frozenset(code for code in codes if isinstance(code, str) and code),
         request_ids=frozenset(filter(None, [_text(error.get("request_id"))])),
-        word=_text(word),
-        structured=isinstance(error.get("error"), Mapping),
+        word=word,
+        structured=isinstance(error.get("error"), Mapping) and found is not None and bool(found.message or found.codes),
         thing=error,
     )
 
@@ -124,13 +140,15 @@ def _from_attributes(thing: object, texts: tuple[str, ...]) -> Said:
     if status is None:
         status = _number(code)
     codes = [code, read(thing, "type"), read(thing, "status"), *(found.codes if found else ())]
-    said = [*texts, *(text for text in (message, found.message if found else None) if isinstance(text, str))]
+    word, sentence = _word_or_text(read(thing, "reason"))
+    more = (message, found.message if found else None, sentence)
+    said = [*texts, *(text for text in more if isinstance(text, str))]
     return Said(
         texts=tuple(dict.fromkeys(text[:_TEXT] for text in said if text)),
         status=status,
         codes=frozenset(code for code in codes if isinstance(code, str) and 0 < len(code) < 128),
         request_ids=frozenset(filter(None, [_text(read(thing, "request_id"))])),
-        word=_text(read(thing, "reason")),
+        word=word,
         structured=found is not None and bool(found.message or found.codes),
         thing=thing,
     )
@@ -138,11 +156,21 @@ def _from_attributes(thing: object, texts: tuple[str, ...]) -> Said:
 
 def _number(value: object) -> int | None:
     """Return an HTTP status, or None: enums and numeric texts are statuses too, booleans and other codes are not."""
-    if isinstance(value, str) and len(value) == 3 and value.isdigit():
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
         return int(value)
     return None
+
+
+def _word_or_text(value: object) -> tuple[str | None, str | None]:
+    """Tell a loop's own word for a reason from a sentence, which is a text like any other."""
+    word = _text(value)
+    if word is None or not isinstance(value, str):
+        return word, None
+    if reasons.neutral(value) is not None or (len(value) <= _WORD and value.count(" ") < _SPACES):
+        return word, None
+    return None, value[:_TEXT]
 
 
 def _text(value: object) -> str | None:
@@ -168,11 +196,9 @@ def bind(said: Said, ledger: evidence.Ledger, others: Sequence[tuple[Trail, Inci
     own_member = False
     for member in said.members:
         mine, theirs = _bonds(member, ledger, others)
-        own_member = own_member or bool(mine) or any(incident.same for _, incident in theirs)
+        own_member = own_member or bool(mine) or any(i.same for _, i in theirs) or _wraps_own(member, ledger)
         foreign = [*foreign, *theirs]
     caused = read(said.thing, "__cause__")
-    if caused is not None and not own:
-        own = own | _own_by_cause(said, caused, ledger)
     return Claim(
         texts=said.texts,
         status=said.status,
@@ -229,7 +255,7 @@ def adopt(thing: BaseException, ledger: evidence.Ledger) -> None:
             continue
         if ledger.by_response(response) is not None or ledger.by_request(request) is not None:
             return
-        found = evidence.orphans.find(response, request) or evidence.flights.find(response, request, ledger)
+        found = evidence.orphans.find(response, request, ledger) or evidence.flights.find(response, request, ledger)
         for exchange in found:
             ledger.adopt(exchange)
         if found and isinstance(link, BaseException):
@@ -249,13 +275,10 @@ def chain_of(thing: object) -> Iterator[object]:
         thing = cause if cause is not None else None if hidden else read(thing, "__context__")
 
 
-def _own_by_cause(said: Said, caused: object, ledger: evidence.Ledger) -> frozenset[str]:
-    """Bind a claim through its `__cause__`, if it repeats one of the cause's facts."""
-    raised = ledger.raised_here(caused)
-    if raised is None:
-        return frozenset()
-    if said.status is not None and said.status == raised.status:
-        return frozenset({REQUEST})
-    text = attribution.normalise(raised.text)
-    repeats = bool(text) and any(text in attribution.normalise(each) for each in said.texts)
-    return frozenset({REQUEST}) if repeats else frozenset()
+def _wraps_own(member: BaseException, ledger: evidence.Ledger) -> bool:
+    """Whether a member of a group is the own error in another wrapping: raised from it, or with its words."""
+    if any(ledger.raised_here(link) is not None for link in chain_of(member)):
+        return True
+    text = attribution.normalise(text_of(member))
+    own = [raised.text for raised in ledger.raised] + [e.body.message for e in ledger.exchanges if e.is_error]
+    return any(known in text for known in map(attribution.normalise, own) if known)

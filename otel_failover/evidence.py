@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover import headers as header_facts
 from otel_failover import identity, reasons
 from otel_failover.attribution import normalise
-from otel_failover.bodies import ErrorBody, error_in, read_error, seconds_asked, text_holds
+from otel_failover.bodies import ErrorBody, error_in, pieces, read_error, seconds_asked, text_holds
 from otel_failover.failsafe import read, text_of
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Exchange:
     __slots__ = (
         "__weakref__", "_body", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger", "method",
         "model", "request",
-        "request_id", "response", "retry_after", "started", "status", "stopped", "stream", "timeout",
+        "request_id", "response", "retry_after", "started", "status", "stopped", "stream", "taken", "timeout",
         "timeout_configured",
     )  # fmt: skip
 
@@ -112,6 +112,7 @@ class Exchange:
         self.call: Any = None
         self.model: str | None = None
         self.ledger: Ledger | None = None
+        self.taken: weakref.ref[Ledger] | None = None
         self._body: ErrorBody | None = None
 
     # --- told by the transport ----------------------------------------------------------------------------------------
@@ -212,6 +213,9 @@ def transport_reason(problem: BaseException) -> tuple[str, str | None]:
     return reasons.CLIENT_ERROR, None
 
 
+_FACTS: Final = ("message", "status_code", "status", "code", "type", "reason", "request_id", "body", "response")
+
+
 class Raised:
     """An exception that a provider call raised inside an attempt, with what it said at that moment.
 
@@ -219,7 +223,7 @@ class Raised:
     when it is raised.
     """
 
-    __slots__ = ("_transport", "code", "reference", "status", "text", "type_name")
+    __slots__ = ("_facts", "_transport", "code", "reference", "status", "text", "type_name")
 
     def __init__(self, problem: BaseException) -> None:
         self._transport = _transport_of(problem)
@@ -228,6 +232,7 @@ class Raised:
         self.type_name = qualified(type(problem))
         self.status = _number(read(problem, "status_code"))
         self.code = read(problem, "code")
+        self._facts = [_fact(read(problem, name)) for name in _FACTS]
 
     def transport(self) -> tuple[str, str | None]:
         """Return the reason, and the timeout's kind, where it came of the transport after the status line."""
@@ -235,11 +240,20 @@ class Raised:
 
     def unchanged(self, problem: BaseException) -> bool:
         """Whether it still says what it said when it was raised."""
-        return (
-            text_of(problem) == self.text
-            and _number(read(problem, "status_code")) == self.status
-            and read(problem, "code") == self.code
-        )
+        if text_of(problem) != self.text:
+            return False
+        return all(known == _fact(read(problem, name)) for name, known in zip(_FACTS, self._facts, strict=True))
+
+    def forget(self) -> None:
+        """Let go of an exception that could not be remembered weakly."""
+        self.reference.forget()
+
+
+def _fact(value: object) -> object:
+    """Return what a fact is compared by: itself where it is plain, its text where it is a body, else its identity."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return repr(value)[:4096] if isinstance(value, (dict, list)) else id(value)
 
 
 def _transport_of(problem: BaseException) -> tuple[str, str | None]:
@@ -274,6 +288,7 @@ class Ledger:
     """
 
     __slots__ = (
+        "__weakref__",
         "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "failure_seen",
         "gateways",
         "last_failed", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised", "response_ids",
@@ -296,7 +311,7 @@ class Ledger:
         self.exchanges: list[Exchange] = []
         self.raised: list[Raised] = []
         self.response_ids: list[str] = []
-        self.chunks: deque[object] | None = None
+        self.chunks: deque[str] | None = None
         self.stream_error: ErrorBody | None = None
         self.elsewhere: list[Exchange] = []
         self.beside: Ledger | None = None
@@ -392,7 +407,7 @@ class Ledger:
 
     def adopt(self, exchange: Exchange) -> None:
         """Make a send own that is bound to this attempt's exception or result by identity."""
-        exchange.kind = OWN
+        exchange.kind, exchange.taken = OWN, weakref.ref(self)
         if not any(mine is exchange for mine in self.exchanges):
             self.exchanges.append(exchange)
 
@@ -460,9 +475,10 @@ class Ledger:
         Returns:
             None where some of it could not be seen.
         """
-        if any(text in normalise(exchange.body.text) for exchange in self.exchanges if exchange.is_error):
+        bodies = (exchange.body.text for exchange in self.exchanges if exchange.is_error)
+        if any(text in normalise(piece) for body in bodies for piece in pieces(body)):
             return True
-        if self.chunks and text in normalise("".join(map(chunk_text, self.chunks))):
+        if self.chunks and text in normalise("".join(self.chunks)):
             return True
         found = [exchange.holds(text) for exchange in self.exchanges]
         return True if True in found else None if None in found else False
@@ -471,7 +487,7 @@ class Ledger:
         """Remember a chunk of a stream, at most 256, so that a claim may be looked for in it."""
         if self.chunks is None:
             self.chunks = deque(maxlen=_CHUNKS)
-        self.chunks.append(chunk)
+        self.chunks.append(chunk_text(chunk))
 
     def close(self) -> None:
         """End the evidence: nothing more is taken, bodies and credentials are let go."""
@@ -535,10 +551,12 @@ class Orphans:
             for orphan in tuple(recent)
         )
 
-    def find(self, response: object, request: object) -> list[Exchange]:
-        """Return the orphans of the call whose response or request this is."""
+    def find(self, response: object, request: object, ledger: Ledger) -> list[Exchange]:
+        """Return the orphans of the call whose response or request this is; another attempt's are not found again."""
         for recent in tuple(self._by_endpoint.values()):
             for orphan in tuple(recent):
+                if orphan.taken is not None and orphan.taken() is not ledger:
+                    continue
                 if orphan.request.is_(request) or (orphan.response is not None and orphan.response.is_(response)):
                     return orphan.ledger.own if orphan.ledger is not None else [orphan]
         return []

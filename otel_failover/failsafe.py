@@ -93,6 +93,11 @@ def read(thing: object, name: str) -> object:
         return None
 
 
+def exportable(text: str) -> str:
+    """Return a text that UTF-8 can carry: a lone surrogate would make the exporter drop its whole batch."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def text_of(thing: object) -> str:
     """Return `str(thing)`, or a placeholder where its `__str__` raises."""
     try:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from otel_failover.failsafe import text_of
+from otel_failover.failsafe import exportable, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,13 +93,18 @@ class Candidate:
         for name in ("provider", "model"):
             value = getattr(self, name)
             if type(value) is not str:
-                object.__setattr__(self, name, "" if value is None else text_of(value))
-        object.__setattr__(self, "provider", canonical(self.provider))
+                plain = getattr(value, "value", value) if isinstance(value, str) else value
+                object.__setattr__(self, name, "" if value is None else text_of(plain))
+        object.__setattr__(self, "provider", canonical(exportable(self.provider)))
+        if not self.model.isascii():
+            object.__setattr__(self, "model", exportable(self.model))
         if self.endpoint is not None:
             given = text_of(self.endpoint)
-            object.__setattr__(self, "endpoint", endpoint_of(given) or given[:255])
+            object.__setattr__(self, "endpoint", endpoint_of(given))
         if self.profile is not None and type(self.profile) is not str:
             object.__setattr__(self, "profile", text_of(self.profile))
+        if self.profile is not None:
+            object.__setattr__(self, "profile", exportable(self.profile))
 
     @property
     def label(self) -> str:
@@ -148,11 +153,8 @@ def parse(entry: object) -> Candidate:
 
 @lru_cache(maxsize=512)
 def _parse_text(entry: str) -> Candidate:
-    for separator in ("/", ":"):
-        provider, found, model = entry.partition(separator)
-        if found and provider:
-            return Candidate(provider, model)
-    return Candidate("", entry)
+    at = min((entry.find(separator) for separator in "/:" if separator in entry), default=0)
+    return Candidate(entry[:at], entry[at + 1 :]) if at > 0 else Candidate("", entry)
 
 
 @lru_cache(maxsize=1024)

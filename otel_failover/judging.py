@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from otel_failover import attribution, identity, reasons
 from otel_failover.attribution import Incident, Own, Verdict
+from otel_failover.bodies import pieces
 from otel_failover.claims import bind
 from otel_failover.trails import Trail
 
@@ -34,6 +35,7 @@ def judge(
     model: str,
     history: Callable[[str], Incident | None],
     disabled: frozenset[str],
+    told: str = "",
 ) -> Verdict:
     """Hold one claim against an attempt's evidence.
 
@@ -46,9 +48,10 @@ def judge(
         model: The candidate's model.
         history: Finds an earlier run's error by fingerprint.
         disabled: Rules that are switched off.
+        told: The own error in our words, as `attempt.error` tells it: a loop may report it.
     """
     aside = [_elsewhere(exchange, run) for exchange in ledger.elsewhere]
-    own = own_evidence(ledger, settled)
+    own = own_evidence(ledger, settled, told)
     pairs = list(others)
     if aside:
         member = _misdirected(said, aside, run, model) if not own.sent else None
@@ -59,13 +62,13 @@ def judge(
     return attribution.judge(claim, own, [incident for _, incident in pairs], history, disabled)
 
 
-def own_evidence(ledger: Ledger, settled: Settlement) -> Own:
+def own_evidence(ledger: Ledger, settled: Settlement, told: str = "") -> Own:
     """Collect an attempt's own evidence in the form in which it is compared."""
     own, bodies = ledger.own, [exchange.body for exchange in ledger.exchanges if exchange.is_error]
     if ledger.stream_error is not None:
         bodies.append(ledger.stream_error)
     texts = [text for body in bodies for text in (body.message, body.text)]
-    texts += [raised.text for raised in ledger.raised]
+    texts += [*(raised.text for raised in ledger.raised), told]
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
     issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent_ids()}
@@ -77,7 +80,9 @@ def own_evidence(ledger: Ledger, settled: Settlement) -> Own:
         codes=frozenset(codes),
         request_ids=frozenset(issued),
         response_ids=frozenset(ledger.response_ids),
-        texts=tuple(filter(None, dict.fromkeys(attribution.normalise(text) for text in texts if text))),
+        texts=tuple(
+            filter(None, dict.fromkeys(attribution.normalise(p) for text in texts if text for p in pieces(text)))
+        ),
         reasons=frozenset(_evident(own, settled)),
         elsewhere=ledger.holds,
     )

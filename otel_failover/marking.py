@@ -104,16 +104,20 @@ def announce(
         names.OWN_EVIDENCE: runtime.redacted(own, secrets, 255),
     }
     attributes.pop(names.VERDICT, None)
-    made = _Marker(runtime, context, attributes, f"{_whose(verdict)} error on {provider}'s span", now)
+    made = _Marker(runtime, context, attributes, f"{_whose(verdict, provider)} error on {provider}'s span", now)
     if later:
         _waiting.append(made)
     else:
         made.make()
     rule = verdict.rule or ""
     runtime.metrics.mismatch(rule, identity.metric_value(provider), context)
+
+    def safe(text: str) -> str:
+        return runtime.redacted(text, secrets, 255)
+
     runtime.log_mismatch(
-        (rule, provider, _whose(verdict)),
-        _sentence(verdict, said, candidate, own, lambda text: runtime.redacted(text, secrets, 255), offender),
+        (rule, provider, index, _whose(verdict, provider)),
+        lambda: _sentence(verdict, said, candidate, own, safe, offender),
     )
 
 
@@ -144,8 +148,13 @@ def make_waiting() -> None:
         _waiting.popleft().make()
 
 
-def _whose(verdict: Verdict) -> str:
-    return f"{verdict.source.provider}'s" if verdict.source is not None else "an answer's"
+def _whose(verdict: Verdict, expected: str) -> str:
+    """Say whose error it is; where both are of one provider, by the place in the chain."""
+    source = verdict.source
+    if source is None:
+        return "an answer's"
+    place = f" #{source.index}" if source.provider == expected else ""
+    return f"{source.provider}{place}'s"
 
 
 def _sentence(
@@ -163,10 +172,12 @@ def _sentence(
         safe(said.word or ""),
     ]
     claimed = " ".join(filter(None, facts)) or said.type or "an error"
+    same = verdict.source is not None and verdict.source.provider == candidate[0]
+    place = f" #{candidate[2]}" if same else ""
     source = f" source.span_id={verdict.source.span_id}" if verdict.source is not None else ""
     return (
-        f"span for {candidate[0]}/{candidate[1]} carries {_whose(verdict)} error ({verdict.rule}): "
-        f"claimed {claimed}; own evidence: {safe(own)} "
+        f"span for {candidate[0]}/{candidate[1]}{place} carries {_whose(verdict, candidate[0])} error "
+        f"({verdict.rule}): claimed {claimed}; own evidence: {safe(own)} "
         f"trace_id={offender.trace_id:032x} span_id={offender.span_id:016x}{source}"
     )
 

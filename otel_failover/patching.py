@@ -83,7 +83,7 @@ class State:
     handles: list[tuple[object, str, Any]] = field(default_factory=list, repr=False)
 
 
-class BoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg] - not generic before wrapt 2
+class BoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
     """A wrapped method as it is looked up: copied and pickled as the plain one is."""
 
     def __copy__(self) -> BoundWrapper:
@@ -101,7 +101,7 @@ class BoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg] - not 
         return self.__reduce__()
 
 
-class Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg] - not generic before wrapt 2
+class Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
     """A wrapt wrapper that can be copied and pickled as the function below it can."""
 
     __bound_function_wrapper__ = BoundWrapper

@@ -85,11 +85,16 @@ class AttributionProcessor(SpanProcessor):
     def attached_to(provider: object) -> bool:
         """Whether a provider was given one by us."""
         try:
-            known = provider in _providers
-            _providers.add(provider)
+            return provider in _providers
         except TypeError:
             return False
-        return known
+
+    @classmethod
+    def attach_to(cls, provider: Any) -> None:
+        """Give a provider one, once."""
+        if not cls.attached_to(provider):
+            provider.add_span_processor(cls())
+            _providers.add(provider)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
@@ -108,7 +113,7 @@ class AttributionProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Judge a span that the hook above did not show us: an older SDK, or a host that hides the hook."""
-        if not _HAS_HOOK or (span.context is not None and span.context.span_id in _bound):
+        if not _HAS_HOOK or (_bound and span.context is not None and span.context.span_id in _bound):
             _check(span, writable=False)
 
     def shutdown(self) -> None:
@@ -236,6 +241,8 @@ def judge_enclosing(said: Said, own: list[Trail], others: list[Trail]) -> Verdic
         response_ids=frozenset(name for incident in mine for name in incident.response_ids),
         texts=tuple(text for trail in own for text in trail.texts),
         reasons=frozenset(trail.reason for trail in own if trail.reason),
+        # What a success said is not kept: a text may stand in it.
+        elsewhere=lambda _: None if any(e.status is not None and not e.is_error for e in sends) else False,
     )
     claim = Claim(
         said.texts,

@@ -21,24 +21,22 @@ if TYPE_CHECKING:
 
 _ERROR_PROVIDER: Final = ("error.llm_provider", "litellm.provider.error.llm_provider")
 _HTTP_STATUS: Final = (names.HTTP_STATUS, "http.status_code")
-_MESSAGES: Final = ("error.message", "exception.message")
 _CODES: Final = ("error.code",)
 _REQUEST_IDS: Final = ("error.request_id",)
 _ADDRESS: Final = ("server.address", "net.peer.name")
 _URLS: Final = ("url.full", "http.url")
-_CLAIM_KEYS: Final = frozenset(
-    {names.ERROR_TYPE, names.GEN_AI_RESPONSE_ID, _ERROR_PROVIDER[0], *_HTTP_STATUS, *_MESSAGES, *_CODES}
-)
+_CLAIM_KEYS: Final = frozenset({names.GEN_AI_RESPONSE_ID, _ERROR_PROVIDER[1], *_HTTP_STATUS, "exception.message"})
+_NO_TEXT: Final = frozenset({names.ERROR_TYPE, *_ERROR_PROVIDER, *_CODES, *_REQUEST_IDS})
 _INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "completion", "responses"})
 _EVENTS: Final = 8
 
 _CANNOT_RAISE: Final[dict[str, frozenset[str]]] = {
-    "anthropic": frozenset({"gcp.gemini", "openai", "cohere", "mistral_ai", "x_ai", "perplexity"}),
+    "anthropic": frozenset({"gcp.gemini", "openai", "cohere", "mistral_ai", "perplexity"}),
     "google.genai": frozenset(
         {"openai", "anthropic", "aws.bedrock", "azure.ai.openai", "cohere", "mistral_ai", "groq"}
     ),
     "botocore": frozenset(
-        {"openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "azure.ai.openai", "mistral_ai", "groq"}
+        {"openai", "gcp.gemini", "gcp.vertex_ai", "azure.ai.openai", "groq"}
     ),
     "cohere": frozenset({"openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "groq"}),
     "mistralai": frozenset({"openai", "anthropic", "gcp.gemini", "groq", "cohere"}),
@@ -99,17 +97,17 @@ def has_error_provider(span: Any) -> bool:
 
 def may_claim(attributes: Mapping[str, Any]) -> bool:
     """Whether a span without an ERROR status may claim anything: one pass over its keys, since many are asked."""
-    return any(key in _CLAIM_KEYS for key in attributes)
+    return any(key in _CLAIM_KEYS or key.startswith("error.") for key in attributes)
 
 
 def _said(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_error: bool) -> Said:
-    texts = [span.status.description, *(attributes.get(key) for key in _MESSAGES)]
+    texts = [span.status.description, attributes.get("exception.message")]
+    texts += [value for key, value in attributes.items() if key.startswith("error.") and key not in _NO_TEXT]
     types = [attributes.get(names.ERROR_TYPE)]
     if is_error:
-        for event in span.events[-_EVENTS:]:
-            if event.name == names.EVENT_EXCEPTION and event.attributes:
-                texts.append(event.attributes.get(names.EXCEPTION_MESSAGE))
-                types.append(event.attributes.get(names.EXCEPTION_TYPE))
+        told = [event.attributes for event in span.events if event.name == names.EVENT_EXCEPTION and event.attributes]
+        texts += [each.get(names.EXCEPTION_MESSAGE) for each in told[-_EVENTS:]]
+        types += [each.get(names.EXCEPTION_TYPE) for each in told[-_EVENTS:]]
     kinds = [kind for kind in types if isinstance(kind, str) and kind]
     words = [kind for kind in kinds if "." not in kind and not kind[:1].isupper() and not kind.isdigit()]
     codes = [*(attributes.get(key) for key in _CODES), *words]
@@ -127,7 +125,7 @@ def _said(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_er
 
 
 def _status(value: object) -> int | None:
-    if isinstance(value, str) and len(value) == 3 and value.isdigit():
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600 else None
 

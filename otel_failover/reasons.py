@@ -127,6 +127,7 @@ SYNTHETIC_STATUSES: Final[dict[str, frozenset[int]]] = {
     CONNECTION: frozenset({408, 499, 500, 502, 503, 504, 520, 521, 522, 523}),
     CANCELLED: frozenset({408, 499, 500, 503, 504}),
     CLIENT_ERROR: frozenset({400, 500}),
+    RESPONSE_REJECTED: frozenset({422, 500, 502}),
     PARTIAL_STREAM: frozenset({408, 500, 502, 503, 504}),
 }
 """Statuses that libraries make up where no answer came: litellm says 408 for a timeout and 500 for a reset."""
@@ -178,10 +179,15 @@ def neutral(word: object) -> str | None:
     return _HOST_WORDS.get(folded) or _BY_CODE.get(folded)
 
 
+def of_code(code: str) -> str | None:
+    """Return the reason that a provider's structured code gives, None where no provider says it."""
+    return _BY_CODE.get(code.lower())
+
+
 def compatible(claimed: str, evident: str) -> bool:
     """Whether a claimed reason may stand beside an evident one without contradicting it."""
     if claimed == evident or claimed in _ANYTHING or evident in (UNKNOWN, RESPONSE_REJECTED):
         return True
     if evident == CLIENT_ERROR:
-        return claimed in (INVALID_REQUEST, AUTH, CONTEXT_OVERFLOW, MODEL_NOT_FOUND)
+        return claimed in (INVALID_REQUEST, AUTH, CONTEXT_OVERFLOW, MODEL_NOT_FOUND, CONNECTION)
     return claimed in _BESIDE.get(evident, frozenset())

@@ -17,7 +17,7 @@ from otel_failover.chain import EMPTY as EMPTY_CHAIN
 from otel_failover.chain import NOBODY, chain_of
 from otel_failover.decorating import decorated
 from otel_failover.evidence import Ledger
-from otel_failover.failsafe import guarded, logger, text_of
+from otel_failover.failsafe import exportable, guarded, logger, text_of
 from otel_failover.identity import Candidate
 from otel_failover.settlement import CANCELLED, SUCCESS, Settlement
 
@@ -166,7 +166,7 @@ class Run:
         if self._declared:
             attributes[names.CHAIN] = self._chain.labels
         self._span = self._runtime.tracer.start_span(
-            f"{names.SPAN_RUN} {text_of(self._operation)[:120]}",
+            f"{names.SPAN_RUN} {exportable(text_of(self._operation)[:120])}",
             kind=SpanKind.INTERNAL,
             attributes=attributes,
         )
@@ -175,7 +175,7 @@ class Run:
         self._attachment = scope.Attachment(self._context)
 
     def _loop_name(self) -> str:
-        return text_of(self._name_given or self._operation)[:255]
+        return exportable(text_of(self._name_given or self._operation)[:255])
 
     def _read_chain(self) -> None:
         given: Any = self._given
@@ -205,7 +205,7 @@ class Run:
     def _make(self, given: object) -> Attempt | None:
         candidate = identity.parse(given)
         index = self._place(given, candidate)
-        if index >= 0:
+        if index >= 0 and self._declared:
             candidate = self._chain.members[index]
         if self._done or self._span is None:
             logger.warning("otel-failover: an attempt was made outside its run; it is not recorded")
@@ -335,12 +335,9 @@ class Run:
         Args:
             judged: The attempt that is held against them.
         """
-        for trail in tuple(self._trails):
-            yield trail, trail.seen_by(judged.key)
-        for other in tuple(self._open):
-            if other is not judged:
-                trail = other.trail()
-                yield trail, trail.seen_by(judged.key)
+        # A loop that calls itself tries the next candidate inside this attempt: what comes out of it is a report.
+        trails = [*self._trails, *(other.trail() for other in tuple(self._open) if other is not judged)]
+        yield from ((trail, trail.seen_by(judged.key)) for trail in trails if judged._order not in trail.around)
         if self._around is not None and self._around._run is not None:
             yield from self._around._run.others(self._around)
 
@@ -461,7 +458,7 @@ class Run:
 
     def _note_ended(self) -> None:
         """Let go of what only a living run needs."""
-        self._attachment = None
+        self._attachment = self._context = None
         self._holders.clear()
         self._seen.clear()
         for trail in self._trails:

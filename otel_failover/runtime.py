@@ -12,20 +12,21 @@ import re
 import time
 import weakref
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 
 from otel_failover import identity, names
-from otel_failover.failsafe import guarded, logger
+from otel_failover.failsafe import exportable, guarded, logger
 from otel_failover.metrics import metrics_of
 from otel_failover.redaction import cut, redact
 from otel_failover.settings import Settings, load
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
@@ -36,6 +37,7 @@ _TEXT: Final = 2_048
 _HISTORY: Final = 1_024
 _HISTORY_SECONDS: Final = 600.0
 _WHOSE: Final = 8
+_CACHED: Final = 64
 
 
 class History:
@@ -69,7 +71,9 @@ class History:
         if known is None or time.monotonic() - known[0] > _HISTORY_SECONDS:
             return None
         whose = dict(known[1])
-        return whose.get(who) or max(whose.values(), key=lambda incident: incident.order)
+        if who in whose:
+            return replace(whose[who], same=True)
+        return max(whose.values(), key=lambda incident: incident.order)
 
 
 class Runtime:
@@ -100,6 +104,7 @@ class Runtime:
         self.disabled_rules = frozenset(settings.disabled_rules)
         self.aliases = {word.lower(): identity.canonical(value) for word, value in settings.provider_aliases.items()}
         identity.admit(settings.provider_aliases)
+        self._redacted: OrderedDict[tuple[str, tuple[str, ...], int], str] = OrderedDict()
         self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
         self._attached: weakref.ref[Any] | None = None
         self._told_no_sdk = False
@@ -122,8 +127,7 @@ class Runtime:
         provider = self.provider or trace.get_tracer_provider()
         if self._attached is not None and self._attached() is provider:
             return True
-        add = getattr(provider, "add_span_processor", None)
-        if add is None:
+        if not hasattr(provider, "add_span_processor"):
             if tell and not self._told_no_sdk:
                 self._told_no_sdk = True
                 logger.warning(
@@ -134,15 +138,24 @@ class Runtime:
         from otel_failover.processor import AttributionProcessor
 
         self._attached = weakref.ref(provider)
-        if not AttributionProcessor.attached_to(provider):
-            add(AttributionProcessor())
+        AttributionProcessor.attach_to(provider)
         return True
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
     def redacted(self, text: str, secrets: Sequence[str] = (), limit: int = _TEXT) -> str:
-        """Return a text without secrets, cut to a length; the one way a foreign text reaches a span or a log."""
-        return cut(redact(text[: 4 * limit], secrets, extra=self._patterns), limit)
+        """Return a text without secrets, cut to a length; the one way a foreign text reaches a span or a log.
+
+        The same few come again and again, so the last 64 are kept.
+        """
+        key = (text, tuple(secrets), limit)
+        known = self._redacted.get(key)
+        if known is None:
+            known = exportable(cut(redact(text[: 4 * limit], secrets, extra=self._patterns), limit))
+            self._redacted[key] = known
+            if len(self._redacted) > _CACHED:
+                self._redacted.popitem(last=False)
+        return known
 
     def provider_alias(self, word: str) -> str | None:
         """Return the provider that the user's aliases give for a word or a host."""
@@ -155,7 +168,7 @@ class Runtime:
 
     # --- logs ---------------------------------------------------------------------------------------------------------
 
-    def log_mismatch(self, key: tuple[object, ...], message: str) -> None:
+    def log_mismatch(self, key: tuple[object, ...], message: Callable[[], str]) -> None:
         """Log a mismatch at most once per interval and key, saying how many were left out."""
         now = time.monotonic()
         since, suppressed = self._told.get(key, (None, 0))
@@ -166,7 +179,7 @@ class Runtime:
         self._told.move_to_end(key)
         while len(self._told) > 256:
             self._told.popitem(last=False)
-        logger.log(logging.WARNING, "%s%s", message, f" suppressed={suppressed}" if suppressed else "")
+        logger.log(logging.WARNING, "%s%s", message(), f" suppressed={suppressed}" if suppressed else "")
 
     def _open_ages(self) -> Iterable[tuple[str, float]]:
         """Return the age of the oldest open attempt of each provider."""

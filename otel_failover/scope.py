@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +44,12 @@ def call_in(context: Context | None = None) -> Any:
 def with_values(values: dict[str, object], span: Span | None = None, base: Context | None = None) -> Context:
     """Return a context with our keys, and a span, set: one copy instead of one per key."""
     start = context_api.get_current() if base is None else base
-    context = context_api.Context({**start, **values})
-    return set_span_in_context(span, context) if span is not None else context
+    if span is not None:
+        values[_SPAN_KEY] = span
+    return context_api.Context({**start, **values})
+
+
+_SPAN_KEY: Final = next(iter(set_span_in_context(INVALID_SPAN, context_api.Context())))
 
 
 @contextmanager
@@ -64,10 +68,9 @@ def attached(context: Context | None) -> Iterator[None]:
 class Attachment:
     """One attach and its detach."""
 
-    __slots__ = ("_context", "_token")
+    __slots__ = ("_token",)
 
     def __init__(self, context: Context) -> None:
-        self._context = context
         self._token: Any = context_api.attach(context)
 
     def detach(self) -> None:

@@ -7,11 +7,10 @@ what is allowed, and the default is kept: a typing error in a variable never sto
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +59,12 @@ class Settings:
     strict: bool = False
 
 
+def _near(word: str, known: Iterable[str]) -> list[str]:
+    import difflib
+
+    return difflib.get_close_matches(word, list(known), 1)
+
+
 def _choice(*allowed: str) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         word = text_of(value).strip().lower()
@@ -82,7 +87,7 @@ def _rules(value: Any) -> list[str]:
     words = _words(value)
     for word in words:
         if word not in RULES:
-            near = difflib.get_close_matches(word, RULES, 1)
+            near = _near(word, RULES)
             raise ValueError(f"rules of {', '.join(RULES)}" + (f"; did you mean {near[0]}?" if near else ""))
     return words
 
@@ -163,7 +168,7 @@ def _warn_of_unknown(names: list[str], known: list[str]) -> None:
     """Name what is not a setting: a typing error would otherwise be silence."""
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
+            near = _near(name, known)
             logger.warning(
                 "otel-failover: there is no setting %s%s", name, f"; did you mean {near[0]}?" if near else ""
             )

@@ -195,8 +195,12 @@ def _caller_timeout(failure: Settlement) -> Settlement:
 
 
 def is_timeout(problem: BaseException) -> bool:
-    """Whether an exception is a timeout by its class: `asyncio.timeout`, `wait_for`, `concurrent.futures`, anyio."""
-    return isinstance(problem, TimeoutError) or any("Timeout" in cls.__name__ for cls in type(problem).__mro__)
+    """Whether an exception, or what it was raised from, is a timeout by its class.
+
+    That of `asyncio.timeout`, `wait_for`, `concurrent.futures`, anyio.
+    """
+    links = (problem, problem.__cause__)
+    return any("Timeout" in cls.__name__ for link in links if link is not None for cls in type(link).__mro__)
 
 
 def _last_raised(ledger: Ledger) -> tuple[str, str] | None:

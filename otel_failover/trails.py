@@ -30,6 +30,7 @@ class Trail:
         span_id: Where it was first seen.
         order: Larger is later.
         alive: Whether it is still open.
+        around: Orders of the attempts that it was made inside.
         key: The candidate's identity within its run.
         exchanges: Its own sends.
         raised: What its calls raised.
@@ -45,6 +46,7 @@ class Trail:
         "_alive",
         "_incident",
         "_order",
+        "around",
         "complete",
         "exchanges",
         "index",
@@ -75,10 +77,12 @@ class Trail:
         response_ids: Iterable[str] = (),
         *,
         alive: bool = False,
+        around: tuple[int, ...] = (),
         complete: bool = False,
         reason: str | None = None,
         sentence: str = "",
     ) -> None:
+        self.around = around
         self.provider, self.index, self.model, self.span_id = provider, index, model, span_id
         self._order, self.key, self._alive = order, key, alive
         self.exchanges, self.raised, self.left = exchanges, tuple(raised), tuple(left)
@@ -138,7 +142,7 @@ class Trail:
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""
         for raised in self.raised:
-            raised.reference.forget()
+            raised.forget()
         for reference in self.left:
             reference.forget()
 

@@ -461,7 +461,6 @@ CASES: Final[dict[str, Case]] = {
         said(f"{QUOTA}; {OWN_TEXT}", cause=(OPENAI,)),
         ANSWERED,
         REPORT,
-        marks=wrong("the bond of a cause outlives the report"),
     ),
     "a foreign object that reports": Case(
         "another's exception which names both is another's exception",
@@ -518,7 +517,7 @@ CASES: Final[dict[str, Case]] = {
     "no provider conflict": Case("it names nobody", said(OWN_TEXT), ANSWERED, VERIFIED),
     # claimed_answer
     "claimed answer by id": Case(
-        "a request id, and nobody answered", said("x", request_ids=["req_unknown"]), HUNG, CLAIMED, bound_by="facts"
+        "a request id, and nobody answered", said("x", request_ids=["req_0123456789abcdef"]), HUNG, CLAIMED, bound_by="facts"
     ),
     "claimed answer by code": Case(
         "a provider's code, and nobody answered", said("x", codes=["overloaded_error"]), HUNG, CLAIMED
@@ -601,14 +600,12 @@ CASES: Final[dict[str, Case]] = {
         said(codes=["RESOURCE_EXHAUSTED"]),
         ANSWERED,
         NOTHING_BOUND,
-        marks=wrong("codes are compared with a table in small letters"),
     ),
     "a provider's code that loops also say": Case(
         "verified means every fact: `rate_limit_error` is no fact of a timeout",
         said(codes=["rate_limit_error"]),
         HUNG,
         NOTHING_BOUND,
-        marks=wrong("codes that loops also make up count as held"),
     ),
     "facts in capitals": Case(
         "Google's code and status, where own evidence has neither",
@@ -618,7 +615,6 @@ CASES: Final[dict[str, Case]] = {
         others=(replace(OPENAI, provider="gcp.gemini", codes=frozenset({"RESOURCE_EXHAUSTED"})),),
         bound_by="facts",
         source="gcp.gemini",
-        marks=wrong("codes are compared with a table in small letters"),
     ),
     "a status for a rejected success": Case(
         "a 200 that the loop calls 429: no own response said it, and no library makes 429 up for a success",
@@ -626,7 +622,6 @@ CASES: Final[dict[str, Case]] = {
         SERVED,
         STATUS,
         others=(),
-        marks=wrong("any status may stand beside a success"),
     ),
     "replayed beside an own timeout": Case(
         "its own earlier 429 is told again: replayed, and said so",
@@ -635,7 +630,6 @@ CASES: Final[dict[str, Case]] = {
         STATUS,
         others=(SAME,),
         replayed=True,
-        marks=wrong("status_conflict forgets `replayed`"),
     ),
     # precedence
     "mixed before stale": Case(
@@ -841,9 +835,14 @@ def test_no_strength_can_be_forgotten_unnoticed(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize(
     ("part", "value"),
-    [("complete", False), ("sent", 0), ("answered", 1), ("texts", ()), ("reasons", frozenset()), ("statuses", frozenset()),
-     ("codes", frozenset()), ("request_ids", frozenset()), ("response_ids", frozenset())],
-)  # fmt: skip
+    [
+        ("complete", False),
+        ("sent", 0),
+        ("answered", 1),
+        ("texts", ()),
+        *((part, frozenset()) for part in ("reasons", "statuses", "codes", "request_ids", "response_ids")),
+    ],
+)
 def test_every_part_of_the_own_evidence_counts(part: str, value: Any) -> None:
     blind = [replace(case, own=replace(case.own, **{part: value})) for case in CASES.values() if not case.marks]
     assert any(not case.holds for case in blind)
@@ -1018,13 +1017,12 @@ def test_a_message_is_found_in_anything(message: str, before: str, after: str, g
 )
 def test_any_cut_of_a_message_is_found(message: str, length: int, end: str, before: str) -> None:
     known, cut = normalise(message), normalise(message[:length])
-    assume(len(known) >= MINIMUM and len(cut) >= MINIMUM and known not in STOCK)
+    assume(len(known) >= MINIMUM and len(cut) > MINIMUM and known not in STOCK)  # one more: "end." + "..."
     found = quoted(known, normalise(f"{before} {message[:length]}{end}"))
     assert found is not None
     assert known.startswith(found)
 
 
-@wrong("the escapes of `json.dumps` are dropped as ids, with the words they stand in")
 @pytest.mark.parametrize(
     "text", ["Das Guthaben ist aufgebraucht, bitte prüfen", "You didn\u2019t provide an API key at all"]
 )
@@ -1032,20 +1030,17 @@ def test_escapes_beyond_ascii_change_nothing(text: str) -> None:
     assert normalise(json.dumps(text)).strip('" ') == normalise(text)
 
 
-@wrong("`\\xa0` of a repr is glued to its neighbours and dropped as an id")
 def test_the_repr_of_odd_spaces_changes_nothing() -> None:
     text = "You exceeded\u00a0your current\u00a0quota for good"
     assert normalise(repr(text)).strip('" ') == normalise(text)
 
 
-@wrong("the stump of an id that happens to be letters stands in the way")
 @pytest.mark.parametrize("stump", ["Too many requests for the model gpt", "Too many requests for the model gpt..."])
 def test_a_cut_within_an_id_is_found(stump: str) -> None:
     known = normalise("Too many requests for the model gpt4o in your organization")
     assert quoted(known, normalise(stump)) == "too many requests for the model"
 
 
-@wrong("a message glued to a digit loses its first word")
 @pytest.mark.parametrize("glue", ["429|{}", "<h1>{}", "\x1b[31m{}"])
 def test_a_message_glued_to_a_digit_is_found(glue: str) -> None:
     assert quoted(normalise(QUOTA), normalise(glue.format(QUOTA))) == normalise(QUOTA)

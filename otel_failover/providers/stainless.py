@@ -182,25 +182,34 @@ def _closed(stream: Any) -> None:
 
 
 class _Ear:
-    """Listens to a stream's chunks: all but the first, and those that may be errors, are only kept.
+    """Listens to a stream's chunks: of all but the first, and those that may be errors, only the text is kept.
 
-    Each kind of event has a class of its own in these SDKs, so the class tells which chunks are worth a look.
+    Each kind of event has a class of its own in these SDKs, so the class tells which chunks are worth a look, and where
+    their text is.
     """
 
     __slots__ = ("_call", "_keep")
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._keep: Any = None
+        self._keep: Callable[[str], None] | None = None
 
     def hear(self, chunk: object) -> None:
-        """Take note of a chunk."""
-        kind = type(chunk)
-        if self._keep is not None and _plain.get(kind):
-            self._keep(chunk)
+        """Take note of a chunk; a text that is not where it should be is no text."""
+        keep, text_in = self._keep, _kinds.get(type(chunk))
+        if keep is None or text_in is None:
+            self._listen(chunk)
             return
-        if kind not in _plain:
-            _plain[kind] = not ("Error" in kind.__name__ or "Failed" in kind.__name__)
+        try:
+            text = text_in(chunk)
+        except Exception:
+            return
+        if text:
+            keep(text)
+
+    def _listen(self, chunk: object) -> None:
+        """Look at a chunk closely: the stream's first, the first of its class, and one that may be an error."""
+        _learn(chunk)
         self._call.stream_chunk(chunk, _error_of(chunk))
         self._keep = self._call.keeper()
 
@@ -210,8 +219,34 @@ class _Ear:
         self._call.stream_ended(problem)
 
 
-_plain: Final[dict[type, bool]] = {}
-"""Classes of chunks that cannot be errors, as `ResponseErrorEvent` and `ResponseFailedEvent` are; a few dozen exist."""
+_kinds: Final[dict[type, Callable[[Any], Any] | None]] = {}
+"""Where the text of a class of chunks is; None for those that may be errors, as `ResponseErrorEvent`."""
+
+
+def _learn(chunk: object) -> None:
+    """Remember where the text of a class of chunks is; a few dozen classes exist."""
+    kind = type(chunk)
+    if kind in _kinds:
+        return
+    if "Error" in kind.__name__ or "Failed" in kind.__name__:
+        _kinds[kind] = None
+    elif read(chunk, "choices") is not None:
+        _kinds[kind] = _of_choices
+    else:
+        _kinds[kind] = _of_delta if read(chunk, "delta") is not None else _of_nothing
+
+
+def _of_choices(chunk: Any) -> Any:
+    return chunk.choices[0].delta.content if chunk.choices else None
+
+
+def _of_delta(chunk: Any) -> Any:
+    delta = chunk.delta
+    return delta if type(delta) is str else getattr(delta, "text", None)
+
+
+def _of_nothing(_: Any) -> Any:
+    return None
 
 
 class _Watched:
@@ -267,7 +302,7 @@ class _AsyncWatched:
 @guarded(fallback=None)
 def _error_of(chunk: object) -> ErrorBody | None:
     """Return the error that a chunk is: the Responses API's `error` and `response.failed` raise nothing."""
-    if _plain.get(type(chunk), True):
+    if _kinds.get(type(chunk)) is not None:
         return None
     if read(chunk, "type") == "error":
         return error_in({"message": read(chunk, "message"), "code": read(chunk, "code")})
