@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode, get_current_span
 
-from otel_failover import Candidate, FailoverInstrumentor, failover_run, failsafe
+from otel_failover import Candidate, FailoverInstrumentor, failover_run
 from otel_failover.attribution import normalise
 from otel_failover.testing.providers import Answer
 from tests.loops import LoopError, Stand, stand
@@ -716,13 +716,6 @@ def random_chain(
 
 
 @pytest.fixture
-def forgiven() -> Iterator[None]:
-    """Forget failures of our own while there are any that are known."""
-    yield
-    failsafe.failures.clear()
-
-
-@pytest.fixture
 def exporter() -> Iterator[Snapshots]:
     found = Snapshots()
     provider = TracerProvider()
@@ -733,8 +726,7 @@ def exporter() -> Iterator[Snapshots]:
     FailoverInstrumentor().uninstrument()
 
 
-@pytest.mark.xfail(strict=True, reason="each fault that it meets has a test of its own in test_runs.py")
-@pytest.mark.usefixtures("forgiven")
+@pytest.mark.xfail(strict=True, reason="the faults it still meets have tests of their own in test_runs.py")
 def test_every_theft_is_found_and_none_invented(exporter: Snapshots) -> None:
     earlier: deque[Fact] = deque(maxlen=100)
     planted = 0

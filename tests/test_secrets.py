@@ -185,14 +185,11 @@ def test_what_the_loop_says_of_the_key_does_not_leave(
     telemetry: Telemetry,
     stack: ExitStack,
     caplog: pytest.LogCaptureFixture,
-    request: pytest.FixtureRequest,
     answer: Answer,
     say: Callable[[Attempt, str], None],
     spell: Callable[[str], str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    if say is by_fields and answer.kind == "reset":
-        request.applymarker(pytest.mark.xfail(strict=True, reason="the claimed type is not redacted on the marker"))
     each = stack.enter_context(stand("openai", answer, key=ODD_KEY))
     with failover_run("chat", chain=[each.candidate]) as run:
         try:
@@ -345,12 +342,8 @@ def written(attempt: Attempt, stale: Exception) -> None:
     get_current_span().set_attribute("error.message", str(stale))
 
 
-GIVEN = pytest.param(given, marks=pytest.mark.xfail(strict=True, reason="the loop's word may be a provider's sentence"))
-REFUSED = pytest.param(refused, marks=pytest.mark.xfail(strict=True, reason="so may its word for a rejection"))
-
-
 @pytest.mark.parametrize("answer", [Answer.error(429, WORDS), Answer.stream(["a"], then="error", message=WORDS)])
-@pytest.mark.parametrize("say", [raised, again, failed, GIVEN, REFUSED, written])
+@pytest.mark.parametrize("say", [raised, again, failed, given, refused, written])
 def test_no_text_means_no_text(
     silent: Telemetry,
     stack: ExitStack,

@@ -357,7 +357,7 @@ to learn more.
       error.type = rate_limit
       failover.attribution.verdict = verified
       failover.error.code = rate_limit_exceeded
-      failover.error.fingerprint = 6a1b5ec70a577ce4
+      failover.error.fingerprint = 2a5bc06872f537dd
       failover.error.origin = response
       failover.evidence = complete
       failover.reason.code = rate_limit
