@@ -35,9 +35,7 @@ _CANNOT_RAISE: Final[dict[str, frozenset[str]]] = {
     "google.genai": frozenset(
         {"openai", "anthropic", "aws.bedrock", "azure.ai.openai", "cohere", "mistral_ai", "groq"}
     ),
-    "botocore": frozenset(
-        {"openai", "gcp.gemini", "gcp.vertex_ai", "azure.ai.openai", "groq"}
-    ),
+    "botocore": frozenset({"openai", "gcp.gemini", "gcp.vertex_ai", "azure.ai.openai", "groq"}),
     "cohere": frozenset({"openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "groq"}),
     "mistralai": frozenset({"openai", "anthropic", "gcp.gemini", "groq", "cohere"}),
 }

@@ -517,7 +517,11 @@ CASES: Final[dict[str, Case]] = {
     "no provider conflict": Case("it names nobody", said(OWN_TEXT), ANSWERED, VERIFIED),
     # claimed_answer
     "claimed answer by id": Case(
-        "a request id, and nobody answered", said("x", request_ids=["req_0123456789abcdef"]), HUNG, CLAIMED, bound_by="facts"
+        "a request id, and nobody answered",
+        said("x", request_ids=["req_0123456789abcdef"]),
+        HUNG,
+        CLAIMED,
+        bound_by="facts",
     ),
     "claimed answer by code": Case(
         "a provider's code, and nobody answered", said("x", codes=["overloaded_error"]), HUNG, CLAIMED

@@ -195,9 +195,7 @@ def test_a_text_in_what_cannot_be_seen() -> None:
         ({"retry-after": "Fri, 20 Nov 2026 09:00:00 GMT", "date": "Fri, 20 Nov 2026 10:00:00 GMT"}, 0.0),
         ({"retry-after": "Fri, 20 Nov 2026 10:00:30 GMT"}, None),
         ({"retry-after": ""}, None),
-        pytest.param(
-            {"retry-after-ms": "soon", "retry-after": "2"}, 2.0
-        ),
+        pytest.param({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
         pytest.param({"retry-after": "nan"}, None),
         pytest.param({"retry-after": "inf"}, None),
         pytest.param({"retry-after": "-5"}, 0.0, marks=wrong("a wait below zero")),

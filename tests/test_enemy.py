@@ -476,9 +476,7 @@ def test_a_stale_text_in_any_wrapping(
     is_stolen(second(telemetry, [out_of_quota, broken], act), "text")
 
 
-@pytest.mark.parametrize(
-    "glue", ["429|{}", "\x1b[31m{}\x1b[0m", "<h1>{}</h1>"], ids=["pipe", "colour", "html"]
-)
+@pytest.mark.parametrize("glue", ["429|{}", "\x1b[31m{}\x1b[0m", "<h1>{}</h1>"], ids=["pipe", "colour", "html"])
 def test_a_stale_text_glued_to_a_digit(telemetry: Telemetry, out_of_quota: Stand, broken: Stand, glue: str) -> None:
     def act(attempt: Attempt, errors: list[Exception]) -> None:
         raise LoopError(glue.format(QUOTA)) from None
