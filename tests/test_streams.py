@@ -1,5 +1,6 @@
 """Streams: the attempt ends when its stream does, and nothing is current while the consumer has a chunk."""
 
+# ruff: noqa: PT012, SIM117 - how run, attempt and call are nested is what is tested
 from __future__ import annotations
 
 import asyncio
@@ -184,7 +185,7 @@ FAILURES = [
 
 
 @every_kind
-@pytest.mark.parametrize(("then", "reason", "timeout"), FAILURES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("then", "reason", "timeout"), FAILURES, ids=str)
 def test_a_stream_that_fails_midway_is_partial(
     telemetry: Telemetry,
     stack: ExitStack,
@@ -195,7 +196,7 @@ def test_a_stream_that_fails_midway_is_partial(
     timeout: str | None,
 ) -> None:
     code = "overloaded_error" if provider == "anthropic" else "rate_limit_exceeded"
-    named: dict[str, str] = {"type": code} if provider == "anthropic" else {"code": code}
+    named: dict[str, Any] = {"type": code} if provider == "anthropic" else {"code": code}
     answer = Answer.stream(TEXT, then=then, message="Something gave way on our side of the stream", **named)
     each = stack.enter_context(stand(provider, answer, timeout=0.15))
     stream = opened(telemetry, each, ask)
@@ -221,7 +222,7 @@ def test_a_stream_that_fails_midway_is_partial(
 def test_an_async_stream_that_fails_midway_is_partial(
     telemetry: Telemetry, stack: ExitStack, provider: str, ask: Callable[..., Any]
 ) -> None:
-    named: dict[str, str] = {"type": "made_up"} if provider == "anthropic" else {"code": "made_up", "type": "made_up"}
+    named: dict[str, Any] = {"type": "made_up"} if provider == "anthropic" else {"code": "made_up", "type": "made_up"}
     answer = Answer.stream(TEXT, then="error", message="Something gave way on our side", **named)
     each = stack.enter_context(stand(provider, answer))
 
