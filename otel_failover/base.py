@@ -6,6 +6,7 @@ the versions of the service we are installed into. Where it is there (zero-code 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,10 +58,8 @@ class _Instrumentor:
 
 
 Base: Any = _Instrumentor
-try:
+with contextlib.suppress(ImportError):
     Base = importlib.import_module("opentelemetry.instrumentation.instrumentor").BaseInstrumentor
-except ImportError:
-    pass
 
 
 def is_suppressed() -> bool:
