@@ -9,8 +9,7 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from otel_failover import attribution, evidence, reasons
 from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Claim, Incident
@@ -25,8 +24,7 @@ _WORD: Final = 48
 _SPACES: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """One claim as it was made, before it is held against anything.
 
     Args:
