@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Span, SpanKind
 
 from otel_failover import dropping, evidence, hints, identity, names, processor, runtime, scope
 from otel_failover.attempt import Attempt
+from otel_failover.base import is_suppressed
 from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
 
@@ -190,8 +190,8 @@ class Call:
     def _makes_span(self) -> bool:
         wanted = runtime.current().settings.call_spans
         if wanted == "auto":
-            return not self.asked.own_spans and is_instrumentation_enabled()
-        return wanted == "on" and is_instrumentation_enabled()
+            return not self.asked.own_spans and not is_suppressed()
+        return wanted == "on" and not is_suppressed()
 
     def _open_span(self, attempt: Attempt) -> Span:
         asked = self.asked

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
-
 from otel_failover import failsafe, patching, runtime
 from otel_failover.attribution import MISMATCH
+from otel_failover.base import Base
 from otel_failover.failsafe import guarded, logger
 from otel_failover.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, State
 from otel_failover.settings import Settings, load
@@ -34,7 +33,7 @@ def states() -> tuple[State, ...]:
     return tuple(_states)
 
 
-class FailoverInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+class FailoverInstrumentor(Base):  # type: ignore[misc]
     """Instruments provider SDKs and their transports, and attaches the checking processor.
 
     `FailoverInstrumentor().instrument(**settings)`: see `Settings` for the names; `tracer_provider` and

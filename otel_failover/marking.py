@@ -189,8 +189,7 @@ def write(span: Any, attributes: dict[str, Any]) -> bool:
     """Write attributes onto a span that is ending.
 
     Through the public API while the span still records (an SDK that follows the specification); else through the
-    private attributes, which the SDK froze a moment ago in the same thread (1.40 to 1.45: `_attributes._immutable`,
-    `_set_items` since 1.45). Nothing else can write at this moment.
+    private attributes, which the same thread has ended a moment ago (frozen by `_attributes._immutable` since 1.43). Nothing else can write at this moment.
 
     Args:
         span: The span of `_on_ending`.
@@ -203,14 +202,15 @@ def write(span: Any, attributes: dict[str, Any]) -> bool:
         span.set_attributes(attributes)
         return True
     private: Any = getattr(span, "_attributes", None)
-    if getattr(private, "_immutable", None) is not True or not hasattr(private, "__setitem__"):
+    frozen = getattr(private, "_immutable", None)
+    if not isinstance(frozen, bool) or not hasattr(private, "__setitem__"):
         return False
     private._immutable = False
     try:
         for key, value in attributes.items():
             private[key] = value
     finally:
-        private._immutable = True
+        private._immutable = frozen
     return True
 
 

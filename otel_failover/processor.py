@@ -71,6 +71,7 @@ class _Enclosing:
 enclosing = _Enclosing()
 _inside: dict[int, Attempt] = {}
 _bound: OrderedDict[int, Attempt] = OrderedDict()
+_pools: weakref.WeakSet[Any] = weakref.WeakSet()
 _providers: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -95,6 +96,9 @@ class AttributionProcessor(SpanProcessor):
         if not cls.attached_to(provider):
             provider.add_span_processor(cls())
             _providers.add(provider)
+            pool = getattr(getattr(provider, "_active_span_processor", None), "_executor", None)
+            if pool is not None:
+                _pools.add(pool)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
@@ -283,14 +287,14 @@ def _tell(
         marking.write(span, marking.verdict_attributes(verdict, candidate[0]))
     active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
-        later = _in_a_pool(span)
+        later = bool(_pools) and _in_a_pool()
         marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time, later=later)
 
 
-def _in_a_pool(span: Any) -> bool:
-    """Whether we run in a thread of the SDK's own pool (`ConcurrentMultiSpanProcessor`).
+def _in_a_pool() -> bool:
+    """Whether we run in a thread of an SDK's own pool (`ConcurrentMultiSpanProcessor`).
 
     Starting a span waits for that pool: with every thread of it in here, for ever.
     """
-    executor = getattr(getattr(span, "_span_processor", None), "_executor", None)
-    return executor is not None and threading.current_thread() in getattr(executor, "_threads", ())
+    me = threading.current_thread()
+    return any(me in getattr(pool, "_threads", ()) for pool in tuple(_pools))

@@ -79,7 +79,7 @@ def _exported(span: Any, scope: str) -> Exported:
 
 def _value(value: Any) -> Any:
     kind = value.WhichOneof("value")
-    found = getattr(value, kind) if kind else None
+    found: Any = getattr(value, kind) if kind else None
     return [_value(each) for each in found.values] if kind == "array_value" else found
 
 

@@ -175,7 +175,7 @@ def test_a_circuit_breaker_replays_the_candidates_own_error(
 
 def test_a_breaker_that_remembers_across_runs(telemetry: Telemetry, stack: ExitStack) -> None:
     first = stack.enter_context(stand("openai", Answer.openai_quota()))
-    texts = []
+    texts: list[str] = []
     for _ in range(2):
         with failover_run("chat", chain=[first.candidate]) as run:
             with pytest.raises((LoopError, openai.RateLimitError)), run.attempt(first.candidate):
@@ -364,9 +364,14 @@ def test_an_outer_span_that_sums_up(telemetry: Telemetry, stack: ExitStack) -> N
         stack.enter_context(stand("anthropic", Answer.anthropic_credit_too_low())),
     ]
     errors: list[str] = []
+
+    def noted(problem: Exception) -> Exception:
+        errors.append(str(problem))
+        return problem
+
     with telemetry.tracer.start_as_current_span("chat") as outer:
         outer.set_attribute("gen_ai.provider.name", "openai")
-        walk(stands, lambda problem: (errors.append(str(problem)), problem)[1])
+        walk(stands, noted)
         outer.set_status(StatusCode.ERROR, "; ".join(errors))
     nothing_flagged(telemetry)
     assert telemetry.named("chat")[0].verdict == ("unverified", "report")

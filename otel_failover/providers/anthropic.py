@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from opentelemetry.trace import NoOpTracer, ProxyTracer, ProxyTracerProvider, get_tracer_provider
+
 from otel_failover.failsafe import read
 from otel_failover.providers.stainless import Adapter
 
 
 def _traces_itself(client: Any) -> bool:
-    """Whether this client makes its own spans: it keeps a tracer unless its tracing is off."""
-    return read(client, "_tracer") is not None
+    """Whether this client makes its own spans: it keeps a tracer unless its tracing is off.
+
+    One of the global provider's makes none before there is a provider.
+    """
+    tracer = read(client, "_tracer")
+    if tracer is None or isinstance(tracer, NoOpTracer):
+        return False
+    return not isinstance(tracer, ProxyTracer) or not isinstance(get_tracer_provider(), ProxyTracerProvider)
 
 
 ANTHROPIC: Final = Adapter(
