@@ -261,6 +261,8 @@ def adopt(thing: BaseException, ledger: evidence.Ledger) -> None:
         found = evidence.orphans.find(response, request, ledger) or evidence.flights.find(response, request, ledger)
         for exchange in found:
             ledger.adopt(exchange)
+            if exchange.ledger is not None and exchange.ledger.heard:
+                ledger.heard = True
         if found and isinstance(link, BaseException):
             ledger.last_failed = evidence.Raised(link)
             ledger.raised.append(ledger.last_failed)
