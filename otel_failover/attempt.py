@@ -416,7 +416,11 @@ class Attempt:
     def _settled(self, killed: str | None) -> Settlement:
         if killed is None:
             return settlement.settle(
-                self._ledger, self._problem, marked=self._marked, rejected=self._rejected, output=self._output
+                self._ledger,
+                self._problem,
+                marked=self._marked,
+                rejected=self._rejected,
+                output=self._output or self._ledger.heard,
             )
         if killed == "caller_timeout":
             return Settlement(

@@ -9,8 +9,7 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from otel_failover import attribution, evidence, reasons
 from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Claim, Incident
@@ -25,8 +24,7 @@ _WORD: Final = 48
 _SPACES: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """One claim as it was made, before it is held against anything.
 
     Args:
@@ -263,6 +261,8 @@ def adopt(thing: BaseException, ledger: evidence.Ledger) -> None:
         found = evidence.orphans.find(response, request, ledger) or evidence.flights.find(response, request, ledger)
         for exchange in found:
             ledger.adopt(exchange)
+            if exchange.ledger is not None and exchange.ledger.heard:
+                ledger.heard = True
         if found and isinstance(link, BaseException):
             ledger.last_failed = evidence.Raised(link)
             ledger.raised.append(ledger.last_failed)

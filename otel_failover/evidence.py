@@ -290,7 +290,7 @@ class Ledger:
     __slots__ = (
         "__weakref__",
         "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "failure_seen",
-        "gateways",
+        "gateways", "heard",
         "last_failed", "model", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised",
         "response_ids",
         "rootless", "started", "stream_error",
@@ -322,6 +322,7 @@ class Ledger:
         self.unseen: str | None = None
         self.orphaned = False
         self.rootless = False
+        self.heard = False
         self.model = ""
         self.closed = False
         self.pid = _PID[0]
@@ -429,7 +430,8 @@ class Ledger:
         """`complete`, `partial` or `none`, and what is missing."""
         own = self.own
         if not self.calls and not own:
-            return "none", None
+            around = self.endpoint and orphans.overlap(self.endpoint, self.started, own)
+            return ("partial", "orphan") if around else ("none", None)
         gap = self.unseen or self._gap(own)
         return ("partial", gap) if gap else ("complete", None)
 
@@ -491,6 +493,7 @@ class Ledger:
 
     def saw_chunk(self, chunk: object) -> None:
         """Remember a chunk of a stream, at most 256, so that a claim may be looked for in it."""
+        self.heard = True
         if self.chunks is None:
             self.chunks = deque(maxlen=_CHUNKS)
         self.chunks.append(chunk_text(chunk))

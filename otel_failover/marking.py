@@ -189,7 +189,8 @@ def write(span: Any, attributes: dict[str, Any]) -> bool:
     """Write attributes onto a span that is ending.
 
     Through the public API while the span still records (an SDK that follows the specification); else through the
-    private attributes, which the same thread has ended a moment ago (frozen by `_attributes._immutable` since 1.43). Nothing else can write at this moment.
+    private attributes, which the same thread has ended a moment ago (frozen by `_attributes._immutable` since 1.43).
+    Nothing else can write at this moment.
 
     Args:
         span: The span of `_on_ending`.

@@ -11,7 +11,7 @@ import importlib.metadata
 import pkgutil
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import wrapt
 from packaging.specifiers import SpecifierSet
@@ -29,8 +29,7 @@ MISSING: Final = "missing"
 DISABLED: Final = "disabled"
 
 
-@dataclass(frozen=True)
-class Patch:
+class Patch(NamedTuple):
     """One place to wrap.
 
     Args:
@@ -46,8 +45,7 @@ class Patch:
     why: str
 
 
-@dataclass(frozen=True)
-class Library:
+class Library(NamedTuple):
     """What an adapter wraps of one library.
 
     Args:

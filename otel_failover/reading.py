@@ -7,8 +7,7 @@ message of its exception events. Not the stack trace, links, prompts, tool conte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.trace import StatusCode
 
@@ -43,8 +42,7 @@ _CANNOT_RAISE: Final[dict[str, frozenset[str]]] = {
 everybody, so it is not here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One span's claim, and whom the span speaks of.
 
     Args:

@@ -480,6 +480,10 @@ class Chain:
             kinds = BY_OBJECT
         if self.rng.random() < 0.15 and self.style != "thread":
             others = [each for each in self.earlier if each.own is not None and is_fresh(each) and is_plain(each)]
+            if (
+                self.seats.count(fact.seat) > 1
+            ):  # equal entries are told apart by their places, which change between runs
+                others = [each for each in others if each.seat is not fact.seat]
             kinds = ("new", "own_cause", "said", "said_text", "span_status", "in_context")
         if not others:
             return False
@@ -726,7 +730,6 @@ def exporter() -> Iterator[Snapshots]:
     FailoverInstrumentor().uninstrument()
 
 
-@pytest.mark.xfail(strict=True, reason="the faults it still meets have tests of their own in test_runs.py")
 def test_every_theft_is_found_and_none_invented(exporter: Snapshots) -> None:
     earlier: deque[Fact] = deque(maxlen=100)
     planted = 0

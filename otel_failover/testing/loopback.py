@@ -111,7 +111,8 @@ def _unchunk(data: bytearray) -> tuple[bytes, int] | None:
 class _Connection(asyncio.Protocol):
     """One client's connection: takes requests off the wire and plays one answer after the other.
 
-    asyncio sets TCP_NODELAY on every TCP connection, so small chunks leave at once.
+    Small chunks leave at once: asyncio sets TCP_NODELAY only on sockets that name their protocol, which accepted ones
+    do not.
     """
 
     def __init__(self, handler: Callable[[Request], Steps], connections: set[_Connection]) -> None:
@@ -125,6 +126,9 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature

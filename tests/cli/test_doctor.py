@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
 import json
 import shutil
@@ -106,7 +105,7 @@ def test_a_library_that_is_too_new_is_a_problem(
 ) -> None:
     """It is installed, and nobody asked for it to be left out."""
     library = next(each for each in instrumentor.libraries() if each.name == "openai")
-    old: tuple[Library, ...] = (dataclasses.replace(library, supported="<0.1"),)
+    old: tuple[Library, ...] = (library._replace(supported="<0.1"),)
     monkeypatch.setattr(instrumentor, "libraries", lambda: old)
     assert main(["doctor"]) == 1
     out = capsys.readouterr().out
