@@ -35,7 +35,12 @@ _APP = """
 """
 
 
+# Other instrumentations that the test environment has: they make spans and headers of their own.
+_OTHERS = "openai,anthropic,httpx,httpx2,requests,urllib,urllib3,threading"
+
+
 def _run(tmp_path: Path, **environment: str) -> str:
+    disabled = ",".join(filter(None, [_OTHERS, environment.pop("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "")]))
     app = tmp_path / "app.py"
     app.write_text(textwrap.dedent(_APP))
     assert COMMAND is not None
@@ -47,6 +52,7 @@ def _run(tmp_path: Path, **environment: str) -> str:
             "OTEL_TRACES_EXPORTER": "console",
             "OTEL_METRICS_EXPORTER": "none",
             "OTEL_LOGS_EXPORTER": "none",
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": disabled,
             **environment,
         },
         capture_output=True,

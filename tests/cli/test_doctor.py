@@ -163,7 +163,12 @@ def is_found_by_launcher() -> bool:
 @pytest.mark.skipif(not is_found_by_launcher(), reason="opentelemetry-instrument or our entry point is not installed")
 def test_under_opentelemetry_instrument_it_sees_the_real_thing(tmp_path: Path) -> None:
     """The instrumentation is on already, and the processor is attached to the provider that counts."""
-    code, document = found(tmp_path, {"OTEL_PYTHON_TRACER_PROVIDER": "sdk_tracer_provider"}, start=(str(launcher()),))
+    given = {
+        "OTEL_PYTHON_TRACER_PROVIDER": "sdk_tracer_provider",
+        # With the distribution installed, telemetry would be sent to a collector that is not there.
+        **{f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")},
+    }
+    code, document = found(tmp_path, given, start=(str(launcher()),))
     assert code == 0
     assert document["active"] is True
     assert document["provider"]["sdk"] is True
