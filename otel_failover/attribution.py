@@ -506,6 +506,9 @@ def quoted(message: str, text: str) -> str | None:
         return None
     if message in text:
         return message
+    whole = message.rstrip("!. ")
+    if len(whole) >= MINIMUM and whole in text:
+        return whole
     head = message[:MINIMUM]
     start = text.find(head)
     while start != -1:
@@ -585,9 +588,14 @@ def _is_report(claim: Claim, own: Own, by_text: Sequence[_Match], texts: Sequenc
         return True
     if not by_text or claim.own & {OBJECT, RESPONSE, REQUEST} or claim.request_ids & own.request_ids:
         return False
+    return _tells_own_beside(own, texts, [match.portion for match in by_text])
+
+
+def _tells_own_beside(own: Own, texts: Sequence[str], foreign: Sequence[str]) -> bool:
+    """Whether a claim tells this attempt's own error text beside others'; short and stock ones count here."""
     rests = list(texts)
-    for match in by_text:
-        rests = [text.replace(match.portion, " ") for text in rests]
+    for portion in foreign:
+        rests = [text.replace(portion, " ") for text in rests]
     own_texts = [text.strip("!. ") for text in own.texts if not _STATUS_LINE.fullmatch(text)]
     return any(len(text) > 3 and text in rest for text in own_texts for rest in rests)
 
@@ -611,8 +619,8 @@ def _says_answer(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
         return True
     if any(code.lower() in reasons.PROVIDER_CODES for code in claim.codes - own.codes):
         return True
-    wording = (phrase for phrase in KNOWN_WORDING for text in texts if phrase in text)
-    return any(not _owns_text(own, phrase) for phrase in wording)
+    wording = [phrase for phrase in KNOWN_WORDING for text in texts if phrase in text and not _owns_text(own, phrase)]
+    return bool(wording) and (bool(claim.own) or not _tells_own_beside(own, texts, wording))
 
 
 def _is_synthetic(claim: Claim, own: Own) -> bool:

@@ -12,7 +12,6 @@ import anthropic
 import httpx
 import openai
 import pytest
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HAS_HOOK = hasattr(SpanProcessor, "_on_ending")
-_OPEN = pytest.mark.xfail(
-    HAS_HOOK and not hasattr(BoundedAttributes, "_set_items"),
-    strict=True,
-    reason="SDK 1.40 to 1.42 leaves attributes open in _on_ending; write() takes only frozen ones",
-)
 needs_hook = pytest.mark.skipif(not HAS_HOOK, reason="the SDK shows an ending span to processors since 1.40")
 CHAIN = [Candidate("openai", "m"), Candidate("anthropic", "m")]
 
@@ -351,7 +345,6 @@ class Arrangement:
             self.provider.add_span_processor(processor)
 
 
-@_OPEN
 @needs_hook
 @pytest.mark.parametrize(
     "multi",
@@ -377,7 +370,6 @@ def test_the_verdict_leaves_with_a_foreign_span(order: str, exporting: str, mult
     assert [marker.parent_id for marker in telemetry.markers] == [theirs.span_id]
 
 
-@pytest.mark.xfail(not HAS_HOOK, strict=True, reason="before SDK 1.40 the marker is started inside on_end, in the pool")
 def test_a_marker_never_blocks_a_pool_of_processors() -> None:
     """`provider_conflict` needs no context, so that the marker is made whatever is bound."""
     in_a_process(
@@ -404,7 +396,6 @@ def test_a_marker_never_blocks_a_pool_of_processors() -> None:
     )
 
 
-@_OPEN
 @pytest.mark.parametrize("by_hand", ["first", "last", "twice"])
 def test_a_processor_added_by_hand_makes_no_second_marker(by_hand: str) -> None:
     exporter = SerialisingExporter()
@@ -428,7 +419,6 @@ def test_a_processor_added_by_hand_makes_no_second_marker(by_hand: str) -> None:
     assert len(telemetry.markers) == 2
 
 
-@_OPEN
 def test_a_marker_appears_whatever_the_sdk(telemetry: Telemetry) -> None:
     """Where the SDK shows no ending span (before 1.40), the marker says it all."""
     lie(telemetry)
@@ -469,7 +459,7 @@ def test_unsampled_traces_are_judged_counted_and_logged(caplog: pytest.LogCaptur
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("mine", marks=[needs_hook, _OPEN]),
+        pytest.param("mine", marks=[needs_hook]),
         "candidate openai",
         "chat m",
     ],

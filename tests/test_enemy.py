@@ -131,7 +131,6 @@ def test_a_report_raised_from_the_first_error(telemetry: Telemetry, out_of_quota
     assert span.verdict == ("unverified", "report")
 
 
-@wrong(reason="an own text counts in a report only with its full stop")
 def test_a_report_without_the_full_stops(telemetry: Telemetry, out_of_quota: Stand, hanging: Stand) -> None:
     """OpenClaw's summary: "a/m: text (reason) | b/m: text (reason)", each text stripped of its full stop."""
 
