@@ -104,6 +104,8 @@ class Attempt:
         self._problem: BaseException | None = None
         self._marked = self._rejected = self._output = self._done = self._inside = False
         self._pending_end: int | None = None
+        self._stopped: float | None = None
+        self._probe = False
         self._settlement: Settlement | None = None
         self._own_error: CandidateError | None = None
         self._order = runtime.next_order()
@@ -260,6 +262,66 @@ class Attempt:
         if len(self._claims) < _CLAIMS:
             self._claims.append(said)
 
+    # --- for adapters -------------------------------------------------------------------------------------------------
+
+    @guarded(fallback=None)
+    def open_aside(self) -> None:
+        """Open without becoming current: for a generator, which is current only while it works; `leave` ends it."""
+        self._declared = True
+        self._enter(None)
+        if self._inside:
+            self._ledger.streams += 1
+        self.release()
+
+    @property
+    def context(self) -> Context | None:
+        """The context in which a step of it is made; None once it has ended."""
+        return self.stream_context()
+
+    @guarded(fallback=None)
+    def leave(self, problem: BaseException | None) -> None:
+        """End what `open_aside` opened, once its other streams have ended too.
+
+        Args:
+            problem: The exception that left it, if any.
+        """
+        if self._done:
+            return
+        self._ledger.streams = max(0, self._ledger.streams - 1)
+        if problem is None or isinstance(problem, GeneratorExit):
+            if self._ledger.streams == 0:
+                self._finish()
+        else:
+            self.conclude(problem)
+
+    @guarded(fallback=None)
+    def answered(self) -> None:
+        """Take note that the candidate has answered; whether the loop takes it shows at the run's next step.
+
+        The attempt keeps this end. Another attempt or a skip, or an exception that leaves the run, makes it `rejected`;
+        a run that is left normally took it.
+        """
+        if self._done or not self._inside:
+            return
+        self.release()
+        if self._run is None or self._ledger.streams:
+            self._leave_open()
+            return
+        self._stop_clock()
+        self._run.hold(self)
+
+    def refused(self) -> None:
+        """End an answer that the loop did not take."""
+        self._rejected = True
+        self._finish()
+
+    def _leave_open(self) -> None:
+        if self._ledger.streams == 0:
+            self._finish()
+
+    def _stop_clock(self) -> None:
+        self._pending_end, self._stopped = time.time_ns(), time.monotonic()
+
     # --- streams ------------------------------------------------------------------------------------------------------
 
     def _wrap_stream(self, chunks: Any) -> Any:
@@ -324,7 +386,7 @@ class Attempt:
             self._problem = problem
             self._finish()
         else:
-            self._pending_end = time.time_ns()
+            self._stop_clock()
             if self._run is not None:
                 self._run._pending.append(self)
             else:
@@ -354,7 +416,7 @@ class Attempt:
         self._done = True
         self._runtime.open_attempts.pop(self, None)
         processor.unbind(self._own.context.span_id)
-        ended = time.monotonic()
+        ended = self._stopped or time.monotonic()
         # Whatever of ours fails below, the span ends and the run goes on.
         verdict = self._write_down(killed, ended) or _UNSEEN
         settled = self._settlement or _UNSETTLED

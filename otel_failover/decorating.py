@@ -1,23 +1,51 @@
-"""`failover_run` as a decorator: each call is a run of its own, and the function keeps its kind.
+"""Calling a function inside a run or an attempt, whatever kind of function it is, and keeping its kind.
 
-A generator's run stays open until the generator ends, and is current only while it works.
+`failover_run` as a decorator, and what adapters wrap. A generator's run or attempt stays open until the generator ends,
+and is current only while it works: nothing is current across a `yield`.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from otel_failover import scope
+from otel_failover import dropping, scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
+    from types import TracebackType
 
-    from otel_failover.run import Run
+    from opentelemetry.context import Context
+    from typing_extensions import Self
 
 
-def decorated(fresh: Callable[[], Run], function: Any) -> Any:
+class Opened(Protocol):
+    """A run or an attempt, as it is held open here."""
+
+    def __enter__(self) -> Self:
+        """Open it and make it current."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End it."""
+
+    def open_aside(self) -> None:
+        """Open it without making it current."""
+
+    @property
+    def context(self) -> Context | None:
+        """The context in which its steps are made."""
+
+    def stream_output(self) -> None:
+        """Take note that something was handed on."""
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End what `open_aside` opened."""
+
+
+def decorated(fresh: Callable[[], Opened], function: Any) -> Any:
     """Return a function whose every call is a run, of the same kind: what asks `inspect` about it gets the same answer.
 
     Args:
@@ -37,20 +65,7 @@ def decorated(fresh: Callable[[], Run], function: Any) -> Any:
         return functools.wraps(function)(_async_generator(fresh, function))
 
     if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            run = fresh()
-            run.open_aside()
-            try:
-                result = yield from _Steps(function(*args, **kwargs), run)
-            except BaseException as problem:
-                run.leave(problem)
-                raise
-            run.leave(None)
-            return result
-
-        return generator
+        return functools.wraps(function)(_generator(fresh, function))
 
     @functools.wraps(function)
     def plain(*args: Any, **kwargs: Any) -> Any:
@@ -60,46 +75,132 @@ def decorated(fresh: Callable[[], Run], function: Any) -> Any:
     return plain
 
 
-class _Steps:
-    """A generator whose every step is made with the run current; `yield from` hands everything through."""
+def iterate(fresh: Callable[[], Opened], inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Return a generator whose every step is made inside a run or an attempt, opened at its first.
 
-    def __init__(self, inner: Generator[Any, Any, Any], run: Run) -> None:
-        self._inner, self._run = inner, run
+    Args:
+        fresh: Makes the run or the attempt.
+        inner: The host's generator.
+    """
+    made: Generator[Any, Any, Any] = _generator(fresh, lambda: inner)()
+    return made
+
+
+def aiterate(fresh: Callable[[], Opened], inner: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+    """Return an asynchronous generator whose every step is made inside a run or an attempt, opened at its first.
+
+    Args:
+        fresh: Makes the run or the attempt.
+        inner: The host's asynchronous generator.
+    """
+    made: AsyncGenerator[Any, Any] = _async_generator(fresh, lambda: inner)()
+    return made
+
+
+class Managed:
+    """An asynchronous context manager that is entered and left inside a run or an attempt, and used outside it.
+
+    Args:
+        opened: The run or the attempt.
+        inner: The host's context manager.
+    """
+
+    def __init__(self, opened: Opened, inner: Any) -> None:
+        self._opened, self._inner = opened, inner
+
+    async def __aenter__(self) -> Any:
+        """Open, and enter the host's."""
+        self._opened.open_aside()
+        try:
+            with scope.attached(self._opened.context):
+                return await self._inner.__aenter__()
+        except BaseException as problem:
+            self._opened.leave(problem)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> Any:
+        """Leave the host's, and end."""
+        try:
+            with scope.attached(self._opened.context):
+                swallowed = await self._inner.__aexit__(kind, problem, traceback)
+        except BaseException as raised:
+            self._opened.leave(raised)
+            raise
+        self._opened.leave(None if swallowed else problem)
+        return swallowed
+
+
+def _end(opened: Opened, problem: BaseException | None) -> None:
+    """End what a generator held open; one that is collected may be so under any lock."""
+    if isinstance(problem, GeneratorExit):
+        dropping.dropped(functools.partial(opened.leave, problem))
+    else:
+        opened.leave(problem)
+
+
+def _generator(fresh: Callable[[], Opened], function: Any) -> Any:
+    """Return a generator function; `yield from` hands everything through."""
+
+    def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        opened = fresh()
+        opened.open_aside()
+        try:
+            result = yield from _Steps(function(*args, **kwargs), opened)
+        except BaseException as problem:
+            _end(opened, problem)
+            raise
+        opened.leave(None)
+        return result
+
+    return generator
+
+
+class _Steps:
+    """A generator whose every step is made with the run or the attempt current."""
+
+    def __init__(self, inner: Generator[Any, Any, Any], opened: Opened) -> None:
+        self._inner, self._opened = inner, opened
 
     def __iter__(self) -> _Steps:
         return self
 
     def __next__(self) -> Any:
-        with scope.attached(self._run.context):
-            return next(self._inner)
+        return self._step(next, self._inner)
 
     def send(self, value: Any) -> Any:
         """Send a value into the generator."""
-        with scope.attached(self._run.context):
-            return self._inner.send(value)
+        return self._step(self._inner.send, value)
 
     def throw(self, *problem: Any) -> Any:
         """Throw an exception into the generator."""
-        with scope.attached(self._run.context):
-            return self._inner.throw(*problem)
+        return self._step(self._inner.throw, *problem)
 
     def close(self) -> None:
         """Close the generator."""
-        with scope.attached(self._run.context):
+        with scope.attached(self._opened.context):
             self._inner.close()
 
+    def _step(self, step: Callable[..., Any], *args: Any) -> Any:
+        with scope.attached(self._opened.context):
+            chunk = step(*args)
+        self._opened.stream_output()
+        return chunk
 
-def _async_generator(fresh: Callable[[], Run], function: Any) -> Any:
+
+def _async_generator(fresh: Callable[[], Opened], function: Any) -> Any:
     """Return an asynchronous generator function; there is no `yield from` here, so handing through is spelled out."""
 
     async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        run, inner = fresh(), function(*args, **kwargs)
-        run.open_aside()
+        opened, inner = fresh(), function(*args, **kwargs)
+        opened.open_aside()
         step = inner.__anext__
         try:
             while True:
-                with scope.attached(run.context):
+                with scope.attached(opened.context):
                     chunk = await step()
+                opened.stream_output()
                 try:
                     sent = yield chunk
                 except GeneratorExit:
@@ -110,9 +211,9 @@ def _async_generator(fresh: Callable[[], Run], function: Any) -> Any:
                 else:
                     step = functools.partial(inner.asend, sent)
         except StopAsyncIteration:
-            run.leave(None)
+            opened.leave(None)
         except BaseException as problem:
-            run.leave(problem)
+            _end(opened, problem)
             raise
 
     return generator

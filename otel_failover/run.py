@@ -81,7 +81,10 @@ class Run:
         self._trails: deque[Trail] = deque(maxlen=_TRAILS)
         self._failures: list[tuple[Candidate, str]] = []
         self._pending: list[Attempt] = []
+        self._held: Attempt | None = None
         self._served: tuple[Candidate, int] | None = None
+        self._served_at = 0.0
+        self._left_at: tuple[int, float] | None = None
         self._last: tuple[Candidate, int] | None = None
         self._count = 0
         self._wasted = 0.0
@@ -92,17 +95,31 @@ class Run:
 
     # --- for the host -------------------------------------------------------------------------------------------------
 
-    def attempt(self, candidate: object) -> Attempt:
+    def attempt(self, candidate: object, *, probe: bool = False) -> Attempt:
         """Return the next attempt at a candidate, to be used as `with run.attempt(candidate) as attempt:`.
 
         Args:
             candidate: A Candidate or a text like `openai/gpt-5.5`; looked up in the chain by object, then by equality.
+            probe: It only asks whether the candidate is back, beside the one that serves: it never counts as having
+                served the request, nor as its failure.
 
         Returns:
             An attempt. Never raises: what cannot be understood is tried under its own name.
         """
         made = self._make(candidate)
-        return made if made is not None else self._bare(Candidate("", text_of(candidate)[:120]), -1)
+        if made is None:
+            made = self._bare(Candidate("", text_of(candidate)[:120]), -1)
+        made._probe = probe
+        return made
+
+    def attempt_at(self, index: int) -> Attempt:
+        """Return the next attempt at a place of the chain: for adapters that know it.
+
+        Args:
+            index: 0-based; outside the chain, the attempt records nothing.
+        """
+        made = self._make_at(index)
+        return made if made is not None else self._bare(Candidate("", ""), -1)
 
     def skip(self, candidate: object, reason: object, cause: object = None) -> None:
         """Say that a candidate is passed over without a call.
@@ -213,6 +230,13 @@ class Run:
             return self._bare(candidate, index)
         return self._new(candidate, index, declared=candidate.provider or None)
 
+    @guarded(fallback=None)
+    def _make_at(self, index: int) -> Attempt | None:
+        candidate = self._chain.members[index]
+        if self._done or self._span is None:
+            return self._bare(candidate, index)
+        return self._new(candidate, index, declared=candidate.provider or None)
+
     def _bare(self, candidate: Candidate, index: int) -> Attempt:
         """Return an attempt that records nothing on any span, for a run that is not open."""
         return Attempt(self._runtime, candidate, index, Ledger(candidate.provider or None, candidate.endpoint))
@@ -307,15 +331,32 @@ class Run:
 
     def _next_step(self, attempt: Attempt | None) -> None:
         """A later attempt starts: one that was left by cancellation had run into its caller's timeout."""
+        self._refuse_held()
         pending, self._pending = self._pending, []
         for cancelled in pending:
-            cancelled._finish(killed="caller_timeout")
+            lost = self._served is not None and cancelled.started < self._served_at
+            cancelled._finish(killed="" if lost else "caller_timeout")
         if attempt is not None:
             self._count += 1
             self._open.append(attempt)
             if attempt.index >= 0:
                 self._used.add(attempt.index)
-            self._last = (attempt._candidate, attempt.index)
+            if not attempt._probe:
+                self._last = (attempt._candidate, attempt.index)
+
+    def hold(self, attempt: Attempt) -> None:
+        """Keep an attempt that has answered until the loop's next step shows whether it took the answer.
+
+        Args:
+            attempt: Left, with its end noted.
+        """
+        self._refuse_held()
+        self._held = attempt
+
+    def _refuse_held(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.refused()
 
     def _ended(self, attempt: Attempt, settled: Settlement, trail: Trail | None) -> None:
         """An attempt has ended."""
@@ -325,13 +366,28 @@ class Run:
             if len(self._trails) == _TRAILS:
                 self._trails[0].forget()
             self._trails.append(trail)
-        if settled.outcome == SUCCESS and (attempt.index >= 0 or not self._declared):
-            self._served = (attempt._candidate, attempt.index)
+        ended = attempt._stopped or time.monotonic()
+        if settled.outcome == SUCCESS and not attempt._probe and (attempt.index >= 0 or not self._declared):
+            self._note_served(attempt, ended)
         elif settled.outcome != SUCCESS:
-            self._wasted += time.monotonic() - attempt.started
-            if settled.outcome != CANCELLED and len(self._failures) < 64:
+            self._wasted += ended - attempt.started
+            if settled.outcome != CANCELLED and not attempt._probe and len(self._failures) < 64:
                 self._failures.append((attempt._candidate, settled.reason or settled.outcome))
-        if self._left and not self._open:
+        if self._left and not self._done:
+            if self._served is None or self._served_at == ended:
+                self._left_at = (time.time_ns(), time.monotonic())
+            self._finish_if_over()
+
+    def _note_served(self, attempt: Attempt, ended: float) -> None:
+        """Who served: of attempts side by side (hedged), the first to succeed; else the last."""
+        if self._served is not None and attempt.started < self._served_at:
+            self._wasted += ended - attempt.started
+            return
+        self._served, self._served_at = (attempt._candidate, attempt.index), ended
+
+    def _finish_if_over(self) -> None:
+        """End once nothing is open but what no longer matters: losers of a race and probes that still run."""
+        if not self._open or (self._served is not None and all(each._inside for each in self._open)):
             self._finish()
 
     def others(self, judged: Attempt) -> Iterator[tuple[Trail, Incident]]:
@@ -405,6 +461,9 @@ class Run:
         """The context in which its attempts start."""
         return self._context
 
+    def stream_output(self) -> None:
+        """Take note that something was handed on; what matters of it is told by the attempts."""
+
     def open_aside(self) -> None:
         """Open without becoming current: for a generator, which is current only while it works."""
         self._enter()
@@ -423,12 +482,15 @@ class Run:
         self._left = True
         if self._attachment is not None:
             self._attachment.detach()
+        held, self._held = self._held, None
+        if held is not None:
+            held._finish() if problem is None or isinstance(problem, GeneratorExit) else held.refused()
         self._left_by_cancel = problem is not None and not isinstance(problem, (Exception, GeneratorExit))
         pending, self._pending = self._pending, []
         for cancelled in pending:
             cancelled._finish(killed="user" if self._left_by_cancel else "")
-        if not self._open:
-            self._finish()
+        self._left_at = (time.time_ns(), time.monotonic())
+        self._finish_if_over()
 
     def _finish(self) -> None:
         """End the run's span: what became of it, in our own words only."""
@@ -436,7 +498,7 @@ class Run:
             return
         self._done = True
         self._settle(self._span)
-        self._span.end()
+        self._span.end(self._left_at[0] if self._left_at is not None else None)
         self._note_ended()
 
     @guarded(fallback=None)
@@ -459,7 +521,8 @@ class Run:
         metrics = self._runtime.metrics
         metrics.runs.add(self._library, self._loop_name(), outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop_name(), names.OUTCOME: outcome}
-        metrics.run_duration.record(time.monotonic() - self._started, labels)
+        ended = self._left_at[1] if self._left_at is not None else time.monotonic()
+        metrics.run_duration.record(ended - self._started, labels)
 
     def _note_ended(self) -> None:
         """Let go of what only a living run needs."""

@@ -88,6 +88,9 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     found = _answer(last)
     if problem is None and not marked and not rejected:
         return found
+    if rejected and not marked:
+        answered = FROM_RESPONSE if last is not None and not last.open else None
+        return found._replace(outcome=REJECTED, reason=reasons.RESPONSE_REJECTED, origin=answered)
     if last is None or last.open:
         return found._replace(outcome=ERROR, reason=reasons.UNKNOWN)
     return found._replace(outcome=REJECTED, reason=reasons.RESPONSE_REJECTED, origin=FROM_RESPONSE)

@@ -660,7 +660,8 @@ def test_fail_and_reject_take_anything(number: int, telemetry: Telemetry) -> Non
             attempt.reject(errors[number])
         run.skip(CHAIN[0], reason=errors[number], cause=errors[number])
         run.stop(errors[number])
-    assert [span.status for span in telemetry.candidates] == ["ERROR", "ERROR"]
+    assert [span.status for span in telemetry.candidates] == ["ERROR", "UNSET"]
+    assert telemetry.candidates[1].attributes["candidate.outcome"] == "rejected"
     assert telemetry.run["failover.outcome"] == "exhausted"
 
 
