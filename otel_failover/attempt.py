@@ -507,13 +507,15 @@ class Attempt:
         Left by the own call's exception, saying what it said when the call raised it, nothing is in doubt.
         """
         ledger, claims = self._ledger, self._claims
-        written = self._own.taken_over()
-        if written is not None:
-            claims = [*claims, written]
+        written = self._own.taken_over(settled)
+        if written:
+            claims = [*claims, *(said for said, _ in written)]
         if self._problem is not None and not (ledger.is_own(self._problem) and not ledger.elsewhere):
             claims = [*claims, from_exception(self._problem)]
         if claims or ledger.elsewhere:
             pairs = [(self.judge(said, settled), said) for said in claims or [Said()]]
+            foreign = [said for verdict, said in pairs if verdict.verdict == MISMATCH]
+            self._own.correct(event for said, event in written if event and any(said is each for each in foreign))
             verdict = attribution.worst(verdict for verdict, _ in pairs)
             return verdict, next(said for found, said in pairs if found is verdict)
         if self._problem is not None:

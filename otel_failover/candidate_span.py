@@ -15,11 +15,13 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
 from otel_failover import attribution, identity, marking, names, reasons, settlement
 from otel_failover.attribution import MISMATCH, Verdict
 from otel_failover.evidence import qualified
-from otel_failover.reading import may_claim, read_claim
+from otel_failover.reading import may_claim, read_claim, read_events
 from otel_failover.redaction import cut, redact
 from otel_failover.settlement import ERROR, PARTIAL, Settlement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from otel_failover.claims import Said
     from otel_failover.evidence import Ledger
     from otel_failover.identity import Candidate
@@ -62,21 +64,37 @@ class CandidateSpan:
 
     # --- what application code wrote here -----------------------------------------------------------------------------
 
-    def taken_over(self) -> Said | None:
-        """Return what application code claimed on this span, and take it out: own evidence has the last word.
+    def taken_over(self, settled: Settlement) -> list[tuple[Said, Any]]:
+        """Return what application code claimed on this span, each with its event where it is one.
 
-        `get_current_span()` inside an attempt is the candidate's span.
+        `get_current_span()` inside an attempt is the candidate's span. Status and attributes are taken out: own
+        evidence has the last word. Events stay; they are claims on a span that is, or will be, an error.
+
+        Args:
+            settled: How the attempt ended.
         """
         span: Any = self.span
         if span is None or not self._in_run or not span.is_recording() or not hasattr(span, "status"):
-            return None
-        if span.status.status_code is not StatusCode.ERROR and not may_claim(span.attributes):
-            return None
-        found = read_claim(span)
-        if found is None:
-            return None
-        marking.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
-        return found.said if found.error else None
+            return []
+        is_error = span.status.status_code is StatusCode.ERROR
+        claims: list[tuple[Said, Any]] = []
+        if span.events and (is_error or settled.outcome in _FAILED):
+            claims += [(said, event) for event, said in read_events(span)]
+        if is_error or may_claim(span.attributes):
+            found = read_claim(span)
+            marking.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
+            if found is not None and found.error:
+                claims.append((found.said, None))
+        return claims
+
+    def correct(self, events: Iterable[Any]) -> None:
+        """Take events out that are somebody else's, where the host asked for it.
+
+        Args:
+            events: Exception events that application code put here.
+        """
+        if self._runtime.settings.on_mismatch == "correct":
+            marking.take_out_events(self.span, events)
 
     # --- texts --------------------------------------------------------------------------------------------------------
 

@@ -215,6 +215,21 @@ def write(span: Any, attributes: dict[str, Any]) -> bool:
     return True
 
 
+def take_out_events(span: Any, events: Iterable[Any]) -> None:
+    """Take events out of a span of ours that application code put there; OpenTelemetry has no public way.
+
+    Args:
+        span: A recording span.
+        events: The very objects.
+    """
+    kept: Any = getattr(getattr(span, "_events", None), "_dq", None)
+    doomed = list(events)
+    if isinstance(kept, deque) and doomed:
+        left = [event for event in kept if not any(event is each for each in doomed)]
+        kept.clear()
+        kept.extend(left)
+
+
 def take_out(span: Any, keys: Iterable[str]) -> None:
     """Take a status and attributes out of a span of ours that application code put there.
 

@@ -82,6 +82,25 @@ def read_claim(span: Any) -> Reading | None:
     return Reading(said, error, provider, model if isinstance(model, str) else None, _address(attributes))
 
 
+def read_events(span: Any) -> list[tuple[Any, Said]]:
+    """Return the exception events of a span, each with what it claims.
+
+    Args:
+        span: A span of the SDK.
+    """
+    told = [event for event in span.events if event.name == names.EVENT_EXCEPTION and event.attributes]
+    return [(event, _told(event.attributes)) for event in told[-_EVENTS:]]
+
+
+def _told(attributes: Mapping[str, Any]) -> Said:
+    kind, text = attributes.get(names.EXCEPTION_TYPE), attributes.get(names.EXCEPTION_MESSAGE)
+    return Said(
+        type=kind if isinstance(kind, str) else None,
+        texts=(text,) if isinstance(text, str) and text else (),
+        conflict=None,
+    )
+
+
 def may_conflict(span: Any) -> bool:
     """Whether a span outside every attempt and run is worth reading: it runs for every span of the process."""
     return span.status.status_code is StatusCode.ERROR or has_error_provider(span)
@@ -103,9 +122,9 @@ def _said(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_er
     texts += [value for key, value in attributes.items() if key.startswith("error.") and key not in _NO_TEXT]
     types = [attributes.get(names.ERROR_TYPE)]
     if is_error:
-        told = [event.attributes for event in span.events if event.name == names.EVENT_EXCEPTION and event.attributes]
-        texts += [each.get(names.EXCEPTION_MESSAGE) for each in told[-_EVENTS:]]
-        types += [each.get(names.EXCEPTION_TYPE) for each in told[-_EVENTS:]]
+        told = [said for _, said in read_events(span)]
+        texts += [text for said in told for text in said.texts]
+        types += [said.type for said in told]
     kinds = [kind for kind in types if isinstance(kind, str) and kind]
     words = [kind for kind in kinds if "." not in kind and not kind[:1].isupper() and not kind.isdigit()]
     codes = [*(attributes.get(key) for key in _CODES), *words]

@@ -34,6 +34,8 @@ class Settings:
     """What can be set.
 
     Args:
+        on_mismatch: `annotate`: say so beside what was written; `correct`: also take out of our candidate spans the
+            exception events that application code put there and that are somebody else's.
         call_spans: Spans of our own for SDK calls: `auto` (unless another GenAI instrumentation, or the SDK itself,
             makes them), `on`, `off`.
         disabled_libraries: Libraries that are not patched, by name: `httpx`, `openai`.
@@ -47,6 +49,7 @@ class Settings:
         strict: Raise our own errors instead of counting them; for our test suite and yours.
     """
 
+    on_mismatch: str = "annotate"
     call_spans: str = "auto"
     disabled_libraries: list[str] = field(default_factory=list)
     disabled_rules: list[str] = field(default_factory=list)
@@ -127,6 +130,7 @@ def _flag(value: Any) -> bool:
 
 
 _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "on_mismatch": _choice("annotate", "correct"),
     "call_spans": _choice("auto", "on", "off"),
     "disabled_libraries": _words,
     "disabled_rules": _rules,

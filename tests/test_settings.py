@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GOOD: dict[str, tuple[Any, str]] = {
+    "on_mismatch": ("correct", "correct"),
     "call_spans": ("off", "off"),
     "disabled_libraries": (["httpx", "openai"], "httpx, openai"),
     "disabled_rules": (["stale_error"], '["stale_error"]'),
@@ -31,6 +32,7 @@ GOOD: dict[str, tuple[Any, str]] = {
     "strict": (True, "true"),
 }
 BAD: dict[str, list[tuple[Any, str]]] = {
+    "on_mismatch": [("fix", "annotate"), (True, "annotate")],
     "call_spans": [("sometimes", "auto"), (7, "auto")],
     "disabled_libraries": [(5, "list"), ([1], "list"), ({"a": 1}, "list")],
     "disabled_rules": [(["stale_eror"], "stale_error"), ("nothing", "rules")],
