@@ -7,6 +7,7 @@ span, ours or anybody's, is checked before export for an error that belongs to s
 from otel_failover.attempt import Attempt, CandidateError
 from otel_failover.identity import Candidate
 from otel_failover.instrumentor import FailoverInstrumentor
+from otel_failover.loop import Loop
 from otel_failover.processor import AttributionProcessor
 from otel_failover.run import Run, failover_run
 from otel_failover.version import __version__
@@ -17,6 +18,7 @@ __all__ = [
     "Candidate",
     "CandidateError",
     "FailoverInstrumentor",
+    "Loop",
     "Run",
     "__version__",
     "failover_run",

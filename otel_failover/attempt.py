@@ -396,12 +396,16 @@ class Attempt:
     def learn(self, candidate: Candidate) -> None:
         """Take provider or model from the first call, where the loop declared only one of them."""
         known, self._inherited = self._candidate, None
-        self._candidate = Candidate(
-            known.provider or candidate.provider,
-            known.model or candidate.model,
-            known.endpoint,
-            known.profile,
-        )
+        self._candidate = known.filled(Candidate(candidate.provider, candidate.model))
+        if self._run is None or self._candidate == known:
+            return
+        self._ledger.model = self._candidate.model
+        self._ledger.who = (self.provider, self.model, self._candidate.endpoint, self._candidate.profile)
+        self._run.place_anew(self, known)
+        span = self._own.span
+        if span is not None and span.is_recording():
+            span.update_name(self._name())
+            span.set_attributes({**self.inherited(), names.CANDIDATE_ATTEMPT: self._number})
 
     @guarded(fallback=None)
     def _finish(self, *, killed: str | None = None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_failover import dropping, scope
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from typing_extensions import Self
+
+
+_LAYERS: Final = 32
 
 
 class Opened(Protocol):
@@ -73,6 +76,20 @@ def decorated(fresh: Callable[[], Opened], function: Any) -> Any:
             return function(*args, **kwargs)
 
     return plain
+
+
+def is_decorated(function: Any) -> bool:
+    """Whether each call of a function is a run already, by `failover_run` as a decorator.
+
+    Args:
+        function: A function or method, whatever else decorates it on top.
+    """
+    seen = 0
+    while function is not None and seen < _LAYERS:
+        if getattr(function, "__globals__", None) is globals():
+            return True
+        function, seen = getattr(function, "__wrapped__", None), seen + 1
+    return False
 
 
 def iterate(fresh: Callable[[], Opened], inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:

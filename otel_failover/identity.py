@@ -107,6 +107,31 @@ class Candidate:
         if self.profile is not None:
             object.__setattr__(self, "profile", exportable(self.profile))
 
+    def filled(self, other: Candidate) -> Candidate:
+        """Return this candidate with what it leaves open taken from another.
+
+        Args:
+            other: What else is known.
+        """
+        return Candidate(
+            self.provider or other.provider,
+            self.model or other.model,
+            self.endpoint or other.endpoint,
+            self.profile or other.profile,
+        )
+
+    def is_like(self, other: Candidate) -> bool:
+        """Whether another names the same provider and model, and neither an endpoint or a profile that differs.
+
+        Args:
+            other: Perhaps less fully known.
+        """
+        return (
+            (self.provider, self.model) == (other.provider, other.model)
+            and (self.endpoint == other.endpoint or not self.endpoint or not other.endpoint)
+            and (self.profile == other.profile or not self.profile or not other.profile)
+        )
+
     @property
     def label(self) -> str:
         """`provider/model`, as on `failover.chain`."""

@@ -8,7 +8,7 @@ from otel_failover import failsafe, patching, runtime
 from otel_failover.attribution import MISMATCH
 from otel_failover.base import Base
 from otel_failover.failsafe import guarded, logger
-from otel_failover.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, State
+from otel_failover.patching import MISSING, PATCHED, SKIPPED, WAITING, Library, State
 from otel_failover.settings import Settings, load
 from otel_failover.version import __version__
 
@@ -66,11 +66,21 @@ def _turn_on(given: dict[str, Any]) -> None:
     active.metrics.mismatches.add(0)
     disabled = frozenset(settings.disabled_libraries)
     _states[:] = [patching.put_on(library, disabled, _tell_late) for library in libraries()]
+    _states.extend(_configured(settings, disabled))
     unknown = disabled - {state.name for state in _states}
     if unknown:
         known = ", ".join(state.name for state in _states)
         logger.warning("otel-failover: disabled_libraries names %s; known are %s", ", ".join(sorted(unknown)), known)
     _tell()
+
+
+def _configured(settings: Settings, disabled: frozenset[str]) -> list[State]:
+    """Put on the loops that are only configured."""
+    if not settings.loops:
+        return []
+    from otel_failover.loops import configured
+
+    return configured.put_on(settings.loops, disabled, _tell_late)
 
 
 @guarded(fallback=None)
@@ -90,7 +100,7 @@ def _tell() -> None:
         if state.status == SKIPPED:
             logger.warning("otel-failover: %s is not patched: %s", state.name, state.why)
     if not any(state.status in (PATCHED, WAITING) for state in _states):
-        looked = ", ".join(f"{state.name} {state.supported}" for state in _states)
+        looked = ", ".join(f"{state.name} {state.supported}" for state in _states if state.supported)
         logger.warning("otel-failover: nothing was patched; looked for %s", looked)
 
 
@@ -105,5 +115,5 @@ def describe(state: State) -> str:
     """Return one library's state in words: "openai 3.52.0 patched"."""
     version = f" {state.version}" if state.version else ""
     waits = " (patched when imported)" if state.status == WAITING else ""
-    why = f": {state.why}" if state.why and state.status in (SKIPPED, DISABLED) else ""
+    why = f": {state.why}" if state.why and state.status != PATCHED else ""
     return f"{state.name}{version} {state.status}{waits}{why}"

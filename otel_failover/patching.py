@@ -53,12 +53,14 @@ class Library(NamedTuple):
         distribution: On PyPI.
         supported: Versions that are tested, both ends.
         patches: The places; all of them must be there, else none is wrapped.
+        unfit: Says why the places cannot be wrapped, or None, where there is more to say than that one is not there.
     """
 
     name: str
     distribution: str
     supported: str
     patches: tuple[Patch, ...]
+    unfit: Callable[[], str | None] | None = None
 
 
 @dataclass
@@ -68,8 +70,8 @@ class State:
     Args:
         name: As in the support table.
         status: `patched`, `waiting` (installed, not imported yet), `missing`, `skipped`, `disabled`.
-        version: What is installed.
-        why: Why it was skipped.
+        version: What is installed; None for what is no distribution.
+        why: Why it was skipped, or what it waits for.
         supported: Versions that are supported.
     """
 
@@ -151,7 +153,7 @@ def put_on(library: Library, disabled: frozenset[str], tell: Callable[[State], N
         state.status, state.why = SKIPPED, problem
     elif version is not None:
         state.status = WAITING
-        _when_ready(library, state, tell)
+        when_ready(library, state, tell)
     return state
 
 
@@ -163,8 +165,14 @@ def _unsupported(version: str, supported: str) -> str | None:
     return None if fits else f"version {version} is outside {supported}"
 
 
-def _when_ready(library: Library, state: State, tell: Callable[[State], None]) -> None:
-    """Wrap once the last of the library's modules is imported; several modules may have to come first."""
+def when_ready(library: Library, state: State, tell: Callable[[State], None]) -> None:
+    """Wrap once the last of the library's modules is imported; several modules may have to come first.
+
+    Args:
+        library: What to wrap.
+        state: Waiting; what becomes of it is noted here.
+        tell: Called when it is wrapped, or found unusable.
+    """
     modules = list(dict.fromkeys(patch.module for patch in library.patches))
     ready: set[str] = set()
 
@@ -186,9 +194,9 @@ def _when_ready(library: Library, state: State, tell: Callable[[State], None]) -
 
 def _wrap_all(library: Library, state: State) -> None:
     """Wrap every place, or none: a half patched library would give half an evidence."""
-    missing = [f"{patch.module}:{patch.name}" for patch in library.patches if not _resolve(patch)]
-    if missing:
-        state.status, state.why = SKIPPED, f"{', '.join(missing)} is not there in version {state.version}"
+    state.why = library.unfit() if library.unfit is not None else _missing(library, state)
+    if state.why is not None:
+        state.status = SKIPPED
         return
     try:
         _put_all_on(library, state)
@@ -197,6 +205,11 @@ def _wrap_all(library: Library, state: State) -> None:
         state.status, state.why = SKIPPED, f"{problem!r} while wrapping"
         raise
     state.status = PATCHED
+
+
+def _missing(library: Library, state: State) -> str | None:
+    missing = [f"{patch.module}:{patch.name}" for patch in library.patches if not _resolve(patch)]
+    return f"{', '.join(missing)} is not there in version {state.version}" if missing else None
 
 
 def _put_all_on(library: Library, state: State) -> None:
@@ -241,4 +254,9 @@ def _unwrap(module: object, name: str, handle: Any) -> None:
     for part in path:
         place = getattr(place, part)
     if vars(place).get(attribute) is handle:
-        setattr(place, attribute, handle.__wrapped__)
+        inherited = getattr(place, "__mro__", ())[1:]
+        below = next((vars(each)[attribute] for each in inherited if attribute in vars(each)), None)
+        if below is handle.__wrapped__:
+            delattr(place, attribute)
+        else:
+            setattr(place, attribute, handle.__wrapped__)

@@ -112,13 +112,14 @@ class Run:
         made._probe = probe
         return made
 
-    def attempt_at(self, index: int) -> Attempt:
+    def attempt_at(self, index: int, known: Candidate | None = None) -> Attempt:
         """Return the next attempt at a place of the chain: for adapters that know it.
 
         Args:
             index: 0-based; outside the chain, the attempt records nothing.
+            known: What is known of the candidate besides; it fills what the chain leaves open.
         """
-        made = self._make_at(index)
+        made = self._make_at(index, known)
         return made if made is not None else self._bare(Candidate("", ""), -1)
 
     def skip(self, candidate: object, reason: object, cause: object = None) -> None:
@@ -231,8 +232,10 @@ class Run:
         return self._new(candidate, index, declared=candidate.provider or None)
 
     @guarded(fallback=None)
-    def _make_at(self, index: int) -> Attempt | None:
+    def _make_at(self, index: int, known: Candidate | None) -> Attempt | None:
         candidate = self._chain.members[index]
+        if known is not None:
+            candidate = candidate.filled(known)
         if self._done or self._span is None:
             return self._bare(candidate, index)
         return self._new(candidate, index, declared=candidate.provider or None)
@@ -253,6 +256,37 @@ class Run:
             self._runtime.gateways,
         )
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=self._is_doubled(candidate))
+
+    def place_anew(self, attempt: Attempt, was: Candidate) -> None:
+        """Find the place of an attempt whose candidate has become known only after it began.
+
+        Args:
+            attempt: Now at its candidate.
+            was: What was known of it before.
+        """
+        candidate, old = attempt._candidate, attempt._index
+        if self._declared:
+            if old < 0:
+                attempt._index = next(
+                    (at for at, each in enumerate(self._chain.members) if each.is_like(candidate)), -1
+                )
+        elif 0 <= old < len(self._seen):
+            known = next((at for at, (each, _) in enumerate(self._seen) if each == candidate), -1)
+            if known >= 0:
+                attempt._index = known
+            elif self._numbers.get(old, 0) == 1 and self._seen[old][0] == was:
+                self._seen[old] = (candidate, None)
+            else:
+                self._seen.append((candidate, None))
+                attempt._index = len(self._seen) - 1
+        if self._last is not None and self._last == (was, old):
+            self._last = (candidate, attempt._index)
+        if attempt._index == old:
+            return
+        key: object = old if old >= 0 else was
+        self._numbers[key] = max(0, self._numbers.get(key, 0) - 1)
+        attempt._number = self._numbers[attempt._index] = self._numbers.get(attempt._index, 0) + 1
+        self._used.add(attempt._index)
 
     def _is_doubled(self, candidate: Candidate) -> bool:
         """Whether provider and model occur twice, so that the name needs the place."""

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from otel_failover.attribution import RULES
 from otel_failover.failsafe import logger, text_of
+from otel_failover.loop import Loop
 
 PREFIX: Final = "OTEL_FAILOVER_"
 _NOT_OURS: Final = (
@@ -34,6 +35,8 @@ class Settings:
     """What can be set.
 
     Args:
+        loops: Loops that cannot be edited: `Loop`s, or maps with the same names. Not typed as such, since the converter
+            of declarative configuration would refuse the whole file for one unknown name.
         on_mismatch: `annotate`: say so beside what was written; `correct`: also take out of our candidate spans the
             exception events that application code put there and that are somebody else's.
         call_spans: Spans of our own for SDK calls: `auto` (unless another GenAI instrumentation, or the SDK itself,
@@ -49,6 +52,7 @@ class Settings:
         strict: Raise our own errors instead of counting them; for our test suite and yours.
     """
 
+    loops: list[Any] = field(default_factory=list)
     on_mismatch: str = "annotate"
     call_spans: str = "auto"
     disabled_libraries: list[str] = field(default_factory=list)
@@ -62,10 +66,17 @@ class Settings:
     strict: bool = False
 
 
-def _near(word: str, known: Iterable[str]) -> list[str]:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the nearest of the known names as the end of a sentence, empty where none is near.
+
+    Args:
+        word: What was written.
+        known: What could have been meant.
+    """
     import difflib
 
-    return difflib.get_close_matches(word, list(known), 1)
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _choice(*allowed: str) -> Callable[[Any], Any]:
@@ -90,8 +101,7 @@ def _rules(value: Any) -> list[str]:
     words = _words(value)
     for word in words:
         if word not in RULES:
-            near = _near(word, RULES)
-            raise ValueError(f"rules of {', '.join(RULES)}" + (f"; did you mean {near[0]}?" if near else ""))
+            raise ValueError(f"rules of {', '.join(RULES)}{did_you_mean(word, RULES)}")
     return words
 
 
@@ -129,7 +139,42 @@ def _flag(value: Any) -> bool:
     return word in ("true", "1")
 
 
+_LOOP: Final = tuple(each.name for each in fields(Loop))
+_LOOP_NAMES: Final = ", ".join(_LOOP)
+
+
+def _loops(value: Any) -> list[Loop]:
+    """Return the loops that can be read; each of the others is told, and the rest kept."""
+    if isinstance(value, (Loop, Mapping)):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"a list of Loop, or of maps of {_LOOP_NAMES}")  # noqa: TRY004 - as in all checks
+    return [loop for place, each in enumerate(value) if (loop := _loop(each, place)) is not None]
+
+
+def _loop(given: Any, place: int) -> Loop | None:
+    if isinstance(given, Loop):
+        return given
+    if not isinstance(given, Mapping) or "run" not in given:
+        wrong = "it has no 'run'" if isinstance(given, Mapping) else f"it is a {type(given).__name__}"
+        logger.warning(
+            "otel-failover: loops[%d] is not usable: %s; allowed is a Loop or a map of %s", place, wrong, _LOOP_NAMES
+        )
+        return None
+    for name in map(text_of, given):
+        if name not in _LOOP:
+            logger.warning(
+                "otel-failover: loops[%d] has an unknown %s%s; allowed are %s",
+                place,
+                name[:80],
+                did_you_mean(name, _LOOP),
+                _LOOP_NAMES,
+            )
+    return Loop(**{name: given[name] for name in _LOOP if name in given})
+
+
 _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "loops": _loops,
     "on_mismatch": _choice("annotate", "correct"),
     "call_spans": _choice("auto", "on", "off"),
     "disabled_libraries": _words,
@@ -172,10 +217,7 @@ def _warn_of_unknown(names: list[str], known: list[str]) -> None:
     """Name what is not a setting: a typing error would otherwise be silence."""
     for name in names:
         if name not in known:
-            near = _near(name, known)
-            logger.warning(
-                "otel-failover: there is no setting %s%s", name, f"; did you mean {near[0]}?" if near else ""
-            )
+            logger.warning("otel-failover: there is no setting %s%s", name, did_you_mean(name, known))
 
 
 def _with(settings: Settings, name: str, shown: str, value: Callable[[], Any]) -> Settings:

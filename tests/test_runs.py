@@ -22,7 +22,7 @@ from opentelemetry.trace import get_current_span
 
 from otel_failover import Candidate, failover_run
 from otel_failover.testing.providers import Answer
-from tests.loops import LoopError, Stand, stand
+from tests.hosts import LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -237,6 +237,52 @@ def test_without_a_chain_places_are_in_order_of_first_appearance(telemetry: Tele
 
 
 # --- what a loop says -------------------------------------------------------------------------------------------------
+
+
+def test_candidates_that_only_their_calls_name_are_told_apart(telemetry: Telemetry, stack: ExitStack) -> None:
+    """Without a word of the loop each is known by its first call; the first one's words at the second are stale."""
+    first, second = three(stack, Answer.openai_quota(), Answer.hang(), Answer.ok())[:2]
+    said = ""
+    with failover_run("chat") as run:
+        for each in (first, second, first):
+            try:
+                with run.attempt(""):
+                    try:
+                        each.ask()
+                    except Exception as problem:
+                        said = said or str(problem)
+                        raise LoopError(said) from None
+            except LoopError:
+                continue
+    one, two, again = telemetry.candidates
+    assert [span["candidate.index"] for span in (one, two, again)] == [0, 1, 0]
+    assert [span["candidate.attempt"] for span in (one, two, again)] == [1, 1, 2]
+    assert [span["candidate.model"] for span in (one, two)] == [first.candidate.model, second.candidate.model]
+    assert (one.verdict, again.verdict) == (("verified", None), ("verified", None))
+    assert two.verdict == ("mismatch", "stale_error")
+
+
+def test_a_candidate_that_its_call_names_finds_its_place_in_the_chain(telemetry: Telemetry, stack: ExitStack) -> None:
+    stands = three(stack, Answer.openai_quota(), Answer.ok(), Answer.ok())
+    with failover_run("chat", chain=chain_of(stands)) as run:
+        for each in stands[:2]:
+            with contextlib.suppress(Exception), run.attempt(""):
+                each.ask()
+    assert [(span.name, span["candidate.index"]) for span in telemetry.candidates] == [
+        ("candidate openai", 0),
+        ("candidate anthropic", 1),
+    ]
+    assert telemetry.run["failover.outcome"] == "fallback"
+
+
+def test_an_attempt_at_a_place_takes_what_the_chain_leaves_open(telemetry: Telemetry, stack: ExitStack) -> None:
+    only = stack.enter_context(stand("openai", Answer.ok()))
+    known = Candidate("azure", "another", only.server.endpoint, "eu")
+    with failover_run("chat", chain=[f"openai/{only.candidate.model}"]) as run, run.attempt_at(0, known):
+        only.ask()
+    (span,) = telemetry.candidates
+    assert (span["candidate.provider"], span["candidate.model"]) == ("openai", only.candidate.model)
+    assert (span["candidate.endpoint"], span["candidate.profile"]) == (only.server.endpoint, "eu")
 
 
 def test_an_attempt_left_normally_after_a_failed_call_is_an_error(telemetry: Telemetry, stack: ExitStack) -> None:

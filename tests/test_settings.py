@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_failover import FailoverInstrumentor, failsafe
+from otel_failover import FailoverInstrumentor, Loop, failsafe
 from otel_failover.settings import PREFIX, Settings, load
 from tests.test_host import in_a_process
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GOOD: dict[str, tuple[Any, str]] = {
+    "loops": ([Loop(run="acme.router:Router.route", provider="'openai'")], ""),
     "on_mismatch": ("correct", "correct"),
     "call_spans": ("off", "off"),
     "disabled_libraries": (["httpx", "openai"], "httpx, openai"),
@@ -32,6 +33,7 @@ GOOD: dict[str, tuple[Any, str]] = {
     "strict": (True, "true"),
 }
 BAD: dict[str, list[tuple[Any, str]]] = {
+    "loops": [(5, "a list of Loop"), ("acme.router:Router.route", "a list of Loop"), ([5], "a Loop or a map of run")],
     "on_mismatch": [("fix", "annotate"), (True, "annotate")],
     "call_spans": [("sometimes", "auto"), (7, "auto")],
     "disabled_libraries": [(5, "list"), ([1], "list"), ({"a": 1}, "list")],
@@ -61,7 +63,9 @@ def test_the_tables_of_this_test_cover_every_setting() -> None:
 def test_the_same_value_comes_in_both_ways(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     value, text = GOOD[name]
     file = tmp_path / "value"
-    file.write_text(json.dumps(value) if isinstance(value, (list, dict)) else text)
+    if name == "loops":
+        text = json.dumps([dataclasses.asdict(loop) for loop in value])
+    file.write_text(json.dumps(value) if isinstance(value, (list, dict)) and name != "loops" else text)
     variable = PREFIX + name.upper()
     for settings in (load({name: value}, {}), load({}, {variable: text}), load({}, {variable: f"@{file}"})):
         assert getattr(settings, name) == value
@@ -153,6 +157,35 @@ def test_what_everybody_passes_to_instrument_is_no_unknown_setting(name: str, ca
     assert not _warnings(caplog)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (5, "loops[1] is not usable: it is a int; allowed is a Loop or a map of run, attempt"),
+        ({"runs": "acme:route"}, "loops[1] is not usable: it has no 'run'"),
+    ],
+)
+def test_a_loop_that_cannot_be_read_is_told_and_the_others_kept(
+    given: Any, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load({"loops": [{"run": "acme:route", "model": "'m'"}, given, Loop(run="acme:other")]}, {})
+    assert settings.loops == [Loop(run="acme:route", model="'m'"), Loop(run="acme:other")]
+    assert said in _warnings(caplog)[0]
+
+
+def test_an_unknown_field_of_a_loop_is_told_with_the_nearest_and_the_loop_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = load({}, {"OTEL_FAILOVER_LOOPS": '[{"run": "acme:route", "atempt": "acme:ask", "model": null}]'})
+    assert settings.loops == [Loop(run="acme:route")]
+    (warning,) = _warnings(caplog)
+    assert "loops[0] has an unknown atempt; did you mean attempt?; allowed are run, attempt" in warning
+
+
+def test_one_loop_needs_no_list(caplog: pytest.LogCaptureFixture) -> None:
+    assert load({"loops": {"run": "acme:route"}}, {}).loops == load({"loops": Loop(run="acme:route")}, {}).loops
+    assert not _warnings(caplog)
+
+
 def test_strict_raises_our_own_errors_and_stops_with_us(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OTEL_FAILOVER_STRICT")
     FailoverInstrumentor().instrument(tracer_provider=TracerProvider(), strict=True)
@@ -181,6 +214,8 @@ instrumentation/development:
       disabled_libraries: [httpx2]
       provider_aliases: {my-proxy: openai}
       log_interval: 5
+      loops:
+        - {run: "acme.router:Router.route", chain: [openai/gpt-5.5], odd: 1}
       LINE
 """
 
@@ -200,7 +235,9 @@ def test_declarative_configuration_comes_in_too(line: str, expected: str, tmp_pa
         found = runtime.current().settings
         names = "call_spans disabled_libraries provider_aliases log_interval strict"
         print("SETTINGS", *(getattr(found, name) for name in names.split()))
+        print("LOOPS", [(type(each).__name__, each.run, each.chain) for each in found.loops])
         """,
         OTEL_CONFIG_FILE=str(file),
     )
     assert f"SETTINGS off ['httpx2'] {{'my-proxy': 'openai'}} 5.0 {expected}" in printed
+    assert "LOOPS [('Loop', 'acme.router:Router.route', ['openai/gpt-5.5'])]" in printed

@@ -32,6 +32,7 @@ from otel_failover.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from otel_failover.loop import Loop
     from otel_failover.patching import Library, State
 
 _LOOKED_FOR: Final = (
@@ -48,6 +49,8 @@ _GENAI: Final = re.compile(
     r"|openinference-instrumentation-.+|logfire|traceloop-sdk|openlit|langfuse"
 )
 """Distributions that make GenAI spans, as their names stand on PyPI."""
+
+_TOLD_AS_PROBLEM: Final = re.compile(r"not patched|nothing was patched| skipped: | waits for a module ")
 
 _SWITCHED_OFF: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
@@ -157,6 +160,9 @@ def examine() -> Examination:
             FailoverInstrumentor().instrument()
         try:
             failed = dict(_imported(library) for library in instrumentor.libraries())
+            waiting = {state.name for state in instrumentor.states() if state.status == WAITING}
+            loops = [loop for loop in runtime.current().settings.loops if loop.run in waiting]
+            failed |= dict(map(_imported_loop, loops))
             libraries = tuple(_patched(state, failed.get(state.name)) for state in instrumentor.states())
             settings = runtime.current().settings
             provider = _provider()
@@ -195,6 +201,16 @@ def _imported(library: Library) -> tuple[str, str | None]:
     return library.name, None
 
 
+def _imported_loop(loop: Loop) -> tuple[str, str | None]:
+    """Import what a configured loop waits for, the user's own code; return its name, and why it cannot be imported."""
+    try:
+        for place in filter(None, (loop.run, loop.attempt)):
+            importlib.import_module(place.partition(":")[0])
+    except (Exception, SystemExit) as problem:
+        return loop.run, f"cannot be imported: {type(problem).__name__}: {problem}"
+    return loop.run, None
+
+
 def _patched(state: State, failed: str | None) -> Patched:
     return Patched(state.name, state.status, state.version, state.supported, state.why or failed)
 
@@ -202,9 +218,10 @@ def _patched(state: State, failed: str | None) -> Patched:
 def _problems(libraries: tuple[Patched, ...]) -> Iterator[str]:
     for library in libraries:
         if library.status in (SKIPPED, WAITING):
-            yield f"{library.name} {library.version} is not patched: {library.why or 'its modules were not imported'}"
+            version = f" {library.version}" if library.version else ""
+            yield f"{library.name}{version} is not patched: {library.why or 'its modules were not imported'}"
     if not any(library.status == PATCHED for library in libraries):
-        supported = ", ".join(f"{library.name} {library.supported}" for library in libraries)
+        supported = ", ".join(f"{library.name} {library.supported}" for library in libraries if library.supported)
         yield f"nothing is patched; supported are {supported}"
 
 
@@ -295,4 +312,8 @@ def _warnings() -> Iterator[list[str]]:
     finally:
         logger.removeHandler(handler)
         logger.propagate, logger.level = propagate, level
-        found += [text for text in handler.messages if not re.search(r"not patched|nothing was patched", text)]
+        found += [
+            text
+            for text in handler.messages
+            if not re.search(r"not patched|nothing was patched| skipped: | waits for a module ", text)
+        ]

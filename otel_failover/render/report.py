@@ -51,10 +51,11 @@ def _versions(found: Examination) -> Iterator[tuple[str, str]]:
 
 
 def _library(library: Patched) -> tuple[str, str]:
-    if library.version is None:
+    if library.version is None and library.supported:
         return library.name, f"not installed (supported: {library.supported})"
     why = f": {library.why}" if library.why else ""
-    return library.name, f"{library.version} {library.status}{why}"
+    version = f"{library.version} " if library.version else ""
+    return library.name, f"{version}{library.status}{why}"
 
 
 def _provider(provider: Provider, *, active: bool) -> Iterator[tuple[str, str]]:
@@ -78,7 +79,9 @@ def _value(value: Any) -> str:
         return _yes(value)
     if isinstance(value, dict):
         value = [f"{key}={each}" for key, each in value.items()]
-    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(str(each["run"] if isinstance(each, dict) else each) for each in value) or "none"
+    return str(value)
 
 
 def _yes(value: object) -> str:

@@ -100,6 +100,34 @@ def test_what_is_switched_off_is_no_problem(tmp_path: Path) -> None:
     assert (code, openai["status"]) == (0, "disabled")
 
 
+def test_configured_loops_are_named_with_their_state_and_reason(tmp_path: Path) -> None:
+    """What is configured is imported and looked at as a library is; what cannot be found is a problem."""
+    (tmp_path / "acme_here.py").write_text("def route(): ...\n")
+    (tmp_path / "acme_broken.py").write_text("raise SystemExit('not configured')\n")
+    runs = ("acme_here:route", "acme_here:rout", "acme_nowhere:route", "acme_broken:route", "acme_here")
+    given = {"OTEL_FAILOVER_LOOPS": json.dumps([{"run": run} for run in runs])}
+    code, document = found(tmp_path, given, before=f"import sys; sys.path.insert(0, {str(tmp_path)!r})")
+    assert code == 1
+    loops = {each["name"]: (each["status"], each["why"]) for each in document["libraries"] if "acme" in each["name"]}
+    assert loops["acme_here:route"] == ("patched", None)
+    assert loops["acme_here:rout"] == ("skipped", "acme_here has no 'rout'; did you mean route?")
+    assert loops["acme_nowhere:route"][0] == "waiting"
+    assert "no module 'acme_nowhere' is found on sys.path" in loops["acme_nowhere:route"][1]
+    assert loops["acme_broken:route"] == ("waiting", "cannot be imported: SystemExit: not configured")
+    assert loops["acme_here"][0] == "skipped"
+    assert len(document["problems"]) == 4
+    assert not any("acme" in note for note in document["notes"])
+
+
+def test_text_of_a_configured_loop(tmp_path: Path) -> None:
+    (tmp_path / "acme_here.py").write_text("def route(): ...\n")
+    given = {"OTEL_FAILOVER_LOOPS": '[{"run": "acme_here:route"}]'}
+    done = run("doctor", cwd=tmp_path, given=given, before=f"import sys; sys.path.insert(0, {str(tmp_path)!r})")
+    lines = [" ".join(line.split()) for line in done.stdout.decode().splitlines()]
+    assert "acme_here:route patched" in lines
+    assert "loops acme_here:route (set)" in lines
+
+
 def test_a_library_that_is_too_new_is_a_problem(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
