@@ -1,10 +1,10 @@
-"""google-genai 2.x and 3.x: generated content, its streams and chats, embeddings; the Gemini API and Vertex AI.
+"""google-genai 1.60 to 3.x: generated content, its streams and chats, embeddings; the Gemini API and Vertex AI.
 
 One logical call is one call of `Models.generate_content` or of its stream: automatic function calling asks several
 times inside it, retries lie inside it too. A stream is a generator that sends nothing before its first step, so its
 call begins where the generator is made, and is current at each step. All else goes through `BaseApiClient.request`,
 where the path says what it is: counting tokens, files and caches are no inference and settle nothing. Those places are
-the same from 2.0 to 3.4. Live sessions (WebSocket) and the Interactions API pass elsewhere.
+the same from 1.60 to 3.4. Live sessions (WebSocket) and the Interactions API pass elsewhere.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ _ELSE: Final = "embeddings and images; what is no inference is told from it by i
 GOOGLE_GENAI: Final = Library(
     _SDK,
     "google-genai",
-    ">=2,<4",
+    ">=1.60,<4",
     (
         Patch(_MODELS, "Models.generate_content", _WRAP.call(_of_models), _ONE),
         Patch(_MODELS, "AsyncModels.generate_content", _WRAP.acall(_of_models), _ONE),

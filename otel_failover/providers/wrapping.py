@@ -14,7 +14,7 @@ from otel_failover import calls, dropping, scope
 from otel_failover.failsafe import guarded, read
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping
 
     from opentelemetry.context import Context
 
@@ -143,18 +143,23 @@ class Wrappers:
             call.stream_chunk(None, error)
         call.stream_ended(problem)
 
-    def _steps(self, inner: Generator[Any, Any, Any], call: Call, context: Context) -> Generator[Any, Any, Any]:
-        """Hand the chunks on, one by one; nothing is current while the host has one."""
+    def _steps(self, inner: Iterable[Any], call: Call, context: Context) -> Generator[Any, Any, Any]:
+        """Hand the chunks on, one by one; nothing is current while the host has one.
+
+        What is below need not be a generator: another instrumentation may have put an object of its own around it.
+        """
+        chunks = iter(inner)
         try:
             while True:
                 with _Step(call, context):
-                    chunk = next(inner, _END)
+                    chunk = next(chunks, _END)
                 if chunk is _END:
                     break
                 call.stream_chunk(self.shown(chunk))
                 yield chunk
         except GeneratorExit:
-            inner.close()
+            if hasattr(chunks, "close"):
+                chunks.close()
             dropping.dropped(call.stream_ended)
             raise
         except BaseException as problem:
@@ -162,18 +167,20 @@ class Wrappers:
             raise
         call.stream_ended()
 
-    async def _asteps(self, inner: AsyncGenerator[Any, Any], call: Call, context: Context) -> AsyncGenerator[Any, Any]:
+    async def _asteps(self, inner: AsyncIterable[Any], call: Call, context: Context) -> AsyncGenerator[Any, Any]:
         """Hand the chunks on, one by one; nothing is current while the host has one."""
+        chunks = aiter(inner)
         try:
             while True:
                 with _Step(call, context):
-                    chunk = await anext(inner, _END)
+                    chunk = await anext(chunks, _END)
                 if chunk is _END:
                     break
                 call.stream_chunk(self.shown(chunk))
                 yield chunk
         except GeneratorExit:
-            await inner.aclose()
+            if hasattr(chunks, "aclose"):
+                await chunks.aclose()
             dropping.dropped(call.stream_ended)
             raise
         except BaseException as problem:
