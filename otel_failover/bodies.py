@@ -32,6 +32,7 @@ class ErrorBody(NamedTuple):
         codes: Every structured code of the body.
         text: The body as text, at most 64 KB.
         whole: Whether all of it was seen.
+        retry_after: Seconds to wait, where the body says it (Google's `RetryInfo`).
     """
 
     message: str = ""
@@ -39,18 +40,25 @@ class ErrorBody(NamedTuple):
     codes: frozenset[str] = frozenset()
     text: str = ""
     whole: bool = False
+    retry_after: float | None = None
+
+
+def _content_of(message: object) -> object:
+    """Return the body that the host has read, without reading it: httpx's `content`, aiohttp's `_body`."""
+    content = read(message, "content")
+    return content if isinstance(content, bytes) else read(message, "_body")
 
 
 def read_error(response: object) -> ErrorBody:
     """Read the error out of a response whose body the host has read.
 
     Args:
-        response: An `httpx` or `httpx2` response.
+        response: An `httpx`, `httpx2` or `aiohttp` response.
 
     Returns:
         The error; `whole` is False where the body was not read, or not all of it was looked at.
     """
-    content = read(response, "content")
+    content = _content_of(response)
     if not isinstance(content, bytes):
         return ErrorBody()
     whole = len(content) <= _WHOLE
@@ -61,7 +69,7 @@ def read_error(response: object) -> ErrorBody:
         found = None
     if found is None:
         return ErrorBody(message=text[:_MESSAGE].strip(), text=text, whole=whole)
-    return ErrorBody(found.message or text[:_MESSAGE].strip(), found.code, found.codes, text, whole)
+    return found._replace(message=found.message or text[:_MESSAGE].strip(), text=text, whole=whole)
 
 
 def error_in(body: Any) -> ErrorBody | None:
@@ -88,24 +96,36 @@ def error_in(body: Any) -> ErrorBody | None:
         return None
     message = error.get("message") or error.get("msg") or body.get("message")
     details = error.get("details")
-    finer = details.get("error_code") if isinstance(details, Mapping) else None
+    finer = details.get("error_code") if isinstance(details, Mapping) else _detail(details, "reason")
     words = [error.get("code"), error.get("status"), finer, error.get("type"), body.get("code")]
     codes = [word for word in words if isinstance(word, str) and word and word != "error"]
     if not isinstance(message, str) and not codes:
         return None
     shown = message[:_MESSAGE] if isinstance(message, str) else ""
-    return ErrorBody(shown, codes[0] if codes else None, frozenset(codes), shown, whole=True)
+    wait = _span_of(_detail(details, "retryDelay"))
+    return ErrorBody(shown, codes[0] if codes else None, frozenset(codes), shown, whole=True, retry_after=wait)
+
+
+def _detail(details: Any, name: str) -> Any:
+    """Return a field of Google's typed details: `ErrorInfo` has a `reason`, `RetryInfo` a `retryDelay`."""
+    found = details if isinstance(details, list) else ()
+    return next((each[name] for each in found if isinstance(each, Mapping) and each.get(name)), None)
+
+
+def _span_of(delay: object) -> float | None:
+    """Return the seconds of a protobuf Duration as JSON spells it: `10s`, `0.5s`."""
+    return _seconds(delay[:-1], 1) if isinstance(delay, str) and delay.endswith("s") else None
 
 
 def text_holds(message: object, text: str, *, request: bool = False) -> bool | None:
     """Whether a normalised text stands in an HTTP message's body; None where the body cannot be seen.
 
     Args:
-        message: An `httpx` request or response, None where it is gone.
+        message: A request or response of an HTTP library, None where it is gone.
         text: Normalised text.
         request: Whether it is a request. One that is gone, or was streamed, cannot have been quoted from.
     """
-    content = read(message, "content")
+    content = _content_of(message)
     if not isinstance(content, bytes):
         return False if request or message is None else None
     if len(content) > _SEARCHED:

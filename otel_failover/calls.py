@@ -411,6 +411,11 @@ _INSTRUMENTORS: Final[dict[str, Sequence[tuple[str, str]]]] = {
         ("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),
         ("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),
     ),
+    "google_genai": (
+        ("opentelemetry.instrumentation.google_genai", "GoogleGenAiSdkInstrumentor"),
+        ("opentelemetry.instrumentation.google_generativeai", "GoogleGenerativeAiInstrumentor"),
+        ("openinference.instrumentation.google_genai", "GoogleGenAIInstrumentor"),
+    ),
 }
 
 
@@ -418,7 +423,7 @@ def is_instrumented_elsewhere(sdk: str) -> bool:
     """Whether another GenAI instrumentation is active for an SDK, and makes the call's span.
 
     Args:
-        sdk: `openai`, `anthropic`.
+        sdk: `openai`, `anthropic`, `google_genai`.
     """
     for module, name in _INSTRUMENTORS.get(sdk, ()):
         loaded = sys.modules.get(module)

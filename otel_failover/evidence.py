@@ -205,13 +205,21 @@ def transport_reason(problem: BaseException) -> tuple[str, str | None]:
     names = [cls.__name__ for cls in type(problem).__mro__]
     if any("Timeout" in name for name in names):
         leaf = names[0].lower()
-        kind = next((kind for kind in ("connect", "read", "write", "pool") if leaf.startswith(kind)), "total")
+        kind = next((kind for start, kind in _TIMEOUTS if leaf.startswith(start)), "total")
         return reasons.TIMEOUT, kind
-    if "TransportError" in names or isinstance(problem, OSError):
+    if not _TRANSPORT.isdisjoint(names) or isinstance(problem, OSError):
         local = {"UnsupportedProtocol", "LocalProtocolError"} & set(names)
         return (reasons.CLIENT_ERROR if local else reasons.CONNECTION), None
     return reasons.CLIENT_ERROR, None
 
+
+_TIMEOUTS: Final = (
+    ("connect", "connect"), ("read", "read"), ("write", "write"), ("pool", "pool"), ("sockettimeout", "read"),
+)  # fmt: skip
+"""Kinds of timeout by how a class's name starts; aiohttp's `SocketTimeoutError` is that of `sock_read`."""
+
+_TRANSPORT: Final = frozenset({"TransportError", "ClientConnectionError", "ClientPayloadError"})
+"""Base classes of transport errors: httpx's, and aiohttp's two that are no OSError."""
 
 _FACTS: Final = ("message", "status_code", "status", "code", "type", "reason", "request_id", "body", "response")
 

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 def libraries() -> tuple[Library, ...]:
     """Return what can be patched. To add a library: one module, one line here."""
     from otel_failover.providers.anthropic import ANTHROPIC
+    from otel_failover.providers.google_genai import GOOGLE_GENAI
     from otel_failover.providers.openai import OPENAI
+    from otel_failover.transports.aiohttp import AIOHTTP
     from otel_failover.transports.httpx import HTTPX, HTTPX2
 
-    return HTTPX, HTTPX2, OPENAI, ANTHROPIC
+    return HTTPX, HTTPX2, AIOHTTP, OPENAI, ANTHROPIC, GOOGLE_GENAI
 
 
 _states: list[State] = []

@@ -127,7 +127,7 @@ def _found(ledger: Ledger, last: Exchange | None) -> Settlement | None:
             code=body.code,
             message=body.message,
             exception=_last_raised(ledger),
-            retry_after=last.retry_after,
+            retry_after=last.retry_after if last.retry_after is not None else body.retry_after,
             request_id=last.request_id,
         )
     return _in_stream(ledger, last)

@@ -6,15 +6,24 @@ it goes to a provider, so that other HTTP traffic of the process costs next to n
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from typing import Any, Final
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import identity, runtime, scope
 from otel_failover.evidence import Exchange, orphans
 from otel_failover.failsafe import guarded, read
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+
 _endpoints: Final[dict[tuple[bytes, bytes], str]] = {}
 _MOST: Final = 1024
+
+above: Final[ContextVar[Exchange | None]] = ContextVar("otel_failover_above", default=None)
+"""The exchange that a library below is part of: litellm's `httpx` sends through aiohttp."""
 
 streaming: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 """Calls by the response whose body is still to be read: an SDK's stream finds its call here."""
@@ -46,19 +55,48 @@ def sending(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exchange | None:
     if not runtime.current().active:
         return None
     request: Any = args[0] if args else kwargs.get("request")
+    return _sent(endpoint_of(request.url), request.method, bool(kwargs.get("stream")), lambda: request)
+
+
+@guarded(fallback=None)
+def sending_to(endpoint: str, method: str, request: Callable[[], object]) -> Exchange | None:
+    """Record that a request goes out, by a library that is not `httpx`.
+
+    Args:
+        endpoint: Scheme, host and port it goes to.
+        method: HTTP method.
+        request: Makes what is remembered of it: `headers`, `url`, `content`, `extensions`, as `httpx` has them.
+
+    Returns:
+        The exchange to settle; None where nobody is interested, or where it lies under one that is counted.
+    """
+    outer = above.get()
+    if not runtime.current().active or (outer is not None and outer.open and outer.endpoint == endpoint):
+        return None
+    call = scope.call_in()
+    return _sent(endpoint, method, call is not None and call.asked.streamed, request)
+
+
+def _sent(endpoint: str, method: str, stream: bool, request: Callable[[], object]) -> Exchange | None:
     attempt = scope.attempt_in()
     if attempt is not None and attempt.live:
-        exchange = Exchange(request, endpoint_of(request.url), request.method, stream=bool(kwargs.get("stream")))
+        exchange = Exchange(request(), endpoint, method, stream=stream)
         attempt._ledger.add(exchange, scope.call_in())
         if attempt._ledger.rootless:
             orphans.add(exchange)
         return exchange
-    endpoint = endpoint_of(request.url)
     if endpoint not in runtime.endpoints and identity.provider_of_host(identity.host_of(endpoint)) is None:
         return None
-    exchange = Exchange(request, endpoint, request.method, stream=bool(kwargs.get("stream")), hold=False)
+    exchange = Exchange(request(), endpoint, method, stream=stream, hold=False)
     orphans.add(exchange)
     return exchange
+
+
+def restore(variable: ContextVar[Any], token: Token[Any] | None) -> None:
+    """Undo a `set`; a coroutine that was closed in a foreign context leaves that alone."""
+    if token is not None:
+        with contextlib.suppress(ValueError, RuntimeError):
+            variable.reset(token)
 
 
 @guarded(fallback=None)

@@ -47,15 +47,34 @@ class Stand:
         """Ask as an application would."""
         if isinstance(self.client, openai.OpenAI):
             return self.client.chat.completions.create(model=self.candidate.model, messages=MESSAGES, **options)
+        if self.server.kind == "gemini":
+            return self.client.models.generate_content(model=self.candidate.model, contents="hello", **options)
         return self.client.messages.create(model=self.candidate.model, messages=MESSAGES, max_tokens=16, **options)
 
     async def aask(self, **options: Any) -> Any:
         """Ask as an asynchronous application would."""
         if isinstance(self.client, openai.OpenAI):
             return await self.aclient.chat.completions.create(model=self.candidate.model, messages=MESSAGES, **options)
+        if self.server.kind == "gemini":
+            return await self.aclient.models.generate_content(model=self.candidate.model, contents="hello", **options)
         return await self.aclient.messages.create(
             model=self.candidate.model, messages=MESSAGES, max_tokens=16, **options
         )
+
+    async def aclose(self) -> None:
+        """Close the asynchronous client, in the loop that used it."""
+        await (self.aclient.aclose() if self.server.kind == "gemini" else self.aclient.close())
+
+
+def _gemini(server: LocalProvider, key: str, timeout: float, retries: int, more: dict[str, Any]) -> tuple[Any, Any]:
+    """Return Google's own client, both kinds; times in milliseconds, `retries` without a wait between them."""
+    from google import genai
+    from google.genai import types
+
+    retry = types.HttpRetryOptions(attempts=retries + 1, initial_delay=0.001, max_delay=0.001, jitter=0.001)
+    options = types.HttpOptions(base_url=server.base_url, timeout=int(timeout * 1000), retry_options=retry, **more)
+    client = genai.Client(api_key=key, http_options=options)
+    return client, client.aio
 
 
 @contextmanager
@@ -68,8 +87,12 @@ def stand(
     timeout: float = 5.0,
     retries: int = 0,
     kind: str | None = None,
+    **more: Any,
 ) -> Iterator[Stand]:
-    """Open one candidate: Gemini is asked through its OpenAI-compatible endpoint."""
+    """Open one candidate: Gemini is asked through its OpenAI-compatible endpoint, or by kind through its own.
+
+    `more` goes to Google's `HttpOptions`.
+    """
     spoken: Any = kind or ("anthropic" if provider == "anthropic" else "openai")
     with LocalProvider(spoken, *answers, name=provider) as server:
         options: dict[str, Any] = {
@@ -78,11 +101,14 @@ def stand(
             "max_retries": retries,
             "timeout": timeout,
         }
+        candidate = Candidate(provider, model or MODELS.get(provider, "some-model"), server.endpoint, profile)
+        if spoken == "gemini":
+            yield Stand(candidate, server, *_gemini(server, options["api_key"], timeout, retries, more))
+            return
         module: Any = anthropic if spoken == "anthropic" else openai
         pair = (
             (module.Anthropic, module.AsyncAnthropic) if spoken == "anthropic" else (module.OpenAI, module.AsyncOpenAI)
         )
-        candidate = Candidate(provider, model or MODELS.get(provider, "some-model"), server.endpoint, profile)
         client = pair[0](**options)
         yield Stand(candidate, server, client, pair[1](**options))
         client.close()

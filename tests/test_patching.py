@@ -109,7 +109,7 @@ def test_broken_metadata_of_one_library_leaves_the_others_patched(
 def test_nothing_installed_is_one_warning_that_says_what_was_looked_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _pretend(monkeypatch, openai=None, anthropic=None, httpx=None, httpx2=None)
+    _pretend(monkeypatch, **{each.distribution: None for each in instrumentor.libraries()})
     _states()
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     told = [text for text in warnings if "nothing was patched" in text]
@@ -130,13 +130,14 @@ def test_a_disabled_library_is_left_alone(caplog: pytest.LogCaptureFixture) -> N
 def test_nothing_is_imported_by_us() -> None:
     printed = in_a_process("""
         import importlib.util
-        for name in ("openai", "anthropic", "httpx", "httpx2"):
+        for name in ("openai", "anthropic", "httpx", "httpx2", "aiohttp", "google.genai"):
             sys.modules.pop(name, None)
         before = set(sys.modules)
         from otel_failover import FailoverInstrumentor
         FailoverInstrumentor().instrument()
-        new = {name.partition(".")[0] for name in set(sys.modules) - before}
-        print("NEW", sorted(new & {"openai", "anthropic", "httpx", "httpx2", "aiohttp", "requests", "botocore"}))
+        new = set(sys.modules) - before
+        foreign = {"openai", "anthropic", "httpx", "httpx2", "aiohttp", "google.genai", "requests", "botocore"}
+        print("NEW", sorted(new & foreign))
     """)
     assert "NEW []" in printed
 

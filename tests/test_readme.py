@@ -180,7 +180,7 @@ def test_the_support_table_is_that_of_the_code() -> None:
 
 
 def _order(name: str) -> int:
-    return ["openai", "anthropic", "httpx", "httpx2"].index(name)
+    return ["openai", "anthropic", "google_genai", "httpx", "httpx2", "aiohttp"].index(name)
 
 
 def test_the_public_names_are_those_of_the_package() -> None:

@@ -1,4 +1,4 @@
-"""Gemini's wire format: `generateContent` and `streamGenerateContent`, of the Gemini API's v1beta."""
+"""Gemini's wire format: generated content and its streams, embeddings, counting; of the Gemini API's v1beta."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BASE_PATH = ""
 REQUEST_ID_HEADER = "x-request-id"
 
-_PATH = re.compile(r"/models/([^/:]+):(generateContent|streamGenerateContent)$")
+_PATH = re.compile(r"/models/([^/:]+):(generateContent|streamGenerateContent|batchEmbedContents|countTokens)$")
 _PROMPT_TOKENS = 12
 _USUAL_STATUSES = {
     401: "UNAUTHENTICATED",
@@ -33,7 +33,8 @@ def read_call(request: Request) -> Call:
     match = _PATH.search(request.path)
     if request.method != "POST" or match is None:
         return Call("")
-    model, operation = match.groups()
+    model, method = match.groups()
+    operation = "embeddings" if method == "batchEmbedContents" else method
     streamed = operation == "streamGenerateContent" and "alt=sse" in request.query.split("&")
     return Call(operation, model, streamed, json_body(request))
 
@@ -43,9 +44,9 @@ def new_request_id() -> str | None:
     return None
 
 
-def new_response_id(call: Call) -> str | None:  # noqa: ARG001  one signature for all
-    """Return a response id."""
-    return fresh_hex(22)
+def new_response_id(call: Call) -> str | None:
+    """Return a response id; only generated content has one."""
+    return fresh_hex(22) if call.operation.endswith("enerateContent") else None
 
 
 def headers(answer: Answer) -> dict[str, str]:  # noqa: ARG001  one signature for all
@@ -77,6 +78,10 @@ def envelope(fault: Fault, request_id: str | None) -> Mapping[str, Any]:  # noqa
 
 def whole(call: Call, reply: Reply) -> Any:
     """Return a success as one document."""
+    if call.operation == "embeddings":
+        return {"embeddings": [{"values": [0.25, 0.5]}]}
+    if call.operation == "countTokens":
+        return {"totalTokens": _PROMPT_TOKENS}
     document = _content(reply, reply.text, reply.output_tokens, "STOP")
     return [document] if call.operation == "streamGenerateContent" else document
 
