@@ -20,7 +20,21 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Opened(Protocol):
+class Aside(Protocol):
+    """What is open without being current."""
+
+    def open_aside(self) -> None:
+        """Open it without making it current."""
+
+    @property
+    def context(self) -> Context | None:
+        """The context in which its steps are made."""
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End what `open_aside` opened."""
+
+
+class Opened(Aside, Protocol):
     """A run or an attempt, as it is held open here."""
 
     def __enter__(self) -> Self:
@@ -31,18 +45,8 @@ class Opened(Protocol):
     ) -> None:
         """End it."""
 
-    def open_aside(self) -> None:
-        """Open it without making it current."""
-
-    @property
-    def context(self) -> Context | None:
-        """The context in which its steps are made."""
-
     def stream_output(self) -> None:
         """Take note that something was handed on."""
-
-    def leave(self, problem: BaseException | None) -> None:
-        """End what `open_aside` opened."""
 
 
 def decorated(fresh: Callable[[], Opened], function: Any) -> Any:
@@ -105,7 +109,7 @@ class Managed:
         inner: The host's context manager.
     """
 
-    def __init__(self, opened: Opened, inner: Any) -> None:
+    def __init__(self, opened: Aside, inner: Any) -> None:
         self._opened, self._inner = opened, inner
 
     async def __aenter__(self) -> Any:
