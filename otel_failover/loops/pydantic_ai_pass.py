@@ -72,12 +72,21 @@ class Pass:
         self.over = True
         if problem is None and any(not answer.over for answer in self._answers):
             return
-        if isinstance(problem, Exception) and problem is self._raised and len(self._tried) < len(self.entries):
-            why = "it failed after output began" if self._began else f"fallback_on lacks {type(problem).__name__}"
-            self.run.stop(why)
+        if self._began and isinstance(self._raised, Exception):
+            # An agent whose stream has failed cancels what had opened it: that is no cancellation of the user's.
+            problem = self._raised
+        if len(self._tried) < len(self.entries):
+            self._say_why(problem)
         self._raised = None
         self._answers.clear()
         self.run.leave(problem)
+
+    def _say_why(self, problem: BaseException | None) -> None:
+        """Say why the loop ends with candidates left; a group, or an error that no candidate raised, says itself."""
+        if isinstance(problem, Exception) and problem is self._raised:
+            self.run.stop(
+                "it failed after output began" if self._began else f"fallback_on lacks {type(problem).__name__}"
+            )
 
     def attempt(self, model: Any) -> Attempt | None:
         """Return the attempt at a model; None where it does not stand in the chain of a `FallbackModel`."""
@@ -86,6 +95,7 @@ class Pass:
             return self.run.attempt(candidate_of(model)) if self.step is not None else None
         index = next((place for place in places if place not in self._tried), places[-1])
         self._tried.add(index)
+        self._raised, self._began = None, False
         return self.run.attempt_at(index)
 
     def _places(self, model: Any) -> Iterator[int]:

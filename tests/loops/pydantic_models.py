@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 VERSION = Version(pydantic_ai.__version__)
-JUDGES_ANSWERS = hasattr(FallbackModel, "_should_fallback") or VERSION >= Version("2")
+JUDGES_ANSWERS = hasattr(FallbackModel, "_should_fallback") or Version("2") <= VERSION
 CONTINUES = hasattr(FallbackModel, "_get_continuation_model")
-WAITS_FOR_AN_EVENT = VERSION >= Version("2.40")
-HAS_CAPABILITY = VERSION >= Version("2.64")
+WAITS_FOR_AN_EVENT = Version("2.40") <= VERSION
+HAS_CAPABILITY = Version("2.64") <= VERSION
 
 
 class Named(OpenAIProvider):
