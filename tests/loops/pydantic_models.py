@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -11,6 +10,8 @@ import openai
 import pydantic_ai
 from packaging.version import Version
 from pydantic_ai import Agent
+from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, UserPromptPart
+from pydantic_ai.models import ModelRequestParameters, fallback
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -22,13 +23,14 @@ from tests.hosts import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import ExitStack
 
     from pydantic_ai.models import Model
 
 VERSION = Version(pydantic_ai.__version__)
 JUDGES_ANSWERS = hasattr(FallbackModel, "_should_fallback") or Version("2") <= VERSION
 CONTINUES = hasattr(FallbackModel, "_get_continuation_model")
-WAITS_FOR_AN_EVENT = Version("2.40") <= VERSION
+WAITS_FOR_AN_EVENT = hasattr(fallback, "request_stream_until_first_event")
 HAS_CAPABILITY = Version("2.64") <= VERSION
 
 
@@ -116,3 +118,15 @@ async def streamed(agent: Any) -> Any:
             return [text async for text in result.stream_text(delta=True, debounce_by=None)]
     except Exception as problem:
         return problem
+
+
+def refuses(word: str, asks: Any = None) -> Any:
+    """Return a handler that refuses answers with a word in them; asks a model first, where one is given."""
+
+    async def handler(response: ModelResponse) -> bool:
+        if asks is not None:
+            await asks.request([ModelRequest(parts=[UserPromptPart("good?")])], None, ModelRequestParameters())
+        return any(isinstance(part, TextPart) and word in part.content for part in response.parts)
+
+    handler.__annotations__ = {"response": ModelResponse, "return": bool}
+    return handler

@@ -31,17 +31,18 @@ from tests.loops.pydantic_models import (
     WAITS_FOR_AN_EVENT,
     Bench,
     answered,
+    refuses,
     streamed,
 )
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from tests.spans import Exported, Telemetry
+    from tests.spans import Telemetry
 
 needs_capability = pytest.mark.skipif(not HAS_CAPABILITY, reason="ModelFallback came with pydantic-ai 2.64")
 needs_handlers = pytest.mark.skipif(not JUDGES_ANSWERS, reason="response handlers came after pydantic-ai 1.0")
-needs_continuation = pytest.mark.skipif(not CONTINUES, reason="suspended responses came with pydantic-ai 2")
+needs_continuation = pytest.mark.skipif(not CONTINUES, reason="this version routes no suspended responses")
 
 TestModel.__test__ = False  # type: ignore[attr-defined]
 
@@ -166,16 +167,6 @@ def test_every_step_of_an_agent_is_a_run(telemetry: Telemetry, bench: Bench) -> 
 
 
 # --- answers that are refused -----------------------------------------------------------------------------------------
-
-
-def refuses(word: str, asks: Any = None) -> Any:
-    async def handler(response: ModelResponse) -> bool:
-        if asks is not None:
-            await asks.request([ModelRequest(parts=[UserPromptPart("good?")])], None, ModelRequestParameters())
-        return any(isinstance(part, TextPart) and word in part.content for part in response.parts)
-
-    handler.__annotations__ = {"response": ModelResponse, "return": bool}
-    return handler
 
 
 @needs_handlers
@@ -561,7 +552,7 @@ def test_a_stale_exception_raised_again_is_a_mismatch(telemetry: Telemetry, benc
                 return await self.wrapped.request(*args, **kwargs)
             except Exception as problem:
                 kept.append(problem)
-                raise kept[0]
+                raise kept[0] from None
 
     first, second = Keeps(bench.openai(Answer.openai_quota())), Keeps(bench.anthropic(Answer.anthropic_overloaded()))
     bench.ask(FallbackModel(first, second))
@@ -630,7 +621,3 @@ def test_a_model_that_cannot_stream_says_so_as_before(telemetry: Telemetry, benc
     assert problem == ["Hello"]
     assert "request_stream" in vars(Model)
     assert type(vars(Model)["request_stream"]).__name__ == "function"
-
-
-def spans_of(telemetry: Telemetry, scope: str) -> list[Exported]:
-    return [span for span in telemetry.spans if span.scope == scope]
