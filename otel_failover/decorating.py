@@ -10,7 +10,10 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
+from opentelemetry import context as context_api
+
 from otel_failover import dropping, scope
+from otel_failover.failsafe import guarded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -104,6 +107,8 @@ def aiterate(fresh: Callable[[], Opened], inner: AsyncGenerator[Any, Any]) -> As
 class Managed:
     """An asynchronous context manager that is entered and left inside a run or an attempt, and used outside it.
 
+    What the host's attaches while it is entered (a span of its own) stays current, as it would without us.
+
     Args:
         opened: The run or the attempt.
         inner: The host's context manager.
@@ -111,16 +116,35 @@ class Managed:
 
     def __init__(self, opened: Aside, inner: Any) -> None:
         self._opened, self._inner = opened, inner
+        self._kept: scope.Attachment | None = None
 
     async def __aenter__(self) -> Any:
         """Open, and enter the host's."""
         self._opened.open_aside()
+        before, inside = context_api.get_current(), self._opened.context
+        attachment = scope.Attachment(inside) if inside is not None else None
         try:
-            with scope.attached(self._opened.context):
-                return await self._inner.__aenter__()
+            result = await self._inner.__aenter__()
         except BaseException as problem:
+            if attachment is not None:
+                attachment.detach()
             self._opened.leave(problem)
             raise
+        if attachment is not None and inside is not None:
+            self._step_out(attachment, before, inside)
+        return result
+
+    @guarded(fallback=None)
+    def _step_out(self, attachment: scope.Attachment, before: Context, inside: Context) -> None:
+        """Stop being current; where the host has attached a context of its own by now, take ours out of it."""
+        current = context_api.get_current()
+        if current is inside:
+            attachment.detach()
+            return
+        self._kept = attachment
+        ours = {key for key, value in inside.items() if value is not before.get(key)}
+        theirs = {key: value for key, value in current.items() if key not in ours or value is not inside[key]}
+        context_api.attach(context_api.Context({**{key: before[key] for key in ours if key in before}, **theirs}))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
@@ -132,6 +156,9 @@ class Managed:
         except BaseException as raised:
             self._opened.leave(raised)
             raise
+        finally:
+            if self._kept is not None:
+                self._kept.detach()
         self._opened.leave(None if swallowed else problem)
         return swallowed
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_failover import scope
 from otel_failover.decorating import Managed
 from otel_failover.failsafe import guarded
 from otel_failover.streams import AsyncChunks
@@ -45,8 +46,10 @@ class Answer:
         return self._attempt.context
 
     def stream_context(self) -> Context | None:
-        """Return the context in which the next event is made."""
-        return self._attempt.context
+        """Return the context in which the next event is made: what is read sends nothing, so no span is current."""
+        if self._attempt.context is None:
+            return None
+        return scope.with_values({scope.ATTEMPT: self._attempt, scope.RUN: self._attempt._run, scope.CALL: None})
 
     def stream_output(self) -> None:
         """Take note that an event was handed on."""
