@@ -115,6 +115,12 @@ class Account:
                 yield position
 
     @property
+    def errors(self) -> list[CandidateError]:
+        """The own error of each attempt that did not serve the run, in order; probes are left out."""
+        told = (past.attempt.error for past in self.pasts if not past.attempt._probe)
+        return [error for error in told if error is not None]
+
+    @property
     def plain(self) -> bool:
         """Whether nothing can have gone wrong: one attempt, in its chain, answered by the model that was asked."""
         if len(self.pasts) != 1 or self.skipped:

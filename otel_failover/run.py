@@ -457,6 +457,11 @@ class Run:
     # --- closing ------------------------------------------------------------------------------------------------------
 
     @property
+    def account(self) -> Account:
+        """What became of its attempts and skips; kept after its end."""
+        return self._account
+
+    @property
     def context(self) -> Context | None:
         """The context in which its attempts start."""
         return self._context

@@ -215,11 +215,8 @@ class Runtime:
         if len(self._serving) > _HISTORY:
             self._serving.pop(next(iter(self._serving)))
         if before is not None:
-            self.log_limited(
-                ("served", loop),
-                lambda: f"{loop[1]} ({loop[0]}) is now served by {who}, before by {before}",
-                logging.INFO,
-            )
+            told = f"{loop[1]} ({loop[0]}) is now served by {who}, before by {before}"
+            self.log_limited(("served", loop), lambda: told, logging.INFO)
 
     def _open_ages(self) -> Iterable[tuple[str, float]]:
         """Return the age of the oldest open attempt of each provider."""
