@@ -6,13 +6,13 @@ is one function of the table at the end, and silent wherever an honest loop coul
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from otel_failover.attribution import STOCK, fingerprint
-from otel_failover.identity import PROVIDERS, canonical, shown
+from otel_failover.identity import canonical, shown
+from otel_failover.model_names import bare, is_opaque, is_prefixed, match
 from otel_failover.reasons import (
     AUTH,
     BILLING,
@@ -51,21 +51,6 @@ _OF_A_MODEL: Final = frozenset({MODEL_NOT_FOUND, OVERLOADED, TIMEOUT, RATE_LIMIT
 """Reasons that hold for one model; billing, auth and permission hold for the account."""
 
 _MODEL_WAS_FOUND: Final = frozenset({CONTEXT_OVERFLOW, CONTENT_POLICY, BILLING, AUTH})
-_ROUTERS: Final = frozenset(
-    {
-        "openrouter", "together_ai", "fireworks_ai", "hugging_face", "replicate", "deepinfra", "github_models",
-        "nvidia_nim", "cloudflare", "groq", "sambanova", "cerebras", "azure.ai.inference", "ollama", "vllm",
-        "lm_studio",
-    }
-)  # fmt: skip
-"""Who serves models under names with a prefix: `openrouter/auto`, `groq/compound`, `nvidia/…` are real names."""
-
-_NAMED_BY_THE_HOST: Final = frozenset({"azure.ai.openai"})
-"""Where a model's name is that of a deployment, and says nothing about the model."""
-
-_VENDOR: Final = re.compile(r"(?:[a-z]+\.)+(?=[a-z])")
-_REVISION: Final = re.compile(r"-v\d+:\d+$")
-
 _Key = int | tuple[str, str, str | None]
 _Fact = str | int | float | list[str] | None
 
@@ -87,12 +72,25 @@ def find(
     Returns:
         Findings in the order of `RULES`, each rule at most once per candidate that it is about.
     """
+    if _is_plain(record, thresholds):
+        return ()
     return tuple(
         finding
         for name, rule in _TABLE.items()
         if name not in disabled and (name not in OFF or name in enabled)
         for finding in rule(record, thresholds)
     )
+
+
+def _is_plain(record: Record, thresholds: Thresholds) -> bool:
+    """Whether no rule can fire: nearly every run is served at once by one request, and is not to pay for the rules."""
+    if record.outcome != "primary" or len(record.tried) != 1 or record.skipped or record.report:
+        return False
+    only = record.tried[0]
+    odd = only.probe or only.cancelled_before or only.empty or only.text_error or only.outcome != "success"
+    most = 1 if thresholds.max_requests is None else min(1, thresholds.max_requests)
+    placed = only.index >= 0 or not record.chain
+    return placed and not odd and only.requests <= most and _other_model(record, only) is None
 
 
 # Who is who
@@ -301,8 +299,8 @@ def _lossy_report(record: Record, _: Thresholds) -> Iterator[Finding]:
     if report is None or len(failed) < 2:
         return
     missing = [last for last in failed if last not in report.told]
-    innocent = sorted(set(report.blamed) - {""} - _culprits(record), key=_line)
-    blamed = [_label(each, "") for each in innocent if canonical(each) not in _culprits(record)]
+    culprits = _culprits(record)
+    blamed = [_label(each, "") for each in sorted(report.blamed) if each and canonical(each) not in culprits]
     if missing or blamed:
         yield _finding(
             "lossy_report",
@@ -380,7 +378,7 @@ def _hung_candidate(record: Record, thresholds: Thresholds) -> Iterator[Finding]
             told = f"took {_length(seconds)} without success; more than {_length(thresholds.stale_after)} is hung"
         yield _finding(
             "hung_candidate", record, f"{_name(record, longest)} {told}", group,
-            seconds=seconds, stale_after=thresholds.stale_after, killed_by=tried.killed_by,
+            seconds=round(seconds, 3), stale_after=thresholds.stale_after, killed_by=tried.killed_by,
         )  # fmt: skip
 
 
@@ -397,13 +395,13 @@ def _timeout_not_failed_over(record: Record, _: Thresholds) -> Iterator[Finding]
         waiting = _waiting(record, repeats[1]) if len(repeats) > 1 else []
         if waiting:
             seconds = sum(_seconds(record, record.tried[position]) for position in group)
-            told = f"{_name(record, group[0])} was tried {len(group)} times after timeouts, {_length(seconds)} in all"
+            told = f"{_name(record, group[0])} was tried {len(group)} times despite timeouts, {_length(seconds)} in all"
             yield _finding(
                 "timeout_not_failed_over",
                 record,
                 f"{told}, while {_listed(waiting, 80)} waited",
                 group,
-                seconds=seconds,
+                seconds=round(seconds, 3),
                 attempts=len(group),
                 waiting=waiting,
             )
@@ -432,7 +430,9 @@ def _starved_candidate(record: Record, thresholds: Thresholds) -> Iterator[Findi
                     f"{_name(record, position)} was given {given:.2f} s and ran out of time, after earlier candidates"
                     f" had taken {_length(spent)}"
                 )
-                yield _finding("starved_candidate", record, sentence, [position], given=given, spent=spent)
+                yield _finding(
+                    "starved_candidate", record, sentence, [position], given=round(given, 3), spent=round(spent, 3)
+                )
 
 
 def _given(record: Record, tried: Tried) -> float:
@@ -474,7 +474,7 @@ def _not_its_own(skipped: Skipped) -> str | None:
         return "provider"
     if profile and skipped.profile and profile != skipped.profile:
         return "profile"
-    same = _bare(model, provider) == _bare(skipped.model, provider)
+    same = bare(model, provider) == bare(skipped.model, provider)
     return "model" if model and not same and skipped.cause_reason in _OF_A_MODEL else None
 
 
@@ -496,11 +496,15 @@ def _identical_errors(record: Record, _: Thresholds) -> Iterator[Finding]:
 def _shared(record: Record) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Yield for each shared text who holds it, and who cannot have it from an answer: one position per candidate."""
     for text in {each for tried in record.tried for each in tried.own | tried.claimed} - _stock():
-        groups = _by_candidate(record, lambda each, text=text: text in each.own | each.claimed)  # type: ignore[misc]
+        groups = _by_candidate(record, partial(_holds, text))
         if len(groups) > 1:
             liars = [group[0] for group in groups if not _may_have_said(record, group, text)]
             if liars:
                 yield tuple(group[0] for group in groups), tuple(liars)
+
+
+def _holds(text: str, tried: Tried) -> bool:
+    return text in tried.own or text in tried.claimed
 
 
 def _may_have_said(record: Record, holders: Sequence[int], text: str) -> bool:
@@ -568,34 +572,14 @@ def _wrong_model(record: Record, _: Thresholds) -> Iterator[Finding]:
 
 def _other_model(record: Record, tried: Tried) -> str | None:
     """Return the member whose model the answer names; None where it may be this candidate's own."""
-    answer = _bare(tried.response_model, tried.provider)
-    if not answer or canonical(tried.provider) in _NAMED_BY_THE_HOST or tried.model.startswith("arn:"):
+    answer = bare(tried.response_model, tried.provider)
+    if not answer or is_opaque(tried.model, tried.provider):
         return None
-    own = [tried.model, *(record.chain[place][1] for place in (tried.index,) if 0 <= place < len(record.chain))]
-    known = max(_match(_bare(model, tried.provider), answer) for model in own)
+    own = record.chain[tried.index][1] if 0 <= tried.index < len(record.chain) else tried.model
+    known = max(match(bare(model, tried.provider), answer) for model in (tried.model, own))
     members = record.chain or [(each.provider, each.model) for each in record.tried]
-    best = max(members, key=lambda member: _match(_bare(member[1], member[0]), answer))
-    return _label(*best) if _match(_bare(best[1], best[0]), answer) > known else None
-
-
-def _match(model: str, answer: str) -> int:
-    """Return how much of an answer's model a member's model is: its length, or 0 for none of it."""
-    goes_on = answer.startswith(model) and answer[len(model) : len(model) + 1] in ("", *"-:/.")
-    return len(model) if goes_on else 0
-
-
-@lru_cache(maxsize=512)
-def _bare(model: str, provider: str) -> str:
-    """Return a model's name without who serves it, so that clouds' spellings of one model are one name.
-
-    `models/`, `openai/`, Bedrock's `us.anthropic.` and `-v1:0` are left out; Vertex writes `@` before a date.
-    """
-    name = model.strip().casefold()
-    head, slash, rest = name.partition("/")
-    while slash and (head == "models" or canonical(head) in PROVIDERS or head == provider.casefold()):
-        name = rest
-        head, slash, rest = name.partition("/")
-    return _REVISION.sub("", _VENDOR.sub("", name, count=1) if _VENDOR.match(name) else name).replace("@", "-")
+    longest, best = max((match(bare(model, provider), answer), -at) for at, (provider, model) in enumerate(members))
+    return _label(*members[-best]) if longest > known else None
 
 
 def _model_name_prefixed(record: Record, _: Thresholds) -> Iterator[Finding]:
@@ -610,16 +594,7 @@ def _model_name_prefixed(record: Record, _: Thresholds) -> Iterator[Finding]:
 
 def _unknown_name(tried: Tried) -> bool:
     refused = tried.status in (400, 404) and tried.reason not in _MODEL_WAS_FOUND
-    return (tried.reason == MODEL_NOT_FOUND or refused) and _is_prefixed(tried.model, canonical(tried.provider))
-
-
-def _is_prefixed(model: str, provider: str) -> bool:
-    first, *rest = (canonical(part) for part in model.split("/"))
-    if not rest or not first:
-        return False
-    if provider in _ROUTERS:
-        return len(rest) > 1 and first in (provider, rest[0])
-    return first == provider
+    return (tried.reason == MODEL_NOT_FOUND or refused) and is_prefixed(tried.model, tried.provider)
 
 
 def _off_chain(record: Record, _: Thresholds) -> Iterator[Finding]:
