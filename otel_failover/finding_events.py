@@ -28,7 +28,7 @@ def tell(runtime: Runtime, span: Span, record: Record) -> list[str]:
     """
     found = findings.find(record, runtime.thresholds, runtime.disabled_rules, runtime.settings.enabled_rules)
     for finding in found:
-        span.add_event(names.EVENT_FINDING, _attributes(runtime, finding))
+        span.add_event(names.EVENT_FINDING + finding.rule, _attributes(runtime, finding))
         runtime.metrics.findings.add(finding.rule, record.library)
         runtime.log_limited(
             (finding.rule, record.library, record.loop, finding.candidates),

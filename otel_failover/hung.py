@@ -9,10 +9,11 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.trace import NonRecordingSpan, StatusCode, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 from otel_failover import identity, names
 from otel_failover.failsafe import guarded
+from otel_failover.marking import Marker
 
 if TYPE_CHECKING:
     from otel_failover.attempt import Attempt
@@ -53,15 +54,12 @@ def _seen(attempt: Attempt) -> tuple[Any, ...]:
 
 def _tell(runtime: Runtime, attempt: Attempt, seconds: float) -> None:
     """Make the marker below the attempt's span, which cannot be exported yet, and log it."""
-    context = set_span_in_context(NonRecordingSpan(attempt._own.context))
-    now = time.time_ns()
     sentence = f"{attempt.provider}/{identity.shown(attempt.model)} has been silent for {seconds:.1f} s"
-    attributes: dict[str, Any] = {**attempt.inherited(), names.HUNG_DURATION: round(seconds, 3)}
+    attributes: dict[str, Any] = {**attempt.inherited(), names.SILENT_DURATION: round(seconds, 3)}
     if attempt._run is not None:
         attributes[names.RUN_ID] = attempt._run.id
-    span = runtime.tracer.start_span(names.SPAN_HUNG, context, attributes=attributes, start_time=now)
-    span.set_status(StatusCode.ERROR, sentence)
-    span.end(now)
+    parent = set_span_in_context(NonRecordingSpan(attempt._own.context))
+    Marker(runtime, names.SPAN_HUNG, parent, attributes, sentence, time.time_ns()).make()
     place = attempt._own.context
     runtime.log_limited(
         ("hung", attempt.provider, attempt.model),

@@ -58,8 +58,8 @@ ATTEMPT_COUNT: Final = "failover.attempt.count"
 UNTRIED: Final = "failover.untried"
 WASTED_DURATION: Final = "failover.wasted.duration"
 FINDINGS: Final = "failover.findings"
-EVENT_FINDING: Final = "failover.finding"
-"""Name of the event that tells one finding."""
+EVENT_FINDING: Final = "failover.finding."
+"""Prefix of the event that tells one finding: its rule follows."""
 FINDING_RULE: Final = "failover.finding.rule"
 FINDING_SENTENCE: Final = "failover.finding.sentence"
 FINDING_LEVEL: Final = "failover.finding.level"
@@ -68,7 +68,7 @@ FINDING_FACT: Final = "failover.finding.fact."
 """Prefix of a finding's evidence: `seconds`, `requests` …"""
 
 # --- on the marker of a candidate that hangs --------------------------------------------------------------------------
-HUNG_DURATION: Final = "failover.hung.duration"
+SILENT_DURATION: Final = "failover.silent.duration"
 
 # --- on judged spans --------------------------------------------------------------------------------------------------
 VERDICT: Final = "failover.attribution.verdict"
