@@ -272,7 +272,7 @@ def _futile_failover(record: Record, _: Thresholds) -> Iterator[Finding]:
         names = [_name(record, group[-1]) + _because(record.tried[group[-1]]) for group in groups]
         told = f"{len(groups)} candidates refused the request itself, so the request is the likely cause: "
         about = [group[-1] for group in groups]
-        yield _finding("futile_failover", record, told + _listed(names, _LONGEST - len(told)), about, candidates=names)
+        yield _finding("futile_failover", record, told + _listed(names, _LONGEST - len(told)), about, refused_by=names)
 
 
 def _refused(tried: Tried) -> bool:
@@ -453,15 +453,21 @@ def _unjustified_skip(record: Record, _: Thresholds) -> Iterator[Finding]:
         whose = _not_its_own(skipped)
         if whose and skipped.cause and _key(skipped) not in told:
             told.add(_key(skipped))
-            cause = _label(*skipped.cause[:2])
-            reasons = f" ({_line(skipped.cause_reason)})" if skipped.cause_reason else ""
+            name, cause = _label(skipped.provider, skipped.model), _label(*skipped.cause[:2])
             word = f" ({_line(skipped.reason)})" if skipped.reason else ""
-            name = _label(skipped.provider, skipped.model)
+            why = f" ({_line(skipped.cause_reason)})" if skipped.cause_reason else ""
             yield _at(
                 "unjustified_skip",
                 (skipped.index,) if skipped.index >= 0 and record.chain else (),
-                f"{name} was skipped{word} for a failure of {cause}{reasons}, which is another {whose}",
-                {"candidate": name, "cause": cause, "reason": skipped.reason, "cause_reason": skipped.cause_reason},
+                f"{name} was skipped{word} for the failure of another {whose}: {cause}{why}",
+                {
+                    "candidate": name,
+                    "profile": skipped.profile,
+                    "reason": skipped.reason,
+                    "cause": cause,
+                    "cause_profile": skipped.cause[2],
+                    "cause_reason": skipped.cause_reason,
+                },
             )
 
 
@@ -486,11 +492,11 @@ def _identical_errors(record: Record, _: Thresholds) -> Iterator[Finding]:
         if fresh:
             told |= {_key(record.tried[each]) for each in fresh}
             names = [_name(record, each) for each in fresh]
-            others = [each for each in holders if each not in liars]
-            whose = f"the error text of {_name(record, others[0])}" if others else "the same error text"
-            told_by = "carries" if len(names) == 1 else "carry"
-            sentence = f"{_listed(names)} {told_by} {whose}, which own complete evidence does not hold"
-            yield _finding("identical_errors", record, sentence, holders, candidates=names)
+            others = [_name(record, each) for each in holders if each not in liars]
+            whose = f"the error text of {others[0]}" if others else "one error text"
+            does, their = ("carries", "its") if len(names) == 1 else ("carry", "their")
+            sentence = f"{_listed(names)} {does} {whose}; {their} own evidence is complete and does not hold it"
+            yield _finding("identical_errors", record, sentence, holders, carried_by=names, held_by=others or None)
 
 
 def _shared(record: Record) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -16,9 +15,6 @@ from otel_failover import findings
 from otel_failover.attribution import fingerprint, normalise
 from otel_failover.findings import OFF, RULES, Finding, Record, Report, Skipped, Thresholds, Tried, find
 from otel_failover.reasons import REASONS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 OPENAI: Final = ("openai", "gpt-5.5")
 ANTHROPIC: Final = ("anthropic", "claude-opus-4-7")
@@ -80,7 +76,7 @@ class Case:
     why: str
     record: Record
     fires: tuple[str, ...] = ()
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
     def found(self) -> tuple[Finding, ...]:
         return find(self.record, self.thresholds, enabled=OFF)
@@ -549,3 +545,337 @@ def test_every_rule_of_the_contract_is_there_in_its_order_and_fires_in_a_case() 
         "cancelled_continued",
     )  # fmt: skip
     assert {rule for case in FIRING.values() for rule in case.fires} == set(RULES)
+
+
+SENTENCES: Final = {
+    "an unrecognised error ends the loop": "stopped after 1 of 3 candidates: 'rate_limit_exceeded' 418 from openai was "
+    "recognised by nobody; untried: anthropic/claude-opus-4-7, gcp.gemini/gemini-3-pro",
+    "an unknown primary throws out of the loop": "stopped before any of 3 candidates was tried; untried: "
+    "openai/gpt-5.5, anthropic/claude-opus-4-7, gcp.gemini/gemini-3-pro",
+    "a deliberate end": "stopped on purpose ('deadline') after 1 of 3 candidates; untried: "
+    "anthropic/claude-opus-4-7, gcp.gemini/gemini-3-pro",
+    "calls hidden in one attempt": "openai/gpt-5.5 was sent 10 requests in 1 attempt: the SDK's own retries explain 3",
+    "more than is allowed": "openai/gpt-5.5 was sent 3 requests in 1 attempt: 2 are allowed",
+    "SDK retries under loop retries": "openai/gpt-5.5 was sent 6 requests in 2 attempts: the loop retries on top of "
+    "the SDK's own retries",
+    "a call that took too long": "openai/gpt-5.5 took 240.0 s without success; more than 180.0 s is hung",
+    "killed and still open": "openai/gpt-5.5 was still open when the run ended, 1.0 s after it began, though killed "
+    "(stale)",
+    "others are tried too late": "openai/gpt-5.5 was tried 3 times despite timeouts, 369.0 s in all, while "
+    "anthropic/claude-opus-4-7, gcp.gemini/gemini-3-pro waited",
+    "two refuse the request": "2 candidates refused the request itself, so the request is the likely cause: "
+    "openai/gpt-5.5 (invalid_request 400), anthropic/claude-opus-4-7 (content_policy 400)",
+    "skipped for another provider": "anthropic/claude-opus-4-7 was skipped (cooldown) for the failure of another "
+    "provider: openai/gpt-5.5 (billing)",
+    "skipped for another model": "anthropic/claude-opus-4-7 was skipped (cooldown) for the failure of another model: "
+    "anthropic/claude-haiku-4-5 (rate_limit)",
+    "the incident": "anthropic/claude-opus-4-7 carries the error text of openai/gpt-5.5; its own evidence is complete "
+    "and does not hold it",
+    "neither said it": "openai/gpt-5.5, anthropic/claude-opus-4-7 carry one error text; their own evidence is complete "
+    "and does not hold it",
+    "the final error names only the last": "the final QuotaError leaves out 2 of 3 failed candidates: openai/gpt-5.5, "
+    "anthropic/claude-opus-4-7",
+    "the final error blames a bystander": "the final E blames mistral, which did not fail",
+    "nothing was sent": "nothing was sent, the failure is this process's own 'no key was configured', not a "
+    "provider's: openai/gpt-5.5, anthropic/claude-opus-4-7, gcp.gemini/gemini-3-pro",
+    "a text that is an error": "openai/gpt-5.5 answered with a text that reads like an error message",
+    "an empty answer": "openai/gpt-5.5 succeeded with an answer that holds neither text nor a tool call",
+    "broke off": "openai/gpt-5.5 broke off after output had been handed on (overloaded); anthropic/claude-opus-4-7 "
+    "then served",
+    "another member's model, dated": "openai/gpt-4o answered as 'gpt-4o-mini-2024-07-18', the model of "
+    "openai/gpt-4o-mini",
+    "own prefix": "openai refused the model 'openai/gpt-5.5' (model_not_found 404): the name carries a provider's "
+    "prefix",
+    "a stranger is tried": "mistral_ai/mistral-large was tried, though it is not in the declared chain of 3",
+    "a stranger serves": "mistral_ai/mistral-large served, though it is not in the declared chain of 3",
+    "no time left": "anthropic/claude-opus-4-7 was given 0.40 s and ran out of time, after earlier candidates had "
+    "taken 30.0 s",
+    "on after a stop": "anthropic/claude-opus-4-7 was tried after the run had been cancelled or stopped, and was sent "
+    "1 request",
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_a_finding_says_what_happened_in_one_sentence(name: str) -> None:
+    assert FIRING[name].found()[0].sentence == SENTENCES[name]
+
+
+def test_seventeen_candidates_of_which_fifteen_were_never_asked() -> None:
+    chain: tuple[tuple[str, str], ...] = (("qwen-portal", "qwen3-max"), ("qwen-portal", "qwen3-coder"), OPENAI)
+    chain += tuple(("openrouter", f"vendor/model-{number}") for number in range(14))
+    record = Record(
+        chain=chain,
+        outcome="stopped",
+        tried=(
+            Tried(*chain[0], 0, outcome="error", reason="rate_limit", origin="response", status=429),
+            Tried(
+                *chain[1],
+                1,
+                outcome="error",
+                reason="unknown",
+                origin="response",
+                status=418,
+                code="weird",
+                span_id="s",
+            ),
+        ),
+        untried=tuple(range(2, 17)),
+    )
+    assert find(record) == (
+        Finding(
+            "chain_bypassed",
+            "stopped after 2 of 17 candidates: 'weird' 418 from qwen-portal was recognised by nobody; untried: "
+            "openai/gpt-5.5, openrouter/vendor/model-0, openrouter/vendor/model-1, openrouter/vendor/model-2, "
+            "openrouter/vendor/model-3, openrouter/vendor/model-4, …(+9)",
+            "warning",
+            tuple(range(2, 17)),
+            {
+                "chain": 17,
+                "tried": 2,
+                "untried": [f"{provider}/{model}" for provider, model in chain[2:]],
+                "provider": "qwen-portal",
+                "model": "qwen3-coder",
+                "status": 418,
+                "code": "weird",
+                "reason": "unknown",
+                "span_ids": ["s"],
+            },
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (limited(OPENAI, code=None, message="Slow\ndown"), "'Slow down' 429 from openai was not failed over"),
+        (hung(OPENAI), "timeout from openai was not failed over"),
+        (tried(OPENAI, "error"), "a failure from openai was recognised by nobody"),
+        (limited(OPENAI, code="x" * 300, reason="unknown"), f"'{'x' * 79}…' 429 from openai was recognised by nobody"),
+    ],
+)
+def test_a_bypass_names_the_failure_that_ended_the_loop(last: Tried, told: str) -> None:
+    """By code, else by its sentence, else by reason; `recognised by nobody` only where we do not know it either."""
+    assert f"candidates: {told}; untried: " in find(run(last))[0].sentence
+
+
+def test_a_bypass_tells_how_many_were_skipped() -> None:
+    found = find(run(limited(OPENAI), skipped=(skip(ANTHROPIC),)))
+    assert found[0].sentence.startswith("stopped after 1 of 3 candidates (1 skipped): ")
+    assert found[0].candidates == (2,)
+
+
+def test_a_finding_is_told_once_per_candidate_and_names_its_attempts() -> None:
+    """Places in the chain where there is one, positions of the attempts where there is none."""
+    storms = (nested(7, span_id="a"), limited(ANTHROPIC, requests=9, retries=0), nested(8, span_id="c"))
+    placed = find(run(*storms, tried(GEMINI)))
+    assert [(each.rule, each.candidates) for each in placed] == [("retry_storm", (0,)), ("retry_storm", (1,))]
+    assert placed[0].facts == {"requests": 15, "attempts": 2, "calls": 2, "span_ids": ["a", "c"]}
+    loose = find(run(*(replace(each, index=-1) for each in storms), chain=()))
+    assert [each.candidates for each in loose] == [(0, 2), (1,)]
+
+
+def test_two_places_of_one_provider_and_model_are_two_candidates() -> None:
+    twice = (OPENAI, OPENAI)
+    assert find(run(nested(3, index=0), nested(3, index=1), chain=twice)) == ()
+    assert find(run(nested(3, index=-1, profile="a"), nested(3, index=-1, profile="b"), chain=())) == ()
+
+
+def test_only_a_lossy_report_is_mere_information() -> None:
+    levels = {(each.rule, each.level) for case in FIRING.values() for each in case.found()}
+    assert levels == {(rule, "info" if rule == "lossy_report" else "warning") for rule in RULES}
+
+
+def test_a_partial_answer_says_whether_anybody_served_after_it() -> None:
+    broken = tried(OPENAI, "partial", reason="connection")
+    said = [
+        find(run(broken, *later))[-1].sentence for later in ([tried(OPENAI)], [limited(ANTHROPIC), limited(GEMINI)])
+    ]
+    start = "openai/gpt-5.5 broke off after output had begun (connection)"
+    assert said == [f"{start}; its next try then served", start]
+
+
+def test_a_rule_is_off_where_it_guesses_and_can_be_switched() -> None:
+    record = run(tried(OPENAI, text_error=True, empty=True))
+    assert [each.rule for each in find(record)] == ["empty_success"]
+    assert [each.rule for each in find(record, enabled=["text_error"])] == ["text_error", "empty_success"]
+    assert [each.rule for each in find(record, disabled=["empty_success", "no such rule"])] == []
+    assert find(record, disabled=RULES, enabled=RULES) == ()
+
+
+def test_thresholds_are_the_hosts() -> None:
+    slow = run(hung(OPENAI, took=60.0), hung(ANTHROPIC, took=2.0), tried(GEMINI))
+    assert find(slow) == ()
+    assert [each.rule for each in find(slow, Thresholds(stale_after=30.0))] == ["hung_candidate"]
+    assert [each.rule for each in find(slow, Thresholds(starved_below=3.0))] == ["starved_candidate"]
+
+
+def test_no_key_that_a_host_put_into_a_name_leaves() -> None:
+    key = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD"
+    who = (f"openai-{key}", f"gpt\n{key}")
+    leaky = limited(
+        who, index=0, code=key, message=f"bad key {key}", requests=9, retries=0, text_error=True, reason=key
+    )
+    skipped = Skipped(*who, 1, key, key, (key, key, key), key)
+    records = [
+        run(leaky, chain=(who, OPENAI)),
+        run(leaky, chain=(who, OPENAI), stop_reason=key),
+        run(tried(who, index=-1, response_model=key), skipped=(skipped,), chain=(OPENAI, who)),
+        run(leaky, limited(OPENAI, index=1), chain=(who, OPENAI), report=Report(key, frozenset(), frozenset({key}))),
+    ]
+    told = [find(record, enabled=OFF) for record in records]
+    assert all(told)
+    assert key[8:] not in repr(told)
+
+
+@pytest.mark.parametrize("name", ["findings.py", "records.py", "model_names.py"])
+def test_the_rules_know_no_opentelemetry(name: str) -> None:
+    tree = ast.parse((Path(findings.__file__).parent / name).read_text("utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not any(
+        each.startswith(("opentelemetry", "wrapt", "httpx", "time", "logging", "random")) for each in imported
+    )
+
+
+# Properties
+
+WORD: Final = st.sampled_from(
+    ["", *OPENAI, *ANTHROPIC, "openrouter", "openai/gpt-5.5", "gpt-5.5-mini", "a/a/b"]
+) | st.text(max_size=100)
+FEW: Final = st.frozensets(st.sampled_from(["f1", "f2", "f3", "f4"]), max_size=3)
+SECONDS: Final = st.floats() | st.sampled_from([0.0, 0.5, 1.0, 30.0, 200.0, 1000.0])
+SMALL: Final = st.integers(-2, 12)
+BARELY: Final = st.none() | st.booleans()
+
+ATTEMPTS: Final = st.builds(
+    Tried,
+    provider=WORD,
+    model=WORD,
+    index=st.integers(-1, 4),
+    number=SMALL,
+    outcome=st.sampled_from(["success", "error", "rejected", "partial", "cancelled", "open", "?"]),
+    reason=st.none() | st.sampled_from(sorted(REASONS)) | st.text(max_size=100),
+    origin=st.sampled_from([None, "response", "transport", "client", "cancelled"]),
+    status=st.sampled_from([None, 0, 200, 400, 404, 418, 429]),
+    code=st.none() | WORD,
+    message=st.text(max_size=100),
+    evidence=st.sampled_from(["complete", "partial", "none"]),
+    began=SECONDS,
+    ended=SECONDS,
+    requests=SMALL,
+    calls=SMALL,
+    retries=st.none() | SMALL,
+    own=FEW,
+    claimed=FEW,
+    timeout=st.sampled_from([None, "read", "connect"]),
+    configured=st.none() | SECONDS,
+    killed_by=st.sampled_from([None, "stale", "deadline", "caller_timeout", "user", "breaker"]),
+    response_model=WORD,
+    empty=BARELY,
+    text_error=BARELY,
+    streamed=st.booleans(),
+    declared=st.booleans(),
+    probe=st.booleans(),
+    cancelled_before=st.booleans(),
+    profile=st.sampled_from([None, "a", "b"]),
+    span_id=st.sampled_from(["", "0123456789abcdef"]),
+)
+SKIPS: Final = st.builds(
+    Skipped,
+    provider=WORD,
+    model=WORD,
+    index=st.integers(-1, 4),
+    reason=WORD,
+    profile=st.sampled_from([None, "a", "b"]),
+    cause=st.none() | st.tuples(WORD, WORD, st.sampled_from([None, "a", "b"])),
+    cause_reason=st.none() | st.sampled_from(sorted(REASONS)),
+)
+RECORDS: Final = st.builds(
+    Record,
+    chain=st.lists(st.tuples(WORD, WORD), max_size=5).map(tuple),
+    outcome=st.sampled_from(["primary", "fallback", "exhausted", "stopped", "cancelled", "?"]),
+    stop_reason=st.none() | WORD,
+    tried=st.lists(ATTEMPTS, max_size=6).map(tuple),
+    skipped=st.lists(SKIPS, max_size=3).map(tuple),
+    untried=st.lists(st.integers(-2, 6), max_size=5).map(tuple),
+    report=st.none() | st.builds(Report, type=WORD, told=st.frozensets(SMALL), blamed=st.frozensets(WORD, max_size=3)),
+    seconds=SECONDS,
+)
+LIMITS: Final = st.builds(
+    Thresholds,
+    stale_after=st.floats(0.1, 1000.0),
+    max_requests=st.none() | st.integers(0, 5),
+    starved_below=st.floats(0, 10),
+)
+SOME: Final = st.sets(st.sampled_from(RULES))
+OF_SEVERAL: Final = frozenset({"futile_failover", "identical_errors", "lossy_report", "local_failure"})
+
+
+@given(RECORDS, LIMITS)
+@settings(max_examples=300, deadline=None)
+def test_any_record_is_judged_the_same_way_each_time_in_one_line_each(record: Record, limits: Thresholds) -> None:
+    found = find(record, limits, enabled=OFF)
+    assert found == find(replace(record), limits, enabled=OFF)
+    assert [each.rule for each in found] == sorted((each.rule for each in found), key=RULES.index)
+    for each in found:
+        assert 0 < len(each.sentence) <= 255
+        assert each.sentence.isprintable()
+        each.sentence.encode()
+        assert {type(value) for value in each.facts.values()} <= {str, int, float, list}
+        assert all(place >= 0 for place in each.candidates)
+
+
+@given(RECORDS, SOME, SOME)
+@settings(max_examples=100, deadline=None)
+def test_a_rule_that_is_off_is_silent_and_changes_no_other(record: Record, off: set[str], on: set[str]) -> None:
+    everything = find(record, enabled=RULES)
+    asked = tuple(each for each in everything if each.rule not in off and (each.rule not in OFF or each.rule in on))
+    assert find(record, disabled=off, enabled=on) == asked
+
+
+@given(RECORDS)
+@settings(max_examples=100, deadline=None)
+def test_a_rule_fires_once_per_candidate(record: Record) -> None:
+    found = [each for each in find(record, enabled=OFF) if each.rule not in OF_SEVERAL]
+    about = [(each.rule, place) for each in found for place in each.candidates]
+    assert len(about) == len(set(about))
+
+
+@given(RECORDS, st.permutations(["f1", "f2", "f3", "f4"]))
+@settings(max_examples=100, deadline=None)
+def test_what_fingerprints_are_called_changes_nothing(record: Record, names: list[str]) -> None:
+    renamed = dict(zip(["f1", "f2", "f3", "f4"], names, strict=True))
+    attempts = tuple(
+        replace(
+            each,
+            own=frozenset(renamed[text] for text in each.own),
+            claimed=frozenset(renamed[text] for text in each.claimed),
+        )
+        for each in record.tried
+    )
+    assert find(replace(record, tried=attempts)) == find(record)
+
+
+@given(ATTEMPTS, st.lists(st.tuples(WORD, WORD), max_size=3), LIMITS, st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_the_short_cut_for_a_plain_run_hides_no_finding(
+    attempt: Tried, chain: list[tuple[str, str]], limits: Thresholds, tame: bool
+) -> None:
+    """Whatever is passed over as plain is passed over by every rule too."""
+    calm: dict[str, Any] = {"outcome": "success", "requests": 1, "probe": False, "cancelled_before": False}
+    only = replace(attempt, **calm, empty=None, text_error=None) if tame else attempt
+    record = Record(chain=tuple(chain), tried=(only,))
+    if findings._is_plain(record, limits):
+        assert not [each for rule in findings._TABLE.values() for each in rule(record, limits)]
+
+
+@given(st.sampled_from(CHAIN), st.floats(0, 1e4), st.integers(0, 4), st.none() | st.integers(0, 4), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_a_run_that_its_primary_served_at_once_has_no_findings(
+    primary: tuple[str, str], took: float, requests: int, retries: int | None, streamed: bool
+) -> None:
+    requests = min(requests, (4 if retries is None else retries) + 1)
+    chain = (primary, *(each for each in CHAIN if each != primary))
+    served = Tried(*primary, 0, ended=took, requests=requests, calls=1, retries=retries, streamed=streamed, empty=False)
+    named = replace(served, response_model=f"{primary[1]}-2026-11-20")
+    assert find(Record(chain=chain, tried=(named,), untried=(1, 2), seconds=took), enabled=OFF) == ()
