@@ -6,6 +6,7 @@ their first candidate, and nobody asks.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover import attribution, identity
@@ -130,7 +131,7 @@ class Account:
         return (
             past.settled.outcome == SUCCESS
             and attempt.index >= 0
-            and ledger.response_model.startswith(attempt.model)
+            and _is_itself(ledger.response_model, attempt.model)
             and not ledger.empty
             and not ledger.text_error
         )
@@ -175,6 +176,14 @@ class Account:
             self.report,
             ended - started,
         )
+
+
+_DATED: Final = re.compile(r"[-@:]\d{4}")
+
+
+def _is_itself(answered: str, asked: str) -> bool:
+    """Whether a model answered by the name it was asked by, or by that and a date; findings look closer."""
+    return answered in ("", asked) or (answered.startswith(asked) and _DATED.match(answered, len(asked)) is not None)
 
 
 def _blamed(problem: BaseException) -> Iterator[str]:
