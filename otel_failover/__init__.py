@@ -4,7 +4,8 @@ Each candidate of a fallback loop gets a span of its own, whose error can only b
 span, ours or anybody's, is checked before export for an error that belongs to somebody else.
 """
 
-from otel_failover.attempt import Attempt, CandidateError
+from otel_failover.attempt import Attempt
+from otel_failover.candidate_error import CandidateError
 from otel_failover.identity import Candidate
 from otel_failover.instrumentor import FailoverInstrumentor
 from otel_failover.loop import Loop

@@ -7,7 +7,6 @@ judged once, when the attempt ends, and never goes to `error.*`.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import Span, SpanKind
@@ -25,6 +24,7 @@ from otel_failover import (
     settlement,
 )
 from otel_failover.attribution import MISMATCH, Incident, Verdict
+from otel_failover.candidate_error import CandidateError
 from otel_failover.candidate_span import CandidateSpan
 from otel_failover.claims import Said, adopt, from_error, from_exception
 from otel_failover.evidence import Ledger, Reference
@@ -47,29 +47,6 @@ _CLAIMS: Final = 32
 _VERIFIED: Final = Verdict()
 _UNSETTLED: Final = Settlement(outcome=ERROR, reason=reasons.UNKNOWN)
 _UNSEEN: Final = Verdict(attribution.UNVERIFIED, attribution.EVIDENCE_INCOMPLETE)
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateError:
-    """A candidate's own error: the truth a loop may report.
-
-    Args:
-        provider: Whose it is.
-        model: As requested.
-        status_code: Of the terminal response; None if there was none.
-        reason: One of our reasons: `rate_limit`, `billing`, `timeout` …
-        message: The provider's own sentence, redacted, or "no response from anthropic within 123.0 s".
-        origin: `response`, `transport`, `client`, `cancelled`; None where nothing was seen.
-        span_id: 16 hex digits of the candidate's span, empty with tracing off.
-    """
-
-    provider: str
-    model: str
-    status_code: int | None
-    reason: str
-    message: str
-    origin: str | None
-    span_id: str = ""
 
 
 class Attempt:
@@ -105,7 +82,9 @@ class Attempt:
         self._marked = self._rejected = self._output = self._done = self._inside = False
         self._pending_end: int | None = None
         self._stopped: float | None = None
-        self._probe = False
+        self._probe = self._late = False
+        self._claimed: tuple[str, ...] = ()
+        self.evidence = "none"
         self._settlement: Settlement | None = None
         self._own_error: CandidateError | None = None
         self._order = runtime.next_order()
@@ -442,6 +421,7 @@ class Attempt:
         self._adopt()
         settled = self._settlement = self._settled(killed)
         complete, gap = self._ledger.state
+        self.evidence = complete
         verdict, said = self._judged(settled, complete)
         message = self._tell_error(settled, ended)
         attributes: dict[str, Any] = {names.EVIDENCE: complete}
@@ -517,6 +497,7 @@ class Attempt:
         if self._problem is not None and not (ledger.is_own(self._problem) and not ledger.elsewhere):
             claims = [*claims, from_exception(self._problem)]
         if claims or ledger.elsewhere:
+            self._claimed = tuple(text for said in claims for text in said.texts[:2])
             pairs = [(self.judge(said, settled), said) for said in claims or [Said()]]
             foreign = [said for verdict, said in pairs if verdict.verdict == MISMATCH]
             self._own.correct(event for said, event in written if event and any(said is each for each in foreign))
@@ -663,6 +644,7 @@ class Attempt:
         return CandidateError(
             self.provider, self.model, settled.status, settled.reason or reasons.UNKNOWN,
             self._own.message(settled, self.provider, now), settled.origin, self._own.span_id,
+            self._candidate.profile,
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from opentelemetry import context as context_api
 from opentelemetry.trace import Span, SpanKind
 
-from otel_failover import dropping, evidence, hints, identity, names, processor, runtime, scope
+from otel_failover import answers, dropping, evidence, hints, identity, names, processor, runtime, scope
 from otel_failover.attempt import Attempt
 from otel_failover.base import is_suppressed
 from otel_failover.failsafe import guarded, read
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from otel_failover.bodies import ErrorBody
     from otel_failover.run import Run
 
+_SPEAKING: Final = frozenset({"chat", "text_completion", "generate_content"})
 _USAGE: Final = (
     ("gen_ai.usage.input_tokens", ("prompt_tokens", "input_tokens")),
     ("gen_ai.usage.output_tokens", ("completion_tokens", "output_tokens")),
@@ -47,6 +48,7 @@ class Asked(NamedTuple):
         credential: The client's key; compared in memory, never exported.
         streamed: A stream was asked for.
         own_spans: The SDK, or another instrumentation, makes the call's span.
+        retries: How often the SDK tries again by itself; None where that is not known.
     """
 
     sdk: str
@@ -58,6 +60,7 @@ class Asked(NamedTuple):
     credential: object = None
     streamed: bool = False
     own_spans: bool = False
+    retries: int | None = None
 
 
 class Call:
@@ -174,6 +177,7 @@ class Call:
         if self.inference:
             ledger.calls += 1
             ledger.open_calls += 1
+            ledger.retries = self.asked.retries
         self.provider = attempt.provider
         if not attempt.provider or not attempt.model:
             attempt.learn(self.candidate(attempt._run))
@@ -253,7 +257,18 @@ class Call:
             ledger.call_raised(problem)
         elif problem is None and self.inference:
             ledger.call_returned(response_id)
+            self._look_at(result, ledger)
         self._end(problem, response_id, result)
+
+    def _look_at(self, answer: object, ledger: evidence.Ledger) -> None:
+        """Take note of what an answer is, for what a run may have got wrong."""
+        model = read(answer, "model")
+        if isinstance(model, str):
+            ledger.response_model = model
+        if self.asked.operation in _SPEAKING:
+            ledger.empty = answers.is_empty(answer)
+            if "text_error" in runtime.current().settings.enabled_rules:
+                ledger.text_error = answers.reads_like_error(answer)
 
     def _end(self, problem: BaseException | None, response_id: str | None, result: object) -> None:
         """End the call's span, and the attempt that is just this call."""
@@ -287,9 +302,8 @@ class Call:
             attributes: dict[str, Any] = {}
             if response_id:
                 attributes[names.GEN_AI_RESPONSE_ID] = response_id[:255]
-                model = read(result, "model")
-                if isinstance(model, str):
-                    attributes[names.GEN_AI_RESPONSE_MODEL] = model[:255]
+                if attempt._ledger.response_model:
+                    attributes[names.GEN_AI_RESPONSE_MODEL] = attempt._ledger.response_model[:255]
                 attributes.update(_usage(read(result, "usage")))
             if attributes:
                 span.set_attributes(attributes)

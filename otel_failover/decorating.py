@@ -66,7 +66,8 @@ def decorated(fresh: Callable[[], Opened], function: Any) -> Any:
 
         @functools.wraps(function)
         async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            with fresh():
+            opened = fresh()
+            with opened:
                 return await function(*args, **kwargs)
 
         return coroutine
@@ -79,7 +80,8 @@ def decorated(fresh: Callable[[], Opened], function: Any) -> Any:
 
     @functools.wraps(function)
     def plain(*args: Any, **kwargs: Any) -> Any:
-        with fresh():
+        opened = fresh()
+        with opened:
             return function(*args, **kwargs)
 
     return plain

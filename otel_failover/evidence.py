@@ -297,12 +297,13 @@ class Ledger:
 
     __slots__ = (
         "__weakref__",
-        "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "endpoint", "exchanges", "failure_seen",
+        "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "empty", "endpoint", "exchanges",
+        "failure_seen",
         "gateways", "heard",
         "last_failed", "model", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised",
-        "response_ids",
+        "response_ids", "response_model", "retries",
         "rootless", "started", "stream_error",
-        "streams", "unseen",
+        "streams", "text_error", "unseen",
         "who",
     )  # fmt: skip
 
@@ -331,7 +332,10 @@ class Ledger:
         self.orphaned = False
         self.rootless = False
         self.heard = False
-        self.model = ""
+        self.model = self.response_model = ""
+        self.retries: int | None = None
+        self.empty: bool | None = None
+        self.text_error: bool | None = None
         self.closed = False
         self.pid = _PID[0]
         self.started = time.monotonic()

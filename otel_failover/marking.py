@@ -104,7 +104,8 @@ def announce(
         names.OWN_EVIDENCE: runtime.redacted(own, secrets, 255),
     }
     attributes.pop(names.VERDICT, None)
-    made = _Marker(runtime, context, attributes, f"{_whose(verdict, provider)} error on {provider}'s span", now)
+    description = f"{_whose(verdict, provider)} error on {provider}'s span"
+    made = Marker(runtime, names.SPAN_MISMATCH, context, attributes, description, now)
     if later:
         _waiting.append(made)
     else:
@@ -115,16 +116,26 @@ def announce(
     def safe(text: str) -> str:
         return runtime.redacted(text, secrets, 255)
 
-    runtime.log_mismatch(
+    runtime.log_limited(
         (rule, provider, index, _whose(verdict, provider)),
         lambda: _sentence(verdict, said, candidate, own, safe, offender),
     )
 
 
-class _Marker(NamedTuple):
-    """A marker span to be made."""
+class Marker(NamedTuple):
+    """A span of no length to be made, which shows as a row of its own.
+
+    Args:
+        runtime: Whose tracer makes it.
+        name: Of the span.
+        context: Of its parent.
+        attributes: What stands on it.
+        description: Of its ERROR status.
+        time: In nanoseconds.
+    """
 
     runtime: Runtime
+    name: str
     context: Context
     attributes: dict[str, Any]
     description: str
@@ -132,14 +143,12 @@ class _Marker(NamedTuple):
 
     def make(self) -> None:
         """Start and end it."""
-        span = self.runtime.tracer.start_span(
-            names.SPAN_MISMATCH, self.context, attributes=self.attributes, start_time=self.time
-        )
+        span = self.runtime.tracer.start_span(self.name, self.context, attributes=self.attributes, start_time=self.time)
         span.set_status(StatusCode.ERROR, self.description)
         span.end(self.time)
 
 
-_waiting: Final[deque[_Marker]] = deque(maxlen=256)
+_waiting: Final[deque[Marker]] = deque(maxlen=256)
 
 
 def make_waiting() -> None:

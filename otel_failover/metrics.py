@@ -90,12 +90,16 @@ class Metrics:
         self.runs = Count(names.LIBRARY, names.LOOP_NAME, names.OUTCOME)
         self.attempts = Count(names.CANDIDATE_PROVIDER, names.CANDIDATE_OUTCOME, names.REASON_CODE)
         self.checks = Count(names.VERDICT)
+        self.findings = Count(names.FINDING_RULE, names.LIBRARY)
         meter.create_observable_counter(names.METRIC_RUNS, [self.runs.observe], "{run}", "Passes of a fallback loop")
         meter.create_observable_counter(
             names.METRIC_ATTEMPTS, [self.attempts.observe], "{attempt}", "Tries at a candidate"
         )
         meter.create_observable_counter(
             names.METRIC_CHECKS, [self.checks.observe], "{check}", "Claims held against evidence"
+        )
+        meter.create_observable_counter(
+            names.METRIC_FINDINGS, [self.findings.observe], "{finding}", "What runs got wrong"
         )
         self.mismatches = meter.create_counter(
             names.METRIC_MISMATCHES, "{mismatch}", "Spans that carry somebody else's error"

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 
-from otel_failover import dropping, identity, names, runtime, scope
-from otel_failover.attempt import Attempt, CandidateError
+from otel_failover import dropping, finding_events, identity, names, runtime, scope
+from otel_failover.accounts import Account, Past
+from otel_failover.attempt import Attempt
 from otel_failover.chain import EMPTY as EMPTY_CHAIN
 from otel_failover.chain import NOBODY, chain_of
 from otel_failover.decorating import decorated
 from otel_failover.evidence import Ledger
 from otel_failover.failsafe import exportable, guarded, logger, text_of
 from otel_failover.identity import Candidate
-from otel_failover.settlement import CANCELLED, SUCCESS, Settlement
+from otel_failover.settlement import CANCELLED, SUCCESS, Settlement, is_cancelling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -88,6 +89,8 @@ class Run:
         self._last: tuple[Candidate, int] | None = None
         self._count = 0
         self._wasted = 0.0
+        self._account = Account()
+        self._was_stopped = False
         self._stop_reason: str | None = None
         self._left = self._done = False
         self._left_by_cancel = False
@@ -367,10 +370,13 @@ class Run:
         """A later attempt starts: one that was left by cancellation had run into its caller's timeout."""
         self._refuse_held()
         pending, self._pending = self._pending, []
+        by_user = bool(pending) and is_cancelling()
         for cancelled in pending:
             lost = self._served is not None and cancelled.started < self._served_at
-            cancelled._finish(killed="" if lost else "caller_timeout")
+            cancelled._finish(killed="user" if by_user else "" if lost else "caller_timeout")
+        self._was_stopped = self._was_stopped or by_user
         if attempt is not None:
+            attempt._late = self._was_stopped or self._stop_reason is not None
             self._count += 1
             self._open.append(attempt)
             if attempt.index >= 0:
@@ -401,6 +407,7 @@ class Run:
                 self._trails[0].forget()
             self._trails.append(trail)
         ended = attempt._stopped or time.monotonic()
+        self._account.add(Past(attempt, settled, trail, ended, attempt._claimed, attempt._late))
         if settled.outcome == SUCCESS and not attempt._probe and (attempt.index >= 0 or not self._declared):
             self._note_served(attempt, ended)
         elif settled.outcome != SUCCESS:
@@ -462,15 +469,16 @@ class Run:
             candidate = self._chain.members[index] if self._declared else candidate
             self._skipped.add(index)
             self._used.add(index)
+        word = self._runtime.redacted(text_of(reason), (), 255)
         attributes: dict[str, Any] = {
             names.CANDIDATE_PROVIDER: candidate.provider,
             names.CANDIDATE_MODEL: identity.shown(candidate.model),
             names.CANDIDATE_INDEX: index,
             names.CANDIDATE_OUTCOME: "skipped",
             names.RUN_ID: self.id,
-            names.SKIP_REASON: self._runtime.redacted(text_of(reason), (), 255),
+            names.SKIP_REASON: word,
         }
-        armed_by = self._span_of(cause)
+        armed_by = self._account.skip(candidate, index, word, cause)
         if armed_by:
             attributes[names.SKIP_CAUSE_SPAN_ID] = armed_by
         now = time.time_ns()
@@ -480,15 +488,12 @@ class Run:
         )  # fmt: skip
         span.end(now)
 
-    def _span_of(self, cause: object) -> str | None:
-        """Return the span where a cause was first seen."""
-        if cause is None:
-            return None
-        if isinstance(cause, CandidateError):
-            return cause.span_id or None
-        return next((trail.span_id for trail in self._trails if trail.holds(cause) and trail.span_id), None)
-
     # --- closing ------------------------------------------------------------------------------------------------------
+
+    @property
+    def account(self) -> Account:
+        """What became of its attempts and skips; kept after its end."""
+        return self._account
 
     @property
     def context(self) -> Context | None:
@@ -519,6 +524,7 @@ class Run:
         held, self._held = self._held, None
         if held is not None:
             held._finish() if problem is None or isinstance(problem, GeneratorExit) else held.refused()
+        self._account.left_by(problem)
         self._left_by_cancel = problem is not None and not isinstance(problem, (Exception, GeneratorExit))
         pending, self._pending = self._pending, []
         for cancelled in pending:
@@ -551,12 +557,33 @@ class Run:
             attributes[names.CANDIDATE_INDEX] = shown[1]
         if outcome in (EXHAUSTED, STOPPED):
             self._describe(span, outcome, attributes)
+        if not (outcome == PRIMARY and self._account.plain):
+            self._tell_findings(span, outcome, attributes)
         span.set_attributes(attributes)
+        if self._served is not None:
+            served = self._served[0]
+            chain = tuple(self._chain.labels)
+            self._runtime.note_served(
+                (self._library, self._loop_name(), chain), f"{served.provider}/{identity.shown(served.model)}"
+            )
         metrics = self._runtime.metrics
         metrics.runs.add(self._library, self._loop_name(), outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop_name(), names.OUTCOME: outcome}
         ended = self._left_at[1] if self._left_at is not None else time.monotonic()
         metrics.run_duration.record(ended - self._started, labels)
+
+    @guarded(fallback=None)
+    def _tell_findings(self, span: Span, outcome: str, attributes: dict[str, Any]) -> None:
+        """Say what it got wrong."""
+        ended = self._left_at[1] if self._left_at is not None else time.monotonic()
+        untried = [i for i in range(len(self._chain.members)) if i not in self._used]
+        record = self._account.record(
+            self._library, self._loop_name(), self._chain.members, outcome, self._stop_reason, untried, self._started,
+            ended, self._open,
+        )  # fmt: skip
+        found = finding_events.tell(self._runtime, span, record)
+        if found:
+            attributes[names.FINDINGS] = found
 
     def _note_ended(self) -> None:
         """Let go of what only a living run needs."""

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 
-from otel_failover import identity, names
+from otel_failover import hung, identity, names
 from otel_failover.failsafe import exportable, guarded, logger
+from otel_failover.findings import Thresholds
 from otel_failover.metrics import metrics_of
 from otel_failover.redaction import cut, redact
 from otel_failover.settings import Settings, load
@@ -113,12 +114,14 @@ class Runtime:
         self.metrics.open_ages = self._open_ages
         self.gateways = frozenset(settings.gateways)
         self.disabled_rules = frozenset(settings.disabled_rules)
+        self.thresholds = Thresholds(settings.stale_after, settings.max_requests or None, settings.starved_below)
         self.aliases = {word.lower(): identity.canonical(value) for word, value in settings.provider_aliases.items()}
         identity.admit(settings.provider_aliases)
         self._redacted: OrderedDict[tuple[str, tuple[str, ...], int], str] = OrderedDict()
         self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
         self._attached: weakref.ref[Any] | None = None
         self._told_no_sdk = False
+        self._serving: dict[tuple[object, ...], str] = {}
         self._told: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
 
     # --- the processor ------------------------------------------------------------------------------------------------
@@ -179,8 +182,14 @@ class Runtime:
 
     # --- logs ---------------------------------------------------------------------------------------------------------
 
-    def log_mismatch(self, key: tuple[object, ...], message: Callable[[], str]) -> None:
-        """Log a mismatch at most once per interval and key, saying how many were left out."""
+    def log_limited(self, key: tuple[object, ...], message: Callable[[], str], level: int = logging.WARNING) -> None:
+        """Log a line at most once per interval and key, saying how many were left out.
+
+        Args:
+            key: What makes two lines the same.
+            message: Makes the line, where it is logged.
+            level: Of `logging`.
+        """
         now = time.monotonic()
         since, suppressed = self._told.get(key, (None, 0))
         if since is not None and now - since < self.settings.log_interval:
@@ -190,7 +199,24 @@ class Runtime:
         self._told.move_to_end(key)
         while len(self._told) > 256:
             self._told.popitem(last=False)
-        logger.log(logging.WARNING, "%s%s", message(), f" suppressed={suppressed}" if suppressed else "")
+        logger.log(level, "%s%s", message(), f" suppressed={suppressed}" if suppressed else "")
+
+    def note_served(self, loop: tuple[object, ...], who: str) -> None:
+        """Log when the candidate that serves a loop changes: a failover that nobody hears of is a complaint of its own.
+
+        Args:
+            loop: Library, name and chain of the loop.
+            who: `provider/model` of the one that served, with its place.
+        """
+        before = self._serving.get(loop)
+        if before == who:
+            return
+        self._serving[loop] = who
+        if len(self._serving) > _HISTORY:
+            self._serving.pop(next(iter(self._serving)))
+        if before is not None:
+            told = f"{loop[1]} ({loop[0]}) is now served by {who}, before by {before}"
+            self.log_limited(("served", loop), lambda: told, logging.INFO)
 
     def _open_ages(self) -> Iterable[tuple[str, float]]:
         """Return the age of the oldest open attempt of each provider."""
@@ -199,6 +225,8 @@ class Runtime:
         for attempt in tuple(self.open_attempts):
             provider = identity.metric_value(attempt.provider)
             oldest[provider] = max(oldest.get(provider, 0.0), now - attempt.started)
+            if now - attempt.started > self.settings.stale_after:
+                hung.look_at(self, attempt, now)
         return oldest.items()
 
 

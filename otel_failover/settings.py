@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from otel_failover import findings
 from otel_failover.attribution import RULES
 from otel_failover.failsafe import logger, text_of
 from otel_failover.loop import Loop
@@ -42,12 +43,17 @@ class Settings:
         call_spans: Spans of our own for SDK calls: `auto` (unless another GenAI instrumentation, or the SDK itself,
             makes them), `on`, `off`.
         disabled_libraries: Libraries that are not patched, by name: `httpx`, `openai`.
-        disabled_rules: Rules of attribution that are switched off, by name.
+        disabled_rules: Rules of attribution, and findings, that are switched off, by name.
+        enabled_rules: Findings that are off unless they are named here: `text_error`.
         ignore: Spans that are not judged: names of scopes or of spans.
         provider_aliases: Other words, or hosts, for a provider: `{"my-proxy": "openai"}`.
         gateways: Hosts that relay for many providers.
         error_text: `redacted`: the provider's own sentence, without secrets; `none`: no text of a provider at all.
         redact: Further regular expressions whose matches are masked.
+        stale_after: Seconds after which a candidate that has not answered is hung.
+        max_requests: Provider requests on one candidate in one run, above which retries are a storm; 0: only where
+            there are more than the SDK's own retries explain.
+        starved_below: Seconds; a candidate that had less and ran out of them was starved.
         log_interval: Seconds between two log lines for the same mismatch.
         strict: Raise our own errors instead of counting them; for our test suite and yours.
     """
@@ -57,11 +63,15 @@ class Settings:
     call_spans: str = "auto"
     disabled_libraries: list[str] = field(default_factory=list)
     disabled_rules: list[str] = field(default_factory=list)
+    enabled_rules: list[str] = field(default_factory=list)
     ignore: list[str] = field(default_factory=list)
     provider_aliases: dict[str, str] = field(default_factory=dict)
     gateways: list[str] = field(default_factory=list)
     error_text: str = "redacted"
     redact: list[str] = field(default_factory=list)
+    stale_after: float = 180.0
+    max_requests: int = 0
+    starved_below: float = 1.0
     log_interval: float = 60.0
     strict: bool = False
 
@@ -97,12 +107,22 @@ def _words(value: Any) -> list[str]:
     return list(value)
 
 
-def _rules(value: Any) -> list[str]:
-    words = _words(value)
-    for word in words:
-        if word not in RULES:
-            raise ValueError(f"rules of {', '.join(RULES)}{did_you_mean(word, RULES)}")
-    return words
+def _rules(*known: str) -> Callable[[Any], list[str]]:
+    def check(value: Any) -> list[str]:
+        words = _words(value)
+        for word in words:
+            if word not in known:
+                raise ValueError(f"rules of {', '.join(known)}{did_you_mean(word, known)}")
+        return words
+
+    return check
+
+
+def _count(value: Any) -> int:
+    number = _seconds(value)
+    if number != int(number):
+        raise ValueError("a whole number, 0 or more")
+    return int(number)
 
 
 def _patterns(value: Any) -> list[str]:
@@ -178,12 +198,16 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "on_mismatch": _choice("annotate", "correct"),
     "call_spans": _choice("auto", "on", "off"),
     "disabled_libraries": _words,
-    "disabled_rules": _rules,
+    "disabled_rules": _rules(*RULES, *findings.RULES),
+    "enabled_rules": _rules(*sorted(findings.OFF)),
     "ignore": _words,
     "provider_aliases": _mapping,
     "gateways": _words,
     "error_text": _choice("redacted", "none"),
     "redact": _patterns,
+    "stale_after": _seconds,
+    "max_requests": _count,
+    "starved_below": _seconds,
     "log_interval": _seconds,
     "strict": _flag,
 }

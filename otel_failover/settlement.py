@@ -6,8 +6,9 @@ the response.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_failover import reasons
 
@@ -220,3 +221,12 @@ def sentence(ledger: Ledger, settled: Settlement) -> str:
         return " ".join(filter(None, [str(settled.status), settled.code, settled.reason]))
     took = (own[-1].stopped or time.monotonic()) - own[0].started
     return f"no response in {took:.1f} s ({settled.reason})" if settled.reason else "an answer without error"
+
+
+def is_cancelling() -> bool:
+    """Whether the running task was cancelled and nobody took it back, unlike a timeout's cancellation (Python 3.11)."""
+    try:
+        task: Any = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and hasattr(task, "cancelling") and task.cancelling() > 0

@@ -23,7 +23,9 @@ VALUES: Final = {name: value for name, value in vars(names).items() if name.isup
 ON_SPANS: Final = {
     value
     for name, value in VALUES.items()
-    if not name.startswith(("METRIC_", "SPAN_", "SCOPE")) and name != "CLAIMED" and value not in COPIED
+    if not name.startswith(("METRIC_", "SPAN_", "SCOPE"))
+    and name not in ("CLAIMED", "EVENT_FINDING")
+    and value not in COPIED
 }
 METRICS: Final = {value for name, value in VALUES.items() if name.startswith("METRIC_") and name != "METRIC_SITE"}
 PREFIXES: Final = ("failover.", "candidate.")

@@ -20,7 +20,7 @@ import openai
 import pytest
 
 import otel_failover
-from otel_failover import Candidate, attribution, evidence, instrumentor, reasons, run, settings, settlement
+from otel_failover import Candidate, attribution, evidence, findings, instrumentor, reasons, run, settings, settlement
 from otel_failover.testing.providers import Answer
 from tests.hosts import LoopError, stand
 from tests.test_names import METRICS, ON_SPANS
@@ -141,6 +141,10 @@ def test_the_reasons_for_unverified_are_those_of_the_code() -> None:
         attribution.NOTHING_SENT,
         attribution.NOTHING_BOUND,
     ]
+
+
+def test_the_findings_are_those_of_the_code_in_their_order() -> None:
+    assert tuple(plain(row[0]) for row in rows("Findings")) == findings.RULES
 
 
 def test_the_reasons_are_those_of_the_code() -> None:
@@ -347,7 +351,8 @@ def test_an_example_runs_as_it_stands(name: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    told = "partial_delivered: openai/gpt-5.5 broke off after output had been handed on"
+    assert told in done.stderr if name == "streaming.py" else done.stderr == ""
     for line in EXAMPLES[name]:
         assert line in done.stdout.splitlines()
 

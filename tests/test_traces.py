@@ -66,7 +66,8 @@ def masked(key: str, value: Any, known: dict[str, str]) -> str:
         return "<seconds>"
     if key == "server.port":
         return "<port>"
-    shown = known.get(value, value) if isinstance(value, str) else value
+    listed = [known.get(each, each) for each in value] if isinstance(value, list) else value
+    shown = known.get(value, value) if isinstance(value, str) else listed
     text = str(shown)
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:<port>", text)
     text = re.sub(r"\b(req|chatcmpl|msg|resp)([_-])[0-9a-zA-Z]+", r"\1\2<id>", text)
@@ -130,11 +131,21 @@ failover chat UNSET
   candidate.provider = gcp.gemini
   failover.attempt.count = 3
   failover.chain = ['openai/gpt-5.5', 'anthropic/claude-opus-4-7', 'gcp.gemini/gemini-2.5-flash']
+  failover.findings = ['identical_errors']
   failover.library = manual
   failover.loop.name = route
   failover.outcome = fallback
   failover.run.id = <run>
   failover.wasted.duration = <seconds>
+  event failover.finding.identical_errors
+    failover.finding.candidates = [0, 1]
+    failover.finding.fact.carried_by = ['anthropic/claude-opus-4-7']
+    failover.finding.fact.held_by = ['openai/gpt-5.5']
+    failover.finding.fact.span_ids = ['<candidate openai>', '<candidate anthropic>']
+    failover.finding.level = warning
+    failover.finding.rule = identical_errors
+    failover.finding.sentence = anthropic/claude-opus-4-7 carries the error text of openai/gpt-5.5; its own evidence \
+is complete and does not hold it
     candidate openai ERROR: You exceeded your current quota, please check your plan and billing details. For more \
 information on this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.
       candidate.attempt = 1
@@ -340,11 +351,22 @@ failover chat ERROR: 2 of 3 failed, 1 skipped: openai rate_limit, gcp.gemini con
   error.type = exhausted
   failover.attempt.count = 2
   failover.chain = ['openai/gpt-5.5', 'anthropic/claude-opus-4-7', 'gcp.gemini/gemini-2.5-flash']
+  failover.findings = ['unjustified_skip']
   failover.library = manual
   failover.loop.name = chat
   failover.outcome = exhausted
   failover.run.id = <run>
   failover.wasted.duration = <seconds>
+  event failover.finding.unjustified_skip
+    failover.finding.candidates = [1]
+    failover.finding.fact.candidate = anthropic/claude-opus-4-7
+    failover.finding.fact.cause = openai/gpt-5.5
+    failover.finding.fact.cause_reason = rate_limit
+    failover.finding.fact.reason = cooldown
+    failover.finding.level = warning
+    failover.finding.rule = unjustified_skip
+    failover.finding.sentence = anthropic/claude-opus-4-7 was skipped (cooldown) for the failure of another provider: \
+openai/gpt-5.5 (rate_limit)
     candidate openai ERROR: Rate limit reached for gpt-4o in organization org-local on tokens per min (TPM): Limit \
 30000, Used 29937, Requested 785. Please try again in 1.444s. Visit https://platform.openai.com/account/rate-limits \
 to learn more.

@@ -104,6 +104,7 @@ class Adapter:
             streamed=bool(kwargs.get("stream")),
             own_spans=calls.is_instrumented_elsewhere(self.name)
             or (self._own_spans is not None and self._own_spans(client)),
+            retries=options.get_max_retries(client.max_retries),
         )
 
     def _operation(self, path: str) -> str | None:

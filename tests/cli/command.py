@@ -21,7 +21,9 @@ _FOREIGN = ("OTEL_", "OPENAI_", "ANTHROPIC_", "PYTHONIOENCODING", "COLUMNS", "NO
 def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without what the command reads, and with what is given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **(given or {})}
+    # A plugin of pydantic's (logfire brings one) warns on standard error where a package is hidden from it.
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+    return {**kept, **ours, **(given or {})}
 
 
 def run(

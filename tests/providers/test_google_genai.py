@@ -21,7 +21,7 @@ from opentelemetry.trace import get_current_span
 
 from otel_failover import Candidate, calls, failover_run
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.loops import KEYS, LoopError, Stand, stand
+from tests.hosts import KEYS, LoopError, Stand, stand
 from tests.test_host import same_everywhere, switch_on
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 from otel_failover import Candidate, failover_run
 from otel_failover.evidence import orphans
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.loops import LoopError, stand
+from tests.hosts import LoopError, stand
 from tests.test_host import same_everywhere, switch_on
 
 if TYPE_CHECKING:
