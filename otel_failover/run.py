@@ -370,10 +370,11 @@ class Run:
         """A later attempt starts: one that was left by cancellation had run into its caller's timeout."""
         self._refuse_held()
         pending, self._pending = self._pending, []
+        # A watchdog of the loop's own cancels just so; that nobody took it back is a finding, and no verdict.
         by_user = bool(pending) and is_cancelling()
         for cancelled in pending:
             lost = self._served is not None and cancelled.started < self._served_at
-            cancelled._finish(killed="user" if by_user else "" if lost else "caller_timeout")
+            cancelled._finish(killed="" if lost else "caller_timeout")
         self._was_stopped = self._was_stopped or by_user
         if attempt is not None:
             attempt._late = self._was_stopped or self._stop_reason is not None
