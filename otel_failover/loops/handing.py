@@ -118,10 +118,25 @@ def hand_over(answer: Answer, managed: Any, wrap: Callable[[Any], None]) -> Any:
     return _Handed(answer, managed, wrap)
 
 
+def _of(instance: object) -> list[Answer]:
+    """Return the open answers that a stream was handed over by, the innermost first."""
+    held = tuple(_answers.get(id(instance), ()))
+    return [answer for reference, answer in held if reference() is instance and not answer.over]
+
+
+async def awaited(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap a method that waits for a stream's first event: its error is the candidate's, as one of the stream's is."""
+    try:
+        return await wrapped(*args, **kwargs)
+    except BaseException as problem:
+        for answer in _of(instance):
+            answer.stream_ended(problem)
+        raise
+
+
 def listen(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap a stream's `__aiter__`: the answers that it was handed over by hear its events and its end."""
     events = wrapped(*args, **kwargs)
-    for reference, answer in tuple(_answers.get(id(instance), ())):
-        if reference() is instance and not answer.over:
-            events = AsyncChunks(events, answer)
+    for answer in _of(instance):
+        events = AsyncChunks(events, answer)
     return events

@@ -20,7 +20,7 @@ from opentelemetry import context as context_api
 from otel_failover import patching, runtime, scope
 from otel_failover.decorating import Managed
 from otel_failover.failsafe import guarded, read
-from otel_failover.loops.handing import hand_over, listen
+from otel_failover.loops.handing import awaited, hand_over, listen
 from otel_failover.loops.pydantic_ai_pass import NAME, PASS, Pass
 from otel_failover.patching import Library, Patch
 
@@ -145,9 +145,11 @@ def _hand(found: tuple[Pass, Attempt] | None, managed: Any) -> Any:
 
 
 def _listen(response: object) -> None:
-    """Wrap `__aiter__` of a streamed response's class: an error that comes out of it is the candidate's."""
-    owner = next(each for each in type(response).__mro__ if "__aiter__" in vars(each))
-    patching.also(NAME, owner, "__aiter__", listen)
+    """Wrap what reads a streamed response, where its class defines it: an error that comes out is the candidate's."""
+    for name, wrapper in (("__aiter__", listen), ("prime", awaited)):
+        owner = next((each for each in type(response).__mro__ if name in vars(each)), None)
+        if owner is not None:
+            patching.also(NAME, owner, name, wrapper)
 
 
 # --- ModelFallback ----------------------------------------------------------------------------------------------------

@@ -75,6 +75,9 @@ class Pass:
         if self._began and isinstance(self._raised, Exception):
             # An agent whose stream has failed cancels what had opened it: that is no cancellation of the user's.
             problem = self._raised
+        if isinstance(problem, Exception):
+            # Cancelled, and yet an error leaves: the last candidate ran into a deadline of the loop's own.
+            self.run._next_step(None)
         if len(self._tried) < len(self.entries):
             self._say_why(problem)
         self._raised = None
