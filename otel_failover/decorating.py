@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 _LAYERS: Final = 32
+HOLDS_NO_LOCK: Final = True
+"""What is closed below our frames can be ended at once: see `dropping`."""
 
 
 class Aside(Protocol):

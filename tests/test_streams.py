@@ -595,3 +595,19 @@ def test_what_cannot_be_iterated_over_is_handed_back(telemetry: Telemetry, stack
         each.ask()
         assert attempt.stream(17) == 17
     ended_twice(telemetry)
+
+
+def test_a_decorated_generator_that_is_closed_ends_its_run_there(telemetry: Telemetry, stack: ExitStack) -> None:
+    """Nobody's lock is held below a generator of the host's: its end does not wait for our next step."""
+    each = stack.enter_context(stand("openai", Answer.ok()))
+
+    @failover_run("chat")
+    def words() -> Iterator[str]:
+        each.ask()
+        yield "one"
+        yield "two"
+
+    generator = words()
+    next(generator)
+    generator.close()  # type: ignore[attr-defined]
+    assert telemetry.run["failover.outcome"] == "primary"

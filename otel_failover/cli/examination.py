@@ -26,6 +26,7 @@ from otel_failover.failsafe import logger
 from otel_failover.instrumentor import FailoverInstrumentor
 from otel_failover.patching import PATCHED, SKIPPED, WAITING, installed
 from otel_failover.processor import AttributionProcessor
+from otel_failover.redaction import redact
 from otel_failover.settings import Settings
 from otel_failover.version import __version__
 
@@ -179,7 +180,7 @@ def examine() -> Examination:
         libraries=libraries,
         provider=provider,
         exporters=exporters,
-        settings=asdict(settings),
+        settings=_shown(settings),
         changed=tuple(name for name, value in asdict(settings).items() if value != asdict(Settings())[name]),
         genai_instrumentations=others,
         problems=tuple(_problems(libraries)),
@@ -199,6 +200,15 @@ def _imported(library: Library) -> tuple[str, str | None]:
         except Exception as problem:
             return library.name, f"cannot be imported: {type(problem).__name__}: {problem}"
     return library.name, None
+
+
+def _shown(settings: Settings) -> dict[str, Any]:
+    """Return the settings by name; a literal of a configured loop may hold a key by mistake."""
+    loops = [
+        {name: redact(value) if isinstance(value, str) else value for name, value in loop.items()}
+        for loop in asdict(settings)["loops"]
+    ]
+    return {**asdict(settings), "loops": loops}
 
 
 def _imported_loop(loop: Loop) -> tuple[str, str | None]:

@@ -47,6 +47,7 @@ async def _amanager() -> AsyncIterator[None]:
 _MANAGERS: Final = (type(_manager()), type(_amanager()))
 _STEPS: Final = (types.GeneratorType, types.AsyncGeneratorType)
 
+HOLDS_NO_LOCK: Final = True
 PLAIN: Final = "plain"
 COROUTINE: Final = "coroutine"
 GENERATOR: Final = "generator"

@@ -151,11 +151,9 @@ def _absent(library: Library) -> str | None:
     for patch in library.patches:
         package = patch.module.partition(".")[0]
         if package not in sys.modules and importlib.util.find_spec(package) is None:
-            known = {
-                *(module.name for module in pkgutil.iter_modules()),
-                *(name for name in sys.modules if "." not in name),
-            }
-            return f"no module {package!r} is found on sys.path{did_you_mean(package, known)}"
+            known = {module.name for module in pkgutil.iter_modules()}.union(sys.modules)
+            near = [name for name in known if "." not in name and name[:1] == package[:1]]
+            return f"no module {package!r} is found on sys.path{did_you_mean(package, near)}"
     return None
 
 

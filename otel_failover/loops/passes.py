@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from otel_failover.decorating import Opened
     from otel_failover.loops.functions import Function
 
+HOLDS_NO_LOCK: Final = True
 _passes: Final[weakref.WeakKeyDictionary[Run, Pass]] = weakref.WeakKeyDictionary()
 
 

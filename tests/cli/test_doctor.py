@@ -119,6 +119,13 @@ def test_configured_loops_are_named_with_their_state_and_reason(tmp_path: Path) 
     assert not any("acme" in note for note in document["notes"])
 
 
+def test_a_key_in_a_literal_of_a_configured_loop_is_not_shown(tmp_path: Path) -> None:
+    loop = {"run": "acme:route", "attempt": "acme:ask", "profile": "'sk-proj-Zq8vL2mN4xWc7RtYbH3k'"}
+    _, document = found(tmp_path, {"OTEL_FAILOVER_LOOPS": json.dumps([loop])})
+    assert document["settings"]["loops"][0]["run"] == "acme:route"
+    assert "Zq8vL2mN4xWc7RtYbH3k" not in json.dumps(document)
+
+
 def test_text_of_a_configured_loop(tmp_path: Path) -> None:
     (tmp_path / "acme_here.py").write_text("def route(): ...\n")
     given = {"OTEL_FAILOVER_LOOPS": '[{"run": "acme_here:route"}]'}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import logging
 import pickle
@@ -670,3 +671,14 @@ def test_a_loop_can_be_switched_off_by_its_name() -> None:
         assert not hasattr(acme.bare, "__wrapped__")
         (state,) = [each for each in instrumentor.states() if each.name == f"{HOME}:bare"]
         assert state.status == "disabled"
+
+
+def test_a_stream_that_its_consumer_closes_ends_its_run(stack: ExitStack) -> None:
+    """At once for the loop's own part; the SDK's stream ends when it is collected."""
+    with instrumented(loop("Router.chunks", "Router._stream")) as telemetry:
+        generator: Any = Router(failing(stack)).chunks()
+        next(generator)
+        generator.close()
+        del generator
+        gc.collect()
+        shows_a_fallback(telemetry, "Router.chunks")
