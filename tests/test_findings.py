@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from otel_failover import findings
 from otel_failover.attribution import fingerprint, normalise
 from otel_failover.findings import OFF, RULES, Finding, Record, Report, Skipped, Thresholds, Tried, find
+from otel_failover.model_names import bare, is_prefixed
 from otel_failover.reasons import REASONS
 
 OPENAI: Final = ("openai", "gpt-5.5")
@@ -115,6 +116,7 @@ FIRING: Final[dict[str, Case]] = {
     ),
     "an unknown primary throws out of the loop": Case("none was tried", run(), ("chain_bypassed",)),
     "a probe is no try": Case("only asked", run(limited(OPENAI, probe=True), outcome="stopped"), ("chain_bypassed",)),
+    "one of two was left": Case("two are a chain", run(limited(OPENAI), chain=CHAIN[:2]), ("chain_bypassed",)),
     "a deliberate end": Case("it said why", run(limited(OPENAI), stop_reason="deadline"), ("chain_stopped",)),
     "calls hidden in one attempt": Case("10 > 3", run(nested(10), tried(ANTHROPIC)), ("retry_storm",)),
     "calls hidden in attempts": Case(
@@ -200,6 +202,11 @@ FIRING: Final[dict[str, Case]] = {
     ),
     "the final error names only the last": Case(
         "two are left out", run(*map(limited, CHAIN), report=Report("QuotaError", frozenset({2}))), ("lossy_report",)
+    ),
+    "the final error of two names the last": Case(
+        "two are enough",
+        run(*map(limited, CHAIN[:2]), chain=CHAIN[:2], report=Report("E", frozenset({1}))),
+        ("lossy_report",),
     ),
     "the final error tells an earlier try": Case(
         "the last one counts",
@@ -360,6 +367,12 @@ HONEST: Final[dict[str, Case]] = {
     ),
     # unjustified_skip
     "skipped, cause unknown": Case("no one is cited", skipping(skip(ANTHROPIC))),
+    "skipped, cited without a provider": Case(
+        "it may be its own", skipping(skip(ANTHROPIC, ("", "claude-opus-4-7", None), "rate_limit"))
+    ),
+    "skipped, cited without a model": Case(
+        "it may be its own", skipping(skip(ANTHROPIC, ("anthropic", "", None), "rate_limit"))
+    ),
     "skipped for its own failure": Case("as it should be", skipping(skip(ANTHROPIC, (*ANTHROPIC, None), "rate_limit"))),
     "skipped for its own failure, spelled otherwise": Case(
         "claude is anthropic", skipping(skip(ANTHROPIC, ("claude", "anthropic/claude-opus-4-7", None), "overloaded"))
@@ -754,8 +767,8 @@ ATTEMPTS: Final = st.builds(
     index=st.integers(-1, 4),
     number=SMALL,
     outcome=st.sampled_from(["success", "error", "rejected", "partial", "cancelled", "open", "?"]),
-    reason=st.none() | st.sampled_from(sorted(REASONS)) | st.text(max_size=100),
-    origin=st.sampled_from([None, "response", "transport", "client", "cancelled"]),
+    reason=st.sampled_from([None, "timeout", "invalid_request", "model_not_found", *sorted(REASONS)]),
+    origin=st.sampled_from(["response", "client", None, "transport", "cancelled"]),
     status=st.sampled_from([None, 0, 200, 400, 404, 418, 429]),
     code=st.none() | WORD,
     message=st.text(max_size=100),
@@ -879,3 +892,45 @@ def test_a_run_that_its_primary_served_at_once_has_no_findings(
     served = Tried(*primary, 0, ended=took, requests=requests, calls=1, retries=retries, streamed=streamed, empty=False)
     named = replace(served, response_model=f"{primary[1]}-2026-11-20")
     assert find(Record(chain=chain, tried=(named,), untried=(1, 2), seconds=took), enabled=OFF) == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "name"),
+    [
+        ("Models/Gemini-3", "gcp.gemini", "gemini-3"),
+        ("openrouter/openai/gpt-5.5", "openrouter", "gpt-5.5"),
+        ("qwen-portal/qwen3", "Qwen-Portal", "qwen3"),
+        ("meta-llama/llama-3", "groq", "meta-llama/llama-3"),
+        ("openai", "openai", "openai"),
+        ("eu.anthropic.claude-sonnet-4-5-v1:0", "aws.bedrock", "claude-sonnet-4-5"),
+        ("claude-sonnet-4-5@20250929", "gcp.vertex_ai", "claude-sonnet-4-5-20250929"),
+        ("gpt-5.5", "openai", "gpt-5.5"),
+        ("deepseek-v3", "deepseek", "deepseek-v3"),
+        ("openai/", "openai", ""),
+    ],
+)
+def test_a_models_name_is_compared_without_who_serves_it(model: str, provider: str, name: str) -> None:
+    assert bare(model, provider) == name
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "expected"),
+    [
+        ("openai", "openai", False),
+        ("/gpt-5.5", "", False),
+        ("openai/gpt-5.5", "azure.ai.openai", False),
+        ("nvidia/nemotron", "nvidia_nim", False),
+        ("groq/compound", "groq", False),
+        ("ollama/llama3", "ollama", True),
+        ("qwen-portal/qwen3", "qwen-portal", True),
+        ("meta-llama/meta-llama/llama-3", "together_ai", True),
+    ],
+)
+def test_a_prefix_is_one_too_many_where_the_provider_takes_none(model: str, provider: str, expected: bool) -> None:
+    assert is_prefixed(model, provider) is expected
+
+
+def test_a_bare_call_at_a_place_of_the_chain_is_a_try_of_the_loop() -> None:
+    """Inferred is not beside the chain: only what has no place in it is."""
+    hanging = [hung(OPENAI, declared=False)] * 3
+    assert [each.rule for each in find(run(*hanging, tried(ANTHROPIC)))] == ["timeout_not_failed_over"]
