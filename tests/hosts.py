@@ -72,8 +72,8 @@ def _gemini(server: LocalProvider, key: str, timeout: float, retries: int, more:
     from google.genai import types
 
     retry = types.HttpRetryOptions(attempts=retries + 1, initial_delay=0.001, max_delay=0.001, jitter=0.001)
-    options = types.HttpOptions(base_url=server.base_url, timeout=int(timeout * 1000), retry_options=retry, **more)
-    client = genai.Client(api_key=key, http_options=options)
+    options = {"base_url": server.base_url, "timeout": int(timeout * 1000), "retry_options": retry, **more}
+    client = genai.Client(api_key=key, http_options=types.HttpOptions(**options))
     return client, client.aio
 
 

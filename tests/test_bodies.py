@@ -202,3 +202,24 @@ def test_a_text_in_what_cannot_be_seen() -> None:
 )
 def test_seconds_asked(headers: dict[str, str], seconds: float | None) -> None:
     assert seconds_asked(of_answer(httpx.Headers(headers))) == seconds
+
+
+def test_googles_details_say_the_reason_and_the_wait() -> None:
+    details = [
+        {"@type": "type.googleapis.com/google.rpc.Help", "links": []},
+        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7.5s"},
+    ]
+    found = read_error(
+        response({"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT", "details": details}})
+    )
+    assert found.code == "INVALID_ARGUMENT"
+    assert found.codes == {"INVALID_ARGUMENT", "API_KEY_INVALID"}
+    assert found.retry_after == 7.5
+
+
+@pytest.mark.parametrize("delay", ["soon", "s", "-1s", "nans", "1e99s", 7, None, [], {"seconds": 7}], ids=repr)
+@pytest.mark.parametrize("wrap", [lambda info: [info], lambda info: info, lambda info: [[info], "x", None, info]])
+def test_a_wait_that_is_none_is_none(delay: Any, wrap: Any) -> None:
+    found = read_error(response({"error": {"message": "no", "details": wrap({"retryDelay": delay})}}))
+    assert found.retry_after is None

@@ -164,7 +164,8 @@ def _charge(ledger: Ledger | None, problem: Exception) -> None:
     """Bind an exception by itself where no SDK call does: it carries neither request nor response."""
     raised = Raised(problem)
     while ledger is not None:
-        ledger.raised.append(raised)
+        if ledger.live:
+            ledger.raised.append(raised)
         ledger = ledger.parent
 
 

@@ -328,6 +328,20 @@ def test_the_last_retry_is_what_an_attempt_failed_with(telemetry: Telemetry, sta
     assert span.verdict == ("verified", None)
 
 
+@NO_AIOHTTP
+def test_the_retry_that_the_sdk_makes_by_itself_is_part_of_the_call(
+    telemetry: Telemetry, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without retry options it asks again, after some seconds, where aiohttp had no connection."""
+    monkeypatch.setattr("random.randint", lambda *_: -1)  # its wait is 1 + randint(0, 9) seconds
+    each = gemini(stack, Answer.reset(), Answer.ok(), way="aiohttp", retry_options=None)
+    attempted(each, lambda: ask(each, "aiohttp"))
+    span = only(telemetry)
+    assert len(telemetry.children(span)) == 1
+    assert (span["candidate.outcome"], span["failover.wire.statuses"]) == ("success", ["-", "200"])
+    assert span.verdict == ("verified", None)
+
+
 @pytest.mark.parametrize("body", [{"promptFeedback": {"blockReason": "SAFETY"}}, {"candidates": []}, {}], ids=str)
 @every_way
 def test_a_blocked_or_empty_answer_is_an_answer(
