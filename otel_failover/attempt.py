@@ -470,7 +470,7 @@ class Attempt:
             )
         if killed == "caller_timeout":
             return Settlement(
-                outcome=PARTIAL if self._output else ERROR,
+                outcome=PARTIAL if self._output or self._ledger.heard else ERROR,
                 reason=reasons.TIMEOUT,
                 origin=settlement.FROM_TRANSPORT,
                 timeout="caller",

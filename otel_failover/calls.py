@@ -344,7 +344,6 @@ class Call:
             if isinstance(response_id, str):
                 self.ledger.response_ids.append(response_id)
         self.ledger.saw_chunk(chunk)
-        self.attempt.stream_output()
 
     def keeper(self) -> Callable[[str], None] | None:
         """Return what keeps a further chunk's text, so that a claim may be looked for in it."""

@@ -297,9 +297,9 @@ class Ledger:
 
     __slots__ = (
         "__weakref__",
-        "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "empty", "endpoint", "exchanges",
+        "_heard", "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "empty", "endpoint", "exchanges",
         "failure_seen",
-        "gateways", "heard",
+        "gateways",
         "last_failed", "model", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised",
         "response_ids", "response_model", "retries",
         "rootless", "started", "stream_error",
@@ -331,7 +331,7 @@ class Ledger:
         self.unseen: str | None = None
         self.orphaned = False
         self.rootless = False
-        self.heard = False
+        self._heard = False
         self.model = self.response_model = ""
         self.retries: int | None = None
         self.empty: bool | None = None
@@ -504,11 +504,21 @@ class Ledger:
         return True if True in found else None if None in found else False
 
     def saw_chunk(self, chunk: object) -> None:
-        """Remember a chunk of a stream, at most 256, so that a claim may be looked for in it."""
-        self.heard = True
+        """Remember what a chunk of a stream adds, at most 256, so that a claim may be looked for in it."""
         if self.chunks is None:
             self.chunks = deque(maxlen=_CHUNKS)
-        self.chunks.append(chunk_text(chunk))
+        text = chunk_text(chunk)
+        if text:
+            self.chunks.append(text)
+
+    @property
+    def heard(self) -> bool:
+        """Whether output has begun: a text or a tool call; a chunk that only opens a message is none."""
+        return self._heard or bool(self.chunks)
+
+    @heard.setter
+    def heard(self, value: bool) -> None:
+        self._heard = value
 
     def close(self) -> None:
         """End the evidence: nothing more is taken, bodies and credentials are let go."""
@@ -517,13 +527,19 @@ class Ledger:
         for exchange in (*self.exchanges, *self.elsewhere):
             if exchange.ledger is self:
                 exchange.reduce()
-        self.chunks = None
+        self._heard, self.chunks = self.heard, None
 
 
 def error_in_exception(problem: BaseException) -> ErrorBody | None:
     """Return the error that an SDK's exception states, as it read it from a stream's event."""
     body = read(problem, "body")
     return error_in(body) if isinstance(body, dict) else None
+
+
+WORDLESS: Final = " "
+"""What stands for output that is no text: a piece of a tool call, of a thought."""
+
+_WORDLESS: Final = ("tool_calls", "function_call", "partial_json", "thinking", "refusal")
 
 
 def chunk_text(chunk: object) -> str:
@@ -534,8 +550,13 @@ def chunk_text(chunk: object) -> str:
     delta = read(choices[0], "delta") if isinstance(choices, list) and choices else read(chunk, "delta")
     if isinstance(delta, str):
         return delta
-    text = read(delta, "content") or read(delta, "text") or read(chunk, "text") or ""
+    text = read(delta, "content") or read(delta, "text") or read(chunk, "text") or wordless(delta)
     return text if isinstance(text, str) else ""
+
+
+def wordless(delta: object) -> str:
+    """Return `WORDLESS` where a piece of a stream is output though it has no text."""
+    return WORDLESS if delta is not None and any(read(delta, name) for name in _WORDLESS) else ""
 
 
 # --- sends without an attempt -----------------------------------------------------------------------------------------

@@ -85,11 +85,9 @@ class Pass:
         self.run.leave(problem)
 
     def _say_why(self, problem: BaseException | None) -> None:
-        """Say why the loop ends with candidates left; a group, or an error that no candidate raised, says itself."""
-        if isinstance(problem, Exception) and problem is self._raised:
-            self.run.stop(
-                "it failed after output began" if self._began else f"fallback_on lacks {type(problem).__name__}"
-            )
+        """Say why the loop ends with candidates left, where it has no choice; an error it does not know is a bypass."""
+        if self._began and isinstance(problem, Exception) and problem is self._raised:
+            self.run.stop("it failed after output began")
 
     def attempt(self, model: Any) -> Attempt | None:
         """Return the attempt at a model; None where it does not stand in the chain of a `FallbackModel`."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 from otel_failover import calls, identity
 from otel_failover.bodies import ErrorBody, error_in
 from otel_failover.calls import Asked
+from otel_failover.evidence import wordless
 from otel_failover.failsafe import read
 from otel_failover.patching import Library, Patch
 from otel_failover.providers.wrapping import Shown, Usage, Wrappers
@@ -102,7 +103,7 @@ def _text(response: Any) -> str:
     candidates = read(response, "candidates")
     content = read(candidates[0], "content") if isinstance(candidates, list) and candidates else None
     parts = read(content, "parts")
-    texts = [read(part, "text") for part in parts] if isinstance(parts, list) else []
+    texts = [read(part, "text") or wordless(part) for part in parts] if isinstance(parts, list) else []
     return "".join(text for text in texts if isinstance(text, str))
 
 

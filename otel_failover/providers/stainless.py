@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover import calls, wire
 from otel_failover.bodies import ErrorBody, error_in
 from otel_failover.calls import Asked, Call
+from otel_failover.evidence import wordless
 from otel_failover.failsafe import guarded, read
 from otel_failover.patching import Library, Patch
 
@@ -212,12 +213,15 @@ def _learn(chunk: object) -> None:
 
 
 def _of_choices(chunk: Any) -> Any:
-    return chunk.choices[0].delta.content if chunk.choices else None
+    if not chunk.choices:
+        return None
+    delta = chunk.choices[0].delta
+    return delta.content or wordless(delta)
 
 
 def _of_delta(chunk: Any) -> Any:
     delta = chunk.delta
-    return delta if type(delta) is str else getattr(delta, "text", None)
+    return delta if type(delta) is str else getattr(delta, "text", None) or wordless(delta)
 
 
 def _of_nothing(_: Any) -> Any:
