@@ -31,14 +31,14 @@ _HINT: Final = f"[0-9]{HINT}"
 _ROW: Final = r"(?a)[\w+~-]*"
 _RUN: Final = r"[A-Za-z0-9]+"
 _SWITCH: Final = r"(?=[0-9][A-Za-z]|[A-Za-z][0-9]|[a-z][A-Z])"
-_HEX: Final = r"[0-9a-f]+|[0-9A-F]+"
+_HEX: Final = r"[0-9a-f]+|[0-9A-F]+|[a-z]{1,8}-[0-9a-f]{8,17}"
 _SMALL: Final = r"[^A-Z]+|[^a-z]+"
 # UUIDs, and what traces are called by W3C and by AWS.
 _UNIQUE: Final = (
     r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|(?<!\w)(?:[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}|1-[0-9a-f]{8}-[0-9a-f]{24})(?!\w)"
 )
-_ASSIGNED: Final = r"""(?:=|>|:|\|\||,)[\s"'`=]{0,5}$"""
+_ASSIGNED: Final = r"""(?:=>?|:|\|\||,)[\s"'`=]{0,5}$"""
 
 # More of the same value, cut by a dot, a slash or its padding: what follows, and (backwards) what goes before. An
 # ordinary word of a path ("v1/chat") is none, nor is a name before "=", where no digit is in it.
@@ -51,18 +51,19 @@ _BEFORE: Final = (
 )
 
 _THINGS: Final = (  # that have ids
-    "account|activity|app|application|asst|batch|call|chatcmpl|cluster|cmpl|conv|conversation|deployment|embd|endpoint"
+    "account|activity|app|application|asst|batch|call|chatcmpl|cluster|cmpl|container|conv|conversation|deployment|embd|endpoint"
     "|event|evt|file|ft|ftjob|gen|generation|instance|item|job|message|model|msg|msgbatch|node|object|org|organization"
     "|pod|principal|proj|project|region|req|request|resource|resp|response|run|span|srvtoolu|step|subscription|task"
     "|tenant|thread|tool|toolu|trace|user|vs|workspace|wrkspc"
 )
 _ID_START: Final = rf"(?i)(?:(?:{_THINGS}|fc|fp|rs|ws)[_-]|cmpl)"
 _ID_NAME: Final = (
-    rf"(?:(?<![A-Za-z])(?i:ids?|ray|ref(?:erence)?|sha|sha\d+|md5|hash|digest|checksum|etag|cursor|version|b3|trace-?(?:parent|state|context)"
+    r"(?:(?<![A-Za-z])(?i:ids?(?:-2)?|ray|ref(?:erence)?|sha|sha-?\d+|md5|hash|digest|checksum|etag|cursor|parent|version"
+    r"|b3|trace-?(?:parent|state|context)"
     rf"|ref [ab]|{_THINGS})|(?i:{_THINGS}|operation|correlation)_?(?i:id)|[a-z]I[dD])"
-    r"""["'`\])]{0,2}\s{0,2}(?:[:=]|=>|is|was)?\s{0,2}(?:W/)?\\?["'`(\[<{]{0,2}$"""
+    r"""["'`\])]{0,2}\s{0,2}(?:=?:|=>?|is|was)?\s{0,2}(?:W/)?\\?["'`(\[<{]{0,2}$"""
 )
-_ID_PATH: Final = r"(?:^|[^:/])/[a-z_-]{2,30}s/$"  # /predictions/...
+_ID_PATH: Final = r"(?:^|[^:/])/[A-Za-z_-]{2,30}s/$|/[\w.-]{1,40}:$"  # /predictions/..., owner/model:...
 
 
 def drawn_spans(text: str) -> Iterator[Span]:

@@ -161,9 +161,13 @@ def _always(_: str) -> bool:
     return True
 
 
+# What documents put there: YOUR_API_KEY, <your key>, $OPENAI_API_KEY, {api_key}
+_EXAMPLE: Final = r"(?i)[<{$(\[]{0,3}(?:your|my)[a-z _-]{0,40}(?:key|token|secret|here)[>})\]]{0,3}|[<{$]{1,3}[a-z_]{1,60}[>}]{0,3}"
+
+
 def _is_no_word(value: str) -> bool:
     """Tells a value from a word that stands in its place."""
-    return value.lower() not in _NO_VALUE
+    return value.lower() not in _NO_VALUE and compiled(_EXAMPLE).fullmatch(value) is None
 
 
 def _holds_password(value: str) -> bool:
@@ -174,11 +178,12 @@ def _holds_password(value: str) -> bool:
 
 # Something that no English word has: a digit, a capital within, asterisks, an ellipsis in front of more.
 _RANDOM: Final = r"\d|[a-z][A-Z]|\*\*|\.{3}\w|…\w|[A-Za-z]{20}"
+_CAMEL: Final = r"(?:[A-Z][a-z]{2,20}){2,6}"
 
 
 def _is_random(value: str) -> bool:
     """Tells a value from the next word of a sentence."""
-    return compiled(_RANDOM).search(value[:80]) is not None
+    return compiled(_RANDOM).search(value[:80]) is not None and compiled(_CAMEL).fullmatch(value) is None
 
 
 def _is_irregular(value: str) -> bool:
@@ -384,5 +389,5 @@ def _is_value(value: str, kind: _Kind, *, in_prose: bool) -> bool:
     if kind == "vague" and (len(value) < 8 or compiled(_NUMBER).fullmatch(value)):
         return False
     if in_prose and kind != "sure":
-        return compiled(_RANDOM).search(value) is not None
+        return _is_random(value)
     return " " not in value or not compiled(_SENTENCE).fullmatch(value)
