@@ -32,13 +32,11 @@ _ROW: Final = r"(?a)[\w+~-]*"
 _RUN: Final = r"[A-Za-z0-9]+"
 _SWITCH: Final = r"(?=[0-9][A-Za-z]|[A-Za-z][0-9]|[a-z][A-Z])"
 _HEX: Final = r"[0-9a-f]+|[0-9A-F]+|[a-z]{1,8}-[0-9a-f]{8,17}"
-_SMALL: Final = r"[^A-Z]+|[^a-z]+"
 # UUIDs, and what traces are called by W3C and by AWS.
 _UNIQUE: Final = (
     r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|(?<!\w)(?:[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}|1-[0-9a-f]{8}-[0-9a-f]{24})(?!\w)"
 )
-_ASSIGNED: Final = r"""(?:=>?|:|\|\||,)[\s"'`=]{0,5}$"""
 
 # More of the same value, cut by a dot, a slash or its padding: what follows, and (backwards) what goes before. An
 # ordinary word of a path ("v1/chat") is none, nor is a name before "=", where no digit is in it.
@@ -50,36 +48,48 @@ _BEFORE: Final = (
     r"|={1,2}(?=[A-Za-z_-]{0,20}\d)[\w+~-]+|[:|%]\d{5,20}(?!\w))*"
 )
 
-_THINGS: Final = (  # that have ids
-    "account|activity|app|application|asst|batch|call|chatcmpl|cluster|cmpl|container|conv|conversation|deployment|embd|endpoint"
-    "|event|evt|file|ft|ftjob|gen|generation|instance|item|job|message|model|msg|msgbatch|node|object|org|organization"
-    "|pod|principal|proj|project|region|req|request|resource|resp|response|run|span|srvtoolu|step|subscription|task"
-    "|tenant|thread|tool|toolu|trace|user|vs|workspace|wrkspc"
+# Backwards, too: a sign of assignment, a name ("X-Request-Id: ", "Ref A: "), a place in a path (/predictions/...,
+# owner/model:...) or the start of a host.
+_ASSIGNED: Final = r"""[\s"'`=]{0,5}(?:>?=|:|\|\||,)"""
+_NAME: Final = (
+    r"""(?a)["'`(\[<{]{0,2}\\?(?:/W)?\s{0,2}(?::=?|>?=|si|saw)?\s{0,2}["'`\])]{0,2}([\w-]{1,40})(\s[fF][eE][rR](?!\w))?"""
 )
-_ID_START: Final = rf"(?i)(?:(?:{_THINGS}|fc|fp|rs|ws)[_-]|cmpl)"
-_ID_NAME: Final = (
-    r"(?:(?<![A-Za-z])(?i:ids?(?:-2)?|ray|ref(?:erence)?|sha|sha-?\d+|md5|hash|digest|checksum|etag|cursor|parent|version"
-    r"|b3|trace-?(?:parent|state|context)"
-    rf"|ref [ab]|{_THINGS})|(?i:{_THINGS}|operation|correlation)_?(?i:id)|[a-z]I[dD])"
-    r"""["'`\])]{0,2}\s{0,2}(?:=?:|=>?|is|was)?\s{0,2}(?:W/)?\\?["'`(\[<{]{0,2}$"""
+_PATH: Final = r"(?a)/s[A-Za-z_-]{1,29}/(?![:/])|:[\w.-]{1,40}/"
+_PARTS: Final = r"(?a)[\W_]\d*|(?<=[a-z])(?=I[dD])"
+
+_THINGS: Final = frozenset(  # that have ids
+    """
+    account activity app application asst batch call chatcmpl cluster cmpl container conv conversation correlation
+    deployment embd endpoint event evt file ft ftjob gen generation instance item job message model msg msgbatch node
+    object operation org organization pod principal proj project region req request resource resp response run span
+    srvtoolu step subscription task tenant thread tool toolu trace user vs workspace wrkspc
+    """.split()  # noqa: SIM905 - lines of words, not a column
 )
-_ID_PATH: Final = r"(?:^|[^:/])/[A-Za-z_-]{2,30}s/$|/[\w.-]{1,40}:$"  # /predictions/..., owner/model:...
+_STARTS: Final = _THINGS | {"fc", "fp", "rs", "ws"}
+_NAMES: Final = _THINGS | {
+    *("b3", "checksum", "cursor", "digest", "etag", "hash", "id", "ids", "md5", "parent", "ray", "ref", "reference", "sha"),
+    *("sha1", "sha256", "sha384", "sha512", "traceparent", "tracestate", "context", "version"),
+}
 
 
-def drawn_spans(text: str) -> Iterator[Span]:
-    """Finds rows that look drawn, each with what dots and slashes join to it."""
+def drawn_spans(text: str, start: int = 0) -> Iterator[Span]:
+    """Finds rows that look drawn, each with what dots and slashes join to it.
+
+    Args:
+        text: To look in.
+        start: Before it, no digit is followed by a `HINT`.
+    """
     end = taken = 0
-    for hint in compiled(_HINT).finditer(text):
+    for hint in compiled(_HINT).finditer(text, start):
         at = hint.start()
         if at < end:
             continue
-        start = at - _length(_ROW, text[end:at][::-1])
-        stop = at + _length(_ROW, text, at)
-        if _is_drawn(text, start, stop):
-            stop += _length(_AFTER, text, stop)
-            yield start - _length(_BEFORE, text[taken:start][::-1]), stop
-            taken = stop
-        end = stop
+        first = at - _length(_ROW, text[end:at][::-1])
+        end = at + _length(_ROW, text, at)
+        if end - first >= _SHORT and _is_drawn(text, first, end):
+            end += _length(_AFTER, text, end)
+            yield first - _length(_BEFORE, text[taken:first][::-1]), end
+            taken = end
 
 
 def switches(text: str) -> int:
@@ -94,24 +104,30 @@ def _length(pattern: str, text: str, start: int = 0) -> int:
 
 
 def _is_drawn(text: str, start: int, stop: int) -> bool:
-    """Judges a row by its length, its irregularity, and by what makes it an id."""
-    length = stop - start
-    if length < _SHORT or compiled(_ID_START).match(text, start) or compiled(_UNIQUE).search(text, start, stop):
-        return False
+    """Judges a row by what makes it an id, by its length, and by its irregularity."""
     row = text[start:stop]
-    longest = max((len(run) for run in compiled(_RUN).findall(row) if not run.isalpha()), default=0)
-    turns = switches(row)
-    often = turns * (5 if compiled(_SMALL).fullmatch(row) else 6) >= length
-    if (longest < _SHORT // 2 and turns < _MANY) or not often or _is_named(text, start, stop):
+    if row[:_LONG].replace("_", "-").partition("-")[0].lower() in _STARTS:
         return False
-    if compiled(_ASSIGNED).search(text[max(0, start - _AROUND) : start]):
+    before = text[max(0, start - _AROUND) : start][::-1]
+    if _is_named(before) or (before.startswith("//") and text[stop : stop + 1] in {".", ":"}):
+        return False
+    turns, longest = switches(row), max((len(run) for run in compiled(_RUN).findall(row) if not run.isalpha()), default=0)
+    if turns * (5 if row.islower() or row.isupper() else 6) < stop - start or (longest < _SHORT // 2 and turns < _MANY):
+        return False
+    if row.count("-") > 1 and compiled(_UNIQUE).search(row):
+        return False
+    if compiled(_ASSIGNED).match(before):
         return True
-    return length >= _LONG and (longest >= _SHORT - 4 or turns >= _MANY) and compiled(_HEX).fullmatch(row) is None
+    return len(row) >= _LONG and (longest >= _SHORT - 4 or turns >= _MANY) and compiled(_HEX).fullmatch(row) is None
 
 
-def _is_named(text: str, start: int, stop: int) -> bool:
-    """Tells whether what goes before makes it an id, or it is the first part of a host's name."""
-    before = text[max(0, start - _AROUND) : start]
-    if before.endswith("//") and text[stop : stop + 1] in {".", ":"}:
+def _is_named(before: str) -> bool:
+    """Tells whether what goes before, read backwards, makes it an id."""
+    if compiled(_PATH).match(before):
         return True
-    return any(compiled(pattern).search(before) for pattern in (_ID_NAME, _ID_PATH))
+    name = compiled(_NAME).match(before)
+    if name is None:
+        return False
+    parts = [part.lower() for part in compiled(_PARTS).split(name[1][::-1]) if part]
+    last = parts[-1] if parts else ""
+    return name[2] is not None or last in _NAMES or (last.endswith("id") and last[:-2] in _THINGS)

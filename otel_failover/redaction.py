@@ -122,7 +122,7 @@ def _found(
         if _glance(drawn=False).search(text, hint.start()):
             spans += _known(text, text, [key for key in _KEYS if key.needle in text])
         if drawn:
-            spans += drawn_spans(text)
+            spans += drawn_spans(text, hint.start())
     for cue in [cue for cue in _CUES if cue in small]:
         formats, names = _CUES[cue]
         spans += _known(text, small, formats)
