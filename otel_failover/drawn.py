@@ -9,6 +9,7 @@ Pure, linear in the text, and raises for no string.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from otel_failover.escapes import Span, compiled
@@ -25,10 +26,11 @@ HINT: Final = r"(?:(?=[A-Za-z])|(?<=[A-Za-z][0-9]))(?:(?<=[A-Za-z0-9]{6})|(?=[A-
 _SHORT: Final = 14  # the shortest row, where something is assigned
 _LONG: Final = 16
 _MANY: Final = 9  # switches that no name of a model or a deployment has
+_UUID: Final = 36
 _AROUND: Final = 48  # characters before a row that may name it
 
 _HINT: Final = f"[0-9]{HINT}"
-_ROW: Final = r"(?a)[\w+~-]*"
+_ROW: Final = r"(?a)[\w+~-]*"  # forwards and backwards; matches anything
 _RUN: Final = r"[A-Za-z0-9]+"
 _SWITCH: Final = r"(?=[0-9][A-Za-z]|[A-Za-z][0-9]|[a-z][A-Z])"
 _HEX: Final = r"[0-9a-f]+|[0-9A-F]+|[a-z]{1,8}-[0-9a-f]{8,17}"
@@ -80,12 +82,10 @@ def drawn_spans(text: str, start: int = 0) -> Iterator[Span]:
         start: Before it, no digit is followed by a `HINT`.
     """
     end = taken = 0
-    for hint in compiled(_HINT).finditer(text, start):
-        at = hint.start()
-        if at < end:
-            continue
-        first = at - _length(_ROW, text[end:at][::-1])
-        end = at + _length(_ROW, text, at)
+    hints, row = compiled(_HINT), compiled(_ROW)
+    while hint := hints.search(text, max(start, end)):
+        first = hint.start() - row.match(text[end : hint.start()][::-1]).end()
+        end = row.match(text, hint.end()).end()
         if end - first >= _SHORT and _is_drawn(text, first, end):
             end += _length(_AFTER, text, end)
             yield first - _length(_BEFORE, text[taken:first][::-1]), end
@@ -106,7 +106,8 @@ def _length(pattern: str, text: str, start: int = 0) -> int:
 def _is_drawn(text: str, start: int, stop: int) -> bool:
     """Judges a row by what makes it an id, by its length, and by its irregularity."""
     row = text[start:stop]
-    if row[:_LONG].replace("_", "-").partition("-")[0].lower() in _STARTS:
+    dashes = row.count("-")
+    if (dashes == 4 and len(row) == _UUID) or row[:_LONG].replace("_", "-").partition("-")[0].lower() in _STARTS:
         return False
     before = text[max(0, start - _AROUND) : start][::-1]
     if _is_named(before) or (before.startswith("//") and text[stop : stop + 1] in {".", ":"}):
@@ -114,7 +115,7 @@ def _is_drawn(text: str, start: int, stop: int) -> bool:
     turns, longest = switches(row), max((len(run) for run in compiled(_RUN).findall(row) if not run.isalpha()), default=0)
     if turns * (5 if row.islower() or row.isupper() else 6) < stop - start or (longest < _SHORT // 2 and turns < _MANY):
         return False
-    if row.count("-") > 1 and compiled(_UNIQUE).search(row):
+    if dashes > 1 and compiled(_UNIQUE).search(row):
         return False
     if compiled(_ASSIGNED).match(before):
         return True
@@ -123,11 +124,13 @@ def _is_drawn(text: str, start: int, stop: int) -> bool:
 
 def _is_named(before: str) -> bool:
     """Tells whether what goes before, read backwards, makes it an id."""
-    if compiled(_PATH).match(before):
-        return True
     name = compiled(_NAME).match(before)
-    if name is None:
-        return False
-    parts = [part.lower() for part in compiled(_PARTS).split(name[1][::-1]) if part]
+    return (name is not None and (name[2] is not None or _is_ids(name[1]))) or compiled(_PATH).match(before) is not None
+
+
+@lru_cache(maxsize=256)
+def _is_ids(name: str) -> bool:
+    """Tells whether a name, written backwards, is one that ids have; the same few come again and again."""
+    parts = [part.lower() for part in compiled(_PARTS).split(name[::-1]) if part]
     last = parts[-1] if parts else ""
-    return name[2] is not None or last in _NAMES or (last.endswith("id") and last[:-2] in _THINGS)
+    return last in _NAMES or (last.endswith("id") and last[:-2] in _THINGS)

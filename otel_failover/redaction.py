@@ -123,7 +123,7 @@ def _found(
             spans += _known(text, text, [key for key in _KEYS if key.needle in text])
         if drawn:
             spans += drawn_spans(text, hint.start())
-    for cue in [cue for cue in _CUES if cue in small]:
+    for cue in filter(small.__contains__, _CUES):
         formats, names = _CUES[cue]
         spans += _known(text, small, formats)
         for name, kind in names:
@@ -310,8 +310,7 @@ _CUES: Final[dict[str, tuple[tuple[_Format, ...], tuple[_Name, ...]]]] = {
             _name("key", f"(?:{'|'.join(f'(?<={kind}key)|(?<={kind}.key)' for kind in _KINDS_OF_KEY)})"),
             # In a query. Elsewhere a bare "key" is as often that of a dictionary.
             _name("key", "(?<=[?&]key)", "sure"),
-            _name("key provided", "", "sure"),  # "Incorrect API key provided: ..."
-            _name("key expected. received", "", "sure"),  # LiteLLM's proxy
+            _name(r"key (?:provided|expected\. received)", "", "sure"),  # as OpenAI and LiteLLM's proxy say it
         ),
     ),
     "token": ((_phrase("token"),), (_name("token", "", "vague"),)),
