@@ -212,7 +212,7 @@ _ALNUM: Final = r"[A-Za-z0-9]"
 _PRIVATE_KEY: Final = r"[A-Z0-9 _-]{0,100}PRIVATE KEY(?: BLOCK)?-----"
 # A key that its provider has partly hidden ("sk-proj-****abcd", "sk-...abcd"), or that ends where the text was cut.
 _HIDDEN: Final = (
-    r"[\w-]{0,40}(?:[*•]{2,}|\.{3,}(?=\w)|…(?=\w))|(?=[a-z_-]{0,40}\d)[\w-]{6,60}(?:\.{3}|…)?\Z"
+    r"[\w-]{0,40}(?:[*•]{2,}|\.{3,}(?=\w)|…(?=\w))|(?=[A-Za-z_-]{0,40}\d)[\w-]{6,60}(?:\.{3}|…)?\Z"
 )
 
 # Prefixes that give a key away, and what must follow.
