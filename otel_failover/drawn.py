@@ -42,9 +42,7 @@ _UNIQUE: Final = (
 
 # More of the same value, cut by a dot, a slash or its padding: what follows, and (backwards) what goes before. An
 # ordinary word of a path ("v1/chat") is none, nor is a name before "=", where no digit is in it.
-_AFTER: Final = (
-    r"(?a)(?:[\w+~=-]|[.\\]+(?=[\w+~=-])|/(?!(?:[a-z_-]{2,20}|[A-Z][a-z]{1,20}|v?\d{1,2})(?![\w+~=-])))*"
-)
+_AFTER: Final = r"(?a)(?:[\w+~=-]|[.\\]+(?=[\w+~=-])|/(?!(?:[a-z_-]{2,20}|[A-Z][a-z]{1,20}|v?\d{1,2})(?![\w+~=-])))*"
 _BEFORE: Final = (
     r"(?a)(?:(?:[.\\]|/(?!(?:[a-z_-]{2,20}|[a-z]{1,20}[A-Z]|\d{1,2}v?)(?![\w+~-])))[\w+~-]+"
     r"|={1,2}(?=[A-Za-z_-]{0,20}\d)[\w+~-]+|[:|%]\d{5,20}(?!\w))*"
@@ -53,9 +51,7 @@ _BEFORE: Final = (
 # Backwards, too: a sign of assignment, a name ("X-Request-Id: ", "Ref A: "), a place in a path (/predictions/...,
 # owner/model:...) or the start of a host.
 _ASSIGNED: Final = r"""[\s"'`=]{0,5}(?:>?=|:|\|\||,)"""
-_NAME: Final = (
-    r"""(?a)["'`(\[<{]{0,2}\\?(?:/W)?\s{0,2}(?::=?|>?=|si|saw)?\s{0,2}["'`\])]{0,2}([\w-]{1,40})(\s[fF][eE][rR](?!\w))?"""
-)
+_NAME: Final = r"""(?a)["'`(\[<{]{0,2}\\?(?:/W)?\s{0,2}(?::=?|>?=|si|saw)?\s{0,2}["'`\])]{0,2}([\w-]{1,40})(\s[fF][eE][rR](?!\w))?"""
 _PATH: Final = r"(?a)/s[A-Za-z_-]{1,29}/(?![:/])|:[\w.-]{1,40}/"
 _PARTS: Final = r"(?a)[\W_]\d*|(?<=[a-z])(?=I[dD])"
 
@@ -69,7 +65,22 @@ _THINGS: Final = frozenset(  # that have ids
 )
 _STARTS: Final = _THINGS | {"fc", "fp", "rs", "ws"}
 _NAMES: Final = _THINGS | {
-    *("b3", "checksum", "cursor", "digest", "etag", "hash", "id", "ids", "md5", "parent", "ray", "ref", "reference", "sha"),
+    *(
+        "b3",
+        "checksum",
+        "cursor",
+        "digest",
+        "etag",
+        "hash",
+        "id",
+        "ids",
+        "md5",
+        "parent",
+        "ray",
+        "ref",
+        "reference",
+        "sha",
+    ),
     *("sha1", "sha256", "sha384", "sha512", "traceparent", "tracestate", "context", "version"),
 }
 
@@ -82,10 +93,10 @@ def drawn_spans(text: str, start: int = 0) -> Iterator[Span]:
         start: Before it, no digit is followed by a `HINT`.
     """
     end = taken = 0
-    hints, row = compiled(_HINT), compiled(_ROW)
+    hints = compiled(_HINT)
     while hint := hints.search(text, max(start, end)):
-        first = hint.start() - row.match(text[end : hint.start()][::-1]).end()
-        end = row.match(text, hint.end()).end()
+        first = hint.start() - _length(_ROW, text[end : hint.start()][::-1])
+        end = hint.end() + _length(_ROW, text, hint.end())
         if end - first >= _SHORT and _is_drawn(text, first, end):
             end += _length(_AFTER, text, end)
             yield first - _length(_BEFORE, text[taken:first][::-1]), end
@@ -112,7 +123,10 @@ def _is_drawn(text: str, start: int, stop: int) -> bool:
     before = text[max(0, start - _AROUND) : start][::-1]
     if _is_named(before) or (before.startswith("//") and text[stop : stop + 1] in {".", ":"}):
         return False
-    turns, longest = switches(row), max((len(run) for run in compiled(_RUN).findall(row) if not run.isalpha()), default=0)
+    turns, longest = (
+        switches(row),
+        max((len(run) for run in compiled(_RUN).findall(row) if not run.isalpha()), default=0),
+    )
     if turns * (5 if row.islower() or row.isupper() else 6) < stop - start or (longest < _SHORT // 2 and turns < _MANY):
         return False
     if dashes > 1 and compiled(_UNIQUE).search(row):

@@ -102,19 +102,20 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
 def _spans(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]]) -> list[Span]:
     """Finds what to mask, in the text as it stands and with its escapes undone.
 
-    Rows of letters and digits are judged in the second alone: the first runs them into their escapes ("%22sk", "\\nsk").
+    Rows of letters and digits are judged in the second alone: the first runs them into escapes ("%22sk", "\\nsk").
     """
     if "%" in text or "\\" in text or ("&" in text and ";" in text):
         reading, starts = unescaped(text)
         if len(reading) < len(text):
             found = _found(reading, secrets, extra)
-            return [*_found(text, secrets, extra, drawn=False), *((starts[start], starts[stop]) for start, stop in found)]
+            return [
+                *_found(text, secrets, extra, drawn=False),
+                *((starts[start], starts[stop]) for start, stop in found),
+            ]
     return _found(text, secrets, extra)
 
 
-def _found(
-    text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]], *, drawn: bool = True
-) -> list[Span]:
+def _found(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]], *, drawn: bool = True) -> list[Span]:
     """Finds what to mask in one reading."""
     small = lowered(text)
     spans = own_spans(text, small, secrets) if secrets else []
@@ -162,7 +163,9 @@ def _always(_: str) -> bool:
 
 
 # What documents put there: YOUR_API_KEY, <your key>, $OPENAI_API_KEY, {api_key}
-_EXAMPLE: Final = r"(?i)[<{$(\[]{0,3}(?:your|my)[a-z _-]{0,40}(?:key|token|secret|here)[>})\]]{0,3}|[<{$]{1,3}[a-z_]{1,60}[>}]{0,3}"
+_EXAMPLE: Final = (
+    r"(?i)[<{$(\[]{0,3}(?:your|my)[a-z _-]{0,40}(?:key|token|secret|here)[>})\]]{0,3}|[<{$]{1,3}[a-z_]{1,60}[>}]{0,3}"
+)
 
 
 def _is_no_word(value: str) -> bool:
@@ -211,14 +214,12 @@ class _Format(NamedTuple):
 _ALNUM: Final = r"[A-Za-z0-9]"
 _PRIVATE_KEY: Final = r"[A-Z0-9 _-]{0,100}PRIVATE KEY(?: BLOCK)?-----"
 # A key that its provider has partly hidden ("sk-proj-****abcd", "sk-...abcd"), or that ends where the text was cut.
-_HIDDEN: Final = (
-    r"[\w-]{0,40}(?:[*•]{2,}|\.{3,}(?=\w)|…(?=\w))|(?=[A-Za-z_-]{0,40}\d)[\w-]{6,60}(?:\.{3}|…)?\Z"
-)
+_HIDDEN: Final = r"[\w-]{0,40}(?:[*•]{2,}|\.{3,}(?=\w)|…(?=\w))|(?=[A-Za-z_-]{0,40}\d)[\w-]{6,60}(?:\.{3}|…)?\Z"
 
 # Prefixes that give a key away, and what must follow.
 _PREFIXES: Final = (
-    # OpenAI, Anthropic, OpenRouter, Langfuse; and the bare prefix that a dozen providers share. A name such as "sk-learn"
-    # has neither capitals nor digits.
+    # OpenAI, Anthropic, OpenRouter, Langfuse; and the bare prefix that a dozen providers share. A name such as
+    # "sk-learn" has neither capitals nor digits.
     ("sk-", r"(?:proj|svcacct|admin|ant|or|lf)-[\w-]{6}|(?=[a-z_-]{0,60}[A-Z0-9])[\w-]{16}"),
     ("csk-", r"[a-z0-9]{20}"),  # Cerebras
     ("sess-", rf"{_ALNUM}{{24}}"),
@@ -238,9 +239,7 @@ _PREFIXES: Final = (
 
 _KEYS: Final = (
     *(
-        _Format(
-            rf"(?a){re.escape(start)}(?<![A-Za-z0-9]{re.escape(start)})(?:{_HIDDEN}|{rest})[\w*•…-]*", needle=start
-        )
+        _Format(rf"(?a){re.escape(start)}(?<![A-Za-z0-9]{re.escape(start)})(?:{_HIDDEN}|{rest})[\w*•…-]*", needle=start)
         for starts, rest in _PREFIXES
         for start in starts.split()
     ),
@@ -299,7 +298,9 @@ def _name(word: str, before: str = "", kind: _Kind = "usual") -> _Name:
 
 def _phrase(word: str) -> _Format:
     """Describes "the token 'f3a...' has expired"."""
-    return _Format(rf"""{word}\s{{1,3}}["'`(<]?(?:(?<=["'`])([^\s"'`]{{10,}})|([\w.~+/=-]{{9,}}[\w/=]))""", _is_irregular)
+    return _Format(
+        rf"""{word}\s{{1,3}}["'`(<]?(?:(?<=["'`])([^\s"'`]{{10,}})|([\w.~+/=-]{{9,}}[\w/=]))""", _is_irregular
+    )
 
 
 # By a needle in the text in small letters: what to look for in that, then.
@@ -329,11 +330,7 @@ _CUES: Final[dict[str, tuple[tuple[_Format, ...], tuple[_Name, ...]]]] = {
     "cookie": ((_Format(r"""cookie["']?\s{0,3}[:=]\s{0,3}b?["']?([^\s=;"']{1,60}=[^"'\r\n]+)"""),), ()),
     # [('x-api-key', '...'), (b'authorization', b'Bearer ...')]
     "', ": (
-        (
-            _Format(
-                rf"""\(b?'{_HEADER}', b?["'](?:(?:bearer|basic)[ ])?([^"'\\\n]+(?:\\.[^"'\\\n]*)*)""", _is_no_word
-            ),
-        ),
+        (_Format(rf"""\(b?'{_HEADER}', b?["'](?:(?:bearer|basic)[ ])?([^"'\\\n]+(?:\\.[^"'\\\n]*)*)""", _is_no_word),),
         (),
     ),
 }

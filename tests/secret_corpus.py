@@ -240,7 +240,9 @@ Planting = dict[str, "Callable[[Secret], str]"]
 
 
 def _asked(secret: Secret) -> str:
-    return json.dumps({"error": {"message": "upstream refused", "request": {"model": "gpt-4o", "api_key": secret.text}}})
+    return json.dumps(
+        {"error": {"message": "upstream refused", "request": {"model": "gpt-4o", "api_key": secret.text}}}
+    )
 
 
 _KEY_URL = "https://platform.openai.com/account/api-keys"
@@ -263,9 +265,15 @@ MESSAGES: Planting = {
     "invalid key": lambda s: f"Invalid API Key: {s.text}",
     "key in a sentence": lambda s: f"The API key '{s.text}' is not valid for model gpt-4o.",
     "token in a sentence": lambda s: f"token {s.text} has expired, please log in again",
-    "header line": lambda s: f"POST /v1/messages HTTP/1.1\r\nhost: api.anthropic.com\r\nx-api-key: {s.text}\r\naccept: */*",
-    "headers in json": lambda s: json.dumps({"host": "a.example", "authorization": f"Bearer {s.text}", "accept": "*/*"}),
-    "headers in python": lambda s: f"Headers([(b'host', b'a.example'), (b'api-key', b'{s.text}'), (b'accept', b'*/*')])",
+    "header line": lambda s: (
+        f"POST /v1/messages HTTP/1.1\r\nhost: api.anthropic.com\r\nx-api-key: {s.text}\r\naccept: */*"
+    ),
+    "headers in json": lambda s: json.dumps(
+        {"host": "a.example", "authorization": f"Bearer {s.text}", "accept": "*/*"}
+    ),
+    "headers in python": lambda s: (
+        f"Headers([(b'host', b'a.example'), (b'api-key', b'{s.text}'), (b'accept', b'*/*')])"
+    ),
     "refused header": lambda s: f"Illegal header value b'Bearer {s.text}'",
     "basic": lambda s: f"Authorization: Basic {base64.b64encode(f'svc:{s.text}'.encode()).decode()}",
     "cookie": lambda s: f"Cookie: theme=dark; session={quote(s.text)}\r\nHost: a.example",
@@ -342,9 +350,9 @@ def main() -> None:
     from otel_failover.redaction import redact
 
     tried, leaks = measure(redact)
-    print(f"{len(rules())} rules, {tried} messages, {len(leaks)} leaks: {1 - len(leaks) / tried:.4f}")
-    for which in (0, 1):
-        print(Counter(leak[which] for leak in leaks).most_common(60))
+    said = [f"{len(rules())} rules, {tried} messages, {len(leaks)} leaks: {1 - len(leaks) / tried:.4f}"]
+    said += [str(Counter(leak[which] for leak in leaks).most_common(60)) for which in (0, 1)]
+    sys.stdout.write("\n".join((*said, "")))
 
 
 if __name__ == "__main__":

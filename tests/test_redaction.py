@@ -364,9 +364,7 @@ def test_leaves_what_providers_say_word_for_word(text: str, quoting: Callable[[s
     assert redact(quoting(text), (OWN,)) == quoting(text)
 
 
-READY_MADE = [
-    getattr(Answer, name)() for name in vars(Answer) if name.startswith(("openai_", "anthropic_", "gemini_"))
-]
+READY_MADE = [getattr(Answer, name)() for name in vars(Answer) if name.startswith(("openai_", "anthropic_", "gemini_"))]
 
 
 @pytest.mark.parametrize("answer", [each for each in READY_MADE if "*" not in each.message])
@@ -400,7 +398,9 @@ def test_masks_what_looks_drawn_by_lot(text: str, expected: str) -> None:
     assert redact(text) == expected.replace("{}", MASK)
 
 
-@pytest.mark.parametrize("name", ["request id: ", "x-request-id=", '"requestId": "', "trace_id=", "sha256:", "model `", "etag: W/"])
+@pytest.mark.parametrize(
+    "name", ["request id: ", "x-request-id=", '"requestId": "', "trace_id=", "sha256:", "model `", "etag: W/"]
+)
 @pytest.mark.parametrize("row", [DRAWN, DRAWN_HEX])
 def test_keeps_what_is_named_an_id(name: str, row: str) -> None:
     assert redact(f"refused, {name}{row}") == f"refused, {name}{row}"
