@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HINT", "drawn_spans", "switches"]
 
-# After a digit: that it stands beside a letter, and in a row. Every row of twelve letters and digits has such a digit if
-# it has both. Digits are rare, so that prose is passed over quickly.
+# After a digit: that it stands beside a letter, and in a row. Every row of twelve letters and digits has such a digit
+# if it has both. Digits are rare, so that prose is passed over quickly.
 HINT: Final = r"(?:(?=[A-Za-z])|(?<=[A-Za-z][0-9]))(?:(?<=[A-Za-z0-9]{6})|(?=[A-Za-z0-9]{6}))"
 
 _SHORT: Final = 14  # the shortest row, where something is assigned
@@ -39,6 +39,7 @@ _UNIQUE: Final = (
     r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|(?<!\w)(?:[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}|1-[0-9a-f]{8}-[0-9a-f]{24})(?!\w)"
 )
+_TIME: Final = r"[0-9]{8}T[0-9]{6,12}Z?"
 
 # More of the same value, cut by a dot, a slash or its padding: what follows, and (backwards) what goes before. An
 # ordinary word of a path ("v1/chat") is none, nor is a name before "=", where no digit is in it.
@@ -51,7 +52,10 @@ _BEFORE: Final = (
 # Backwards, too: a sign of assignment, a name ("X-Request-Id: ", "Ref A: "), a place in a path (/predictions/...,
 # owner/model:...) or the start of a host.
 _ASSIGNED: Final = r"""[\s"'`=]{0,5}(?:>?=|:|\|\||,)"""
-_NAME: Final = r"""(?a)["'`(\[<{]{0,2}\\?(?:/W)?\s{0,2}(?::=?|>?=|si|saw)?\s{0,2}["'`\])]{0,2}([\w-]{1,40})(\s[fF][eE][rR](?!\w))?"""
+_NAME: Final = (
+    r"""(?a)["'`(\[<{]{0,2}\\?(?:/W)?\s{0,2}(?::=?|>?=|si|saw)?\s{0,2}["'`\])]{0,2}"""
+    r"([\w-]{1,40})(\s[fF][eE][rR](?!\w))?"
+)
 _PATH: Final = r"(?a)/s[A-Za-z_-]{1,29}/(?![:/])|:[\w.-]{1,40}/"
 _PARTS: Final = r"(?a)[\W_]\d*|(?<=[a-z])(?=I[dD])"
 
@@ -123,15 +127,14 @@ def _is_drawn(text: str, start: int, stop: int) -> bool:
     before = text[max(0, start - _AROUND) : start][::-1]
     if _is_named(before) or (before.startswith("//") and text[stop : stop + 1] in {".", ":"}):
         return False
-    turns, longest = (
-        switches(row),
-        max((len(run) for run in compiled(_RUN).findall(row) if not run.isalpha()), default=0),
-    )
-    if turns * (5 if row.islower() or row.isupper() else 6) < stop - start or (longest < _SHORT // 2 and turns < _MANY):
+    turns, assigned = switches(row), compiled(_ASSIGNED).match(before) is not None
+    longest = max((len(run) for run in compiled(_RUN).findall(row) if not run.isalpha()), default=0)
+    rate = 9 if assigned else 6 if row.islower() or row.isupper() else 7
+    if turns * rate < len(row) or (longest < _SHORT // 2 and turns < _MANY):
         return False
-    if dashes > 1 and compiled(_UNIQUE).search(row):
+    if (dashes > 1 and compiled(_UNIQUE).search(row)) or compiled(_TIME).fullmatch(row):
         return False
-    if compiled(_ASSIGNED).match(before):
+    if assigned:
         return True
     return len(row) >= _LONG and (longest >= _SHORT - 4 or turns >= _MANY) and compiled(_HEX).fullmatch(row) is None
 

@@ -102,7 +102,7 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
 def _spans(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]]) -> list[Span]:
     """Finds what to mask, in the text as it stands and with its escapes undone.
 
-    Rows of letters and digits are judged in the second alone: the first runs them into escapes ("%22sk", "\\nsk").
+    Rows of letters and digits are judged in the second alone: the first runs them into escapes ("%22sk").
     """
     if "%" in text or "\\" in text or ("&" in text and ";" in text):
         reading, starts = unescaped(text)
