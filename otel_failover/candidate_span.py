@@ -253,28 +253,30 @@ def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str,
     for name, label in ((names.CANDIDATE_MODEL, candidate.model), (names.CANDIDATE_PROFILE, candidate.profile)):
         if label and (cleaned := _cleaned(identity.shown(label), secrets)) != label:
             attributes[name] = cleaned
-    for name in (names.ERROR_CODE, names.WIRE_REQUEST_ID):
+    for name, plain in ((names.ERROR_CODE, _WORDS), (names.WIRE_REQUEST_ID, _ISSUED)):
         value = attributes.get(name)
-        if value is not None:
-            attributes[name] = value if is_plain(value, secrets) else redact(value[:255], secrets)
+        if value is not None and not is_plain(value, plain, secrets):
+            attributes[name] = redact(value[:255], secrets)
 
 
-_ID: Final = re.compile(r"[\w.:/-]{1,64}", re.ASCII)
+_WORDS: Final = re.compile(r"[a-z]{1,24}(?:[_-][a-z]{1,24}){0,5}", re.ASCII)
+"""Codes that are no credential nor a piece of one: `insufficient_quota`, words without a digit."""
+
+_ISSUED: Final = re.compile(r"req_[0-9A-Za-z]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+"""Request ids as the providers issue them."""
 
 
-def is_plain(value: str, secrets: tuple[str, ...]) -> bool:
-    """Whether an id or a code is plainly neither a credential nor a piece of one: a cheap test before redaction.
+def is_plain(value: str, plain: re.Pattern[str], secrets: tuple[str, ...]) -> bool:
+    """Whether a provider's word needs no redaction: a cheap test before it.
 
     Args:
-        value: Of a provider.
+        value: A code or an id.
+        plain: What is harmless.
         secrets: The attempt's own credentials.
     """
-    if _ID.fullmatch(value) is None or (not value.startswith(_ID_STARTS) and not value.islower()):
-        return False
-    return not any(value[at : at + 8] in secret for secret in secrets for at in range(max(1, len(value) - 7)))
-
-
-_ID_STARTS: Final = ("req_", "chatcmpl-", "msg_", "resp_")
+    return plain.fullmatch(value) is not None and not any(
+        value[at : at + 8] in secret for secret in secrets for at in range(max(1, len(value) - 7))
+    )
 
 
 @lru_cache(maxsize=256)

@@ -6,6 +6,7 @@ would still look right.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import FailoverInstrumentor, failsafe
+from tests import planted
 from tests.spans import SerialisingExporter, Telemetry
 
 if TYPE_CHECKING:
@@ -38,14 +40,24 @@ def no_context_leaks() -> Iterator[None]:
 
 @pytest.fixture
 def telemetry() -> Iterator[Telemetry]:
-    """Instrument everything that is installed, with providers of its own, and take it off again."""
+    """Instrument everything that is installed, with providers of its own, and take it off again.
+
+    At the end no planted key may be in anything that has left: spans, metrics, log lines.
+    """
     exporter = SerialisingExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     reader = InMemoryMetricReader()
     meter_provider = MeterProvider(metric_readers=[reader])
+    lines = planted.Lines()
+    logging.getLogger("otel_failover").addHandler(lines)
     FailoverInstrumentor().instrument(tracer_provider=provider, meter_provider=meter_provider)
-    yield Telemetry(provider, exporter, reader)
-    FailoverInstrumentor().uninstrument()
-    provider.shutdown()
-    meter_provider.shutdown()
+    found = Telemetry(provider, exporter, reader)
+    yield found
+    try:
+        planted.check(found, lines.written)
+    finally:
+        logging.getLogger("otel_failover").removeHandler(lines)
+        FailoverInstrumentor().uninstrument()
+        provider.shutdown()
+        meter_provider.shutdown()

@@ -85,11 +85,18 @@ def _value(value: Any) -> Any:
 
 @dataclass
 class Telemetry:
-    """What a test looks at."""
+    """What a test looks at.
+
+    Attributes:
+        planted: Keys that must not leave the process, besides those of the table.
+        disclosed: Ids of spans in which the application itself wrote a key.
+    """
 
     provider: TracerProvider
     exporter: SerialisingExporter
     reader: InMemoryMetricReader
+    planted: set[str] = field(default_factory=set)
+    disclosed: set[str] = field(default_factory=set)
 
     @property
     def tracer(self) -> Tracer:

@@ -10,6 +10,7 @@ import json
 import re
 import string
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 import pytest
@@ -17,6 +18,11 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from otel_failover.redaction import MASK, cut, own_secrets, redact
+from otel_failover.testing.answers import Answer
+from tests.provider_messages import MESSAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEY_ALPHABET = string.ascii_letters + string.digits + "_-+/=.~"
 OWN = "sk-" + "proj-" + "Zq3vT9xLmPw7RkYb2NcHs8DfGj4UeAo6-iXt_5Vr1"
@@ -219,6 +225,8 @@ def test_masks_a_key_that_its_provider_has_partly_hidden(hidden: str) -> None:
         ("Cookie: sid=abc; theme=dark\r\nHost: a", "Cookie: {}\r\nHost: a"),
         ('{"set-cookie": "sid=abc; Path=/"}', '{"set-cookie": "{}"}'),
         ("a -----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- b", "a {} b"),
+        ("&quot;api_key&quot;:&quot;abc&quot;,", "&quot;api_key&quot;:&quot;{}&quot;,"),
+        ("LiteLLM Virtual Key expected. Received=ab1, expected", "LiteLLM Virtual Key expected. Received={}, expected"),
         ('"-----BEGIN RSA PRIVATE KEY-----\\nMIIE\\n-----END RSA PRIVATE KEY-----\\n"', '"{}\\n"'),
         ("a -----BEGIN EC PRIVATE KEY-----\nMIIE and the rest is cut", "a {}"),
     ],
@@ -331,6 +339,14 @@ KEPT = [
 ]
 
 
+def in_an_exception(text: str) -> str:
+    return f"Error code: 429 - {{'error': {{'message': {text!r}, 'code': None}}}}"
+
+
+def in_json_twice(text: str) -> str:
+    return json.dumps({"detail": json.dumps({"error": {"message": text}})})
+
+
 @pytest.mark.parametrize("text", KEPT)
 @pytest.mark.parametrize("quoting", [str, json.dumps, repr, quote], ids=["as it is", "json", "repr", "percent"])
 def test_leaves_what_providers_say(text: str, quoting: type[str]) -> None:
@@ -340,6 +356,65 @@ def test_leaves_what_providers_say(text: str, quoting: type[str]) -> None:
 def test_leaves_masks() -> None:
     text = f"Incorrect API key provided: {MASK}. Authorization: Bearer {MASK}, password={MASK}, token: {MASK}"
     assert redact(text) == text
+
+
+@pytest.mark.parametrize("text", MESSAGES)
+@pytest.mark.parametrize("quoting", [str, json.dumps, repr, quote, in_an_exception, in_json_twice])
+def test_leaves_what_providers_say_word_for_word(text: str, quoting: Callable[[str], str]) -> None:
+    assert redact(quoting(text), (OWN,)) == quoting(text)
+
+
+READY_MADE = [getattr(Answer, name)() for name in vars(Answer) if name.startswith(("openai_", "anthropic_", "gemini_"))]
+
+
+@pytest.mark.parametrize("answer", [each for each in READY_MADE if "*" not in each.message])
+def test_leaves_what_the_local_providers_say(answer: Answer) -> None:
+    said = json.dumps([answer.message, answer.code, answer.type, answer.details])
+    assert redact(said, (OWN,)) == said
+
+
+# --- what looks drawn by lot ------------------------------------------------------------------------------
+
+DRAWN = "q7Xk2Lm9Pz4Rt8Vw3Yb6"
+DRAWN_HEX = "9f86d081884c7d659a2feaa0c55ad015"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"upstream refused {DRAWN} today", "upstream refused {} today"),
+        (f"acme_live_{DRAWN}: refused", "{}: refused"),
+        (f"vendor: '{DRAWN_HEX}'", "vendor: '{}'"),
+        (f"vendor => {DRAWN_HEX}, model => gpt-4o", "vendor => {}, model => gpt-4o"),
+        (f"https://gw.example/v1/{DRAWN}/chat", "https://gw.example/v1/{}/chat"),
+        (f"{DRAWN}/{DRAWN}+{DRAWN}== end", "{} end"),
+        (f"{DRAWN}.Qwerty.{DRAWN}. Next", "{}. Next"),
+        (f"the token '{DRAWN_HEX}' has expired", "the token '{}' has expired"),
+        (f"seen\\n{DRAWN}\\n", "seen\\n{}\\n"),
+        (f"seen%20{DRAWN}%20again", "seen%20{}%20again"),
+    ],
+)
+def test_masks_what_looks_drawn_by_lot(text: str, expected: str) -> None:
+    assert redact(text) == expected.replace("{}", MASK)
+
+
+@pytest.mark.parametrize(
+    "name", ["request id: ", "x-request-id=", '"requestId": "', "trace_id=", "sha256:", "model `", "etag: W/"]
+)
+@pytest.mark.parametrize("row", [DRAWN, DRAWN_HEX])
+def test_keeps_what_is_named_an_id(name: str, row: str) -> None:
+    assert redact(f"refused, {name}{row}") == f"refused, {name}{row}"
+
+
+@pytest.mark.parametrize("row", [f"req_{DRAWN}", f"chatcmpl-{DRAWN}", f"org-{DRAWN}", DRAWN_HEX])
+def test_keeps_what_is_an_id_by_itself(row: str) -> None:
+    assert redact(f"refused ({row})") == f"refused ({row})"
+
+
+@pytest.mark.parametrize("start", ["sk-proj-", "AIza", "gsk_", "hf_", "ghp_", "xoxb-"])
+@pytest.mark.parametrize("end", ["", "…", "..."])
+def test_masks_a_key_that_was_cut_with_its_text(start: str, end: str) -> None:
+    assert redact(f"refused {start}Ab3dE6gH9{end}") == f"refused {MASK}"
 
 
 # --- the attempt's own credential -------------------------------------------------------------------------
@@ -413,6 +488,12 @@ def test_takes_credentials_out_of_any_request(headers: list[tuple[str, str]], ur
         base64.urlsafe_b64encode(OWN.encode()).decode(),
         OWN.encode().hex(),
         OWN.encode().hex().upper(),
+        OWN.encode().hex().title(),
+        OWN.upper(),
+        OWN.lower()[10:30],
+        OWN.swapcase(),
+        "".join(f"\\x{ord(char):02x}" for char in OWN),
+        "".join(f"\\u00{ord(char):02x}" for char in OWN),
         OWN[:8],
         OWN[-8:],
         OWN[10:30],
@@ -594,14 +675,25 @@ REPEATED = [
     *["secret='\\", "token=token ", "://", "://a:", "://:@", "@", "://a@", "-----BEGIN ", "-----END "],
     *["-----BEGIN PRIVATE KEY-----", "('x-api-key', '", "('token", "\\", "\\\\", '\\"', "%", "%25", "%2"],
     *["%41", "%3D", "\\u00", "…", "...", "*", ".", "a", "0", " ", "\n", "[", "]", "sig=", "signature: "],
-    *['"token", ', "credential:is.", MASK, OWN, OWN[:8], OWN[:7], OWN[:4]],
+    *['"token", ', "credential:is.", MASK, OWN, OWN[:8], OWN[:7], OWN[:4], "key '", "token +", "&quot;", "&amp;"],
+    *["a1B2c3D4e5F6g7H8", "a1B2c3D4e5F6g7H8.", "a1B2c3D4e5F6g7H8/", "a1B2c3D4e5F6g7H8=", "a1B2c3D4e5F6g7H8 ", "a.b=1/"],
+    *["id: a1B2c3D4e5F6g7H8 ", "1aaaaaa", "1aaaaaa ", "aaaaaaaaaaaaaaaaaaaa1-", "/s/", ":1234567", "-1a2b3c4", "\\x41"],
 ]  # fmt: skip
+
+
+def steps(text: str) -> float:
+    """How much work a text makes: processor time of this thread, the least of three."""
+    spent = []
+    for _ in range(3):
+        started = time.thread_time()
+        redact(text, (OWN,))
+        spent.append(time.thread_time() - started)
+    return min(spent)
 
 
 @pytest.mark.parametrize("repeated", REPEATED)
 def test_takes_time_linear_in_the_text(repeated: str) -> None:
-    text = repeated * (100_000 // len(repeated))
-    for each in (text, "a" + text, text + "\udfff", "x" * 100 + text + " end"):
-        started = time.perf_counter()
-        redact(each, (OWN,))
-        assert time.perf_counter() - started < 2
+    """Sixteen times the text makes about sixteen times the work; were it quadratic, 256 times."""
+    for before, after in (("", ""), ("a", "\udfff"), ("x" * 100, " end")):
+        short, long = (before + repeated * (size // len(repeated)) + after for size in (8_000, 128_000))
+        assert steps(long) < 64 * max(steps(short), 1e-4)

@@ -12,10 +12,11 @@ from urllib.parse import quote
 import anthropic
 import openai
 import pytest
-from opentelemetry.trace import StatusCode, get_current_span
+from opentelemetry.trace import StatusCode, format_span_id, get_current_span
 
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
 from otel_failover.testing.providers import Answer
+from tests import planted
 from tests.hosts import KEYS, LoopError, Stand, stand
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ ANTHROPIC_KEY = "sk-ant-api03-Tg5hJ9kLpQ2wXs8dFv6nBq4RzMy7cKe3"
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def planted_keys(telemetry: Telemetry) -> None:
+    """What this module plants is looked for at the end of each test, in every span, metric and log line."""
+    telemetry.planted.update((ODD_KEY, OPENAI_KEY, ANTHROPIC_KEY))
 
 
 def plain(key: str) -> str:
@@ -145,6 +152,35 @@ def test_what_a_provider_says_of_the_key_does_not_leave(
     assert span.status == "ERROR"
     if plant is in_message:
         assert "Incorrect API key provided" in span.description
+
+
+def in_hex(key: str) -> str:
+    return key.encode().hex()
+
+
+def request_id_in_base64(key: str) -> str:
+    return f"req_{in_base64url(key)}"
+
+
+@pytest.mark.parametrize("spell", [in_hex, request_id_in_base64])
+def test_a_code_that_spells_the_key_otherwise_does_not_leave(
+    telemetry: Telemetry, stack: ExitStack, caplog: pytest.LogCaptureFixture, spell: Callable[[str], str]
+) -> None:
+    each = stack.enter_context(stand("openai", Answer.error(401, "No such key", code=spell(ODD_KEY)), key=ODD_KEY))
+    with failover_run("chat", chain=[each.candidate]) as run:
+        with pytest.raises(openai.APIError), run.attempt(each.candidate):
+            each.ask()
+    out = leaves(telemetry, caplog)
+    assert spell(ODD_KEY) not in out
+
+
+def test_another_key_of_small_letters_does_not_leave_as_a_code(telemetry: Telemetry, stack: ExitStack) -> None:
+    small = "sk-" + "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    each = stack.enter_context(stand("openai", Answer.error(401, "No such key", code=small)))
+    with failover_run("chat", chain=[each.candidate]) as run:
+        with pytest.raises(openai.APIError), run.attempt(each.candidate):
+            each.ask()
+    assert telemetry.candidates[0]["failover.error.code"] != small
 
 
 def by_text(attempt: Attempt, text: str) -> None:
@@ -264,6 +300,7 @@ def steal(telemetry: Telemetry, attempt: Attempt, says: str, stale: Exception) -
         return
     with telemetry.tracer.start_as_current_span("ask") as span:
         span.set_status(StatusCode.ERROR, str(stale))
+        telemetry.disclosed.add(format_span_id(span.get_span_context().span_id))
 
 
 def test_the_key_of_an_attempt_is_found_in_another_spans_claim(
@@ -370,3 +407,27 @@ def test_no_text_of_an_honest_claim_either(
         attempt.fail({"reason": WORDS})
     no_words(silent, caplog)
     assert silent.candidates[0].description == "429 rate_limit from openai"
+
+
+# --- the net under the whole suite ------------------------------------------------------------------------------------
+
+
+def test_every_test_looks_for_the_keys_of_the_table() -> None:
+    assert planted.keys() >= set(KEYS.values())
+
+
+@pytest.mark.parametrize("spell", [*SPELLINGS, in_hex, str.upper, str.lower, lambda key: key[::-1]])
+@pytest.mark.parametrize("key", [ODD_KEY, OPENAI_KEY], ids=["any format", "known format"])
+def test_the_net_finds_every_spelling(key: str, spell: Callable[[str], str]) -> None:
+    assert planted.left_of(key, f"before {spell(key)} after".encode()) is not None
+
+
+def test_the_net_finds_a_key_in_a_span_and_in_a_log_line(telemetry: Telemetry) -> None:
+    with telemetry.tracer.start_as_current_span("ask") as span:
+        span.set_attribute("what", f"with {in_base64(ODD_KEY)}")
+    with pytest.raises(AssertionError, match="span ask: base64"):
+        planted.check(telemetry, [])
+    telemetry.clear()
+    with pytest.raises(AssertionError, match="log: plain"):
+        planted.check(telemetry, [f"WARNING {ODD_KEY}"])
+    planted.check(telemetry, ["WARNING nothing"])
