@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import logging
+import weakref
 from typing import Any
 
 import httpx
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_failover import FailoverInstrumentor, failsafe, instrumentor
-from otel_failover.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, State
+from otel_failover import FailoverInstrumentor, failsafe, instrumentor, patching
+from otel_failover.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, Patch, State
 from tests.test_host import in_a_process
 
 
@@ -290,3 +292,48 @@ def test_instrument_raises_nothing_whatever_it_is_given() -> None:
         print("WENT ON")
     """)
     assert "WENT ON" in printed
+
+
+# --- places that only some versions have, and places that are met later -----------------------------------------------
+
+
+def _passes(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    return wrapped(*args, **kwargs)
+
+
+@pytest.mark.parametrize(("since", "status"), [("0.1", SKIPPED), ("99", PATCHED), ("", SKIPPED)])
+def test_a_place_that_a_version_does_not_have_yet_is_not_looked_for(since: str, status: str) -> None:
+    places = (Patch("httpx", "Client.send", _passes, ""), Patch("httpx", "Client.nowhere", _passes, "", since))
+    state = patching.put_on(Library("a-name", "httpx", ">=0.1", places), frozenset(), lambda _: None)
+    assert state.status == status
+    patching.take_off(state)
+
+
+def test_a_method_that_is_met_later_is_wrapped_once_and_taken_off_with_the_rest() -> None:
+    class Met:
+        def ask(self) -> str:
+            return "asked"
+
+    before = vars(Met)["ask"]
+    library = Library("a-name", "httpx", ">=0.1", (Patch("httpx", "Client.send", _passes, ""),))
+    assert not patching.also("a-name", Met, "ask", _passes)
+    state = patching.put_on(library, frozenset(), lambda _: None)
+    assert patching.also("a-name", Met, "ask", _passes)
+    worn = vars(Met)["ask"]
+    assert patching.also("a-name", Met, "ask", _passes)
+    assert vars(Met)["ask"] is worn is not before
+    assert Met().ask() == "asked"
+    patching.take_off(state)
+    assert vars(Met)["ask"] is before
+
+
+def test_a_class_that_was_met_is_not_kept_alive() -> None:
+    library = Library("a-name", "httpx", ">=0.1", (Patch("httpx", "Client.send", _passes, ""),))
+    state = patching.put_on(library, frozenset(), lambda _: None)
+    met = type("Met", (), {"ask": lambda self: "asked"})
+    patching.also("a-name", met, "ask", _passes)
+    gone = weakref.ref(met)
+    del met
+    gc.collect()
+    assert gone() is None
+    patching.take_off(state)
