@@ -934,3 +934,16 @@ def test_a_bare_call_at_a_place_of_the_chain_is_a_try_of_the_loop() -> None:
     """Inferred is not beside the chain: only what has no place in it is."""
     hanging = [hung(OPENAI, declared=False)] * 3
     assert [each.rule for each in find(run(*hanging, tried(ANTHROPIC)))] == ["timeout_not_failed_over"]
+
+
+@given(st.sampled_from(sorted(FIRING)), st.text(max_size=300), st.text(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_a_sentence_stays_one_short_line_whatever_names_and_messages_hold(name: str, model: str, said: str) -> None:
+    record = FIRING[name].record
+    attempts = tuple(replace(each, model=each.model + model, message=said) for each in record.tried)
+    chain = tuple((provider, own + model) for provider, own in record.chain)
+    report = replace(record.report, type=said) if record.report else None
+    long = replace(record, tried=attempts, chain=chain, report=report, stop_reason=record.stop_reason and said)
+    for each in find(long, FIRING[name].thresholds, enabled=OFF):
+        assert 0 < len(each.sentence) <= 255
+        assert each.sentence.isprintable()
