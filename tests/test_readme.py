@@ -184,7 +184,7 @@ def test_the_support_table_is_that_of_the_code() -> None:
 
 
 def _order(name: str) -> int:
-    return ["openai", "anthropic", "google_genai", "httpx", "httpx2", "aiohttp"].index(name)
+    return ["openai", "anthropic", "google_genai", "pydantic_ai", "httpx", "httpx2", "aiohttp"].index(name)
 
 
 def test_the_public_names_are_those_of_the_package() -> None:
