@@ -10,6 +10,7 @@ from otel_failover.identity import Candidate
 from otel_failover.instrumentor import FailoverInstrumentor
 from otel_failover.processor import AttributionProcessor
 from otel_failover.run import Run, failover_run
+from otel_failover.summary import Summary, summarize
 from otel_failover.version import __version__
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "CandidateError",
     "FailoverInstrumentor",
     "Run",
+    "Summary",
     "__version__",
     "failover_run",
+    "summarize",
 ]
