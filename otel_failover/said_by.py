@@ -27,6 +27,7 @@ _MODEL_KEYS: Final = ("model_name", "model")
 _LITELLM: Final = "litellm"
 _COOLING: Final = "RouterRateLimitError"
 _REJECTED: Final = "ResponseRejected"
+_CHAIN: Final = "fallback:"
 _STATUS: Final = re.compile(r"(?:Error code|status_code): (\d{3})\b")
 _HAYSTACK: Final = re.compile(
     r"All \d+ chat generators failed\. Last error: (?P<last>.*)\. Failed chat generators: \[(?P<names>[^\]]*)\]",
@@ -114,7 +115,7 @@ def _group(problem: BaseException, members: tuple[BaseException, ...], depth: in
     attempts = read(problem, "attempts")
     told = list(attempts)[:_MOST] if isinstance(attempts, (tuple, list)) else []
     if told and all(isinstance(read(each, "model_name"), str) for each in told):
-        yield from _attempts(told, [each for each in members if type(each).__name__ != _REJECTED], depth)
+        yield from _attempts(*_paired(told, members), depth)
         return
     for member in members:
         if type(member).__name__ == _REJECTED:
@@ -123,15 +124,33 @@ def _group(problem: BaseException, members: tuple[BaseException, ...], depth: in
             yield from _said(member, depth - 1)
 
 
-def _attempts(told: list[object], errors: list[BaseException], depth: int) -> Iterator[CandidateSummary]:
-    """Yield rows for attempts that a group lists (pydantic-ai 2.56 and later), each with its own exception.
+def _paired(told: list[object], members: tuple[BaseException, ...]) -> tuple[list[object], dict[int, BaseException]]:
+    """Return the attempts that a group lists (pydantic-ai 2.56 and later), and the exception of each, by position.
 
-    The exceptions stand in the order of the attempts, without those whose answer was rejected.
+    The exceptions stand in the order of the attempts, without those whose answer was rejected. A chain inside the chain
+    is a group among them; its attempts are listed too, before one for itself.
     """
-    failed = [each for each in told if read(each, "outcome") != settlement.REJECTED]
-    pairs = dict(zip(map(id, failed), errors, strict=True)) if len(failed) == len(errors) else {}
-    for each in told:
-        problem = pairs.get(id(each))
+    flat = [each for each in told if not text_of(read(each, "model_name")).startswith(_CHAIN)]
+    for attempts, errors in ((flat, list(_leaves(members, _DEPTH))), (told, _raised(members))):
+        failed = [at for at, each in enumerate(attempts) if read(each, "outcome") != settlement.REJECTED]
+        if len(failed) == len(errors):
+            return attempts, dict(zip(failed, errors, strict=True))
+    return flat, {}
+
+
+def _raised(members: tuple[BaseException, ...]) -> list[BaseException]:
+    return [each for each in members if type(each).__name__ != _REJECTED]
+
+
+def _leaves(members: tuple[BaseException, ...], depth: int) -> Iterator[BaseException]:
+    for each in _raised(members):
+        inner = members_of(each) if depth else ()
+        yield from _leaves(inner, depth - 1) if inner else [each]
+
+
+def _attempts(told: list[object], errors: dict[int, BaseException], depth: int) -> Iterator[CandidateSummary]:
+    for position, each in enumerate(told):
+        problem = errors.get(position)
         provider, model = _provider_word(read(each, "provider_name")), _model_word(read(each, "model_name"))
         if read(each, "outcome") == settlement.REJECTED:
             yield _made(provider, model, None, reasons.RESPONSE_REJECTED, settlement.REJECTED)
