@@ -10,7 +10,10 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
+from opentelemetry import context as context_api
+
 from otel_failover import dropping, scope
+from otel_failover.failsafe import guarded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -20,7 +23,21 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Opened(Protocol):
+class Aside(Protocol):
+    """What is open without being current."""
+
+    def open_aside(self) -> None:
+        """Open it without making it current."""
+
+    @property
+    def context(self) -> Context | None:
+        """The context in which its steps are made."""
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End what `open_aside` opened."""
+
+
+class Opened(Aside, Protocol):
     """A run or an attempt, as it is held open here."""
 
     def __enter__(self) -> Self:
@@ -31,18 +48,8 @@ class Opened(Protocol):
     ) -> None:
         """End it."""
 
-    def open_aside(self) -> None:
-        """Open it without making it current."""
-
-    @property
-    def context(self) -> Context | None:
-        """The context in which its steps are made."""
-
     def stream_output(self) -> None:
         """Take note that something was handed on."""
-
-    def leave(self, problem: BaseException | None) -> None:
-        """End what `open_aside` opened."""
 
 
 def decorated(fresh: Callable[[], Opened], function: Any) -> Any:
@@ -102,23 +109,44 @@ def aiterate(fresh: Callable[[], Opened], inner: AsyncGenerator[Any, Any]) -> As
 class Managed:
     """An asynchronous context manager that is entered and left inside a run or an attempt, and used outside it.
 
+    What the host's attaches while it is entered (a span of its own) stays current, as it would without us.
+
     Args:
         opened: The run or the attempt.
         inner: The host's context manager.
     """
 
-    def __init__(self, opened: Opened, inner: Any) -> None:
+    def __init__(self, opened: Aside, inner: Any) -> None:
         self._opened, self._inner = opened, inner
+        self._kept: scope.Attachment | None = None
 
     async def __aenter__(self) -> Any:
         """Open, and enter the host's."""
         self._opened.open_aside()
+        before, inside = context_api.get_current(), self._opened.context
+        attachment = scope.Attachment(inside) if inside is not None else None
         try:
-            with scope.attached(self._opened.context):
-                return await self._inner.__aenter__()
+            result = await self._inner.__aenter__()
         except BaseException as problem:
+            if attachment is not None:
+                attachment.detach()
             self._opened.leave(problem)
             raise
+        if attachment is not None and inside is not None:
+            self._step_out(attachment, before, inside)
+        return result
+
+    @guarded(fallback=None)
+    def _step_out(self, attachment: scope.Attachment, before: Context, inside: Context) -> None:
+        """Stop being current; where the host has attached a context of its own by now, take ours out of it."""
+        current = context_api.get_current()
+        if current is inside:
+            attachment.detach()
+            return
+        self._kept = attachment
+        ours = {key for key, value in inside.items() if value is not before.get(key)}
+        theirs = {key: value for key, value in current.items() if key not in ours or value is not inside[key]}
+        context_api.attach(context_api.Context({**{key: before[key] for key in ours if key in before}, **theirs}))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
@@ -130,6 +158,9 @@ class Managed:
         except BaseException as raised:
             self._opened.leave(raised)
             raise
+        finally:
+            if self._kept is not None:
+                self._kept.detach()
         self._opened.leave(None if swallowed else problem)
         return swallowed
 

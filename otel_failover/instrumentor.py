@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 def libraries() -> tuple[Library, ...]:
     """Return what can be patched. To add a library: one module, one line here."""
+    from otel_failover.loops.pydantic_ai import PYDANTIC_AI
     from otel_failover.providers.anthropic import ANTHROPIC
     from otel_failover.providers.openai import OPENAI
     from otel_failover.transports.httpx import HTTPX, HTTPX2
 
-    return HTTPX, HTTPX2, OPENAI, ANTHROPIC
+    return HTTPX, HTTPX2, OPENAI, ANTHROPIC, PYDANTIC_AI
 
 
 _states: list[State] = []

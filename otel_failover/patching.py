@@ -10,6 +10,8 @@ import copy
 import importlib.metadata
 import pkgutil
 import sys
+import threading
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -37,12 +39,14 @@ class Patch(NamedTuple):
         name: Dotted name within it: `Client.send`.
         wrapper: A wrapt wrapper `(wrapped, instance, args, kwargs)`.
         why: What is wrapped, and why there.
+        since: The first version that has the place; in older ones it is not looked for.
     """
 
     module: str
     name: str
     wrapper: Callable[..., Any]
     why: str
+    since: str = ""
 
 
 class Library(NamedTuple):
@@ -79,6 +83,9 @@ class State:
     why: str | None = None
     supported: str = ""
     handles: list[tuple[object, str, Any]] = field(default_factory=list, repr=False)
+    late: weakref.WeakKeyDictionary[type, dict[str, weakref.ref[Any]]] = field(
+        default_factory=weakref.WeakKeyDictionary, repr=False
+    )
 
 
 class BoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
@@ -151,7 +158,8 @@ def put_on(library: Library, disabled: frozenset[str], tell: Callable[[State], N
         state.status, state.why = SKIPPED, problem
     elif version is not None:
         state.status = WAITING
-        _when_ready(library, state, tell)
+        there = tuple(patch for patch in library.patches if _reaches(version, patch.since))
+        _when_ready(library._replace(patches=there), state, tell)
     return state
 
 
@@ -161,6 +169,13 @@ def _unsupported(version: str, supported: str) -> str | None:
     except InvalidVersion:
         return f"version {version} cannot be read"
     return None if fits else f"version {version} is outside {supported}"
+
+
+def _reaches(version: str, since: str) -> bool:
+    try:
+        return not since or Version(version) >= Version(since)
+    except InvalidVersion:
+        return True
 
 
 def _when_ready(library: Library, state: State, tell: Callable[[State], None]) -> None:
@@ -197,6 +212,7 @@ def _wrap_all(library: Library, state: State) -> None:
         state.status, state.why = SKIPPED, f"{problem!r} while wrapping"
         raise
     state.status = PATCHED
+    _patched[library.name] = state
 
 
 def _put_all_on(library: Library, state: State) -> None:
@@ -214,15 +230,58 @@ def _resolve(patch: Patch) -> object | None:
     return found
 
 
+_patched: Final[dict[str, State]] = {}
+_lock: Final = threading.Lock()
+
+
+def also(library: str, owner: type, name: str, wrapper: Callable[..., Any]) -> bool:
+    """Wrap one more method of a library that is patched, on a class that was met while the library worked.
+
+    Done once for each class and method, again where the host has put something else there; taken off with the rest.
+    The class is not kept alive.
+
+    Args:
+        library: The library's name.
+        owner: The class that defines the method, not one that inherits it.
+        name: The method's name.
+        wrapper: A wrapt wrapper `(wrapped, instance, args, kwargs)`.
+
+    Returns:
+        Whether it is wrapped now.
+    """
+    state = _patched.get(library)
+    if state is None or state.status != PATCHED:
+        return False
+    with _lock:
+        known = state.late.setdefault(owner, {})
+        if name not in known or not _is_worn(vars(owner).get(name), known[name]()):
+            handle = wrapt.wrap_object(owner, name, Wrapper, (wrapper, lambda: state.status == PATCHED))
+            known[name] = weakref.ref(handle)
+    return True
+
+
+def _is_worn(outermost: object, handle: object) -> bool:
+    """Whether a wrapper stands somewhere in what a class has under a name."""
+    while outermost is not None and outermost is not handle:
+        outermost = getattr(outermost, "__wrapped__", None)
+    return outermost is not None
+
+
 def take_off(state: State) -> None:
     """Take our wrappers off, and nobody else's.
 
     A wrapper that another one covers is left in place where wrapt cannot splice it out (before 2.4, or under a plain
     closure): it passes everything through while we are not active.
     """
+    for owner, worn in list(state.late.items()):
+        for name, handle in worn.items():
+            _unwrap(owner, name, handle())
+    state.late.clear()
     for module, name, handle in reversed(state.handles):
         _unwrap(module, name, handle)
     state.handles.clear()
+    if _patched.get(state.name) is state:
+        del _patched[state.name]
     if state.status in (PATCHED, WAITING):
         state.status = DISABLED
 

@@ -72,7 +72,8 @@ enclosing = _Enclosing()
 _inside: dict[int, Attempt] = {}
 _bound: OrderedDict[int, Attempt] = OrderedDict()
 _pools: weakref.WeakSet[Any] = weakref.WeakSet()
-_providers: weakref.WeakSet[Any] = weakref.WeakSet()
+_providers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+"""Providers with a processor of ours, by id and compared by identity: some (Logfire's) have no hash."""
 
 
 class AttributionProcessor(SpanProcessor):
@@ -85,17 +86,14 @@ class AttributionProcessor(SpanProcessor):
     @staticmethod
     def attached_to(provider: object) -> bool:
         """Whether a provider was given one by us."""
-        try:
-            return provider in _providers
-        except TypeError:
-            return False
+        return provider is not None and _providers.get(id(provider)) is provider
 
     @classmethod
     def attach_to(cls, provider: Any) -> None:
         """Give a provider one, once."""
         if not cls.attached_to(provider):
             provider.add_span_processor(cls())
-            _providers.add(provider)
+            _providers[id(provider)] = provider
             pool = getattr(getattr(provider, "_active_span_processor", None), "_executor", None)
             if pool is not None:
                 _pools.add(pool)

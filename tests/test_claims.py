@@ -16,7 +16,7 @@ import pytest
 from otel_failover.claims import Said, chain_of, from_error, from_exception
 from otel_failover.testing.providers import Answer, LocalProvider
 from otel_failover.trails import response_of
-from tests.loops import MESSAGES, LoopError
+from tests.hosts import MESSAGES, LoopError
 
 
 def wrong(reason: str) -> pytest.MarkDecorator:

@@ -18,7 +18,7 @@ from opentelemetry.trace import StatusCode
 
 from otel_failover import Candidate, failover_run
 from otel_failover.testing.providers import Answer
-from tests.loops import MESSAGES, LoopError, Stand, stand
+from tests.hosts import MESSAGES, LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

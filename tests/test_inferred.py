@@ -15,7 +15,7 @@ import pytest
 
 from otel_failover import Candidate, FailoverInstrumentor, failover_run, hints
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.loops import KEYS, MESSAGES, LoopError, Stand, stand
+from tests.hosts import KEYS, MESSAGES, LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from otel_failover import FailoverInstrumentor, failover_run, failsafe
 from otel_failover.testing.providers import Answer
-from tests.loops import LoopError, stand
+from tests.hosts import LoopError, stand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

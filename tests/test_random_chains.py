@@ -24,7 +24,7 @@ from opentelemetry.trace import StatusCode, get_current_span
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
 from otel_failover.attribution import normalise
 from otel_failover.testing.providers import Answer
-from tests.loops import LoopError, Stand, stand
+from tests.hosts import LoopError, Stand, stand
 from tests.spans import Exported
 
 if TYPE_CHECKING:

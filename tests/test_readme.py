@@ -22,13 +22,13 @@ import pytest
 import otel_failover
 from otel_failover import Candidate, attribution, evidence, instrumentor, reasons, run, settings, settlement
 from otel_failover.testing.providers import Answer
-from tests.loops import LoopError, stand
+from tests.hosts import LoopError, stand
 from tests.test_names import METRICS, ON_SPANS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.loops import Stand
+    from tests.hosts import Stand
     from tests.spans import Telemetry
 
 ROOT: Final = Path(__file__).resolve().parents[1]

@@ -22,7 +22,7 @@ from opentelemetry.trace import get_current_span
 
 from otel_failover import Candidate, failover_run
 from otel_failover.testing.providers import Answer
-from tests.loops import LoopError, Stand, stand
+from tests.hosts import LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

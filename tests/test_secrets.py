@@ -16,7 +16,7 @@ from opentelemetry.trace import StatusCode, get_current_span
 
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
 from otel_failover.testing.providers import Answer
-from tests.loops import KEYS, LoopError, Stand, stand
+from tests.hosts import KEYS, LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ from opentelemetry.trace import get_current_span
 
 from otel_failover import failover_run, scope
 from otel_failover.testing.providers import Answer
-from tests.loops import MESSAGES, LoopError, Stand, stand
+from tests.hosts import MESSAGES, LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -13,7 +13,7 @@ import pytest
 
 from otel_failover import FailoverInstrumentor, failover_run
 from otel_failover.testing.providers import Answer
-from tests.loops import LoopError, Stand, stand
+from tests.hosts import LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +182,7 @@ information on this error, read the docs: https://platform.openai.com/docs/guide
       failover.attribution.bound_by = text
       failover.attribution.claimed.message = Error code: 429 - <as sent>
       failover.attribution.claimed.status_code = 429
-      failover.attribution.claimed.type = tests.loops.LoopError
+      failover.attribution.claimed.type = tests.hosts.LoopError
       failover.attribution.expected.provider = anthropic
       failover.attribution.mismatch = True
       failover.attribution.rule = stale_error
@@ -219,7 +219,7 @@ information on this error, read the docs: https://platform.openai.com/docs/guide
           failover.attribution.bound_by = text
           failover.attribution.claimed.message = Error code: 429 - <as sent>
           failover.attribution.claimed.status_code = 429
-          failover.attribution.claimed.type = tests.loops.LoopError
+          failover.attribution.claimed.type = tests.hosts.LoopError
           failover.attribution.expected.provider = anthropic
           failover.attribution.mismatch = True
           failover.attribution.own = no response in <seconds> s (timeout)

@@ -1,0 +1,1 @@
+"""Loops: libraries' own, and those that are only configured."""
