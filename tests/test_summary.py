@@ -17,7 +17,7 @@ import pytest
 from otel_failover import Candidate, FailoverInstrumentor, Run, Summary, failover_run, reasons, summarize, summary
 from otel_failover.summary_row import OUTCOMES, SKIPS, TITLES
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.loops import KEYS, MESSAGES, LoopError, Stand, stand
+from tests.hosts import KEYS, MESSAGES, LoopError, Stand, stand
 from tests.test_incident import THEFTS
 
 if TYPE_CHECKING:

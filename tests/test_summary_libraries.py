@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.loops import KEYS
+from tests.hosts import KEYS
 from tests.test_summary import DOWN, NO_MODEL, QUOTA, SILENCE, checked, lines
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def test_pythons_own_group(stack: ExitStack) -> None:
     group_of = __builtins__.get("ExceptionGroup") if isinstance(__builtins__, dict) else None
     if group_of is None:
         group_of = pytest.importorskip("exceptiongroup", reason="Python 3.10, without its backport").ExceptionGroup
-    from tests.loops import LoopError
+    from tests.hosts import LoopError
 
     first = LoopError("late", "mistral", 408)
     second = LoopError("no", "openai", 404, model="gpt-none")
