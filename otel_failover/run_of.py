@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _OURS: Final = "otel_failover."
 _HELD_AS: Final = ("opened", "run")
 _OPENER: Final = "failover_run"
-_STREAMS: Final = "otel_failover.streams"
+_STEPS: Final = ("__next__", "__anext__")
+_ATTEMPT_AS: Final = ("attempt", "_attempt")
 _FRAMES: Final = 512
 _CAUSES: Final = 8
 
@@ -55,7 +56,7 @@ def _left(problem: BaseException) -> Iterator[Run]:
         frame = entry.tb_frame
         module = frame.f_globals.get("__name__")
         if isinstance(module, str) and module.startswith(_OURS):
-            yield from _held(frame, module)
+            yield from _held(frame)
         elif _OPENER in frame.f_code.co_names:
             place = (frame.f_code, entry.tb_lasti)
             yield from (run for run in _runs(frame) if run._left_in == place)
@@ -74,16 +75,16 @@ def _runs(frame: FrameType) -> list[Run]:
     return [value for value in tuple(frame.f_locals.values()) if isinstance(value, Run)]
 
 
-def _held(frame: FrameType, module: str) -> Iterator[Run]:
+def _held(frame: FrameType) -> Iterator[Run]:
     """Yield the run that a frame of ours holds open, once it has been left."""
     values = frame.f_locals
     held = [values.get(name) for name in _HELD_AS]
     held.append(read(values.get("self"), "_opened"))
     runs = [run for value in held if (run := _run_in(value)) is not None]
-    if module == _STREAMS:
+    if frame.f_code.co_name in _STEPS:
         # A stream that outlived its loop: what it raised is the run's failure unless somebody else served it.
-        run = _run_of_listener(read(values.get("self"), "_listener"))
-        runs += [run] if run is not None and run._served is None else []
+        heard = (read(values.get("self"), "_listener"), values.get("call"))
+        runs += [run for each in heard if (run := _run_of_listener(each)) is not None and run._served is None]
     yield from (run for run in runs if run._left)
 
 
@@ -94,8 +95,10 @@ def _run_in(value: object) -> Run | None:
 
 
 def _run_of_listener(listener: object) -> Run | None:
-    """Return the run of what listens to a stream: an attempt, or a call in one."""
-    attempt = listener if isinstance(listener, Attempt) else read(listener, "attempt")
+    """Return the run of what listens to a stream: an attempt, what holds one, or a call in one."""
+    attempt = listener
+    for name in _ATTEMPT_AS:
+        attempt = attempt if isinstance(attempt, Attempt) else read(listener, name)
     return attempt._run if isinstance(attempt, Attempt) else None
 
 

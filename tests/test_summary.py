@@ -644,12 +644,17 @@ def test_an_exception_that_passes_through_both_runs_is_the_outer_ones(telemetry:
     assert lines(checked(caught.value)) == [("acme", 429, QUOTA)]
 
 
-def test_a_stream_that_outlived_its_loop_and_broke_off(telemetry: Telemetry, stack: ExitStack) -> None:
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_stream_that_outlived_its_loop_and_broke_off(
+    telemetry: Telemetry, stack: ExitStack, *, wrapped: bool
+) -> None:
+    """Whether the loop hands on the SDK's stream or the attempt's."""
     (one,) = open_all(stack, ("openai", Answer.stream(("Hel", "lo"), then="error", message="Overloaded")))
 
     def loop() -> Any:
         with failover_run("chat", chain=[one.candidate]) as run, run.attempt(one.candidate) as attempt:
-            return attempt.stream(one.ask(stream=True))
+            stream = one.ask(stream=True)
+            return attempt.stream(stream) if wrapped else stream
 
     with pytest.raises(openai.APIError) as caught:
         list(loop())
