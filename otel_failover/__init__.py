@@ -11,6 +11,7 @@ from otel_failover.instrumentor import FailoverInstrumentor
 from otel_failover.loop import Loop
 from otel_failover.processor import AttributionProcessor
 from otel_failover.run import Run, failover_run
+from otel_failover.summary import Summary, summarize
 from otel_failover.version import __version__
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "FailoverInstrumentor",
     "Loop",
     "Run",
+    "Summary",
     "__version__",
     "failover_run",
+    "summarize",
 ]

@@ -24,7 +24,7 @@ from otel_failover.settlement import CANCELLED, SUCCESS, Settlement, is_cancelli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
+    from types import CodeType, TracebackType
 
     from opentelemetry.context import Context
     from typing_extensions import Self
@@ -94,6 +94,7 @@ class Run:
         self._stop_reason: str | None = None
         self._left = self._done = False
         self._left_by_cancel = False
+        self._left_in: tuple[CodeType, int] | None = None
         self._started = 0.0
 
     # --- for the host -------------------------------------------------------------------------------------------------
@@ -152,6 +153,9 @@ class Run:
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the run, once its last stream has ended; the exception passes untouched."""
+        if traceback is not None:
+            # The place, not the traceback: that would keep the request's frames alive.
+            self._left_in = (traceback.tb_frame.f_code, traceback.tb_lasti)
         self.leave(problem)
 
     def __call__(self, function: F) -> F:

@@ -1,0 +1,1 @@
+"""A chat service that tells the people behind it which model failed, and why."""
