@@ -366,7 +366,7 @@ class Attempt:
             self._finish()
         else:
             self._stop_clock()
-            if self._run is not None:
+            if self._run is not None and not self._run._left:
                 self._run._pending.append(self)
             else:
                 self._finish(killed="")

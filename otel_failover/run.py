@@ -413,7 +413,8 @@ class Run:
             self._trails.append(trail)
         ended = attempt._stopped or time.monotonic()
         self._account.add(Past(attempt, settled, trail, ended, attempt._claimed, attempt._late))
-        if settled.outcome == SUCCESS and not attempt._probe and (attempt.index >= 0 or not self._declared):
+        in_chain = attempt.index >= 0 or attempt._declared or not self._declared
+        if settled.outcome == SUCCESS and not attempt._probe and in_chain:
             self._note_served(attempt, ended)
         elif settled.outcome != SUCCESS:
             self._wasted += ended - attempt.started
