@@ -421,6 +421,7 @@ class Run:
             if settled.outcome != CANCELLED and not attempt._probe and len(self._failures) < 64:
                 self._failures.append((attempt._candidate, settled.reason or settled.outcome))
         if self._left and not self._done:
+            self._left_by_cancel = self._left_by_cancel or settled.outcome == CANCELLED
             if self._served is None or self._served_at == ended:
                 self._left_at = (time.time_ns(), time.monotonic())
             self._finish_if_over()

@@ -318,9 +318,18 @@ def test_the_readmes_own_test_passes(telemetry: Telemetry, documented: dict[str,
     assert [span["candidate.outcome"] for span in telemetry.candidates] == ["error", "success"]
 
 
+def test_a_problem_tells_which_model_failed_and_why(telemetry: Telemetry, documented: dict[str, Any]) -> None:
+    with stand("openai", Answer.openai_quota()) as only, pytest.raises(openai.RateLimitError) as caught:
+        with run.failover_run("chat", chain=[only.candidate]) as opened, opened.attempt(only.candidate):
+            only.ask()
+    problem = documented["problem_of"](caught.value)
+    assert problem["candidates"][0]["title"] == "quota/rate limit exhausted"
+    assert "You exceeded" not in json.dumps(problem)
+
+
 def test_no_block_of_code_is_left_out() -> None:
     defined = re.findall(r"^(?:async )?def (\w+)", "".join(BLOCKS), re.MULTILINE)
-    assert sorted(defined) == sorted([*USES, "test_the_loop_goes_on_after_a_quota_error"])
+    assert sorted(defined) == sorted([*USES, "test_the_loop_goes_on_after_a_quota_error", "problem_of"])
     assert README.count("```") == 2 * len(re.findall(r"^```(?:python|sh|text|yaml)$", README, re.MULTILINE))
 
 
@@ -336,7 +345,9 @@ EXAMPLES: Final = {
 
 
 def test_every_example_is_tested() -> None:
-    assert {path.name for path in (ROOT / "examples").glob("*.py")} == set(EXAMPLES)
+    assert {path.name for path in (ROOT / "examples").glob("*.py")} - {"__init__.py"} == set(EXAMPLES)
+    for path in (ROOT / "examples").glob("*/__init__.py"):
+        assert (ROOT / "tests" / "examples" / f"test_{path.parent.name}.py").exists()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
