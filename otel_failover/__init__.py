@@ -4,6 +4,10 @@ Each candidate of a fallback loop gets a span of its own, whose error can only b
 span, ours or anybody's, is checked before export for an error that belongs to somebody else.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from otel_failover.attempt import Attempt
 from otel_failover.candidate_error import CandidateError
 from otel_failover.identity import Candidate
@@ -11,8 +15,10 @@ from otel_failover.instrumentor import FailoverInstrumentor
 from otel_failover.loop import Loop
 from otel_failover.processor import AttributionProcessor
 from otel_failover.run import Run, failover_run
-from otel_failover.summary import Summary, summarize
 from otel_failover.version import __version__
+
+if TYPE_CHECKING:
+    from otel_failover.summary import Summary, summarize
 
 __all__ = [
     "Attempt",
@@ -27,3 +33,12 @@ __all__ = [
     "failover_run",
     "summarize",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what only a failed request needs when it is asked for: the import of this package is on every start."""
+    if name in ("Summary", "summarize"):
+        from otel_failover import summary
+
+        return getattr(summary, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """A run's account: what became of each attempt and skip, kept until the run is over.
 
-Findings are drawn from it, and `summarize` reads it. Nearly everything is worked out on demand: most runs are served by
-their first candidate, and nobody asks.
+Findings are drawn from it, and `summarize` reads it. Nearly everything is worked out on demand, the records' module
+included: most runs are served by their first candidate, and nobody asks.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_failover import attribution, identity
+from otel_failover import attribution, identity, reasons
 from otel_failover.candidate_error import CandidateError
 from otel_failover.claims import from_exception
 from otel_failover.failsafe import read
-from otel_failover.findings import Record, Report, Skipped, Tried
-from otel_failover.settlement import SUCCESS
+from otel_failover.settlement import ERROR, SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from otel_failover.attempt import Attempt
     from otel_failover.claims import Said
     from otel_failover.identity import Candidate
+    from otel_failover.records import Record, Report, Skipped, Tried
     from otel_failover.settlement import Settlement
     from otel_failover.trails import Trail
 
@@ -78,6 +78,8 @@ class Account:
         Returns:
             The span where the cause was first seen, where it is known.
         """
+        from otel_failover.records import Skipped
+
         whose, why, span_id = self._cause(cause)
         if len(self.skipped) < _MOST:
             model = identity.shown(candidate.model)
@@ -101,6 +103,8 @@ class Account:
             problem: What leaves it, if anything; only what it tells of is kept.
         """
         if isinstance(problem, Exception) and sum(past.settled.outcome != SUCCESS for past in self.pasts) > 1:
+            from otel_failover.records import Report
+
             said = from_exception(problem)
             self.report = Report(said.type or "", frozenset(self._told(said)), frozenset(_blamed(problem)))
 
@@ -123,17 +127,20 @@ class Account:
 
     @property
     def plain(self) -> bool:
-        """Whether nothing can have gone wrong: one attempt, in its chain, answered by the model that was asked."""
+        """Whether no finding is possible: one attempt, in its chain, answered well or refused once by its provider."""
         if len(self.pasts) != 1 or self.skipped:
             return False
         past = self.pasts[0]
-        ledger, attempt = past.attempt._ledger, past.attempt
+        ledger, attempt, settled = past.attempt._ledger, past.attempt, past.settled
+        if attempt.index != 0:
+            return False
+        if settled.outcome == SUCCESS:
+            return _is_itself(ledger.response_model, attempt.model) and not ledger.empty and not ledger.text_error
         return (
-            past.settled.outcome == SUCCESS
-            and attempt.index >= 0
-            and _is_itself(ledger.response_model, attempt.model)
-            and not ledger.empty
-            and not ledger.text_error
+            settled.outcome == ERROR
+            and settled.status not in (None, 400, 404)
+            and settled.reason != reasons.MODEL_NOT_FOUND
+            and len(ledger.exchanges) == 1
         )
 
     def record(
@@ -161,7 +168,11 @@ class Account:
             ended: The same.
             open_attempts: Attempts that still run.
         """
-        known = {text for past in self.pasts for text in _own_texts(past)}
+        from otel_failover.records import Record
+
+        # Without a claim nobody can carry a text that is not its own.
+        claimed = any(past.claimed for past in self.pasts)
+        known = {text for past in self.pasts for text in _own_texts(past)} if claimed else set()
         tried = [_tried(past, started, known) for past in self.pasts]
         tried += [_still_open(attempt, started, ended) for attempt in open_attempts]
         return Record(
@@ -213,6 +224,8 @@ def _claimed(past: Past, known: set[str]) -> Iterator[str]:
 
 
 def _tried(past: Past, started: float, known: set[str]) -> Tried:
+    from otel_failover.records import Tried
+
     attempt, settled = past.attempt, past.settled
     ledger, error = attempt._ledger, attempt.error
     return Tried(
@@ -232,7 +245,7 @@ def _tried(past: Past, started: float, known: set[str]) -> Tried:
         len(ledger.own),
         ledger.calls,
         ledger.retries,
-        frozenset(map(attribution.fingerprint, _own_texts(past))),
+        frozenset(map(attribution.fingerprint, _own_texts(past))) if known else frozenset(),
         frozenset(_claimed(past, known)),
         settled.timeout,
         settled.timeout_configured,
@@ -250,6 +263,8 @@ def _tried(past: Past, started: float, known: set[str]) -> Tried:
 
 
 def _still_open(attempt: Attempt, started: float, ended: float) -> Tried:
+    from otel_failover.records import Tried
+
     return Tried(
         attempt.provider,
         identity.shown(attempt.model),

@@ -26,7 +26,9 @@ def tell(runtime: Runtime, span: Span, record: Record) -> list[str]:
     Returns:
         The names of the rules that fired, each once.
     """
-    found = findings.find(record, runtime.thresholds, runtime.disabled_rules, runtime.settings.enabled_rules)
+    settings = runtime.settings
+    thresholds = findings.Thresholds(settings.stale_after, settings.max_requests or None, settings.starved_below)
+    found = findings.find(record, thresholds, runtime.disabled_rules, settings.enabled_rules)
     for finding in found:
         span.add_event(names.EVENT_FINDING + finding.rule, _attributes(runtime, finding))
         runtime.metrics.findings.add(finding.rule, record.library)

@@ -244,7 +244,7 @@ def _resolve(patch: Patch) -> object | None:
 
 
 _patched: Final[dict[str, State]] = {}
-_lock: Final = threading.Lock()
+_lock: Final = threading.RLock()
 
 
 def also(library: str, owner: type, name: str, wrapper: Callable[..., Any]) -> bool:

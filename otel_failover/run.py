@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 
-from otel_failover import dropping, finding_events, identity, names, runtime, scope
+from otel_failover import dropping, identity, names, runtime, scope
 from otel_failover.accounts import Account, Past
 from otel_failover.attempt import Attempt
 from otel_failover.chain import EMPTY as EMPTY_CHAIN
@@ -564,7 +564,7 @@ class Run:
             attributes[names.CANDIDATE_INDEX] = shown[1]
         if outcome in (EXHAUSTED, STOPPED):
             self._describe(span, outcome, attributes)
-        if not (outcome == PRIMARY and self._account.plain):
+        if not self._is_plain(outcome):
             self._tell_findings(span, outcome, attributes)
         span.set_attributes(attributes)
         if self._served is not None:
@@ -579,9 +579,16 @@ class Run:
         ended = self._left_at[1] if self._left_at is not None else time.monotonic()
         metrics.run_duration.record(ended - self._started, labels)
 
+    def _is_plain(self, outcome: str) -> bool:
+        """Whether no finding is possible, so that none needs to be looked for."""
+        quick = time.monotonic() - self._started < self._runtime.settings.stale_after
+        return quick and (outcome in (PRIMARY, EXHAUSTED)) and not self._open and self._account.plain
+
     @guarded(fallback=None)
     def _tell_findings(self, span: Span, outcome: str, attributes: dict[str, Any]) -> None:
         """Say what it got wrong."""
+        from otel_failover import finding_events
+
         ended = self._left_at[1] if self._left_at is not None else time.monotonic()
         untried = [i for i in range(len(self._chain.members)) if i not in self._used]
         record = self._account.record(

@@ -20,7 +20,6 @@ from opentelemetry.metrics import NoOpMeterProvider
 
 from otel_failover import hung, identity, names
 from otel_failover.failsafe import exportable, guarded, logger
-from otel_failover.findings import Thresholds
 from otel_failover.metrics import metrics_of
 from otel_failover.redaction import cut, redact
 from otel_failover.settings import Settings, load
@@ -114,7 +113,6 @@ class Runtime:
         self.metrics.open_ages = self._open_ages
         self.gateways = frozenset(settings.gateways)
         self.disabled_rules = frozenset(settings.disabled_rules)
-        self.thresholds = Thresholds(settings.stale_after, settings.max_requests or None, settings.starved_below)
         self.aliases = {word.lower(): identity.canonical(value) for word, value in settings.provider_aliases.items()}
         identity.admit(settings.provider_aliases)
         self._redacted: OrderedDict[tuple[str, tuple[str, ...], int], str] = OrderedDict()

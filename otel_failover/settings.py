@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from otel_failover import findings
 from otel_failover.attribution import RULES
 from otel_failover.failsafe import logger, text_of
 from otel_failover.loop import Loop
@@ -107,15 +106,27 @@ def _words(value: Any) -> list[str]:
     return list(value)
 
 
-def _rules(*known: str) -> Callable[[Any], list[str]]:
+def _rules(find: Callable[[], Iterable[str]]) -> Callable[[Any], list[str]]:
     def check(value: Any) -> list[str]:
-        words = _words(value)
+        words, known = _words(value), tuple(find())
         for word in words:
             if word not in known:
                 raise ValueError(f"rules of {', '.join(known)}{did_you_mean(word, known)}")
         return words
 
     return check
+
+
+def _can_be_off() -> Iterable[str]:
+    from otel_failover import findings
+
+    return (*RULES, *findings.RULES)
+
+
+def _can_be_on() -> Iterable[str]:
+    from otel_failover import findings
+
+    return sorted(findings.OFF)
 
 
 def _count(value: Any) -> int:
@@ -198,8 +209,8 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "on_mismatch": _choice("annotate", "correct"),
     "call_spans": _choice("auto", "on", "off"),
     "disabled_libraries": _words,
-    "disabled_rules": _rules(*RULES, *findings.RULES),
-    "enabled_rules": _rules(*sorted(findings.OFF)),
+    "disabled_rules": _rules(_can_be_off),
+    "enabled_rules": _rules(_can_be_on),
     "ignore": _words,
     "provider_aliases": _mapping,
     "gateways": _words,
