@@ -10,7 +10,7 @@ from opentelemetry.trace import get_current_span
 
 from otel_failover import FailoverInstrumentor, failover_run
 from otel_failover.testing.providers import Answer
-from tests.loops import Stand, stand
+from tests.hosts import Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

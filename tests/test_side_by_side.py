@@ -10,7 +10,7 @@ import pytest
 
 from otel_failover import Run, failover_run
 from otel_failover.testing.providers import Answer
-from tests.loops import LoopError, Stand, stand
+from tests.hosts import LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
