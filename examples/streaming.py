@@ -38,7 +38,7 @@ def answer(clients: dict[str, openai.OpenAI]) -> str:
             try:
                 with run.attempt(candidate) as attempt:
                     return "".join(attempt.stream(words(clients[candidate], candidate.split("/")[1])))
-            except openai.OpenAIError as problem:  # noqa: PERF203 - a fallback loop is a try in a loop
+            except openai.OpenAIError as problem:
                 print("broken off:", problem)
     raise RuntimeError("no candidate delivered")
 

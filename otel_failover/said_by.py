@@ -28,10 +28,9 @@ _LITELLM: Final = "litellm"
 _COOLING: Final = "RouterRateLimitError"
 _REJECTED: Final = "ResponseRejected"
 _CHAIN: Final = "fallback:"
-_STATUS: Final = re.compile(r"(?:Error code|status_code): (\d{3})\b")
-_HAYSTACK: Final = re.compile(
-    r"All \d+ chat generators failed\. Last error: (?P<last>.*)\. Failed chat generators: \[(?P<names>[^\]]*)\]",
-    re.DOTALL,
+_STATUS: Final = r"(?:Error code|status_code): (\d{3})\b"
+_HAYSTACK: Final = (
+    r"(?s)All \d+ chat generators failed\. Last error: (?P<last>.*)\. Failed chat generators: \[(?P<names>[^\]]*)\]"
 )
 
 _BY_CLASS: Final = (
@@ -98,7 +97,7 @@ def _said(problem: BaseException, depth: int) -> Iterator[CandidateSummary]:
     members = members_of(problem)
     if members:
         yield from _group(problem, members, depth)
-    elif (found := _HAYSTACK.match(text_of(problem)[: 4 * _TEXT])) is not None:
+    elif (found := re.match(_HAYSTACK, text_of(problem)[: 4 * _TEXT])) is not None:
         yield from _haystack(found)
     elif isinstance(inner, BaseException):
         yield from _said(inner, depth - 1)
@@ -275,7 +274,8 @@ def _provider_word(word: object) -> str | None:
 
 
 def _model_word(word: object) -> str | None:
-    return identity.shown(word[:255]) or None if isinstance(word, str) else None
+    """Return a model's name, redacted and then cut; what is longer than any name is none."""
+    return identity.shown(word) or None if isinstance(word, str) and len(word) <= _TEXT else None
 
 
 def _without(model: str, prefixes: tuple[object, ...]) -> str:
@@ -285,7 +285,7 @@ def _without(model: str, prefixes: tuple[object, ...]) -> str:
 
 
 def _status_in(text: str) -> int | None:
-    found = _STATUS.search(text[:_TEXT])
+    found = re.search(_STATUS, text[:_TEXT])
     return int(found[1]) if found is not None and 400 <= int(found[1]) < 600 else None
 
 

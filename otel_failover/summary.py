@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import identity, reasons, run, settlement
 from otel_failover.failsafe import guarded
 from otel_failover.run import Run
 from otel_failover.run_of import run_of
-from otel_failover.said_by import members_of, said_by
 from otel_failover.summary_row import OPEN, OUTCOMES, SKIPS, UNTRIED, CandidateSummary, title_of
 
 if TYPE_CHECKING:
@@ -114,6 +112,8 @@ def _summarize(failure: object, *, text: bool) -> Summary | None:
 
 def _told(problem: BaseException, depth: int) -> Iterator[Run | CandidateSummary]:
     """Yield what tells of a failure: the run that it left, else those of a group's members, else its own words."""
+    from otel_failover.said_by import members_of, said_by  # late: most processes never need it
+
     left = run_of(problem)
     if left is not None:
         yield left
@@ -219,6 +219,8 @@ def _untried(member: Candidate) -> CandidateSummary:
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of `Summary.as_dict()`, as it ships in the package."""
+    from importlib import resources
+
     shipped = resources.files("otel_failover").joinpath("summary.schema.json")
     found: dict[str, Any] = json.loads(shipped.read_text(encoding="utf-8"))
     return found

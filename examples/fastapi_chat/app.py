@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 STATIC: Final = Path(__file__).with_name("static")
 PROBLEM: Final = "application/problem+json"
 TITLE: Final = "No model could answer"
+BROKE_OFF: Final = "The answer broke off"
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +48,8 @@ def problem_of(failure: BaseException) -> dict[str, Any]:
     """Return an RFC 9457 problem: its own keys are ours to choose, `outcome` and `candidates` are added to it."""
     found = summarize(failure)
     status = found.status or 503
-    return {"type": "about:blank", "title": TITLE, "status": status, "detail": str(found), **found.as_dict()}
+    title = BROKE_OFF if any(each.outcome == "partial" for each in found.candidates) else TITLE
+    return {"type": "about:blank", "title": title, "status": status, "detail": str(found), **found.as_dict()}
 
 
 def create_app(chains: Mapping[str, Model]) -> FastAPI:

@@ -117,7 +117,7 @@ def test_the_websocket_streams(client: TestClient) -> None:
 def test_a_stream_that_breaks_off_says_so_after_what_came(client: TestClient) -> None:
     *texts, last = events(client, BROKEN)
     assert "".join(each["text"] for each in texts).startswith("Hello! I was")
-    assert (last["type"], last["outcome"]) == ("error", "stopped")
+    assert (last["type"], last["title"], last["outcome"]) == ("error", "The answer broke off", "stopped")
     assert [(each["outcome"], each["title"]) for each in last["candidates"]] == [
         ("partial", "answer broke off"),
         ("untried", "not tried"),

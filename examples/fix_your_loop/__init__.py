@@ -1,0 +1,1 @@
+"""Four loops from real incidents, as they were and mended."""

@@ -1,0 +1,108 @@
+"""The loops of four incidents: what the trace says of them as they were, and mended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.fix_your_loop import hung_stream, session_error, unrecognised_error
+from examples.fix_your_loop.stage import traced
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = ["session_error", "unrecognised_error", "all_models_failed", "hung_stream"]
+
+
+def test_an_error_read_from_the_session_is_a_mismatch_and_the_own_one_is_not() -> None:
+    told, trace = traced(session_error.before)
+    assert "anthropic: Error code: 429 - You exceeded your current quota" in told
+    assert "candidate anthropic error timeout mismatch" in trace
+    assert "failover.attribution.mismatch" in trace
+    told, trace = traced(session_error.after)
+    assert "anthropic: no response from anthropic within" in told
+    assert trace == [
+        "failover chat exhausted",
+        "candidate openai error billing verified",
+        "candidate anthropic error timeout verified",
+    ]
+
+
+def test_an_unrecognised_error_ends_the_chain_after_two_of_seventeen_until_its_reason_is_read() -> None:
+    told, trace = traced(unrecognised_error.before)
+    assert "teapot" in told
+    assert len(trace) == 3
+    assert trace[0].startswith("failover chat stopped findings=chain_bypassed")
+    told, trace = traced(unrecognised_error.after)
+    assert told == "Hello!"
+    assert trace[0] == "failover chat fallback"
+    assert trace[-1] == "candidate openai success verified"
+    assert len(trace) == 4
+
+
+def test_an_unknown_model_bypasses_the_chain_until_its_reason_is_read() -> None:
+    told, trace = traced(lambda: unrecognised_error.before(unrecognised_error.UNKNOWN_MODEL))
+    assert "does not exist" in told
+    assert trace == [
+        "failover chat stopped findings=chain_bypassed",
+        "candidate openai error model_not_found verified",
+    ]
+    told, trace = traced(lambda: unrecognised_error.after(unrecognised_error.UNKNOWN_MODEL))
+    assert told == "Hello!"
+    assert trace == [
+        "failover chat fallback",
+        "candidate openai error model_not_found verified",
+        "candidate openai success verified",
+    ]
+
+
+def test_what_a_group_hides_is_told_by_its_summary() -> None:
+    pytest.importorskip("pydantic_ai", reason="the example needs pydantic-ai: pip install 'otel-failover[examples]'")
+    from examples.fix_your_loop import all_models_failed
+
+    told, before = traced(all_models_failed.before)
+    assert told.startswith("All models from FallbackModel failed (2 sub-exceptions)")
+    told, after = traced(all_models_failed.after)
+    assert told == (
+        "anthropic/claude-opus-47: model not found / invalid model name; openai/gpt-5.5: quota/rate limit exhausted"
+    )
+    assert before == after
+    assert after == [
+        "failover chat exhausted",
+        "candidate anthropic error model_not_found verified",
+        "candidate openai error billing verified",
+    ]
+
+
+def test_a_hung_stream_is_asked_three_times_until_its_reason_is_read() -> None:
+    told, trace = traced(hung_stream.before)
+    assert told == "gave up: openai/gpt-5.5: no response in time"
+    assert trace[0] == "failover chat stopped findings=chain_bypassed,timeout_not_failed_over"
+    assert [line.split(" verified")[0] for line in trace[1:]] == ["candidate openai error timeout"] * 3
+    told, trace = traced(hung_stream.after)
+    assert told == "Hello!"
+    assert trace[0] == "failover chat fallback"
+    assert trace[-1] == "candidate deepseek success verified"
+    assert len(trace) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES)
+def test_each_runs_as_it_stands(module: str) -> None:
+    if module == "all_models_failed":
+        pytest.importorskip("pydantic_ai", reason="the example needs pydantic-ai")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "OPENAI_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", f"examples.fix_your_loop.{module}"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "before: " in done.stdout
+    assert "after: " in done.stdout
