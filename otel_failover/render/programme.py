@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _WEB_FONTS: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _SVG_WIDTH: Final = 96
+_RAISED: Final = "The exception says: "
 
 
 class Programme:
@@ -44,7 +45,7 @@ class Programme:
     def opening(self) -> None:
         """Say what is real and what is not."""
         self._say(
-            "Local servers play the providers; SDKs, loop, exceptions and traces are real. No key is needed. "
+            "Local servers play the providers; SDKs, loops, exceptions and traces are real. No key is needed. "
             "Each error is held against what that candidate's own response said: verified, or a mismatch.",
             "dim",
         )
@@ -56,7 +57,8 @@ class Programme:
             self._say(f"{_code(act.played.scenario.loop, self._console.width)}\n", "cyan")
         self._console.print(TraceTree(act.views))
         if act.played.raised is not None:
-            self._say(f"\nThe exception: {self._glyphs.quoted(act.played.raised, self._console.width)}. Inside it:")
+            room = self._console.width - len(_RAISED)
+            self._say(f"\n{_RAISED}{self._glyphs.quoted(act.played.raised, room)}")
         self._console.print(ClaimsTable(act.played))
 
     def left_out(self, scenario: Scenario, module: str, command: str) -> None:

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from otel_failover.testing.providers import Served
     from otel_failover.testing.scenarios import Played, Report
 
-_COUNTED: Final = (names.METRIC_RUNS, names.METRIC_ATTEMPTS, names.METRIC_CHECKS, names.METRIC_MISMATCHES)
+_COUNTED: Final = (
+    names.METRIC_RUNS,
+    names.METRIC_FINDINGS,
+    names.METRIC_ATTEMPTS,
+    names.METRIC_CHECKS,
+    names.METRIC_MISMATCHES,
+)
 _LABELS: Final = (
     names.LIBRARY,
     names.CANDIDATE_PROVIDER,
@@ -32,6 +38,7 @@ _LABELS: Final = (
     names.REASON_CODE,
     names.VERDICT,
     names.RULE,
+    names.FINDING_RULE,
 )
 """Labels worth reading, in the order of reading."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from otel_failover.testing.providers import Answer, Kind
 
-PATIENCE: Final = 0.4
+PATIENCE: Final = 0.3
 """Seconds a client waits for a provider that never answers."""
 
 _MORE_PATIENCE: Final = 10.0

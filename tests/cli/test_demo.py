@@ -236,7 +236,7 @@ def test_the_exception_is_shown_beside_what_each_candidate_said(
     monkeypatch.setattr(demo, "SCENARIOS", (NOBODY_PYDANTIC_AI,))
     assert cli.main(["demo"]) == 0
     out = unwrapped(capsys)
-    assert "The exception: “All models from FallbackModel failed (2 sub-exceptions)”. Inside it:" in out
+    assert "The exception says: “All models from FallbackModel failed (2 sub-exceptions)”" in out
     assert "2 of 2 failed: openai model_not_found, anthropic rate_limit" in out
 
 

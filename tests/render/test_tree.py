@@ -46,7 +46,7 @@ failover chat  fallback, served by gcp.gemini/gemini-2.5-flash, N.NN s
 │   ├── {ANTHROPICS_CALL}, N.NN s
 │   └── ✗ carries openai's error (stale_error, bound by text)
 │         claimed       429 quota “You exceeded your current quota, please che…”
-│         own evidence  no response in 0.4 s (timeout)
+│         own evidence  no response in 0.3 s (timeout)
 ├── candidate gcp.gemini  gemini-2.5-flash  success 200, N.NN s  verified
 │   └── chat gemini-2.5-flash  N.NN s
 └── ! identical_errors: anthropic/claude-opus-4-7 carries the error text of
