@@ -147,6 +147,13 @@ def _name(record: Record, position: int) -> str:
     return _label(record.tried[position].provider, record.tried[position].model)
 
 
+def _told_apart(record: Record, position: int) -> str:
+    """Return a candidate's name, with its place where another candidate has the same one: two keys, one model."""
+    name, tried = _name(record, position), record.tried[position]
+    twins = (_key(other) for at, other in enumerate(record.tried) if _name(record, at) == name)
+    return f"{name} #{tried.index}" if tried.index >= 0 and any(twin != _key(tried) for twin in twins) else name
+
+
 def _firsts(record: Record, groups: Iterable[Sequence[int]]) -> list[str]:
     return [_name(record, positions[0]) for positions in groups]
 
@@ -491,8 +498,8 @@ def _identical_errors(record: Record, _: Thresholds) -> Iterator[Finding]:
         fresh = [each for each in liars if _key(record.tried[each]) not in told]
         if fresh:
             told |= {_key(record.tried[each]) for each in fresh}
-            names = [_name(record, each) for each in fresh]
-            others = [_name(record, each) for each in holders if each not in liars]
+            names = [_told_apart(record, each) for each in fresh]
+            others = [_told_apart(record, each) for each in holders if each not in liars]
             whose = f"the error text of {others[0]}" if others else "one error text"
             does, their = ("carries", "its") if len(names) == 1 else ("carry", "their")
             sentence = f"{_listed(names)} {does} {whose}; {their} own evidence is complete and does not hold it"

@@ -693,6 +693,14 @@ def test_two_places_of_one_provider_and_model_are_two_candidates() -> None:
     assert find(run(nested(3, index=-1, profile="a"), nested(3, index=-1, profile="b"), chain=())) == ()
 
 
+def test_two_keys_of_one_model_are_told_apart_by_their_places() -> None:
+    """ "openai/gpt-5.5 carries the text of openai/gpt-5.5" says nothing."""
+    chain = (OPENAI, OPENAI, GEMINI)
+    record = run(limited(OPENAI, index=0, own=SAID), hung(OPENAI, index=1, claimed=SAID), tried(GEMINI), chain=chain)
+    (finding,) = find(record)
+    assert finding.sentence.startswith("openai/gpt-5.5 #1 carries the error text of openai/gpt-5.5 #0; ")
+
+
 def test_only_a_lossy_report_is_mere_information() -> None:
     levels = {(each.rule, each.level) for case in FIRING.values() for each in case.found()}
     assert levels == {(rule, "info" if rule == "lossy_report" else "warning") for rule in RULES}

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from otel_failover.cli import endpoints
 from otel_failover.failsafe import failures
-from otel_failover.testing.scenarios import SCENARIOS, own_environment
+from otel_failover.testing.scenarios import SCENARIOS, lacking, own_environment
 
 if TYPE_CHECKING:
     import argparse
 
 FILE: Final = "otel-failover-demo.otlp.jsonl"
-NEEDS: Final = "otel-failover demo needs: pip install 'otel-failover[demo]'"
+INSTALL: Final = "pip install 'otel-failover[demo]'"
+NEEDS: Final = f"otel-failover demo needs: {INSTALL}"
 _NEEDED: Final = ("rich", "openai", "anthropic", "opentelemetry.exporter.otlp.proto.http")
 
 
@@ -69,9 +70,13 @@ def _perform(options: argparse.Namespace) -> int:
     programme, acts, failed = Programme(), [], sum(failures.values())
     programme.opening()
     with Stage() as stage:
-        for number, scenario in enumerate(SCENARIOS, 1):
+        for scenario in SCENARIOS:
+            module = lacking(scenario)
+            if module is not None:
+                programme.left_out(scenario, module, INSTALL)
+                continue
             acts.append(stage.play(scenario))
-            programme.act(number, acts[-1])
+            programme.act(len(acts), acts[-1])
         data = stage.metrics()
     programme.metrics(data)
     good = [programme.judged(acts, sum(failures.values()) - failed)]

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from otel_failover.testing.scenarios import Deviation, Played, Scenario
 
 SERVICE: Final = "otel-failover-demo"
-_LOUD: Final = ("otel_failover", "opentelemetry", "openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2")
+_LOUD: Final = (
+    "otel_failover", "opentelemetry", "openai", "anthropic", "google_genai", "httpx", "httpx2", "httpcore", "httpcore2"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Stage:
         instrumentor = FailoverInstrumentor()
         if instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.uninstrument()
-        instrumentor.instrument(tracer_provider=self._tracers, meter_provider=self._meters)
+        instrumentor.instrument(tracer_provider=self._tracers, meter_provider=self._meters, loops=list(scenarios.LOOPS))
 
     def _stop(self) -> None:
         FailoverInstrumentor().uninstrument()

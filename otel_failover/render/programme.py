@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
+from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console, Group
@@ -21,10 +23,13 @@ if TYPE_CHECKING:
 
     from otel_failover.cli.sending import Delivery
     from otel_failover.cli.stage import Act
+    from otel_failover.loop import Loop
     from otel_failover.render.views import SpanView
+    from otel_failover.testing.scenarios import Scenario
 
 _WEB_FONTS: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _SVG_WIDTH: Final = 96
+_RAISED: Final = "The exception says: "
 
 
 class Programme:
@@ -40,7 +45,7 @@ class Programme:
     def opening(self) -> None:
         """Say what is real and what is not."""
         self._say(
-            "Local servers play the providers; SDKs, loop, exceptions and traces are real. No key is needed. "
+            "Local servers play the providers; SDKs, loops, exceptions and traces are real. No key is needed. "
             "Each error is held against what that candidate's own response said: verified, or a mismatch.",
             "dim",
         )
@@ -48,8 +53,23 @@ class Programme:
     def act(self, number: int, act: Act) -> None:
         """Show one scenario: what happens, its trace, what was told against what was answered."""
         self._say(f"\n{number}. {act.played.scenario.title}\n", "bold")
+        if act.played.scenario.loop is not None:
+            self._say(f"{_code(act.played.scenario.loop, self._console.width)}\n", "cyan")
         self._console.print(TraceTree(act.views))
+        if act.played.raised is not None:
+            room = self._console.width - len(_RAISED)
+            self._say(f"\n{_RAISED}{self._glyphs.quoted(act.played.raised, room)}")
         self._console.print(ClaimsTable(act.played))
+
+    def left_out(self, scenario: Scenario, module: str, command: str) -> None:
+        """Say that a scenario cannot be played here, and what it takes.
+
+        Args:
+            scenario: Which.
+            module: What does not import.
+            command: What installs it.
+        """
+        self._say(f"\nLeft out: {scenario.title}\nIt needs {module}: {command}", "yellow")
 
     def metrics(self, data: MetricsData | None) -> None:
         """Show what the counters say."""
@@ -74,7 +94,7 @@ class Programme:
         foreign = verdicts.count(attribution.MISMATCH)
         self._say(
             f"{self._glyphs.right} All {len(verdicts)} verdicts are as expected: {foreign} candidates were blamed with "
-            f"somebody else's error, the other {len(verdicts) - foreign} were reported truly.",
+            f"somebody else's error, the other {len(verdicts) - foreign} were not.",
             "bold green",
         )
         return True
@@ -123,6 +143,16 @@ class Programme:
 
 def _picture(act: Act) -> list[RenderableType]:
     return [Text(f"{act.played.scenario.title}\n", style="bold"), TraceTree(act.views), ClaimsTable(act.played)]
+
+
+def _code(loop: Loop, width: int) -> str:
+    """Return a configured loop as it is written in a program."""
+    given = [(each.name, getattr(loop, each.name)) for each in fields(loop) if getattr(loop, each.name) != each.default]
+    text = ", ".join(f'{name}="{value}"' for name, value in given)
+    return textwrap.fill(
+        f"loops=[Loop({text})]", width, subsequent_indent=" " * len("loops=[Loop("), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _is_candidate(view: SpanView) -> bool:

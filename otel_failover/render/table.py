@@ -22,8 +22,15 @@ if TYPE_CHECKING:
     from otel_failover.testing.providers import Served
     from otel_failover.testing.scenarios import Played, Report
 
-_COUNTED: Final = (names.METRIC_RUNS, names.METRIC_ATTEMPTS, names.METRIC_CHECKS, names.METRIC_MISMATCHES)
+_COUNTED: Final = (
+    names.METRIC_RUNS,
+    names.METRIC_FINDINGS,
+    names.METRIC_ATTEMPTS,
+    names.METRIC_CHECKS,
+    names.METRIC_MISMATCHES,
+)
 _LABELS: Final = (
+    names.LIBRARY,
     names.CANDIDATE_PROVIDER,
     names.EXPECTED_PROVIDER,
     names.CANDIDATE_OUTCOME,
@@ -31,6 +38,7 @@ _LABELS: Final = (
     names.REASON_CODE,
     names.VERDICT,
     names.RULE,
+    names.FINDING_RULE,
 )
 """Labels worth reading, in the order of reading."""
 
@@ -55,7 +63,7 @@ _TAKEN: Final = 17
 class ClaimsTable:
     """A renderable: one row per candidate, what the loop told of it beside what its provider answered.
 
-    The last column comes from the local providers' own logs, not from any span: it is the measure of both.
+    The provider's answer comes from its own log, not from any span: it is the measure of what was told.
 
     Args:
         played: A scenario that has run.
@@ -75,16 +83,20 @@ class ClaimsTable:
         table.add_column("what the loop said", min_width=room)
         table.add_column("the provider's answer", min_width=room)
         table.add_column("true?", no_wrap=True)
-        for report in self._played.reports:
-            served = self._played.served[report.index]
-            true = told_the_truth(report, served)
-            table.add_row(
-                _bold_first_line(called[report.index]),
-                Text(told(report, glyphs, room), style="" if true else "red"),
-                Text(answered(served, glyphs, room)),
-                Text("yes" if true else f"{glyphs.wrong} no", style="green" if true else "bold red"),
-            )
+        told = {report.index: report for report in self._played.reports}
+        for index, served in enumerate(self._played.served):
+            table.add_row(_bold_first_line(called[index]), *_judged(told.get(index), served, glyphs, room))
         yield table
+
+
+def _judged(report: Report | None, served: Sequence[Served], glyphs: Glyphs, room: int) -> tuple[Text, Text, Text]:
+    """Return the cells of one candidate: what was told, what was answered, whether that is the same."""
+    answer = Text(answered(served, glyphs, room))
+    if report is None:
+        return Text("nothing", style="dim"), answer, Text()
+    if told_the_truth(report, served):
+        return Text(told(report, glyphs, room)), answer, Text("yes", style="green")
+    return Text(told(report, glyphs, room), style="red"), answer, Text(f"{glyphs.wrong} no", style="bold red")
 
 
 def _name(candidate: Candidate) -> str:

@@ -88,12 +88,16 @@ class _Trace:
             self._grow(tree.add(self._line(child)), child)
         if view.attributes.get(names.MISMATCH) and not has_marker:
             tree.add(self._accusation(view))
+        for finding in _findings(view):
+            tree.add(finding)
         return tree
 
     def _line(self, view: SpanView) -> RenderableType:
         kind = view.name.split(" ")[0]
         if view.name == names.SPAN_MISMATCH:
             return self._accusation(view)
+        if view.name == names.SPAN_HUNG:
+            return _hung(view)
         if view.scope == names.SCOPE and kind == names.SPAN_RUN:
             return _run(view)
         if view.scope == names.SCOPE and kind == names.SPAN_CANDIDATE:
@@ -164,6 +168,30 @@ def _run(view: SpanView) -> Text:
     else:
         told = (": ".join(filter(None, [outcome, view.description])), "red")
     return _joined(Text.assemble((view.name, "bold")), [told, (_seconds(view), "")])
+
+
+def _findings(view: SpanView) -> Iterator[Text]:
+    """Yield what a run got wrong: a sentence for each event, the rule alone where the event was dropped."""
+    told = [event.attributes for event in view.events if event.name.startswith(names.EVENT_FINDING)]
+    for facts in told:
+        warning = facts.get(names.FINDING_LEVEL) != "info"
+        yield _remark(f"{facts.get(names.FINDING_RULE)}: {facts.get(names.FINDING_SENTENCE)}", warning=warning)
+    rules = {facts.get(names.FINDING_RULE) for facts in told}
+    yield from (
+        _remark(printable(str(rule))) for rule in view.attributes.get(names.FINDINGS) or () if rule not in rules
+    )
+
+
+def _hung(view: SpanView) -> Text:
+    """Return the marker of a candidate that hangs: its own span is still open, and may never come."""
+    seconds = view.attributes.get(names.SILENT_DURATION)
+    silent = f"silent for {seconds:.1f} s" if isinstance(seconds, (int, float)) else "silent"
+    who = _words(view.attributes.get(names.CANDIDATE_PROVIDER), view.attributes.get(names.CANDIDATE_MODEL))
+    return _remark(f"{who or 'a candidate'} was still open, and {silent}")
+
+
+def _remark(text: str, *, warning: bool = True) -> Text:
+    return Text(f"{'!' if warning else 'i'} {text}", style="yellow" if warning else "dim")
 
 
 def _candidate(view: SpanView) -> Text:

@@ -21,6 +21,19 @@ _STATUS_NAMES: Final = {f"STATUS_CODE_{status}": status for status in _STATUS}
 
 
 @dataclass(frozen=True, slots=True)
+class EventView:
+    """An event of a span.
+
+    Args:
+        name: Its name.
+        attributes: Copied when the view is made.
+    """
+
+    name: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class SpanView:
     """A finished span.
 
@@ -35,6 +48,7 @@ class SpanView:
         description: The status's description.
         attributes: Copied when the view is made: what is written on the span later is not seen.
         scope: Name of the instrumentation scope.
+        events: In the order in which they were added.
     """
 
     name: str
@@ -47,6 +61,7 @@ class SpanView:
     description: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     scope: str = ""
+    events: tuple[EventView, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -68,6 +83,7 @@ def from_readable(span: ReadableSpan) -> SpanView:
         description=span.status.description or "",
         attributes=dict(span.attributes or {}),
         scope=scope.name if scope else "",
+        events=tuple(EventView(event.name, dict(event.attributes or {})) for event in span.events),
     )
 
 
@@ -97,7 +113,12 @@ def _from_otlp_span(span: Mapping[str, Any], scope: str) -> SpanView:
         description=status.get("message", ""),
         attributes=_attributes(span.get("attributes", ())),
         scope=scope,
+        events=tuple(_from_otlp_event(event) for event in span.get("events", ())),
     )
+
+
+def _from_otlp_event(event: Mapping[str, Any]) -> EventView:
+    return EventView(event.get("name", ""), _attributes(event.get("attributes", ())))
 
 
 def _attributes(pairs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -124,8 +145,13 @@ def printable(text: str) -> str:
 
 def shown(view: SpanView) -> SpanView:
     """Return a view whose texts are printable."""
-    attributes = {key: printable(value) if isinstance(value, str) else value for key, value in view.attributes.items()}
-    return replace(view, name=printable(view.name), description=printable(view.description), attributes=attributes)
+    events = tuple(EventView(printable(event.name), _shown(event.attributes)) for event in view.events)
+    name, description = printable(view.name), printable(view.description)
+    return replace(view, name=name, description=description, attributes=_shown(view.attributes), events=events)
+
+
+def _shown(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: printable(value) if isinstance(value, str) else value for key, value in attributes.items()}
 
 
 def by_trace(views: Iterable[SpanView]) -> dict[str, list[SpanView]]:

@@ -1,22 +1,22 @@
 """Fallback loops that run as they stand, against local providers, with what their traces have to say about each.
 
-Three local servers play the providers; the SDKs, the loop and the exceptions are real. The loop is wrong in the ways
+Local servers play the providers; the SDKs, the loops and the exceptions are real. The loop by hand is wrong in the ways
 that people's loops were: it books the session's first error on everybody, or raises the first exception again. Mended,
-it differs in that line only. Demo and test suite run the same scenarios and hold the spans against the same
-expectations.
+it differs in that line only. The same chain goes through a router that is only configured, and through pydantic-ai's
+`FallbackModel`. Demo and test suite run the same scenarios and hold the spans against the same expectations.
 
     from otel_failover.testing.scenarios import INCIDENT, deviations, play
 
     played = play(INCIDENT)
     assert deviations(played, spans) == []
 
-The openai and the anthropic SDK have to be installed. Nothing leaves the machine, and no variable of the environment
-has a say: see `own_environment`.
+The openai and the anthropic SDK have to be installed; `lacking` says what else a scenario needs. Nothing leaves the
+machine, and no variable of the environment has a say: see `own_environment`.
 """
 
 from __future__ import annotations
 
-import inspect
+import importlib
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_failover import attribution, names, reasons, settlement
 from otel_failover.identity import Candidate
-from otel_failover.run import FALLBACK, Run, failover_run
+from otel_failover.loop import Loop
+from otel_failover.run import EXHAUSTED, FALLBACK, Run, failover_run
+from otel_failover.testing.cast import KEYS, PATIENCE, Member, asking
 from otel_failover.testing.providers import Answer, LocalProvider
 
 if TYPE_CHECKING:
@@ -33,16 +35,25 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from otel_failover.attempt import Attempt
-    from otel_failover.testing.providers import Kind, Served
+    from otel_failover.testing.providers import Served
 
+    Places = Sequence[tuple[Member, LocalProvider, Candidate]]
     Blame = Callable[[Attempt, "_Session", Exception], Exception]
 
 __all__ = [
+    "BY_HAND",
+    "CONFIGURED",
     "FIRST_ERROR_AGAIN",
     "FIRST_ERROR_AGAIN_MENDED",
     "INCIDENT",
+    "INCIDENT_CONFIGURED",
     "INCIDENT_MENDED",
+    "INCIDENT_PYDANTIC_AI",
     "KEYS",
+    "LOOPS",
+    "NOBODY_PYDANTIC_AI",
+    "PATIENCE",
+    "PYDANTIC_AI",
     "SCENARIOS",
     "Deviation",
     "Expected",
@@ -53,25 +64,17 @@ __all__ = [
     "Scenario",
     "SpanLike",
     "deviations",
+    "lacking",
     "own_environment",
     "play",
 ]
 
-PATIENCE: Final = 0.4
-"""Seconds a client waits for a provider that never answers."""
+BY_HAND: Final = "manual"
+CONFIGURED: Final = "configured"
+PYDANTIC_AI: Final = "pydantic_ai"
 
-KEYS: Final = {
-    "openai": "sk-proj-local00000000000000000000000000openaikey",
-    "anthropic": "sk-ant-local00000000000000000000000anthropickey",
-    "gcp.gemini": "AIzaLocal000000000000000000000000000geminikey",
-    "team-a": "sk-proj-local00000000000000000000000000teamakey",
-    "team-b": "sk-proj-local00000000000000000000000000teambkey",
-}
-"""The keys that the clients send, by profile or provider. They open nothing, and still stand in no span."""
-
-_FOREIGN_VARIABLES: Final = ("OPENAI_", "ANTHROPIC_", "OTEL_", "AZURE_OPENAI_")
+_FOREIGN_VARIABLES: Final = ("OPENAI_", "ANTHROPIC_", "OTEL_", "AZURE_OPENAI_", "GOOGLE_", "GEMINI_")
 _PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_PROMPT: Final[Any] = [{"role": "user", "content": "Say hello."}]
 
 
 class FailoverError(Exception):
@@ -90,30 +93,6 @@ class FailoverError(Exception):
 
 
 # --- what a scenario says ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One place of a chain, and the local provider behind it.
-
-    Args:
-        provider: The candidate's provider.
-        model: Its model.
-        answer: What the local provider gives.
-        kind: Whose wire format the local provider speaks; also which SDK asks.
-        profile: The label of its key.
-    """
-
-    provider: str
-    model: str
-    answer: Answer
-    kind: Kind = "openai"
-    profile: str | None = None
-
-    @property
-    def name(self) -> str:
-        """What the local provider's log calls it."""
-        return self.profile or self.provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +150,6 @@ class Report:
     text: str
 
 
-class Ask(Protocol):
-    """Asks one candidate through its SDK; returns its words, raises what the SDK raises."""
-
-    def __call__(self, candidate: Candidate) -> str:
-        """Ask a candidate of the chain."""
-
-
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A chain, what the loop over it makes of a failure, and what the trace has to say.
@@ -186,17 +158,31 @@ class Scenario:
         name: One word, for tests and files.
         title: What happens, in one sentence for people.
         members: The chain.
-        blame: What the loop raises for a failure: right or wrong, it is this line that a loop is judged by.
+        blame: What the loop by hand raises for a failure: right or wrong, it is this line that a loop is judged by.
         expected: One per candidate, in the chain's order.
         outcome: The run's.
+        through: What it goes through: `BY_HAND`, `CONFIGURED`, `PYDANTIC_AI`; as `failover.library` says it.
+        findings: What the run has to say about itself.
+        loop: What names a loop that is only configured.
     """
 
     name: str
     title: str
     members: tuple[Member, ...]
-    blame: Blame
+    blame: Blame | None
     expected: tuple[Expected, ...]
     outcome: str = FALLBACK
+    through: str = BY_HAND
+    findings: tuple[str, ...] = ()
+    loop: Loop | None = None
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes that the run's span has to carry; None: it may not have the key."""
+        return {
+            names.OUTCOME: self.outcome,
+            names.LIBRARY: self.through,
+            names.FINDINGS: self.findings or None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,22 +191,24 @@ class Played:
 
     Args:
         scenario: Which.
-        run_id: As on its spans.
+        run_id: As on its spans; None where the run was made by an adapter, and nobody holds it.
         chain: The candidates, with the endpoints they had.
-        reports: What the loop told, in order.
+        reports: What the loop told, in order; a loop may say nothing of a candidate.
         served: What each local provider really answered, in the chain's order: its own log.
         reply: What the loop returned.
+        raised: The text of the exception that left the loop, as its caller saw it.
     """
 
     scenario: Scenario
-    run_id: str
+    run_id: str | None
     chain: tuple[Candidate, ...]
     reports: tuple[Report, ...]
     served: tuple[tuple[Served, ...], ...]
     reply: str | None
+    raised: str | None = None
 
 
-# --- the loop ---------------------------------------------------------------------------------------------------------
+# --- the loop by hand -------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -230,14 +218,16 @@ class _Session:
     errors: list[Exception] = field(default_factory=list)
 
 
-def _fail_over(run: Run, chain: Sequence[Candidate], ask: Ask, blame: Blame, reports: list[Report]) -> str | None:
+def _fail_over(
+    run: Run, asks: Mapping[Candidate, Callable[[], str]], blame: Blame, reports: list[Report]
+) -> str | None:
     """Try one candidate after the other; what each failure is booked as, `blame` says."""
     session = _Session()
-    for candidate in chain:
+    for candidate, ask in asks.items():
         try:
             with run.attempt(candidate) as attempt:
                 try:
-                    reply = ask(candidate)
+                    reply = ask()
                 except Exception as problem:
                     session.errors.append(problem)
                     raise blame(attempt, session, problem)  # noqa: B904 - as loops do; Python fills in the context
@@ -260,7 +250,8 @@ def _failure(attempt: Attempt, problem: Exception) -> FailoverError:
 def _sentence(problem: Exception) -> str:
     """Return the message of an error's body (openai gives what is below `error`), else the exception's own text."""
     body = getattr(problem, "body", None)
-    message = body.get("message") if isinstance(body, dict) else None
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    message = inner.get("message") if isinstance(inner, dict) else None
     return message if isinstance(message, str) else str(problem)
 
 
@@ -298,6 +289,16 @@ _TWO_KEYS: Final = (
     Member("anthropic", "claude-opus-4-7", Answer.ok("Hello from the third."), "anthropic"),
 )
 
+_THREE_SDKS: Final = (
+    *_THREE_PROVIDERS[:2],
+    Member("gcp.gemini", "gemini-2.5-flash", Answer.ok("Hello from the third."), "gemini"),
+)
+_NOBODY: Final = (
+    Member("openai", "gpt-6", Answer.openai_model_not_found("gpt-6")),
+    Member("anthropic", "claude-opus-4-7", Answer.anthropic_rate_limit("claude-opus-4-7"), "anthropic"),
+)
+_ONE_TEXT_TWICE: Final = ("identical_errors",)
+
 _QUOTA: Final = Expected(settlement.ERROR, reasons.BILLING, 429)
 _TIMEOUT: Final = Expected(settlement.ERROR, reasons.TIMEOUT, None)
 _SERVED: Final = Expected(settlement.SUCCESS, None, 200)
@@ -322,6 +323,7 @@ INCIDENT: Final = Scenario(
     _THREE_PROVIDERS,
     _sessions_first_error,
     (_QUOTA, _stale("text"), _SERVED),
+    findings=_ONE_TEXT_TWICE,
 )
 FIRST_ERROR_AGAIN: Final = Scenario(
     "first_error_again",
@@ -330,6 +332,7 @@ FIRST_ERROR_AGAIN: Final = Scenario(
     _TWO_KEYS,
     _first_exception_again,
     (_QUOTA, _stale("object"), _SERVED),
+    findings=_ONE_TEXT_TWICE,
 )
 INCIDENT_MENDED: Final = Scenario(
     "incident_mended",
@@ -345,17 +348,62 @@ FIRST_ERROR_AGAIN_MENDED: Final = Scenario(
     _own_exception,
     (_QUOTA, _TIMEOUT, _SERVED),
 )
-SCENARIOS: Final = (INCIDENT, FIRST_ERROR_AGAIN, INCIDENT_MENDED, FIRST_ERROR_AGAIN_MENDED)
+INCIDENT_CONFIGURED: Final = Scenario(
+    "incident_configured",
+    "The incident in a router that is not ours to edit: one line of configuration names it, and finds the error out.",
+    _THREE_PROVIDERS,
+    None,
+    (_QUOTA, _stale("text"), _SERVED),
+    through=CONFIGURED,
+    findings=_ONE_TEXT_TWICE,
+    loop=Loop(
+        run="otel_failover.testing.borrowed:Router.route",
+        attempt="otel_failover.testing.borrowed:Router.ask",
+        chain="self.vendors",
+        provider="vendor.name",
+        model="vendor.model",
+        error="result.error",
+    ),
+)
+INCIDENT_PYDANTIC_AI: Final = Scenario(
+    "incident_pydantic_ai",
+    "The same failures through pydantic-ai's own FallbackModel, in a program that does not know of otel-failover.",
+    _THREE_SDKS,
+    None,
+    (_QUOTA, _TIMEOUT, _SERVED),
+    through=PYDANTIC_AI,
+)
+NOBODY_PYDANTIC_AI: Final = Scenario(
+    "nobody_pydantic_ai",
+    "FallbackModel again, and nobody serves: what the program gets is one exception; the trace says who and why.",
+    _NOBODY,
+    None,
+    (Expected(settlement.ERROR, reasons.MODEL_NOT_FOUND, 404), Expected(settlement.ERROR, reasons.RATE_LIMIT, 429)),
+    outcome=EXHAUSTED,
+    through=PYDANTIC_AI,
+)
+SCENARIOS: Final = (
+    INCIDENT,
+    FIRST_ERROR_AGAIN,
+    INCIDENT_MENDED,
+    FIRST_ERROR_AGAIN_MENDED,
+    INCIDENT_CONFIGURED,
+    INCIDENT_PYDANTIC_AI,
+    NOBODY_PYDANTIC_AI,
+)
+LOOPS: Final = tuple(scenario.loop for scenario in SCENARIOS if scenario.loop is not None)
+"""What the setting `loops` has to hold, so that the loops that are only configured are seen."""
 
 
 # --- running them -----------------------------------------------------------------------------------------------------
 
 
 def play(scenario: Scenario, tracer_provider: TracerProvider | None = None) -> Played:
-    """Run a scenario.
+    """Run a scenario; one through pydantic-ai not from a coroutine, since it runs an event loop.
 
     Args:
-        scenario: What to run. `FailoverInstrumentor().instrument()` has been called.
+        scenario: What to run. `FailoverInstrumentor().instrument(loops=[*LOOPS])` has been called; scenarios by hand
+            and through pydantic-ai do without `loops`.
         tracer_provider: Where SDKs that make spans by themselves send them; the global one by default.
 
     Returns:
@@ -363,75 +411,101 @@ def play(scenario: Scenario, tracer_provider: TracerProvider | None = None) -> P
     """
     with ExitStack() as stack:
         stack.enter_context(own_environment())
-        servers = [
-            stack.enter_context(LocalProvider(member.kind, member.answer, name=member.name))
+        places = [
+            (member, server, Candidate(member.provider, member.model, server.endpoint, member.profile))
             for member in scenario.members
+            for server in [stack.enter_context(LocalProvider(member.kind, member.answer, name=member.name))]
         ]
-        chain = tuple(
-            Candidate(member.provider, member.model, server.endpoint, member.profile)
-            for member, server in zip(scenario.members, servers, strict=True)
-        )
-        asks = {
-            candidate: stack.enter_context(_asking(member, server.base_url, tracer_provider))
-            for member, server, candidate in zip(scenario.members, servers, chain, strict=True)
+        told = _WAYS[scenario.through](scenario, places, tracer_provider)
+        served = tuple(tuple(server.log) for _, server, _ in places)
+    chain = tuple(candidate for _, _, candidate in places)
+    return Played(scenario, told.run_id, chain, tuple(told.reports), served, told.reply, told.raised)
+
+
+def lacking(scenario: Scenario) -> str | None:
+    """Return the first module that a scenario needs, besides the two SDKs, and that cannot be imported.
+
+    Args:
+        scenario: What somebody wants to play.
+    """
+    if scenario.through != PYDANTIC_AI:
+        return None
+    from otel_failover.testing.pydantic_chain import MODULES
+
+    with own_environment():
+        return next((name for member in scenario.members if not _imports(name := MODULES[member.kind])), None)
+
+
+def _imports(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except Exception:
+        # An ImportError where it is missing; releases that do not fit each other raise what they like.
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class _Told:
+    """What came out of a loop; fields as those of `Played`."""
+
+    reports: list[Report] = field(default_factory=list)
+    reply: str | None = None
+    raised: str | None = None
+    run_id: str | None = None
+
+
+@contextmanager
+def _asks(places: Places, tracer_provider: TracerProvider | None) -> Iterator[dict[Candidate, Callable[[], str]]]:
+    """Give a function for each candidate that asks it, with a client that is closed in the end."""
+    with ExitStack() as stack:
+        yield {
+            candidate: stack.enter_context(asking(member, server.base_url, tracer_provider))
+            for member, server, candidate in places
         }
-        reports: list[Report] = []
-        with failover_run("chat", chain=chain) as run:
-            reply = _fail_over(run, chain, lambda candidate: asks[candidate](), scenario.blame, reports)
-        served = tuple(tuple(server.log) for server in servers)
-    return Played(scenario, run.id, chain, tuple(reports), served, reply)
 
 
-def _asking(member: Member, base_url: str, tracer_provider: TracerProvider | None) -> Any:
-    """Return a context manager that gives a function asking one member through its real SDK."""
-    ask = _ask_anthropic if member.kind == "anthropic" else _ask_openai
-    return ask(member, base_url, tracer_provider)
+def _by_hand(scenario: Scenario, places: Places, tracer_provider: TracerProvider | None) -> _Told:
+    if scenario.blame is None:
+        raise ValueError(f"{scenario.name} goes by hand, and does not say what the loop makes of a failure")
+    told = _Told()
+    with _asks(places, tracer_provider) as asks, failover_run("chat", chain=tuple(asks)) as run:
+        told.run_id = run.id
+        told.reply = _fail_over(run, asks, scenario.blame, told.reports)
+    return told
 
 
-@contextmanager
-def _ask_openai(member: Member, base_url: str, _: TracerProvider | None) -> Iterator[Callable[[], str]]:
-    """Give a function that asks through OpenAI's SDK: its own providers, and Gemini's endpoint for it."""
-    import openai
+def _configured(_: Scenario, places: Places, tracer_provider: TracerProvider | None) -> _Told:
+    from otel_failover.testing.borrowed import Router, Vendor
 
-    with openai.OpenAI(
-        api_key=KEYS[member.name],
-        base_url=base_url,
-        max_retries=0,
-        timeout=PATIENCE,
-        http_client=openai.DefaultHttpxClient(trust_env=False),
-    ) as client:
-
-        def ask() -> str:
-            reply = client.chat.completions.create(model=member.model, messages=_PROMPT)
-            return reply.choices[0].message.content or ""
-
-        yield ask
+    with _asks(places, tracer_provider) as asks:
+        router = Router([Vendor(each.provider, each.model, ask) for each, ask in asks.items()])
+        told = _Told(reply=router.route())
+    for index, reply in enumerate(router.replies):
+        failure = reply.error
+        told.reports.append(
+            Report(index, failure.reason, failure.status_code, failure.message)
+            if failure is not None
+            else Report(index, None, None, reply.text)
+        )
+    return told
 
 
-@contextmanager
-def _ask_anthropic(
-    member: Member, base_url: str, tracer_provider: TracerProvider | None
-) -> Iterator[Callable[[], str]]:
-    """Give a function that asks through Anthropic's SDK, whose own spans (1.11 and newer) go where ours go."""
-    import anthropic
+def _pydantic_ai(_: Scenario, places: Places, tracer_provider: TracerProvider | None) -> _Told:
+    """Ask a `FallbackModel`: it tells of its candidates only where all of them failed, by the members of a group."""
+    from otel_failover.testing import pydantic_chain
 
-    options: dict[str, Any] = {}
-    if tracer_provider is not None and "open_telemetry" in inspect.signature(anthropic.Anthropic.__init__).parameters:
-        options["open_telemetry"] = {"tracer_provider": tracer_provider, "propagation": False}
-    with anthropic.Anthropic(
-        api_key=KEYS[member.name],
-        base_url=base_url,
-        max_retries=0,
-        timeout=PATIENCE,
-        http_client=anthropic.DefaultHttpxClient(trust_env=False),
-        **options,
-    ) as client:
+    answer = pydantic_chain.ask([(member, server.base_url) for member, server, _ in places], tracer_provider)
+    if isinstance(answer, str):
+        last = max(index for index, (_, server, _) in enumerate(places) if server.log)
+        return _Told([Report(last, None, None, answer)], answer)
+    told = _Told(raised=str(answer))
+    for index, each in enumerate(getattr(answer, "exceptions", ())):
+        told.reports.append(Report(index, type(each).__name__, getattr(each, "status_code", None), _sentence(each)))
+    return told
 
-        def ask() -> str:
-            reply = client.messages.create(model=member.model, messages=_PROMPT, max_tokens=64)
-            return "".join(getattr(block, "text", "") for block in reply.content)
 
-        yield ask
+_WAYS: Final = {BY_HAND: _by_hand, CONFIGURED: _configured, PYDANTIC_AI: _pydantic_ai}
 
 
 @contextmanager
@@ -502,17 +576,22 @@ def deviations(played: Played, spans: Iterable[SpanLike]) -> list[Deviation]:
 
     Args:
         played: What was run.
-        spans: Spans as exported; those of other runs are left alone.
+        spans: Spans as exported; those of other runs are left alone. Where no run's id is at hand, only this one's.
 
     Returns:
         What is not as expected, empty if all is.
     """
-    own = [span for span in spans if (span.attributes or {}).get(names.RUN_ID) == played.run_id]
-    found = _compared(own, names.SPAN_RUN, None, {names.OUTCOME: played.scenario.outcome}, "the run")
+    own = [span for span in spans if _is_of((span.attributes or {}).get(names.RUN_ID), played.run_id)]
+    found = _compared(own, names.SPAN_RUN, None, played.scenario.attributes(), "the run")
     for index, (member, expected) in enumerate(zip(played.scenario.members, played.scenario.expected, strict=True)):
         who = f"candidate {index} ({member.name})"
         found += _compared(own, names.SPAN_CANDIDATE, index, expected.attributes(), who)
     return found
+
+
+def _is_of(found: object, run_id: str | None) -> bool:
+    """Whether a run's id on a span, None where there is none, is the one that is sought; any, where that is unknown."""
+    return found is not None and run_id in (None, found)
 
 
 def _compared(

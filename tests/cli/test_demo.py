@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import contextlib
+import inspect
 import json
 import os
 import re
@@ -15,17 +17,29 @@ from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otel_failover import cli, failsafe, names
+from otel_failover import Loop, cli, failsafe, names
 from otel_failover.cli import demo, endpoints
 from otel_failover.cli.stage import SERVICE, Stage
 from otel_failover.render.table import told_the_truth
-from otel_failover.testing import scenarios
-from otel_failover.testing.scenarios import INCIDENT, SCENARIOS, Deviation
+from otel_failover.testing import borrowed, scenarios
+from otel_failover.testing.scenarios import (
+    INCIDENT,
+    INCIDENT_CONFIGURED,
+    INCIDENT_PYDANTIC_AI,
+    NOBODY_PYDANTIC_AI,
+    SCENARIOS,
+    Deviation,
+)
 from tests.cli.collector import Collector
 from tests.cli.command import run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+PLAYABLE = [scenario for scenario in SCENARIOS if scenarios.lacking(scenario) is None]
+THEFTS = sum(expected.verdict == "mismatch" for scenario in PLAYABLE for expected in scenario.expected)
+CANDIDATES = sum(len(scenario.members) for scenario in PLAYABLE)
+needs_pydantic_ai = pytest.mark.skipif(len(PLAYABLE) < len(SCENARIOS), reason="pydantic-ai or google-genai is missing")
 
 NOBODY = "http://127.0.0.1:9"
 HOSTILE = {
@@ -40,6 +54,11 @@ HOSTILE = {
     "ANTHROPIC_CUSTOM_HEADERS": "x-api-key: hostile",
     "ANTHROPIC_OPEN_TELEMETRY": "false",
     "ANTHROPIC_LOG": "debug",
+    "GOOGLE_API_KEY": "AIzaHostile000000000000000000000000Lp3wY8s",
+    "GEMINI_API_KEY": "AIzaHostile000000000000000000000000Vd6jR1q",
+    "GOOGLE_GENAI_USE_VERTEXAI": "true",
+    "GOOGLE_CLOUD_PROJECT": "hostile",
+    "GOOGLE_GEMINI_BASE_URL": NOBODY,
     "HTTP_PROXY": NOBODY,
     "HTTPS_PROXY": NOBODY,
     "ALL_PROXY": NOBODY,
@@ -86,8 +105,8 @@ def test_a_hostile_environment_changes_nothing(hostile: tuple[Path, bytes, bytes
     _, out, err, code = hostile
     text = out.decode()
     assert (code, err) == (0, b""), text
-    assert "All 12 verdicts are as expected" in text
-    assert len(re.findall("carries openai's error", text)) == 1
+    assert f"All {CANDIDATES} verdicts are as expected" in text
+    assert len(re.findall("carries openai's error", text)) == 2
     assert len(re.findall("carries the team-a key's error", text)) == 1
     assert f"Traces: {demo.FILE}" in text
     assert "Sent" not in text
@@ -97,7 +116,7 @@ def test_no_key_is_shown_or_written(hostile: tuple[Path, bytes, bytes, int]) -> 
     """Neither the clients' keys nor those of the environment, in no byte."""
     path, out, err, _ = hostile
     everything = out + err + path.read_bytes()
-    for key in [*scenarios.KEYS.values(), HOSTILE["OPENAI_API_KEY"], HOSTILE["ANTHROPIC_API_KEY"]]:
+    for key in [*scenarios.KEYS.values(), *(value for name, value in HOSTILE.items() if name.endswith("_API_KEY"))]:
         assert key.encode() not in everything
         assert key[-8:].encode() not in everything
 
@@ -112,7 +131,7 @@ def test_the_output_is_plain_where_it_is_piped(hostile: tuple[Path, bytes, bytes
 def test_the_file_is_otlp_json_lines(hostile: tuple[Path, bytes, bytes, int]) -> None:
     """One ExportTraceServiceRequest a line, one line a scenario; protobuf's own reader takes it."""
     lines = hostile[0].read_text(encoding="utf-8").splitlines()
-    assert len(lines) == len(SCENARIOS)
+    assert len(lines) == len(PLAYABLE)
     for line in lines:
         request = ParseDict(with_base64_ids(json.loads(line)), ExportTraceServiceRequest())
         (resource,) = request.resource_spans
@@ -138,7 +157,7 @@ def with_base64_ids(node: Any) -> Any:
 def test_every_span_in_the_file_is_encoded_as_otlp_says(hostile: tuple[Path, bytes, bytes, int]) -> None:
     """Ids in hex, times as strings, enums as numbers."""
     spans = spans_of(hostile[0])
-    assert len(spans) == 4 * (1 + 3 + 3) + 2
+    assert len(spans) == len(PLAYABLE) + 2 * CANDIDATES + THEFTS
     for span in spans:
         assert re.fullmatch("[0-9a-f]{32}", span["traceId"])
         assert re.fullmatch("[0-9a-f]{16}", span["spanId"])
@@ -146,14 +165,14 @@ def test_every_span_in_the_file_is_encoded_as_otlp_says(hostile: tuple[Path, byt
         assert isinstance(span["startTimeUnixNano"], str)
         assert int(span["endTimeUnixNano"]) >= int(span["startTimeUnixNano"])
         assert isinstance(span["kind"], int)
-    assert sum("parentSpanId" not in span for span in spans) == 4
+    assert sum("parentSpanId" not in span for span in spans) == len(PLAYABLE)
 
 
 def test_the_file_holds_the_mismatches(hostile: tuple[Path, bytes, bytes, int]) -> None:
-    """Two markers below two candidates, each with a real boolean, and the one whose error it is."""
+    """A marker below each candidate that was blamed, with a real boolean, and the one whose error it is."""
     spans = spans_of(hostile[0])
     markers = [span for span in spans if span["name"] == names.SPAN_MISMATCH]
-    assert len(markers) == 2
+    assert len(markers) == THEFTS == 3
     for marker in markers:
         (offender,) = [span for span in spans if span["spanId"] == marker["parentSpanId"]]
         (source,) = [span for span in spans if span["spanId"] == facts(marker)[names.SOURCE_SPAN_ID]["stringValue"]]
@@ -171,7 +190,8 @@ def test_the_file_holds_the_mismatches(hostile: tuple[Path, bytes, bytes, int]) 
     [
         {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
         {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "40"},
-        {"FORCE_COLOR": "1", "COLUMNS": "120"},
+        {"FORCE_COLOR": "1", "COLUMNS": "140"},
+        {"COLUMNS": "100"},
     ],
 )
 def test_other_terminals_are_served_too(given: dict[str, str], tmp_path: Path) -> None:
@@ -180,6 +200,8 @@ def test_other_terminals_are_served_too(given: dict[str, str], tmp_path: Path) -
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii() is ("PYTHONIOENCODING" in given)
     assert (b"\x1b" in done.stdout) is ("FORCE_COLOR" in given)
+    lines = re.sub("\x1b\\[[0-9;]*m", "", done.stdout.decode()).splitlines()
+    assert max(map(len, lines)) <= int(given.get("COLUMNS", 80))
 
 
 def test_the_picture_needs_nothing_from_outside(quick: Path) -> None:
@@ -189,6 +211,44 @@ def test_the_picture_needs_nothing_from_outside(quick: Path) -> None:
     assert "stale_error" in picture
     assert "font-face" not in picture
     assert "src:" not in picture
+
+
+# --- what each act takes ----------------------------------------------------------------------------------------------
+
+
+def test_the_configured_act_shows_the_line_that_it_took(
+    quick: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is written in a program: Python reads it back as the same loop."""
+    monkeypatch.setattr(demo, "SCENARIOS", (INCIDENT_CONFIGURED,))
+    assert cli.main(["demo"]) == 0
+    (line,) = re.findall(r"^loops=(\[Loop\(.*?\)\])", capsys.readouterr().out, re.MULTILINE | re.DOTALL)
+    assert eval(line, {"Loop": Loop}) == [INCIDENT_CONFIGURED.loop]
+    assert (quick / demo.FILE).exists()
+
+
+@needs_pydantic_ai
+@pytest.mark.usefixtures("quick")
+def test_the_exception_is_shown_beside_what_each_candidate_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log's one line, and the trace that says who and why."""
+    monkeypatch.setattr(demo, "SCENARIOS", (NOBODY_PYDANTIC_AI,))
+    assert cli.main(["demo"]) == 0
+    out = unwrapped(capsys)
+    assert "The exception says: “All models from FallbackModel failed (2 sub-exceptions)”" in out
+    assert "2 of 2 failed: openai model_not_found, anthropic rate_limit" in out
+
+
+@pytest.mark.parametrize(("package", "left_out"), [("pydantic_ai", 2), ("google.genai", 1)])
+def test_an_act_whose_library_is_missing_is_left_out(package: str, left_out: int, tmp_path: Path) -> None:
+    """With the command to type; the others are played, and all is well."""
+    done = run("demo", cwd=tmp_path, before=f"import sys; sys.modules[{package!r}] = None")
+    out = " ".join(done.stdout.decode().split())
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert out.count("Left out: ") >= left_out
+    assert out.count(": pip install 'otel-failover[demo]'") == out.count("Left out: ")
+    assert "5. The incident in a router" in out
 
 
 # --- sending ----------------------------------------------------------------------------------------------------------
@@ -346,17 +406,46 @@ def test_an_extra_that_does_not_import_says_why(tmp_path: Path) -> None:
 # --- scenarios --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", PLAYABLE, ids=lambda scenario: scenario.name)
 def test_each_scenario_tells_what_it_says(scenario: scenarios.Scenario) -> None:
     """Spans as expected; a mismatch exactly where the provider's own log contradicts the loop."""
     before = dict(failsafe.failures)
     with Stage() as stage:
         act = stage.play(scenario)
     assert [str(deviation) for deviation in act.deviations] == []
-    lies = [not told_the_truth(report, act.played.served[report.index]) for report in act.played.reports]
-    assert lies == [expected.verdict == "mismatch" for expected in scenario.expected]
-    assert act.played.reply == "Hello from the third."
+    played = act.played
+    lies = {report.index for report in played.reports if not told_the_truth(report, played.served[report.index])}
+    assert lies == {at for at, expected in enumerate(scenario.expected) if expected.verdict == "mismatch"}
+    assert played.reply == (None if scenario.outcome == "exhausted" else "Hello from the third.")
     assert dict(failsafe.failures) == before
+
+
+@needs_pydantic_ai
+def test_what_a_fallback_model_says_of_its_candidates() -> None:
+    """Nothing where somebody serves; where nobody does, each stands in a group whose own text names none."""
+    with Stage() as stage:
+        served, failed = (stage.play(each).played for each in (INCIDENT_PYDANTIC_AI, NOBODY_PYDANTIC_AI))
+    assert [report.index for report in served.reports] == [2]
+    assert served.raised is None
+    assert [report.status for report in failed.reports] == [404, 429]
+    assert failed.raised == "All models from FallbackModel failed (2 sub-exceptions)"
+
+
+def test_the_router_that_is_only_configured_knows_nothing_of_us() -> None:
+    """It imports what any package may."""
+    tree = ast.parse(inspect.getsource(borrowed))
+    imported = {each.module for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
+    assert imported == {"__future__", "dataclasses", "typing", "collections.abc"}
+    assert not [each for each in ast.walk(tree) if isinstance(each, ast.Import)]
+
+
+def test_a_router_that_nobody_named_has_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line of configuration is all that it takes, and it does take it."""
+    monkeypatch.setattr(scenarios, "LOOPS", ())
+    with Stage() as stage:
+        act = stage.play(INCIDENT_CONFIGURED)
+    assert act.deviations[0] == Deviation("the run", "spans", 1, 0)
+    assert act.played.reply == "Hello from the third."
 
 
 def test_a_span_that_is_not_there_is_a_deviation() -> None:

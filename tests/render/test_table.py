@@ -8,11 +8,11 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from otel_failover import names
-from otel_failover.render.table import MetricsTable, answered, told_the_truth
+from otel_failover import Candidate, names
+from otel_failover.render.table import ClaimsTable, MetricsTable, answered, told_the_truth
 from otel_failover.render.tree import Glyphs
 from otel_failover.testing.providers import Served
-from otel_failover.testing.scenarios import Report
+from otel_failover.testing.scenarios import INCIDENT, Played, Report
 from tests.render.drawing import drawn
 
 
@@ -58,6 +58,15 @@ def test_truth_is_what_the_providers_log_says(report: Report, answers: list[Serv
 def test_answers_in_words(answers: list[Served], words: str) -> None:
     """As short as they are clear."""
     assert answered(answers, Glyphs(), 40) == words
+
+
+def test_a_candidate_that_the_loop_says_nothing_of_has_its_row() -> None:
+    """Its provider's answer stands there, and nothing is called true or untrue."""
+    chain = (Candidate("openai", "m"), Candidate("anthropic", "n"))
+    played = Played(INCIDENT, None, chain, (Report(1, None, None, "Hello"),), (tuple(QUOTA), tuple(GOOD)), "Hello")
+    first, _, second, _ = drawn(ClaimsTable(played)).strip().splitlines()[2:]
+    assert first.split() == ["openai", "nothing", "429", "insufficient_quota"]
+    assert second.split() == ["anthropic", "success", "200,", "an", "answer", "yes"]
 
 
 def test_metrics_are_counted_by_their_labels() -> None:

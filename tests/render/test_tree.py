@@ -12,7 +12,7 @@ from otel_failover import names
 from otel_failover.cli.stage import Act, Stage
 from otel_failover.render.table import ClaimsTable
 from otel_failover.render.tree import TraceTree
-from otel_failover.render.views import SpanView
+from otel_failover.render.views import EventView, SpanView
 from otel_failover.testing.scenarios import FIRST_ERROR_AGAIN, INCIDENT
 from tests.render.drawing import drawn, span
 
@@ -46,9 +46,11 @@ failover chat  fallback, served by gcp.gemini/gemini-2.5-flash, N.NN s
 │   ├── {ANTHROPICS_CALL}, N.NN s
 │   └── ✗ carries openai's error (stale_error, bound by text)
 │         claimed       429 quota “You exceeded your current quota, please che…”
-│         own evidence  no response in 0.4 s (timeout)
-└── candidate gcp.gemini  gemini-2.5-flash  success 200, N.NN s  verified
-    └── chat gemini-2.5-flash  N.NN s"""
+│         own evidence  no response in 0.3 s (timeout)
+├── candidate gcp.gemini  gemini-2.5-flash  success 200, N.NN s  verified
+│   └── chat gemini-2.5-flash  N.NN s
+└── ! identical_errors: anthropic/claude-opus-4-7 carries the error text of
+    openai/gpt-5.5; its own evidence is complete and does not hold it"""
     )
 
 
@@ -86,7 +88,7 @@ def test_a_terminal_without_unicode_gets_ascii_only(acts: dict[str, Act]) -> Non
 def test_a_mismatch_stands_out_in_red(acts: dict[str, Act]) -> None:
     """Where there are colours."""
     text = drawn(TraceTree(acts["incident"].views), colours=True)
-    (line,) = [line for line in text.splitlines() if "carries" in line]
+    (line,) = [line for line in text.splitlines() if "✗ carries" in line]
     assert "\x1b[1;31m✗ carries openai's error" in line
 
 
@@ -152,6 +154,48 @@ def test_a_failed_run_and_a_skip() -> None:
 failover chat  exhausted: 1 of 2 failed, N.NN s
 ├── candidate openai  m  error 429 rate_limit, N.NN s  unverified (nothing_bound)
 └── skip openai  n (spare)  skipped: cooldown (since openai: rate_limit)"""
+    )
+
+
+def test_what_a_run_got_wrong_stands_below_it_as_a_sentence() -> None:
+    """Warnings in yellow, information dimmed; where an event was dropped, the rule alone."""
+    views = [
+        span(
+            "failover chat", 1,
+            attributes={names.OUTCOME: "stopped", names.FINDINGS: ("chain_bypassed", "lossy_report", "retry_storm")},
+            events=(
+                EventView("exception", {"exception.message": "not ours"}),
+                finding("chain_bypassed", "stopped after 1 of 2\x1b candidates"),
+                finding("lossy_report", "the final error names one of two", "info"),
+            ),
+        ),
+        span("candidate openai", 2, 1, attributes={names.CANDIDATE_MODEL: "m", names.CANDIDATE_OUTCOME: "error"}),
+    ]  # fmt: skip
+    assert (
+        drawn(TraceTree(views))
+        == """\
+failover chat  stopped, N.NN s
+├── candidate openai  m  error, N.NN s
+├── ! chain_bypassed: stopped after 1 of 2  candidates
+├── i lossy_report: the final error names one of two
+└── ! retry_storm"""
+    )
+    coloured = drawn(TraceTree(views), colours=True)
+    assert "\x1b[33m! chain_bypassed" in coloured
+    assert "\x1b[2mi lossy_report" in coloured
+
+
+def finding(rule: str, sentence: str, level: str = "warning") -> EventView:
+    facts = {names.FINDING_RULE: rule, names.FINDING_SENTENCE: sentence, names.FINDING_LEVEL: level}
+    return EventView(names.EVENT_FINDING + rule, facts)
+
+
+def test_a_candidate_that_hangs_is_told_without_its_own_span() -> None:
+    """The marker is exported while the span it stands below is still open."""
+    hung = {names.CANDIDATE_PROVIDER: "anthropic", names.CANDIDATE_MODEL: "m", names.SILENT_DURATION: 181.234}
+    views = [span(names.SPAN_HUNG, 2, 1, status="ERROR", attributes=hung)]
+    assert (
+        drawn(TraceTree(views), colours=True) == "\x1b[33m! anthropic m was still open, and silent for 181.2 s\x1b[0m"
     )
 
 
