@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_failover import reasons
+from otel_failover.failsafe import read
 
 if TYPE_CHECKING:
     from otel_failover.bodies import ErrorBody
@@ -203,7 +204,7 @@ def is_timeout(problem: BaseException) -> bool:
 
     That of `asyncio.timeout`, `wait_for`, `concurrent.futures`, anyio.
     """
-    links = (problem, problem.__cause__)
+    links = (problem, read(problem, "__cause__"))
     return any("Timeout" in cls.__name__ for link in links if link is not None for cls in type(link).__mro__)
 
 
