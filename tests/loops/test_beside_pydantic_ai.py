@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent import futures
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -156,9 +157,11 @@ def test_its_spans_are_the_same_with_us(told: Told, make: Any, how: str, pair: s
 
 
 @pytest.mark.parametrize("how", ["run", "stream"])
-def test_beside_logfire(how: str) -> None:
-    """With Logfire's own provider, which we attach to."""
+def test_beside_logfire(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Logfire's own provider, which we attach to; what it puts on executors, for good, is taken off again."""
     logfire = pytest.importorskip("logfire")
+    for executor in (futures.ThreadPoolExecutor, futures.ProcessPoolExecutor):
+        monkeypatch.setattr(executor, "submit", executor.submit)
     exporter = SerialisingExporter()
     local = logfire.configure(
         local=True, send_to_logfire=False, console=False, additional_span_processors=[SimpleSpanProcessor(exporter)]
