@@ -492,20 +492,29 @@ class Attempt:
         """
         ledger, claims = self._ledger, self._claims
         written = self._own.taken_over(settled)
+        foreign = self._foreign(written, settled) if written else []
         if written:
-            claims = [*claims, *(said for said, _ in written)]
+            claims = [*claims, *(said for said, event in written if event is None or any(said is s for s in foreign))]
         if self._problem is not None and not (ledger.is_own(self._problem) and not ledger.elsewhere):
             claims = [*claims, from_exception(self._problem)]
         if claims or ledger.elsewhere:
             self._claimed = tuple(text for said in claims for text in said.texts[:2])
             pairs = [(self.judge(said, settled), said) for said in claims or [Said()]]
-            foreign = [said for verdict, said in pairs if verdict.verdict == MISMATCH]
-            self._own.correct(event for said, event in written if event and any(said is each for each in foreign))
             verdict = attribution.worst(verdict for verdict, _ in pairs)
             return verdict, next(said for found, said in pairs if found is verdict)
         if self._problem is not None:
             return _VERIFIED, None
         return (_VERIFIED if state == "complete" else _UNSEEN), None
+
+    def _foreign(self, written: list[tuple[Said, Any]], settled: Settlement) -> list[Said]:
+        """Return what exception events claim that is somebody else's; the events are taken out where that is asked for.
+
+        What application code records besides (a cache that missed) says nothing of the candidate, and is no claim.
+        """
+        events = [(said, event) for said, event in written if event is not None]
+        foreign = [(said, event) for said, event in events if self.judge(said, settled).verdict == MISMATCH]
+        self._own.correct(event for _, event in foreign)
+        return [said for said, _ in foreign]
 
     def judge(self, said: Said, settled: Settlement | None = None) -> Verdict:
         """Hold one claim against this attempt's evidence.

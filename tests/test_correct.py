@@ -69,6 +69,21 @@ def test_a_foreign_exception_event_is_a_mismatch_in_both_modes(
     assert [marker.parent_id for marker in telemetry.markers] == [second.span_id]
 
 
+@pytest.mark.parametrize("mode", ["annotate", "correct"])
+def test_an_exception_that_has_nothing_to_do_with_providers_is_no_claim(
+    mode: str, telemetry: Telemetry, stands: list[Stand]
+) -> None:
+    FailoverInstrumentor().uninstrument()
+    FailoverInstrumentor().instrument(tracer_provider=telemetry.provider, on_mismatch=mode)
+    with failover_run("chat", chain=[stands[1].candidate]) as run:
+        with pytest.raises(Exception, match="529"), run.attempt(stands[1].candidate):
+            get_current_span().record_exception(KeyError("the cache has no such conversation: 7f3a"))
+            stands[1].ask()
+    (only,) = telemetry.candidates
+    assert only.verdict == ("verified", None)
+    assert len(told(only)) == 2
+
+
 def test_annotate_leaves_what_application_code_wrote(telemetry: Telemetry, stands: list[Stand]) -> None:
     loop(stands, wrong=True)
     assert any(QUOTA in text for text in told(telemetry.candidates[1]))
