@@ -103,7 +103,7 @@ def _evident(own: list[Exchange], settled: Settlement) -> set[str]:
 
 def _elsewhere(exchange: Exchange, run: Run | None) -> Trail:
     """What a call to somebody else's host said inside this attempt."""
-    member = run.member_at(exchange.endpoint) if run is not None else None
+    member = run.places.member_at(exchange.endpoint) if run is not None else None
     host = identity.host_of(exchange.endpoint)
     provider = member.provider if member is not None else identity.provider_of_host(host) or host
     return Trail(provider, -1, exchange.model or "", "", 0, None, [exchange])
@@ -117,9 +117,9 @@ def _misdirected(said: Said, aside: list[Trail], run: Run | None, model: str) ->
     """
     for trail in aside:
         (exchange,) = trail.exchanges
-        member = run.member_at(exchange.endpoint) if run is not None else None
+        member = run.places.member_at(exchange.endpoint) if run is not None else None
         if run is None or member is None or exchange.method != "POST":
             continue
         if exchange.model == model or (said.thing is not None and any(trail.bonds(said.thing))):
-            return replace(trail.incident, index=run.place_of(member))
+            return replace(trail.incident, index=run.places.place_of(member))
     return None

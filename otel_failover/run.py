@@ -20,6 +20,7 @@ from otel_failover.decorating import decorated
 from otel_failover.evidence import Ledger
 from otel_failover.failsafe import exportable, guarded, logger, text_of
 from otel_failover.identity import Candidate
+from otel_failover.placing import Places
 from otel_failover.settlement import CANCELLED, SUCCESS, Settlement, is_cancelling
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from otel_failover.attribution import Incident
     from otel_failover.calls import Call
+    from otel_failover.chain import Chain
     from otel_failover.trails import Trail
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -67,16 +69,11 @@ class Run:
     def _reset(self) -> None:
         self.id = ""
         self._runtime = runtime.current()
-        self._chain = EMPTY_CHAIN
-        self._declared = False
+        self._places = Places(EMPTY_CHAIN, declared=False)
         self._span: Span | None = None
         self._context: Context | None = None
         self._attachment: scope.Attachment | None = None
         self._around: Attempt | None = None
-        self._seen: list[tuple[Candidate, object]] = []
-        self._holders: dict[int, object] = {}
-        self._numbers: dict[object, int] = {}
-        self._used: set[int] = set()
         self._skipped: set[int] = set()
         self._open: list[Attempt] = []
         self._trails: deque[Trail] = deque(maxlen=_TRAILS)
@@ -213,7 +210,7 @@ class Run:
             if iter(given) is given:
                 # Reading it would leave the host's own loop without candidates.
                 raise TypeError("an iterator, which can be read only once; pass a list")  # noqa: TRY301
-            self._chain, self._declared = chain_of(tuple(given)), True
+            self._places = Places(chain_of(tuple(given)), declared=True)
         except Exception as problem:
             logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop_name(), text_of(problem))
 
@@ -230,7 +227,7 @@ class Run:
     @guarded(fallback=None)
     def _make(self, given: object) -> Attempt | None:
         candidate = identity.parse(given)
-        index = self._place(given, candidate)
+        index = self._places.of(given, candidate)
         if index >= 0 and self._declared:
             candidate = self._chain.members[index]
         if self._done or self._span is None:
@@ -252,9 +249,8 @@ class Run:
         return Attempt(self._runtime, candidate, index, Ledger(candidate.provider or None, candidate.endpoint))
 
     def _new(self, candidate: Candidate, index: int, declared: str | None) -> Attempt:
-        key: object = index if index >= 0 else candidate
         runtime.remember_endpoint(candidate.endpoint)
-        number = self._numbers[key] = self._numbers.get(key, 0) + 1
+        number = self._places.next_number(candidate, index)
         ledger = Ledger(
             declared,
             candidate.endpoint,
@@ -262,7 +258,9 @@ class Run:
             self._chain.endpoints - {candidate.endpoint} if len(self._chain.endpoints) > 1 else NOBODY,
             self._runtime.gateways,
         )
-        return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=self._is_doubled(candidate))
+        return Attempt(
+            self._runtime, candidate, index, ledger, self, number, doubled=self._places.is_doubled(candidate)
+        )
 
     def place_anew(self, attempt: Attempt, was: Candidate) -> None:
         """Find the place of an attempt whose candidate has become known only after it began.
@@ -272,101 +270,33 @@ class Run:
             was: What was known of it before.
         """
         candidate, old = attempt._candidate, attempt._index
-        if self._declared:
-            if old < 0:
-                attempt._index = next(
-                    (at for at, each in enumerate(self._chain.members) if each.is_like(candidate)), -1
-                )
-        elif 0 <= old < len(self._seen):
-            known = next((at for at, (each, _) in enumerate(self._seen) if each == candidate), -1)
-            if known >= 0:
-                attempt._index = known
-            elif self._numbers.get(old, 0) == 1 and self._seen[old][0] == was:
-                self._seen[old] = (candidate, None)
-            else:
-                self._seen.append((candidate, None))
-                attempt._index = len(self._seen) - 1
+        attempt._index, number = self._places.anew(was, candidate, old)
         if self._last is not None and self._last == (was, old):
             self._last = (candidate, attempt._index)
-        if attempt._index == old:
-            return
-        key: object = old if old >= 0 else was
-        self._numbers[key] = max(0, self._numbers.get(key, 0) - 1)
-        attempt._number = self._numbers[attempt._index] = self._numbers.get(attempt._index, 0) + 1
-        self._used.add(attempt._index)
-
-    def _is_doubled(self, candidate: Candidate) -> bool:
-        """Whether provider and model occur twice, so that the name needs the place."""
-        if self._declared:
-            return (candidate.provider, candidate.model) in self._chain.doubled
-        return (
-            sum(known.provider == candidate.provider and known.model == candidate.model for known, _ in self._seen) > 1
-        )
-
-    def is_listed_twice(self, candidate: Candidate) -> bool:
-        """Whether the chain holds an entry twice, so that only the place tells them apart."""
-        return self._chain.members.count(candidate) > 1
-
-    def _place(self, given: object, candidate: Candidate) -> int:
-        """Return the candidate's place: by object, then by equality, equal entries in order of first use."""
-        if not self._declared:
-            return self._first_appearance(candidate, None)
-        places = self._chain.places(given, candidate)
-        return next((i for i in places if i not in self._used), places[-1] if places else -1)
-
-    def _first_appearance(self, candidate: Candidate, credential: object) -> int:
-        """Return the place of a candidate in a chain that nobody declared: in order of first appearance."""
-        for index, (known, held) in enumerate(self._seen):
-            if known == candidate and (credential is None or held is None or held == credential):
-                return index
-        self._seen.append((candidate, credential))
-        return len(self._seen) - 1
+        if number is not None:
+            attempt._number = number
 
     def infer(self, call: Call) -> Attempt:
         """Return the attempt that a provider call outside any attempt is.
 
-        With a chain, it is at the first place that fits and is not held by another credential; without one, the same
-        provider, model, base URL and credential are the same candidate.
-
         Args:
             call: The SDK call about to be made.
         """
-        if self._declared:
-            index = next((i for i in self._fitting(call) if self._free(i, call.credential)), -1)
-            if index >= 0:
-                self._holders[index] = call.credential
-                listed = self._chain.members[index]
-                candidate = Candidate(listed.provider, listed.model, listed.endpoint or call.endpoint, listed.profile)
-                return self._new(candidate, index, declared=None)
-            return self._new(call.candidate(self), -1, declared=None)
-        candidate = call.candidate(self)
-        return self._new(candidate, self._first_appearance(candidate, call.credential), declared=None)
+        candidate, index = self._places.of_call(call, self)
+        return self._new(candidate, index, declared=None)
 
-    def _free(self, index: int, credential: object) -> bool:
-        return index not in self._holders or self._holders[index] == credential
+    @property
+    def places(self) -> Places:
+        """Who stands where."""
+        return self._places
 
-    def _fitting(self, call: Call) -> Iterator[int]:
-        """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone."""
-        chain = self._chain.members
-        same_model = [i for i, each in enumerate(chain) if each.model in (call.model, "")]
-        provider = call.provider_of(self)
-        yield from (i for i in same_model if chain[i].endpoint == call.endpoint)
-        yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
-        if not self._runtime.provider_alias(identity.host_of(call.endpoint)):
-            known = identity.provider_of_host(identity.host_of(call.endpoint))
-            yield from (i for i in same_model if chain[i].endpoint is None and known is None)
+    @property
+    def _chain(self) -> Chain:
+        return self._places.chain
 
-    def member_at(self, endpoint: str) -> Candidate | None:
-        """Return the chain's only owner of an endpoint, or of a well-known host."""
-        provider = identity.provider_of_host(identity.host_of(endpoint))
-        for member in self._chain.members:
-            if member.endpoint == endpoint or (member.endpoint is None and member.provider == provider):
-                return member
-        return None
-
-    def place_of(self, member: Candidate) -> int:
-        """Return a member's place in the chain, -1 outside it."""
-        return self._chain.members.index(member) if member in self._chain.members else -1
+    @property
+    def _declared(self) -> bool:
+        return self._places.declared
 
     # --- what attempts tell -------------------------------------------------------------------------------------------
 
@@ -385,7 +315,7 @@ class Run:
             self._count += 1
             self._open.append(attempt)
             if attempt.index >= 0:
-                self._used.add(attempt.index)
+                self._places.used.add(attempt.index)
             if not attempt._probe:
                 self._last = (attempt._candidate, attempt.index)
 
@@ -471,11 +401,11 @@ class Run:
             return
         self._next_step(None)
         candidate = identity.parse(given)
-        index = self._place(given, candidate)
+        index = self._places.of(given, candidate)
         if index >= 0:
             candidate = self._chain.members[index] if self._declared else candidate
             self._skipped.add(index)
-            self._used.add(index)
+            self._places.used.add(index)
         word = self._runtime.redacted(text_of(reason), (), 255)
         attributes: dict[str, Any] = {
             names.CANDIDATE_PROVIDER: candidate.provider,
@@ -590,9 +520,9 @@ class Run:
         from otel_failover import finding_events
 
         ended = self._left_at[1] if self._left_at is not None else time.monotonic()
-        untried = [i for i in range(len(self._chain.members)) if i not in self._used]
         record = self._account.record(
-            self._library, self._loop_name(), self._chain.members, outcome, self._stop_reason, untried, self._started,
+            self._library, self._loop_name(), self._chain.members, outcome, self._stop_reason,
+            self._places.untried, self._started,
             ended, self._open,
         )  # fmt: skip
         found = finding_events.tell(self._runtime, span, record)
@@ -602,8 +532,7 @@ class Run:
     def _note_ended(self) -> None:
         """Let go of what only a living run needs."""
         self._attachment = self._context = None
-        self._holders.clear()
-        self._seen.clear()
+        self._places.forget()
         for trail in self._trails:
             trail.forget()
 
@@ -619,7 +548,7 @@ class Run:
         return EXHAUSTED
 
     def _untried(self) -> list[str]:
-        return [label for i, label in enumerate(self._chain.labels) if i not in self._used]
+        return [self._chain.labels[at] for at in self._places.untried]
 
     def _describe(self, span: Span, outcome: str, attributes: dict[str, Any]) -> None:
         """Say how a run failed: "3 of 3 failed: openai rate_limit, anthropic timeout, gcp.gemini timeout"."""
