@@ -7,10 +7,12 @@ that goes on to the next candidate where the stream fails; that generator is dri
 from __future__ import annotations
 
 import inspect
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import dropping, patching, scope
+from otel_failover.bodies import error_in
 from otel_failover.decorating import aiterate, iterate
 from otel_failover.failsafe import guarded, read
 from otel_failover.loops.holding import Held
@@ -49,11 +51,12 @@ class Stream:
         self._attempt.stream_output()
 
     @guarded(fallback=None)
-    def ended(self, problem: BaseException | None = None) -> None:
+    def ended(self, problem: BaseException | None = None, around: BaseException | None = None) -> None:
         """Take note of the end, once.
 
         Args:
             problem: What came out of the stream; its end is no error.
+            around: What was being handled when the step began: nothing from there on is the stream's.
         """
         if self._over:
             return
@@ -62,9 +65,29 @@ class Stream:
             problem = None
         if isinstance(problem, Exception):
             self._pass.failed(began=self._began)
+            if not self._attempt._ledger.calls:
+                _failed(self._attempt, problem, around)
         self._attempt.leave(problem)
 
 
+def _failed(attempt: Attempt, problem: Exception, around: BaseException | None) -> None:
+    """Take a failed stream into the evidence, where no SDK reads it: litellm's reader of events states what it read."""
+    ledger, found = attempt._ledger, problem
+    ledger.call_raised(problem)
+    for _ in range(_LINKS):
+        inner = read(found, "__cause__") or read(found, "__context__")
+        if not isinstance(inner, Exception) or inner is around:
+            return
+        found = inner
+        if type(found).__module__.startswith("litellm.llms."):
+            ledger.stream_error = error_in({"message": read(found, "message")})
+            return
+        if not type(found).__module__.startswith("litellm."):
+            ledger.call_raised(found)
+            return
+
+
+_LINKS: Final = 8
 _streams: Final[weakref.WeakKeyDictionary[Any, Stream]] = weakref.WeakKeyDictionary()
 
 
@@ -134,11 +157,12 @@ async def anext_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> An
     stream = _streams.get(instance)
     if stream is None:
         return await wrapped(*args, **kwargs)
+    around = sys.exc_info()[1]
     try:
         with scope.attached(stream.context):
             chunk = await wrapped(*args, **kwargs)
     except BaseException as problem:
-        stream.ended(problem)
+        stream.ended(problem, around)
         raise
     stream.output()
     return chunk
@@ -149,11 +173,12 @@ def next_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     stream = _streams.get(instance)
     if stream is None:
         return wrapped(*args, **kwargs)
+    around = sys.exc_info()[1]
     try:
         with scope.attached(stream.context):
             chunk = wrapped(*args, **kwargs)
     except BaseException as problem:
-        stream.ended(problem)
+        stream.ended(problem, around)
         raise
     stream.output()
     return chunk
@@ -164,11 +189,12 @@ async def afetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     stream = _streams.get(instance)
     if stream is None:
         return await wrapped(*args, **kwargs)
+    around = sys.exc_info()[1]
     try:
         with scope.attached(stream.context):
             return await wrapped(*args, **kwargs)
     except BaseException as problem:
-        stream.ended(problem)
+        stream.ended(problem, around)
         raise
 
 
@@ -177,11 +203,12 @@ def fetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     stream = _streams.get(instance)
     if stream is None:
         return wrapped(*args, **kwargs)
+    around = sys.exc_info()[1]
     try:
         with scope.attached(stream.context):
             return wrapped(*args, **kwargs)
     except BaseException as problem:
-        stream.ended(problem)
+        stream.ended(problem, around)
         raise
 
 
