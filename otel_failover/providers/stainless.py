@@ -127,13 +127,23 @@ def _settle(call: Call | None, result: object) -> None:
         if hasattr(type(result), "__stream__"):
             call.stream_opened(result)
         else:
-            call.unseen("stream_not_seen")
+            _opened_raw(call, result)
     elif call.reads_later():
         call.unseen("body_not_seen")
     call.returned(result)
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
+
+_NOT_SEEN: Final = "stream_not_seen"
+
+
+def _opened_raw(call: Call, result: object) -> None:
+    """Keep a call open for the stream that a raw response may be parsed into; until then nobody sees its events."""
+    call.unseen(_NOT_SEEN)
+    response = read(result, "http_response")
+    if response is not None:
+        call.stream_opened(response)
 
 
 def _chunks(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -154,7 +164,11 @@ def _achunks(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 def _call_of(stream: Any) -> Call | None:
     """Return the open call whose response a stream reads."""
     call: Call | None = wire.streaming.get(read(stream, "response"))
-    return call if call is not None and not call.done else None
+    if call is None or call.done:
+        return None
+    if call.ledger is not None and call.ledger.unseen == _NOT_SEEN:
+        call.ledger.unseen = None
+    return call
 
 
 class _Ear:
