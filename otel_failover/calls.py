@@ -76,6 +76,7 @@ class Call:
         "_finalizer",
         "_owns",
         "_span",
+        "_unseen",
         "asked",
         "attempt",
         "busy",
@@ -103,7 +104,7 @@ class Call:
         self.parent: Any = None
         self._span: Span | None = None
         self._attachment: scope.Attachment | None = None
-        self._owns = self.done = self.streaming = self.busy = False
+        self._owns = self.done = self.streaming = self.busy = self._unseen = False
         self._finalizer: Any = None
 
     # --- whose it is --------------------------------------------------------------------------------------------------
@@ -340,6 +341,8 @@ class Call:
             self.ledger.stream_error = error
             return
         if self.ledger.chunks is None:
+            if self._unseen:
+                self.ledger.unseen, self._unseen = None, False
             response_id = read(chunk, "id") or read(read(chunk, "message"), "id") or read(read(chunk, "response"), "id")
             if isinstance(response_id, str):
                 self.ledger.response_ids.append(response_id)
@@ -382,7 +385,7 @@ class Call:
     def unseen(self, why: str) -> None:
         """Say that part of the evidence passes us by."""
         if self.ledger is not None:
-            self.ledger.unseen = why
+            self.ledger.unseen, self._unseen = why, True
 
 
 def _usage(usage: object) -> dict[str, int]:

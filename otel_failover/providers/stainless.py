@@ -124,13 +124,24 @@ def _settle(call: Call | None, result: object) -> None:
     if call is None:
         return
     if call.asked.streamed:
-        if hasattr(type(result), "__stream__"):
-            call.stream_opened(result)
-        else:
-            call.unseen("stream_not_seen")
+        _settle_streamed(call, result)
     elif call.reads_later():
         call.unseen("body_not_seen")
     call.returned(result)
+
+
+def _settle_streamed(call: Call, result: object) -> None:
+    """Leave a call open until its stream ends; one that the host has yet to make of a raw response, until it is read.
+
+    `with_raw_response`, as langchain-anthropic streams since 1.7: unseen unless a chunk passes by.
+    """
+    if hasattr(type(result), "__stream__"):
+        call.stream_opened(result)
+        return
+    call.unseen("stream_not_seen")
+    response = read(result, "http_response")
+    if response is not None and wire.streaming.get(response) is call:
+        call.stream_opened(response)
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
