@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,28 +21,13 @@ from otel_failover.testing.providers import Answer
 from tests.loops.langchain_models import BATCHES, WAYS, Bench
 from tests.loops.test_langchain_core import PROMPT
 from tests.spans import SerialisingExporter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.test_host import in_a_process
 
 OTHERS = {
     "openinference": "openinference.instrumentation.langchain",
     "openllmetry": "opentelemetry.instrumentation.langchain",
 }
 SCOPE = "otel_failover"
-
-
-@pytest.fixture(params=sorted(OTHERS))
-def other(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Another instrumentation, put on before or after ours, and its exporter."""
-    module = pytest.importorskip(OTHERS[request.param])
-    exporter, provider = SerialisingExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    instrumentor = module.LangchainInstrumentor() if hasattr(module, "LangchainInstrumentor") else module.LangChainInstrumentor()
-    instrumentor.instrument(tracer_provider=provider)
-    yield exporter, provider
-    instrumentor.uninstrument()
-    provider.shutdown()
 
 
 def ask(way: str) -> None:
@@ -61,20 +47,36 @@ def shapes(exporter: SerialisingExporter) -> list[tuple[Any, ...]]:
     return sorted((span.name, span.status) for span in exporter.spans if span.scope != SCOPE)
 
 
-@pytest.mark.parametrize("way", WAYS + BATCHES)
-def test_their_spans_are_the_same_and_none_is_flagged(other: Any, way: str) -> None:
-    exporter, provider = other
-    ask(way)
-    without = shapes(exporter)
-    assert without
-    exporter.spans.clear()
-    FailoverInstrumentor().instrument(tracer_provider=provider)
-    try:
+def compare(module: str) -> None:
+    """Ask without us and with us, beside another instrumentation; fail where its spans differ or one is flagged.
+
+    In a process of its own: not every instrumentation can be taken off, or leaves the context as it was.
+    """
+    exporter, provider = SerialisingExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    found = importlib.import_module(module)
+    kind = getattr(found, "LangchainInstrumentor", None) or found.LangChainInstrumentor
+    kind().instrument(tracer_provider=provider)
+    for way in WAYS + BATCHES:
+        exporter.spans.clear()
         ask(way)
-    finally:
+        without = shapes(exporter)
+        exporter.spans.clear()
+        FailoverInstrumentor().instrument(tracer_provider=provider)
+        ask(way)
         FailoverInstrumentor().uninstrument()
-    assert shapes(exporter) == without
-    flagged = [(span.name, span.verdict, span.attributes) for span in exporter.spans if span.verdict[0] in ("mismatch", "inconsistent")]
-    assert flagged == []
-    assert not [span for span in exporter.spans if span.name == "failover.attribution.mismatch"]
-    assert [span for span in exporter.spans if span.name.startswith("candidate ")]
+        assert without, way
+        assert shapes(exporter) == without, way
+        flagged = [span for span in exporter.spans if span.verdict[0] in ("mismatch", "inconsistent")]
+        assert flagged == [], (way, flagged)
+        assert not [span for span in exporter.spans if span.name == "failover.attribution.mismatch"], way
+        runs = [span for span in exporter.spans if span.name == "failover chat"]
+        assert len(runs) == (8 if way in BATCHES else 4), way
+        assert len([span for span in exporter.spans if span.name.startswith("candidate ")]) == 2 * len(runs), way
+
+
+@pytest.mark.parametrize("other", sorted(OTHERS))
+def test_their_spans_are_the_same_and_none_is_flagged(other: str) -> None:
+    pytest.importorskip(OTHERS[other])
+    code = f"from tests.loops import test_beside_langchain as it; it.compare({OTHERS[other]!r}); print('SAME')"
+    assert "SAME" in in_a_process(code, timeout=90)

@@ -48,7 +48,6 @@ def ask(bench: Bench, made: Any, way: str, **options: Any) -> Any:
     return found if isinstance(found, Exception) else found["messages"][-1].text
 
 
-
 @ways
 def test_the_first_serves(telemetry: Telemetry, bench: Bench, way: str) -> None:
     made = agent(bench.openai(Answer.ok("fine")), bench.anthropic())

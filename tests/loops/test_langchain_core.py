@@ -96,11 +96,11 @@ def test_the_second_serves(telemetry: Telemetry, bench: Bench, way: str) -> None
 
 
 @ways
-def test_all_fail_and_the_first_error_that_leaves_is_nobody_elses(
-    telemetry: Telemetry, bench: Bench, way: str
-) -> None:
+def test_all_fail_and_the_first_error_that_leaves_is_nobody_elses(telemetry: Telemetry, bench: Bench, way: str) -> None:
     """LangChain raises the first candidate's error, once more, after the second's: a report."""
-    chain = bench.openai(Answer.openai_model_not_found()).with_fallbacks([bench.anthropic(Answer.anthropic_rate_limit())])
+    chain = bench.openai(Answer.openai_model_not_found()).with_fallbacks(
+        [bench.anthropic(Answer.anthropic_rate_limit())]
+    )
     with telemetry.tracer.start_as_current_span("request") as request:
         problem = bench.ask(chain, way=way)
         request.record_exception(problem)
@@ -176,7 +176,10 @@ def test_an_answer_that_the_parser_refuses_is_no_error_of_the_provider(
 
 def test_tools_are_bound_to_each(telemetry: Telemetry, bench: Bench) -> None:
     """LangChain makes a new chain of bindings; they are the same candidates."""
-    tool = {"type": "function", "function": {"name": "look", "description": "looks", "parameters": {"type": "object", "properties": {}}}}
+    tool = {
+        "type": "function",
+        "function": {"name": "look", "description": "looks", "parameters": {"type": "object", "properties": {}}},
+    }
     chain: Any = bench.openai(Answer.openai_quota()).with_fallbacks([bench.anthropic(Answer.ok("fine"))])
     assert bench.ask(chain.bind_tools([tool])) == "fine"
     assert outcomes(telemetry) == [(0, "error", "billing"), (1, "success", None)]
@@ -248,7 +251,10 @@ def test_an_earlier_error_raised_again_by_a_later_candidate_is_a_mismatch(
     assert [span["candidate.outcome"] for span in telemetry.candidates] == ["error", "error", "error"]
     assert [span.verdict[0] for span in telemetry.candidates] == ["verified", "mismatch", "verified"]
     (marker,) = telemetry.markers
-    assert (marker["failover.attribution.source.provider"], marker["failover.attribution.bound_by"]) == ("openai", "object")
+    assert (marker["failover.attribution.source.provider"], marker["failover.attribution.bound_by"]) == (
+        "openai",
+        "object",
+    )
 
 
 @ways
@@ -396,7 +402,9 @@ def test_an_item_that_ends_the_batch_is_told_on_the_others(telemetry: Telemetry,
 def test_a_batch_of_functions_and_of_chains_within(telemetry: Telemetry, bench: Bench, way: str) -> None:
     """A function that asks a model finds its item by the config that is current; an inner chain's items by theirs."""
     model = bench.openai(Answer.openai_quota())
-    inner = RunnableLambda(lambda text: model.invoke(text)).with_fallbacks([bench.anthropic(Answer.anthropic_overloaded())])
+    inner = RunnableLambda(lambda text: model.invoke(text)).with_fallbacks(
+        [bench.anthropic(Answer.anthropic_overloaded())]
+    )
     last = bench.openai(Answer.ok("last"), model="gpt-5.5-mini")
     assert bench.ask(inner.with_fallbacks([last]), ["a", "b"], way) == ["last", "last"]
     runs = telemetry.named("failover chat")
@@ -405,7 +413,9 @@ def test_a_batch_of_functions_and_of_chains_within(telemetry: Telemetry, bench: 
     assert (len(inside), len(outside)) == (2, 2)
     parents = {span.span_id: span.parent_id for span in telemetry.candidates}
     assert {parents[run.parent_id] for run in inside if run.parent_id} == {run.span_id for run in outside}
-    assert {span["failover.wire.requests"] for span in telemetry.candidates if span["candidate.provider"] == "openai"} == {1}
+    assert {
+        span["failover.wire.requests"] for span in telemetry.candidates if span["candidate.provider"] == "openai"
+    } == {1}
     assert not telemetry.markers
 
 
