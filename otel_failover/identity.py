@@ -134,7 +134,9 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """`provider/model`, as on `failover.chain`."""
+        """`provider/model`, as on `failover.chain`; the host's own label where neither is known beforehand."""
+        if not self.provider and not self.model and self.profile:
+            return shown(self.profile)
         return f"{self.provider}/{shown(self.model)}"[:255]
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def libraries() -> tuple[Library, ...]:
     """Return what can be patched. To add a library: one module, one line here."""
+    from otel_failover.loops.langchain import LANGCHAIN
+    from otel_failover.loops.langchain_core import LANGCHAIN_CORE
     from otel_failover.loops.litellm import LITELLM
     from otel_failover.loops.pydantic_ai import PYDANTIC_AI
     from otel_failover.providers.anthropic import ANTHROPIC
@@ -26,7 +28,18 @@ def libraries() -> tuple[Library, ...]:
     from otel_failover.transports.aiohttp import AIOHTTP
     from otel_failover.transports.httpx import HTTPX, HTTPX2
 
-    return HTTPX, HTTPX2, AIOHTTP, OPENAI, ANTHROPIC, GOOGLE_GENAI, PYDANTIC_AI, LITELLM
+    return (
+        HTTPX,
+        HTTPX2,
+        AIOHTTP,
+        OPENAI,
+        ANTHROPIC,
+        GOOGLE_GENAI,
+        PYDANTIC_AI,
+        LITELLM,
+        LANGCHAIN_CORE,
+        LANGCHAIN,
+    )
 
 
 _states: list[State] = []

@@ -142,7 +142,7 @@ def _opened_raw(call: Call, result: object) -> None:
     """Keep a call open for the stream that a raw response may be parsed into; until then nobody sees its events."""
     call.unseen(_NOT_SEEN)
     response = read(result, "http_response")
-    if response is not None:
+    if response is not None and wire.streaming.get(response) is call:
         call.stream_opened(response)
 
 
