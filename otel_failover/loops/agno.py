@@ -1,7 +1,7 @@
 """agno: fallback models of agents and teams, from 2.6 on.
 
 A run is one call of `call_model_with_fallback` or of its three siblings, made for an agent or team that has fallback
-models. agents and teams import them by name, so they are wrapped where they are used, in modules that are imported only
+models. Agents and teams import them by name, so they are wrapped where they are used, in modules that are imported only
 when agents, teams or streams first are. A candidate is asked through `response`, `aresponse` or their streams, which
 `agno.models.base.Model` alone defines: agno's own retries and its turns with tools happen inside one attempt. What
 agno does to shrink a request that was too long belongs to no candidate.
@@ -53,7 +53,7 @@ def _pass_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Opened:
 
 
 def _with_recovery_aside(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments in which what shrinks a request works outside the run: it may ask a model of its own."""
+    """Return arguments in which what shrinks a request works where we are now: it may ask a model of its own."""
     given = next((name for name in _RECOVERS if callable(kwargs.get(name))), None)
     return kwargs if given is None else {**kwargs, given: _aside(kwargs[given], context_api.get_current())}
 
@@ -77,8 +77,9 @@ def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: A
     opened = _pass_of(args, kwargs)
     if opened is NOTHING:
         return wrapped(*args, **kwargs)
+    given = _with_recovery_aside(kwargs)
     with opened:
-        return wrapped(*args, **_with_recovery_aside(kwargs))
+        return wrapped(*args, **given)
 
 
 async def _arun(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
@@ -86,8 +87,9 @@ async def _arun(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # 
     opened = _pass_of(args, kwargs)
     if opened is NOTHING:
         return await wrapped(*args, **kwargs)
+    given = _with_recovery_aside(kwargs)
     with opened:
-        return await wrapped(*args, **_with_recovery_aside(kwargs))
+        return await wrapped(*args, **given)
 
 
 def _run_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
