@@ -6,9 +6,9 @@ when agents, teams or streams first are. A candidate is asked through `response`
 `agno.models.base.Model` alone defines: agno's own retries and its turns with tools happen inside one attempt. What
 agno does to shrink a request that was too long belongs to no candidate.
 
-Which fallback models are asked depends on the first error: `on_error`, `on_rate_limit`, `on_context_overflow`. The chain
-is all of them, the same model in two lists once. A run that fails with the chosen list used up has stopped for want of
-others; an error for which agno has no list is a bypass.
+Which fallback models are asked depends on the first error: `on_error`, `on_rate_limit`, `on_context_overflow`. All of
+them are the chain, the same model in two lists once. A run that fails with the chosen list used up has stopped for want
+of others; an error for which agno has no list is a bypass.
 
 When all have failed, agno raises the first one's error: the run's report.
 """
@@ -183,7 +183,9 @@ AGNO: Final = Library(
     "agno",
     ">=2.6,<4",
     (
-        Patch(_BASE, "Model.response", _respond, "one model of the chain, tools and retries inside; no class overrides"),
+        Patch(
+            _BASE, "Model.response", _respond, "one model, its tools and retries inside; no class of agno overrides it"
+        ),
         Patch(_BASE, "Model.aresponse", _arespond, "the same, asynchronous"),
         Patch(_BASE, "Model.response_stream", _stream, "the same, streamed"),
         Patch(_BASE, "Model.aresponse_stream", _astream, "the same, streamed asynchronously"),

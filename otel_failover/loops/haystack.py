@@ -1,9 +1,9 @@
 """Haystack: `FallbackChatGenerator`, from 2.19 on.
 
 A run is one pass of `FallbackChatGenerator.run` or `.run_async`. A candidate is asked through `_run_single_sync` or
-`_run_single_async`, one call for each generator, in order; from 3.0 on Haystack's own span `haystack.chat_generator.run`
-is opened below that, so it stands inside the candidate's. An answer that Haystack then cannot read is `rejected`, since
-the loop goes on. The final `RuntimeError` has Haystack's text and no cause: it is the run's report.
+`_run_single_async`, one call for each generator, in order; Haystack 3 opens its own span `haystack.chat_generator.run`
+below that, so it stands inside the candidate's. An answer that Haystack then cannot read is `rejected`, since the loop
+goes on. The final `RuntimeError` has Haystack's text and no cause: it is the run's report.
 
 The provider is the generator's class, or the first of its bases, that Haystack and its integrations name after one; a
 base URL of a known host says it better. Output that began is seen in the provider's stream, so only where the SDK below

@@ -26,7 +26,7 @@ from otel_failover import Candidate
 from otel_failover.loops.agno_pass import candidate_of
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import KEYS
-from tests.test_host import seen, switch_on
+from tests.test_host import in_a_process, seen, switch_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,9 +171,7 @@ def test_a_hang_is_a_timeout_of_its_own(telemetry: Telemetry, bench: Bench, how:
 
 
 @ways
-def test_an_error_that_is_not_eligible_leaves_the_others_untried(
-    telemetry: Telemetry, bench: Bench, how: str
-) -> None:
+def test_an_error_that_is_not_eligible_leaves_the_others_untried(telemetry: Telemetry, bench: Bench, how: str) -> None:
     asked(agent_of(bench.openai(Answer.openai_bad_key()), bench.claude()), how)
     run = telemetry.run
     assert outcomes(telemetry) == [(0, "error", "auth")]
@@ -347,7 +345,7 @@ def test_cancelled(telemetry: Telemetry, bench: Bench) -> None:
         config = FallbackConfig(on_error=[second])
         loop: Any = agno.agent._run.acall_model_with_fallback
         task = asyncio.ensure_future(loop(first, config, messages=[Message(role="user", content="hello")]))
-        while not bench.servers[0].log:
+        while not bench.servers[0].log:  # noqa: ASYNC110 - the server is a thread, and sets no event
             await asyncio.sleep(0.005)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -375,6 +373,32 @@ def test_an_answer_booked_on_another_member_is_a_finding(telemetry: Telemetry, b
     agent = agent_of(bench.openai(Answer.openai_quota()), bench.claude(Answer.ok("fine")))
     assert agent.run("hello").model == "gpt-5.5"
     assert telemetry.run["failover.findings"]
+
+
+def test_agents_alone_are_enough_and_may_be_imported_after_us() -> None:
+    """agno imports its modules for teams and for streams only when they are used."""
+    printed = in_a_process(f"""
+        import os
+        os.environ["AGNO_TELEMETRY"] = "false"
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+        from otel_failover import FailoverInstrumentor, instrumentor
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=lambda span: span.name + chr(10))))
+        FailoverInstrumentor().instrument(tracer_provider=provider)
+        from agno.agent import Agent
+        from agno.models.openai import OpenAIChat
+        with LocalProvider("openai", Answer.openai_quota(), Answer.ok("fine")) as local:
+            models = [OpenAIChat(id=m, api_key="{KEYS["openai"]}", base_url=local.base_url, max_retries=0) for m in "ab"]
+            agent = Agent(model=models[0], fallback_models=models[1:], telemetry=False)
+            print("SAID", agent.run("hello").content)
+            print("STREAMED", *[each.content for each in agent.run("hello", stream=True)])
+        print("STATE", {{state.name: state.status for state in instrumentor.states()}}["agno"])
+    """, timeout=60)  # fmt: skip
+    assert "SAID fine" in printed
+    assert "STATE patched" in printed
+    assert printed.count("failover chat") == 2
+    assert printed.count("candidate openai") == 3
 
 
 # --- who a model is ---------------------------------------------------------------------------------------------------

@@ -295,7 +295,7 @@ def test_runs_side_by_side_never_cross(telemetry: Telemetry, bench: Bench) -> No
 def test_cancelled(telemetry: Telemetry, bench: Bench) -> None:
     async def cancelled() -> None:
         task = asyncio.ensure_future(fallback.run_async(messages=QUESTION))
-        while not bench.servers[0].log:
+        while not bench.servers[0].log:  # noqa: ASYNC110 - the server is a thread, and sets no event
             await asyncio.sleep(0.005)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -317,7 +317,9 @@ def test_haystacks_own_spans_are_honest(telemetry: Telemetry, bench: Bench, how:
     opentelemetry = pytest.importorskip("haystack.tracing.opentelemetry", reason="a package of its own since 3.0")
     tracing.enable_tracing(opentelemetry.OpenTelemetryTracer(telemetry.tracer))
     try:
-        fallback = FallbackChatGenerator([bench.openai(Answer.openai_quota()), bench.claude(Answer.anthropic_rate_limit())])
+        fallback = FallbackChatGenerator(
+            [bench.openai(Answer.openai_quota()), bench.claude(Answer.anthropic_rate_limit())]
+        )
         pipeline = Pipeline()
         pipeline.add_component("llm", fallback)
         if how == "run":
