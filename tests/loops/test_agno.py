@@ -11,10 +11,7 @@ import pytest
 
 pytest.importorskip("agno")
 
-import agno.agent._response
-import agno.agent._run
-import agno.models.fallback
-from agno.agent import Agent
+from agno.agent import Agent, _response, _run
 from agno.exceptions import ModelProviderError
 from agno.models.anthropic import Claude
 from agno.models.fallback import FallbackConfig
@@ -34,6 +31,10 @@ if TYPE_CHECKING:
     from tests.spans import Telemetry
 
 __all__ = ["switch_on"]
+
+RUN: Any = _run
+STREAMED: Any = _response
+"""Where agents have the loops by name."""
 
 
 class Bench:
@@ -85,15 +86,16 @@ def asked(agent: Agent, how: str = "run") -> Any:
     async def ask() -> Any:
         if how == "arun":
             return (await agent.arun("hello")).content
-        events: Any = agent.arun("hello", stream=True)
-        return "".join([event.content async for event in events if event.event == "RunContent"])
+        streamed: Any = agent.arun("hello", stream=True)
+        return "".join([event.content async for event in streamed if event.event == "RunContent"])
 
     try:
         if how in ("arun", "astream"):
             return asyncio.run(ask())
         if how == "run":
             return agent.run("hello").content
-        return "".join(event.content for event in agent.run("hello", stream=True) if event.event == "RunContent")
+        events: Any = agent.run("hello", stream=True)
+        return "".join(event.content for event in events if event.event == "RunContent")
     except Exception as problem:
         return problem
 
@@ -243,18 +245,20 @@ def test_a_stream_that_is_dropped(telemetry: Telemetry, bench: Bench, how: str) 
     agent = agent_of(first, bench.claude())
 
     async def some() -> None:
-        events: Any = agent.arun("hello", stream=True)
-        async for event in events:
+        streamed: Any = agent.arun("hello", stream=True)
+        async for event in streamed:
             if event.event == "RunContent":
                 break
-        await events.aclose()
+        await streamed.aclose()
 
     if how == "astream":
         asyncio.run(some())
     else:
-        for event in agent.run("hello", stream=True):
+        events: Any = agent.run("hello", stream=True)
+        for event in events:
             if event.event == "RunContent":
                 break
+        del events
     gc.collect()
     assert [each[:2] for each in outcomes(telemetry)] == [(0, "success")]
     assert telemetry.run["failover.outcome"] == "primary"
@@ -276,7 +280,8 @@ def test_a_team(telemetry: Telemetry, bench: Bench, how: str) -> None:
     if how == "run":
         said = team.run("hello").content
     elif how == "stream":
-        said = "".join(each.content for each in team.run("hello", stream=True) if each.event == "TeamRunContent")
+        events: Any = team.run("hello", stream=True)
+        said = "".join(each.content for each in events if each.event == "TeamRunContent")
     else:
         said = asyncio.run(ask())
     assert said == "fine"
@@ -304,7 +309,7 @@ def test_an_agent_asked_inside_a_candidate_is_a_run_of_its_own(telemetry: Teleme
 
 def test_what_shrinks_a_request_is_no_candidate(telemetry: Telemetry, bench: Bench) -> None:
     """From 3.0 on agno may ask a model to summarise, and tries the first again."""
-    loop: Any = agno.agent._run.call_model_with_fallback
+    loop: Any = RUN.call_model_with_fallback
     if "recover_from_overflow" not in loop.__code__.co_varnames:
         pytest.skip("this agno does not shrink requests")
     first = bench.openai(Answer.openai_context_overflow(), Answer.ok("short"), Answer.ok("fine"))
@@ -343,7 +348,7 @@ def test_cancelled(telemetry: Telemetry, bench: Bench) -> None:
 
     async def cancelled() -> None:
         config = FallbackConfig(on_error=[second])
-        loop: Any = agno.agent._run.acall_model_with_fallback
+        loop: Any = RUN.acall_model_with_fallback
         task = asyncio.ensure_future(loop(first, config, messages=[Message(role="user", content="hello")]))
         while not bench.servers[0].log:  # noqa: ASYNC110 - the server is a thread, and sets no event
             await asyncio.sleep(0.005)
@@ -354,6 +359,24 @@ def test_cancelled(telemetry: Telemetry, bench: Bench) -> None:
     asyncio.run(cancelled())
     assert outcomes(telemetry) == [(0, "cancelled", "cancelled")]
     assert (telemetry.run["failover.outcome"], telemetry.run.status) == ("cancelled", "UNSET")
+
+
+# --- beside another instrumentation -----------------------------------------------------------------------------------
+
+
+@ways
+def test_openinferences_spans_are_honest(telemetry: Telemetry, bench: Bench, how: str) -> None:
+    """Its span of each model carries that model's own error, and its span of the agent the run's report."""
+    openinference = pytest.importorskip("openinference.instrumentation.agno")
+    openinference.AgnoInstrumentor().instrument(tracer_provider=telemetry.provider, skip_dep_check=True)
+    try:
+        asked(agent_of(bench.openai(Answer.openai_quota()), bench.claude(Answer.anthropic_overloaded())), how)
+    finally:
+        openinference.AgnoInstrumentor().uninstrument()
+    assert outcomes(telemetry) == [(0, "error", "billing"), (1, "error", "overloaded")]
+    assert verdicts(telemetry) <= {"verified", "unverified"}
+    theirs = [span for span in telemetry.spans if span.scope == "openinference.instrumentation.agno"]
+    assert [span["candidate.provider"] for span in theirs if span["llm.provider"]] == ["openai", "anthropic"]
 
 
 # --- what agno books on whom ------------------------------------------------------------------------------------------
@@ -442,13 +465,13 @@ def test_the_same(switch_on: Callable[[], Any], how: str, pair: str) -> None:
     def loop(config: Any, model: Any) -> Any:
         given: dict[str, Any] = {"messages": [Message(role="user", content="hello")]}
         if how == "run":
-            return agno.agent._run.call_model_with_fallback(model, config, **given).content
+            return RUN.call_model_with_fallback(model, config, **given).content
         if how == "arun":
-            return asyncio.run(agno.agent._run.acall_model_with_fallback(model, config, **given)).content
+            return asyncio.run(RUN.acall_model_with_fallback(model, config, **given)).content
         if how == "stream":
-            events = agno.agent._response.call_model_stream_with_fallback(model, config, **given)
+            events = STREAMED.call_model_stream_with_fallback(model, config, **given)
             return [event.content for event in events]
-        return asyncio.run(all_of(agno.agent._response.acall_model_stream_with_fallback(model, config, **given)))
+        return asyncio.run(all_of(STREAMED.acall_model_stream_with_fallback(model, config, **given)))
 
     def once() -> Any:
         with ExitStack() as stack:

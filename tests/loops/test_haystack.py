@@ -11,9 +11,10 @@ import pytest
 pytest.importorskip("haystack")
 
 import anthropic
-from haystack import Pipeline, component, tracing
+from haystack import Pipeline, component
 from haystack.components.generators.chat import FallbackChatGenerator, OpenAIChatGenerator
 from haystack.dataclasses import ChatMessage, StreamingChunk
+from haystack.tracing.tracer import disable_tracing, enable_tracing
 from haystack.utils import Secret
 
 from otel_failover import Candidate
@@ -41,7 +42,7 @@ class ClaudeChatGenerator:
         self.model = model
         self.client = anthropic.Anthropic(**options)
         self.async_client = anthropic.AsyncAnthropic(**options)
-        self.asked = {"model": model, "max_tokens": 16, "messages": [{"role": "user", "content": "hello"}]}
+        self.asked: Any = {"model": model, "max_tokens": 16, "messages": [{"role": "user", "content": "hello"}]}
 
     @component.output_types(replies=list[ChatMessage])
     def run(
@@ -315,7 +316,7 @@ def test_cancelled(telemetry: Telemetry, bench: Bench) -> None:
 def test_haystacks_own_spans_are_honest(telemetry: Telemetry, bench: Bench, how: str) -> None:
     """Its spans of a generator carry that generator's own error: none of them is a mismatch."""
     opentelemetry = pytest.importorskip("haystack.tracing.opentelemetry", reason="a package of its own since 3.0")
-    tracing.enable_tracing(opentelemetry.OpenTelemetryTracer(telemetry.tracer))
+    enable_tracing(opentelemetry.OpenTelemetryTracer(telemetry.tracer))
     try:
         fallback = FallbackChatGenerator(
             [bench.openai(Answer.openai_quota()), bench.claude(Answer.anthropic_rate_limit())]
@@ -328,7 +329,7 @@ def test_haystacks_own_spans_are_honest(telemetry: Telemetry, bench: Bench, how:
         else:
             assert isinstance(asked(bench, fallback, how), RuntimeError)
     finally:
-        tracing.disable_tracing()
+        disable_tracing()
     assert outcomes(telemetry) == [(0, "error", "billing"), (1, "error", "rate_limit")]
     assert verdicts(telemetry) <= {"verified", "unverified"}
 
