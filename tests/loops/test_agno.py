@@ -292,13 +292,14 @@ def test_an_agent_asked_inside_a_candidate_is_a_run_of_its_own(telemetry: Teleme
     """What an agent that is asked from a model's own code does is that agent's."""
     inner = agent_of(bench.openai(Answer.openai_quota()), bench.claude(Answer.ok("inner")))
 
-    class Asking(OpenAIChat):
-        def invoke(self, *args: Any, **kwargs: Any) -> Any:
-            inner.run("first")
-            return super().invoke(*args, **kwargs)
+    def invoke(self: Any, *args: Any, **kwargs: Any) -> Any:
+        inner.run("first")
+        return OpenAIChat.invoke(self, *args, **kwargs)
 
     plain = bench.openai(Answer.ok("fine"))
-    asking = Asking(id="asking", api_key=KEYS["openai"], base_url=plain.base_url)
+    asking = type("Asking", (OpenAIChat,), {"invoke": invoke})(
+        id="asking", api_key=KEYS["openai"], base_url=plain.base_url
+    )
     assert asked(agent_of(asking, bench.claude())) == "fine"
     assert not telemetry.markers
     outer, child = telemetry.starting("failover ")

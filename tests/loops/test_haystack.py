@@ -42,9 +42,9 @@ class ClaudeChatGenerator:
         self.model = model
         self.client = anthropic.Anthropic(**options)
         self.async_client = anthropic.AsyncAnthropic(**options)
+        component.set_output_types(self, replies=list[ChatMessage])
         self.asked: Any = {"model": model, "max_tokens": 16, "messages": [{"role": "user", "content": "hello"}]}
 
-    @component.output_types(replies=list[ChatMessage])
     def run(
         self, messages: Any, generation_kwargs: Any = None, tools: Any = None, streaming_callback: Any = None
     ) -> dict[str, Any]:
@@ -57,7 +57,6 @@ class ClaudeChatGenerator:
                 streaming_callback(StreamingChunk(content=event.delta.text))
         return self._replies("".join(parts))
 
-    @component.output_types(replies=list[ChatMessage])
     async def run_async(
         self, messages: Any, generation_kwargs: Any = None, tools: Any = None, streaming_callback: Any = None
     ) -> dict[str, Any]:
@@ -134,6 +133,20 @@ def asked(bench: Bench, fallback: Any, how: str = "run", **options: Any) -> Any:
     except Exception as problem:
         return problem
     return result["replies"][0].text, result["meta"]["successful_chat_generator_index"]
+
+
+def _through(pipeline: Any, bench: Bench, how: str) -> Any:
+    """Run a pipeline in either way; asynchronous ones have a class of their own in Haystack 2."""
+
+    async def ask() -> Any:
+        try:
+            return await pipeline.run_async({"llm": {"messages": QUESTION}})
+        finally:
+            await bench.aclose()
+
+    if how == "run" or not hasattr(pipeline, "run_async"):
+        return pipeline.run({"llm": {"messages": QUESTION}})
+    return asyncio.run(ask())
 
 
 def outcomes(telemetry: Telemetry) -> list[tuple[int, str, str | None]]:
@@ -251,12 +264,13 @@ def test_a_stream_that_is_refused_is_an_error(telemetry: Telemetry, bench: Bench
     assert outcomes(telemetry) == [(0, "error", "rate_limit"), (1, "success", None)]
 
 
-def test_a_pipeline(telemetry: Telemetry, bench: Bench) -> None:
+@ways
+def test_a_pipeline(telemetry: Telemetry, bench: Bench, how: str) -> None:
     """The component keeps what a pipeline reads of it: sockets, types, its asynchronous way."""
     pipeline = Pipeline()
     fallback = FallbackChatGenerator([bench.openai(Answer.openai_server_error()), bench.claude(Answer.ok("fine"))])
     pipeline.add_component("llm", fallback)
-    result = pipeline.run({"llm": {"messages": QUESTION}})
+    result = _through(pipeline, bench, how)
     assert result["llm"]["replies"][0].text == "fine"
     assert outcomes(telemetry) == [(0, "error", "server_error"), (1, "success", None)]
 
@@ -332,6 +346,26 @@ def test_haystacks_own_spans_are_honest(telemetry: Telemetry, bench: Bench, how:
         disable_tracing()
     assert outcomes(telemetry) == [(0, "error", "billing"), (1, "error", "rate_limit")]
     assert verdicts(telemetry) <= {"verified", "unverified"}
+
+
+@ways
+def test_openinferences_spans_are_honest(telemetry: Telemetry, bench: Bench, how: str) -> None:
+    """Its span of each generator carries that generator's own error, and that of the fallback the run's report."""
+    openinference = pytest.importorskip("openinference.instrumentation.haystack")
+    openinference.HaystackInstrumentor().instrument(tracer_provider=telemetry.provider, skip_dep_check=True)
+    try:
+        pipeline = Pipeline()
+        pipeline.add_component(
+            "llm",
+            FallbackChatGenerator([bench.openai(Answer.openai_quota()), bench.claude(Answer.anthropic_overloaded())]),
+        )
+        with pytest.raises(Exception, match="All 2 chat generators failed"):
+            _through(pipeline, bench, how)
+    finally:
+        openinference.HaystackInstrumentor().uninstrument()
+    assert outcomes(telemetry) == [(0, "error", "billing"), (1, "error", "overloaded")]
+    assert verdicts(telemetry) <= {"verified", "unverified"}
+    assert any(span.scope == "openinference.instrumentation.haystack" for span in telemetry.spans)
 
 
 # --- who a generator is -----------------------------------------------------------------------------------------------
