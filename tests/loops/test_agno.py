@@ -19,7 +19,7 @@ from agno.models.message import Message
 from agno.models.openai import OpenAIChat
 from agno.models.openai.like import OpenAILike
 
-from otel_failover import Candidate
+from otel_failover import Candidate, summarize
 from otel_failover.loops.agno_pass import candidate_of
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import KEYS
@@ -98,6 +98,22 @@ def asked(agent: Agent, how: str = "run") -> Any:
         return "".join(event.content for event in events if event.event == "RunContent")
     except Exception as problem:
         return problem
+
+
+def through(how: str, model: Any, config: FallbackConfig) -> Any:
+    """Ask as agents do, past what they make of an error."""
+
+    async def all_of(events: Any) -> list[Any]:
+        return [event.content async for event in events]
+
+    given: dict[str, Any] = {"messages": [Message(role="user", content="hello")]}
+    if how == "run":
+        return RUN.call_model_with_fallback(model, config, **given).content
+    if how == "arun":
+        return asyncio.run(RUN.acall_model_with_fallback(model, config, **given)).content
+    if how == "stream":
+        return [event.content for event in STREAMED.call_model_stream_with_fallback(model, config, **given)]
+    return asyncio.run(all_of(STREAMED.acall_model_stream_with_fallback(model, config, **given)))
 
 
 def outcomes(telemetry: Telemetry) -> list[tuple[int, str, str | None]]:
@@ -223,6 +239,17 @@ def test_no_fallback_models_no_run(telemetry: Telemetry, bench: Bench) -> None:
     assert asked(agent_of(bench.openai(Answer.ok("fine")))) == "fine"
     assert not telemetry.starting("failover ")
     assert not telemetry.candidates
+
+
+@ways
+def test_the_final_error_leads_to_every_candidates_own(telemetry: Telemetry, bench: Bench, how: str) -> None:
+    first, second = bench.openai(Answer.openai_quota()), bench.claude(Answer.anthropic_overloaded())
+    with pytest.raises(ModelProviderError) as raised:
+        through(how, first, FallbackConfig(on_error=[second]))
+    assert [(row.provider, row.status_code, row.reason) for row in summarize(raised.value).candidates] == [
+        ("openai", 429, "billing"),
+        ("anthropic", 529, "overloaded"),
+    ]
 
 
 # --- streams, teams, tools, many at once ------------------------------------------------------------------------------
@@ -460,27 +487,13 @@ PAIRS: dict[str, tuple[Answer, Answer]] = {
 def test_the_same(switch_on: Callable[[], Any], how: str, pair: str) -> None:
     """Results, the error that is raised in the end with its causes, and every request are those without us."""
 
-    async def all_of(events: Any) -> list[Any]:
-        return [event.content async for event in events]
-
-    def loop(config: Any, model: Any) -> Any:
-        given: dict[str, Any] = {"messages": [Message(role="user", content="hello")]}
-        if how == "run":
-            return RUN.call_model_with_fallback(model, config, **given).content
-        if how == "arun":
-            return asyncio.run(RUN.acall_model_with_fallback(model, config, **given)).content
-        if how == "stream":
-            events = STREAMED.call_model_stream_with_fallback(model, config, **given)
-            return [event.content for event in events]
-        return asyncio.run(all_of(STREAMED.acall_model_stream_with_fallback(model, config, **given)))
-
     def once() -> Any:
         with ExitStack() as stack:
             bench = Bench(stack)
             first, second = PAIRS[pair]
             found: Any
             try:
-                found = loop(FallbackConfig(on_error=[bench.claude(second)]), bench.openai(first))
+                found = through(how, bench.openai(first), FallbackConfig(on_error=[bench.claude(second)]))
             except ModelProviderError as problem:
                 found = seen(problem)
             sent = [

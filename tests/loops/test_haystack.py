@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from haystack.dataclasses import ChatMessage, StreamingChunk
 from haystack.tracing.tracer import disable_tracing, enable_tracing
 from haystack.utils import Secret
 
-from otel_failover import Candidate
+from otel_failover import Candidate, summarize
 from otel_failover.loops.haystack import candidate_of
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import KEYS
@@ -244,6 +245,16 @@ def test_an_answer_that_haystack_cannot_read_is_rejected(telemetry: Telemetry, b
     assert [each[:2] for each in outcomes(telemetry)] == [(0, "rejected"), (1, "success")]
 
 
+@ways
+def test_the_final_error_leads_to_every_candidates_own(telemetry: Telemetry, bench: Bench, how: str) -> None:
+    first, second = bench.openai(Answer.openai_quota()), bench.claude(Answer.anthropic_overloaded())
+    rows = summarize(asked(bench, FallbackChatGenerator([first, second]), how)).candidates
+    assert [(row.provider, row.status_code, row.reason) for row in rows] == [
+        ("openai", 429, "billing"),
+        ("anthropic", 529, "overloaded"),
+    ]
+
+
 # --- streams, pipelines, many at once ---------------------------------------------------------------------------------
 
 
@@ -329,7 +340,12 @@ def test_cancelled(telemetry: Telemetry, bench: Bench) -> None:
 @ways
 def test_haystacks_own_spans_are_honest(telemetry: Telemetry, bench: Bench, how: str) -> None:
     """Its spans of a generator carry that generator's own error: none of them is a mismatch."""
-    opentelemetry = pytest.importorskip("haystack.tracing.opentelemetry", reason="a package of its own since 3.0")
+    try:
+        opentelemetry = importlib.import_module("haystack.tracing.opentelemetry")
+    except ImportError:
+        opentelemetry = pytest.importorskip(
+            "haystack_integrations.tracing.opentelemetry", reason="in 3, a package apart"
+        )
     enable_tracing(opentelemetry.OpenTelemetryTracer(telemetry.tracer))
     try:
         fallback = FallbackChatGenerator(
