@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def libraries() -> tuple[Library, ...]:
     """Return what can be patched. To add a library: one module, one line here."""
+    from otel_failover.loops.agno import AGNO
+    from otel_failover.loops.haystack import HAYSTACK
     from otel_failover.loops.langchain import LANGCHAIN
     from otel_failover.loops.langchain_core import LANGCHAIN_CORE
     from otel_failover.loops.litellm import LITELLM
@@ -29,16 +31,7 @@ def libraries() -> tuple[Library, ...]:
     from otel_failover.transports.httpx import HTTPX, HTTPX2
 
     return (
-        HTTPX,
-        HTTPX2,
-        AIOHTTP,
-        OPENAI,
-        ANTHROPIC,
-        GOOGLE_GENAI,
-        PYDANTIC_AI,
-        LITELLM,
-        LANGCHAIN_CORE,
-        LANGCHAIN,
+        HTTPX, HTTPX2, AIOHTTP, OPENAI, ANTHROPIC, GOOGLE_GENAI, PYDANTIC_AI, LITELLM, LANGCHAIN_CORE, LANGCHAIN, HAYSTACK, AGNO,
     )
 
 

@@ -40,6 +40,7 @@ class Patch(NamedTuple):
         wrapper: A wrapt wrapper `(wrapped, instance, args, kwargs)`.
         why: What is wrapped, and why there.
         since: The first version that has the place; in older ones it is not looked for.
+        apart: The module may never be imported: the library does not wait for it, and it is wrapped when it is.
     """
 
     module: str
@@ -47,6 +48,7 @@ class Patch(NamedTuple):
     wrapper: Callable[..., Any]
     why: str
     since: str = ""
+    apart: bool = False
 
 
 class Library(NamedTuple):
@@ -56,7 +58,7 @@ class Library(NamedTuple):
         name: As in `disabled_libraries` and in the support table.
         distribution: On PyPI.
         supported: Versions that are tested, both ends.
-        patches: The places; all of them must be there, else none is wrapped.
+        patches: The places; all of them must be there, else none is wrapped. Each module apart counts by itself.
         unfit: Says why the places cannot be wrapped, or None, where there is more to say than that one is not there.
     """
 
@@ -188,7 +190,8 @@ def when_ready(library: Library, state: State, tell: Callable[[State], None]) ->
         state: Waiting; what becomes of it is noted here.
         tell: Called when it is wrapped, or found unusable.
     """
-    modules = list(dict.fromkeys(patch.module for patch in library.patches))
+    needed = library._replace(patches=tuple(patch for patch in library.patches if not patch.apart))
+    modules = list(dict.fromkeys(patch.module for patch in needed.patches))
     ready: set[str] = set()
 
     def hook(module: Any) -> None:
@@ -196,7 +199,7 @@ def when_ready(library: Library, state: State, tell: Callable[[State], None]) ->
         try:
             ready.add(module.__name__)
             if state.status == WAITING and ready.issuperset(modules):
-                _wrap_all(library, state)
+                _wrap_all(needed, state)
                 tell(state)
         except Exception as problem:
             note(f"patching.{library.name}", problem)
@@ -205,6 +208,32 @@ def when_ready(library: Library, state: State, tell: Callable[[State], None]) ->
 
     for module in modules:
         wrapt.register_post_import_hook(hook, module)
+    for module in dict.fromkeys(patch.module for patch in library.patches if patch.apart):
+        there = tuple(patch for patch in library.patches if patch.apart and patch.module == module)
+        _when_imported(library._replace(patches=there), state)
+
+
+def _when_imported(library: Library, state: State) -> None:
+    """Wrap the places of one module apart, once it is imported; they work while the library is patched."""
+
+    def hook(module: Any) -> None:  # noqa: ARG001 - the hook's signature
+        try:
+            if state.status in (WAITING, PATCHED):
+                _wrap_apart(library, state)
+        except Exception as problem:
+            note(f"patching.{library.name}", problem)
+            if strict():
+                raise
+
+    wrapt.register_post_import_hook(hook, library.patches[0].module)
+
+
+def _wrap_apart(library: Library, state: State) -> None:
+    problem = _missing(library, state)
+    if problem is None:
+        _put_all_on(library, state)
+    else:
+        logger.warning("otel-failover: %s is patched but for one module: %s", library.name, problem)
 
 
 def _wrap_all(library: Library, state: State) -> None:

@@ -337,3 +337,49 @@ def test_a_class_that_was_met_is_not_kept_alive() -> None:
     gc.collect()
     assert gone() is None
     patching.take_off(state)
+
+
+def test_a_module_apart_is_waited_for_by_nobody_and_wrapped_when_it_comes() -> None:
+    printed = in_a_process("""
+        import httpx
+        from otel_failover import patching
+        from otel_failover.patching import Library, Patch
+        def wrapper(wrapped, instance, args, kwargs):
+            return "wrapped " + wrapped(*args, **kwargs)
+        places = (
+            Patch("httpx", "Client.send", wrapper, ""),
+            Patch("colorsys_nowhere", "ask", wrapper, "", apart=True),
+            Patch("colorsys", "rgb_to_hsv", wrapper, "", apart=True),
+            Patch("colorsys", "nowhere", wrapper, "", apart=True),
+        )
+        state = patching.put_on(Library("a-name", "httpx", ">=0.1", places), frozenset(), lambda _: None)
+        print("BEFORE", state.status)
+        import colorsys
+        print("ODD", type(colorsys.rgb_to_hsv).__name__, state.status)
+        patching.take_off(state)
+        print("OFF", type(httpx.Client.send).__name__)
+    """)
+    assert "BEFORE patched" in printed
+    assert "ODD function patched" in printed
+    assert "a-name is patched but for one module: colorsys:nowhere is not there" in printed
+    assert "OFF function" in printed
+
+
+def test_a_module_apart_that_comes_later_is_wrapped_and_taken_off_with_the_rest() -> None:
+    printed = in_a_process("""
+        from otel_failover import patching
+        from otel_failover.patching import Library, Patch
+        def wrapper(wrapped, instance, args, kwargs):
+            return "wrapped"
+        places = Patch("httpx", "Client.send", wrapper, ""), Patch("colorsys", "rgb_to_hsv", wrapper, "", apart=True)
+        state = patching.put_on(Library("a-name", "httpx", ">=0.1", places), frozenset(), lambda _: None)
+        import colorsys
+        print("WAITING", state.status, colorsys.rgb_to_hsv(0, 0, 0))
+        import httpx
+        print("ON", state.status, colorsys.rgb_to_hsv(0, 0, 0))
+        patching.take_off(state)
+        print("OFF", state.status, colorsys.rgb_to_hsv(0, 0, 0))
+    """)
+    assert "WAITING waiting (0.0, 0.0, 0)" in printed
+    assert "ON patched wrapped" in printed
+    assert "OFF disabled (0.0, 0.0, 0)" in printed

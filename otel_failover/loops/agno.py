@@ -1,0 +1,195 @@
+"""agno: fallback models of agents and teams, from 2.6 on.
+
+A run is one call of `call_model_with_fallback` or of its three siblings, made for an agent or team that has fallback
+models. Agents and teams import them by name, so they are wrapped where they are used, in modules that are imported only
+when agents, teams or streams first are. A candidate is asked through `response`, `aresponse` or their streams, which
+`agno.models.base.Model` alone defines: agno's own retries and its turns with tools happen inside one attempt. What
+agno does to shrink a request that was too long belongs to no candidate.
+
+Which fallback models are asked depends on the first error: `on_error`, `on_rate_limit`, `on_context_overflow`. All of
+them are the chain, the same model in two lists once. A run that fails with the chosen list used up has stopped for want
+of others; an error for which agno has no list is a bypass.
+
+When all have failed, agno raises the first one's error: the run's report.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as context_api
+
+from otel_failover import runtime, scope
+from otel_failover.decorating import aiterate, iterate
+from otel_failover.failsafe import guarded, read
+from otel_failover.loops.agno_pass import NAME, Listened, Pass, watched
+from otel_failover.loops.holding import NOTHING
+from otel_failover.patching import Library, Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.context import Context
+
+    from otel_failover.attempt import Attempt
+    from otel_failover.decorating import Opened
+
+_RECOVERS: Final = ("recover_from_overflow", "on_context_overflow")
+"""What agno hands over to shrink a request, by its names since 3.0."""
+
+# --- one pass ---------------------------------------------------------------------------------------------------------
+
+
+@guarded(fallback=NOTHING)
+def _pass_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Opened:
+    """Return a new pass for an agent or team that has fallback models."""
+    model = args[0] if args else kwargs["model"]
+    config = args[1] if len(args) > 1 else kwargs.get("fallback_config")
+    if not runtime.current().active or not read(config, "has_fallbacks"):
+        return NOTHING
+    lists: list[Any] = [read(config, name) for name in ("on_error", "on_rate_limit", "on_context_overflow")]
+    return Pass(model, [list(each) for each in lists if each])
+
+
+def _with_recovery_aside(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments in which what shrinks a request works where we are now: it may ask a model of its own."""
+    given = next((name for name in _RECOVERS if callable(kwargs.get(name))), None)
+    return kwargs if given is None else {**kwargs, given: _aside(kwargs[given], context_api.get_current())}
+
+
+def _aside(recover: Callable[[], Any], outside: Context) -> Callable[[], Any]:
+    def recovered() -> Any:
+        with scope.attached(outside):
+            result = recover()
+        return _awaited(result, outside) if inspect.isawaitable(result) else result
+
+    return recovered
+
+
+async def _awaited(result: Any, outside: Context) -> Any:
+    with scope.attached(outside):
+        return await result
+
+
+def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `call_model_with_fallback` with a run."""
+    opened = _pass_of(args, kwargs)
+    if opened is NOTHING:
+        return wrapped(*args, **kwargs)
+    given = _with_recovery_aside(kwargs)
+    with opened:
+        return wrapped(*args, **given)
+
+
+async def _arun(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `acall_model_with_fallback` with a run."""
+    opened = _pass_of(args, kwargs)
+    if opened is NOTHING:
+        return await wrapped(*args, **kwargs)
+    given = _with_recovery_aside(kwargs)
+    with opened:
+        return await wrapped(*args, **given)
+
+
+def _run_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `call_model_stream_with_fallback` with a run, which begins with the first event."""
+    opened = _pass_of(args, kwargs)
+    if opened is NOTHING:
+        return wrapped(*args, **kwargs)
+    return iterate(lambda: opened, wrapped(*args, **_with_recovery_aside(kwargs)))
+
+
+def _arun_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `acall_model_stream_with_fallback` with a run, which begins with the first event."""
+    opened = _pass_of(args, kwargs)
+    if opened is NOTHING:
+        return wrapped(*args, **kwargs)
+    return aiterate(lambda: opened, wrapped(*args, **_with_recovery_aside(kwargs)))
+
+
+def _choose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap what chooses the fallback models for an error, and take note of its choice."""
+    chosen = wrapped(*args, **kwargs)
+    _note_choice(chosen)
+    return chosen
+
+
+@guarded(fallback=None)
+def _note_choice(chosen: Any) -> None:
+    run = scope.run_in()
+    if isinstance(run, Pass) and chosen:
+        run.chose(chosen)
+
+
+# --- one candidate ----------------------------------------------------------------------------------------------------
+
+
+@guarded(fallback=None)
+def _attempt_at(model: object) -> Attempt | None:
+    """Return the attempt that a call is: at a model of the current pass, outside any attempt of it."""
+    run, current = scope.run_in(), scope.attempt_in()
+    if not isinstance(run, Pass) or (current is not None and current._run is run) or not runtime.current().active:
+        return None
+    return run.attempt_of(model)
+
+
+def _respond(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Model.response` with an attempt."""
+    attempt = _attempt_at(instance)
+    if attempt is None:
+        return wrapped(*args, **kwargs)
+    with attempt:
+        return wrapped(*args, **kwargs)
+
+
+async def _arespond(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Model.aresponse` with an attempt."""
+    attempt = _attempt_at(instance)
+    if attempt is None:
+        return await wrapped(*args, **kwargs)
+    with attempt:
+        return await wrapped(*args, **kwargs)
+
+
+def _stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Model.response_stream` with an attempt, which lasts as long as the stream."""
+    attempt, events = _attempt_at(instance), wrapped(*args, **kwargs)
+    return events if attempt is None else iterate(Listened.opener(attempt), watched(events, attempt))
+
+
+def _astream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Model.aresponse_stream` with an attempt, which lasts as long as the stream."""
+    attempt, events = _attempt_at(instance), wrapped(*args, **kwargs)
+    return events if attempt is None else aiterate(Listened.opener(attempt), watched(events, attempt))
+
+
+def _where_used() -> tuple[Patch, ...]:
+    """Return the places where agents and teams have the loops by name."""
+    whole = (("call_model_with_fallback", _run), ("acall_model_with_fallback", _arun))
+    streamed = (("call_model_stream_with_fallback", _run_stream), ("acall_model_stream_with_fallback", _arun_stream))
+    return tuple(
+        Patch(f"agno.{owner}.{module}", name, wrapper, "one pass of the chain, imported by name", apart=True)
+        for owner in ("agent", "team")
+        for module, functions in (("_run", whole), ("_response", streamed))
+        for name, wrapper in functions
+    )
+
+
+_BASE: Final = "agno.models.base"
+
+AGNO: Final = Library(
+    NAME,
+    "agno",
+    ">=2.6,<4",
+    (
+        Patch(
+            _BASE, "Model.response", _respond, "one model, its tools and retries inside; no class of agno overrides it"
+        ),
+        Patch(_BASE, "Model.aresponse", _arespond, "the same, asynchronous"),
+        Patch(_BASE, "Model.response_stream", _stream, "the same, streamed"),
+        Patch(_BASE, "Model.aresponse_stream", _astream, "the same, streamed asynchronously"),
+        Patch("agno.models.fallback", "get_fallback_models", _choose, "which models are for an error", apart=True),
+        *_where_used(),
+    ),
+)

@@ -1,0 +1,179 @@
+"""One pass of agno's fallback models: its run, who stands in it, and the streams that its candidates give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_failover import identity
+from otel_failover.failsafe import guarded, read
+from otel_failover.loops import declared
+from otel_failover.loops.holding import Held
+from otel_failover.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from otel_failover.attempt import Attempt
+    from otel_failover.identity import Candidate
+
+NAME: Final = "agno"
+_OUTPUT: Final = "AssistantResponse"
+_WORDS: Final = {
+    "AwsBedrock": "aws.bedrock",
+    "AzureFoundry": "azure.ai.inference",
+    "CerebrasOpenAI": "cerebras",
+    "IBM": "ibm.watsonx.ai",
+    "LMStudio": "lm_studio",
+}
+"""Providers that agno spells otherwise than anybody else does."""
+
+
+class Pass(Run):
+    """One pass of a chain.
+
+    Args:
+        model: The one that is asked first.
+        lists: The fallback models, by the errors they are for.
+    """
+
+    def __init__(self, model: Any, lists: list[list[Any]]) -> None:
+        self._entries = _merged(model, lists)
+        self._asked: set[int] = set()
+        self._chosen: set[int] | None = None
+        super().__init__("chat", tuple(candidate_of(entry[0]) for entry in self._entries), library=NAME)
+
+    def attempt_of(self, model: object) -> Attempt | None:
+        """Return the attempt at a model; None where it does not stand in the chain.
+
+        Args:
+            model: The object that is asked.
+        """
+        places = list(self._places(model))
+        if not places:
+            return None
+        index = next((place for place in places if place not in self._asked), places[-1])
+        self._asked.add(index)
+        return self.attempt_at(index)
+
+    def _places(self, model: object) -> Iterator[int]:
+        yield from (i for i, entry in enumerate(self._entries) if any(each is model for each in entry))
+
+    def chose(self, models: list[Any]) -> None:
+        """Take note of the list that agno has chosen for the first error.
+
+        Args:
+            models: Its models.
+        """
+        self._chosen = {place for model in models for place in self._places(model)}
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End the run; say so where it fails with candidates left that are not for the error.
+
+        Args:
+            problem: The exception that leaves it, if any.
+        """
+        self._say_why(problem)
+        super().leave(problem)
+
+    @guarded(fallback=None)
+    def _say_why(self, problem: BaseException | None) -> None:
+        left = len(self._asked) < len(self._entries)
+        if isinstance(problem, Exception) and self._chosen is not None and self._chosen <= self._asked and left:
+            self.stop("no other fallback model is for this error")
+
+
+def _merged(model: Any, lists: list[list[Any]]) -> list[list[Any]]:
+    """Return the chain, each place with the objects that stand for it: one model may be in several lists, as copies."""
+    entries = [[model]]
+    for models in lists:
+        taken: set[int] = set()
+        for each in models:
+            same = (i for i in range(1, len(entries)) if i not in taken and _are_same(entries[i][0], each))
+            place = next(same, len(entries))
+            if place == len(entries):
+                entries.append([])
+            entries[place].append(each)
+            taken.add(place)
+    return entries
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    """Whether two objects are one candidate; keys are compared, and go nowhere."""
+    return candidate_of(one) == candidate_of(other) and read(one, "api_key") == read(other, "api_key")
+
+
+def candidate_of(model: Any) -> Candidate:
+    """Return who a model is.
+
+    Args:
+        model: A model, or its name like `openai:gpt-5.5`.
+    """
+    if isinstance(model, str):
+        return identity.parse(model)
+    word, name, called = (read(model, each) for each in ("provider", "name", "id"))
+    said = word if isinstance(word, str) else ""
+    if name == "OpenAILike":
+        # Its provider is what it has inherited from agno's class for OpenAI.
+        said = ""
+    elif said == f"{name} ({called})":
+        said = str(name)
+    return declared.candidate(_WORDS.get(said, said), called, model)
+
+
+class Listened(Held):
+    """An attempt that hears of its output from the stream's events: agno's first ones come before any request."""
+
+    @classmethod
+    def opener(cls, attempt: Attempt) -> Callable[[], Listened]:
+        """Return what opens an attempt at the first step of its stream.
+
+        Args:
+            attempt: The attempt.
+        """
+
+        def fresh() -> Listened:
+            attempt.open_aside()
+            return cls(attempt)
+
+        return fresh
+
+    def stream_output(self) -> None:
+        """Do nothing: a step is not output yet."""
+
+
+class _Watched:
+    """A generator of either kind whose events are looked at; else it is the host's."""
+
+    def __init__(self, events: Any, attempt: Attempt) -> None:
+        self._events, self._attempt = events, attempt
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._events, name)
+
+    def __iter__(self) -> _Watched:
+        return self
+
+    def __next__(self) -> Any:
+        return self._seen(next(self._events))
+
+    async def __anext__(self) -> Any:
+        return self._seen(await self._events.__anext__())
+
+    async def asend(self, value: Any) -> Any:
+        """Take the next event, as an asynchronous generator does."""
+        return self._seen(await self._events.asend(value))
+
+    def _seen(self, event: Any) -> Any:
+        if read(event, "event") == _OUTPUT:
+            self._attempt.stream_output()
+        return event
+
+
+def watched(events: Any, attempt: Attempt) -> Any:
+    """Return a stream's generator, which tells an attempt when output begins.
+
+    Args:
+        events: agno's generator of events.
+        attempt: The attempt.
+    """
+    return _Watched(events, attempt)
