@@ -136,7 +136,13 @@ def events(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `EventStream.__iter__`: hand its events on, one by one."""
     inner = wrapped(*args, **kwargs)
     call = _reading.get(instance) if _reading else None
-    return inner if call is None or call.done else _listened(inner, call)
+    return inner if call is None or call.done else _named(_listened(inner, call), inner)
+
+
+def _named(steps: Any, inner: Any) -> Any:
+    """Return our generator, named as botocore's own."""
+    steps.__name__, steps.__qualname__ = inner.__name__, inner.__qualname__
+    return steps
 
 
 def _listened(inner: Any, call: Call) -> Generator[Any, Any, None]:

@@ -129,12 +129,23 @@ def _converse_script(reply: Reply) -> tuple[bytes, tuple[bytes, ...], bytes]:
 
 
 def _invoke_script(reply: Reply) -> tuple[bytes, tuple[bytes, ...], bytes]:
-    opening = _chunk({"type": "message_start", "message": {"type": "message", "role": "assistant", "content": []}})
+    """Anthropic's own events; Bedrock adds its figures to the last one."""
+    usage = {"input_tokens": _INPUT_TOKENS, "output_tokens": 1}
+    message = {"type": "message", "role": "assistant", "content": [], "usage": usage}
+    block = {"type": "text", "text": ""}
+    opening = _chunk({"type": "message_start", "message": message})
+    opening += _chunk({"type": "content_block_start", "index": 0, "content_block": block})
     deltas = tuple(
         _chunk({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}})
         for piece in reply.pieces
     )
-    return opening, deltas, _chunk({"type": "message_stop"})
+    metrics = {"inputTokenCount": _INPUT_TOKENS, "outputTokenCount": reply.output_tokens, "invocationLatency": 12}
+    closing = (
+        _chunk({"type": "content_block_stop", "index": 0})
+        + _chunk({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage})
+        + _chunk({"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics})
+    )
+    return opening, deltas, closing
 
 
 def _chunk(document: Mapping[str, Any]) -> bytes:
