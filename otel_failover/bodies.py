@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_failover.attribution import normalise
 from otel_failover.failsafe import read, text_of
+from otel_failover.headers import of_name
 
 _WHOLE: Final = 65_536
 _SEARCHED: Final = 1_048_576
@@ -44,16 +45,25 @@ class ErrorBody(NamedTuple):
 
 
 def _content_of(message: object) -> object:
-    """Return the body that the host has read, without reading it: httpx's `content`, aiohttp's `_body`."""
-    content = read(message, "content")
-    return content if isinstance(content, bytes) else read(message, "_body")
+    """Return the body that the host has read or sent, without reading it.
+
+    It is httpx's `content` and aiohttp's `_body`. For requests and botocore `content` would read, and `_content` holds
+    what was read; what they send is their requests' `body`.
+    """
+    held = read(message, "__dict__")
+    kept = held.get("_content", message) if isinstance(held, dict) else message
+    content = read(message, "content") if kept is message else kept
+    if isinstance(content, bytes):
+        return content
+    body = read(message, "_body") or read(message, "body")
+    return body.encode("utf-8", "replace") if isinstance(body, str) else body
 
 
 def read_error(response: object) -> ErrorBody:
     """Read the error out of a response whose body the host has read.
 
     Args:
-        response: An `httpx`, `httpx2` or `aiohttp` response.
+        response: Of `httpx`, `httpx2`, `aiohttp`, `requests` or `botocore`.
 
     Returns:
         The error; `whole` is False where the body was not read, or not all of it was looked at.
@@ -61,6 +71,13 @@ def read_error(response: object) -> ErrorBody:
     content = _content_of(response)
     if not isinstance(content, bytes):
         return ErrorBody()
+    found, named = _read_text(content), aws_error(read(response, "headers"))
+    if named is None:
+        return found
+    return found._replace(code=found.code or named, codes=found.codes | {named})
+
+
+def _read_text(content: bytes) -> ErrorBody:
     whole = len(content) <= _WHOLE
     text = content[:_WHOLE].decode("utf-8", "replace")
     try:
@@ -78,7 +95,7 @@ def error_in(body: Any) -> ErrorBody | None:
     Args:
         body: Anything JSON can be: OpenAI's `{"error": {"message", "type", "code"}}`, Anthropic's
             `{"type": "error", "error": {"type", "message"}}`, Google's `{"error": {"code", "message", "status"}}` (also
-            in a list), `{"message": …}`, `{"detail": …}`.
+            in a list), `{"message": …}`, `{"detail": …}`, botocore's `{"Error": {"Code", "Message"}}`.
 
     Returns:
         The error, or None where there is none to be found.
@@ -87,17 +104,17 @@ def error_in(body: Any) -> ErrorBody | None:
         body = body[0]
     if not isinstance(body, Mapping):
         return None
-    error = body.get("error") or body.get("errors") or body.get("detail") or body
+    error = body.get("error") or body.get("errors") or body.get("detail") or body.get("Error") or body
     if isinstance(error, list) and error:
         error = error[0]
     if isinstance(error, str):
         error = {**body, "message": error}
     if not isinstance(error, Mapping):
         return None
-    message = error.get("message") or error.get("msg") or body.get("message")
+    message = error.get("message") or error.get("msg") or body.get("message") or error.get("Message")
     details = error.get("details")
     finer = details.get("error_code") if isinstance(details, Mapping) else _detail(details, "reason")
-    words = [error.get("code"), error.get("status"), finer, error.get("type"), body.get("code")]
+    words = [error.get("code"), error.get("status"), finer, error.get("type"), body.get("code"), error.get("Code")]
     codes = [word for word in words if isinstance(word, str) and word and word != "error"]
     if not isinstance(message, str) and not codes:
         return None
@@ -115,6 +132,16 @@ def _detail(details: Any, name: str) -> Any:
 def _span_of(delay: object) -> float | None:
     """Return the seconds of a protobuf Duration as JSON spells it: `10s`, `0.5s`."""
     return _seconds(delay[:-1], 1) if isinstance(delay, str) and delay.endswith("s") else None
+
+
+def aws_error(headers: object) -> str | None:
+    """Return the code of an AWS error, which stands in a header: `ThrottlingException:http://…` and `…#Throttling…`.
+
+    Args:
+        headers: Of the response, in any library's form.
+    """
+    value = of_name(headers, "x-amzn-errortype")
+    return value.partition(":")[0].rpartition("#")[2].strip()[:255] or None if value else None
 
 
 def text_holds(message: object, text: str, *, request: bool = False) -> bool | None:

@@ -424,6 +424,11 @@ _INSTRUMENTORS: Final[dict[str, Sequence[tuple[str, str]]]] = {
         ("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),
         ("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),
     ),
+    "bedrock": (
+        ("opentelemetry.instrumentation.botocore", "BotocoreInstrumentor"),
+        ("opentelemetry.instrumentation.bedrock", "BedrockInstrumentor"),
+        ("openinference.instrumentation.bedrock", "BedrockInstrumentor"),
+    ),
     "google_genai": (
         ("opentelemetry.instrumentation.google_genai", "GoogleGenAiSdkInstrumentor"),
         ("opentelemetry.instrumentation.google_generativeai", "GoogleGenerativeAiInstrumentor"),
@@ -436,7 +441,7 @@ def is_instrumented_elsewhere(sdk: str) -> bool:
     """Whether another GenAI instrumentation is active for an SDK, and makes the call's span.
 
     Args:
-        sdk: `openai`, `anthropic`, `google_genai`.
+        sdk: `openai`, `anthropic`, `bedrock`, `google_genai`.
     """
     for module, name in _INSTRUMENTORS.get(sdk, ()):
         loaded = sys.modules.get(module)

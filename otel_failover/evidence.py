@@ -208,8 +208,7 @@ def transport_reason(problem: BaseException) -> tuple[str, str | None]:
         kind = next((kind for start, kind in _TIMEOUTS if leaf.startswith(start)), "total")
         return reasons.TIMEOUT, kind
     if not _TRANSPORT.isdisjoint(names) or isinstance(problem, OSError):
-        local = {"UnsupportedProtocol", "LocalProtocolError"} & set(names)
-        return (reasons.CLIENT_ERROR if local else reasons.CONNECTION), None
+        return (reasons.CONNECTION if _LOCAL.isdisjoint(names) else reasons.CLIENT_ERROR), None
     return reasons.CLIENT_ERROR, None
 
 
@@ -218,8 +217,21 @@ _TIMEOUTS: Final = (
 )  # fmt: skip
 """Kinds of timeout by how a class's name starts; aiohttp's `SocketTimeoutError` is that of `sock_read`."""
 
-_TRANSPORT: Final = frozenset({"TransportError", "ClientConnectionError", "ClientPayloadError"})
-"""Base classes of transport errors: httpx's, and aiohttp's two that are no OSError."""
+_TRANSPORT: Final = frozenset(
+    {
+        "TransportError", "ClientConnectionError", "ClientPayloadError",
+        "ProtocolError", "HTTPClientError", "ConnectionError", "IncompleteReadError",
+    }
+)  # fmt: skip
+"""Base classes of transport errors: httpx's, aiohttp's two that are no OSError, urllib3's, and botocore's three."""
+
+_LOCAL: Final = frozenset(
+    {
+        "UnsupportedProtocol", "LocalProtocolError",
+        "InvalidURL", "MissingSchema", "InvalidSchema", "InvalidHeader", "UnrewindableBodyError",
+    }
+)  # fmt: skip
+"""Transport errors about what this process would send: httpx's two, and those of requests, where each is an OSError."""
 
 _FACTS: Final = ("message", "status_code", "status", "code", "type", "reason", "request_id", "body", "response")
 

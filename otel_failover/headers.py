@@ -28,12 +28,27 @@ def _raw(headers: object) -> Iterable[tuple[bytes, bytes]]:
     items: Any = read(headers, "items")
     if items is None:
         return ()
-    return [(str(name).encode("utf-8", "replace"), str(value).encode("utf-8", "replace")) for name, value in items()]
+    return [(_encoded(name), _encoded(value)) for name, value in items()]
+
+
+def _encoded(part: object) -> bytes:
+    return part if isinstance(part, bytes) else str(part).encode("utf-8", "replace")
 
 
 def of_answer(headers: object) -> dict[bytes, str]:
     """Return the request ids, `retry-after*` and `date` of a response, names in lower case."""
     return {lowered: value.decode("latin-1") for name, value in _raw(headers) if (lowered := name.lower()) in _ANSWER}
+
+
+def of_name(headers: object, name: str) -> str | None:
+    """Return one header of a response, in any library's form.
+
+    Args:
+        headers: Of the response.
+        name: In lower case.
+    """
+    wanted = name.encode("ascii")
+    return next((value.decode("latin-1") for each, value in _raw(headers) if each.lower() == wanted), None)
 
 
 def issued_id(answer: dict[bytes, str]) -> str | None:

@@ -25,13 +25,30 @@ def libraries() -> tuple[Library, ...]:
     from otel_failover.loops.litellm import LITELLM
     from otel_failover.loops.pydantic_ai import PYDANTIC_AI
     from otel_failover.providers.anthropic import ANTHROPIC
+    from otel_failover.providers.bedrock import BEDROCK
     from otel_failover.providers.google_genai import GOOGLE_GENAI
     from otel_failover.providers.openai import OPENAI
     from otel_failover.transports.aiohttp import AIOHTTP
+    from otel_failover.transports.botocore import BOTOCORE
     from otel_failover.transports.httpx import HTTPX, HTTPX2
+    from otel_failover.transports.requests import REQUESTS
 
     return (
-        HTTPX, HTTPX2, AIOHTTP, OPENAI, ANTHROPIC, GOOGLE_GENAI, PYDANTIC_AI, LITELLM, LANGCHAIN_CORE, LANGCHAIN, HAYSTACK, AGNO,
+        HTTPX,
+        HTTPX2,
+        AIOHTTP,
+        BOTOCORE,
+        REQUESTS,
+        OPENAI,
+        ANTHROPIC,
+        GOOGLE_GENAI,
+        BEDROCK,
+        PYDANTIC_AI,
+        LITELLM,
+        LANGCHAIN_CORE,
+        LANGCHAIN,
+        HAYSTACK,
+        AGNO,
     )
 
 

@@ -65,7 +65,10 @@ _BY_CODE: Final = {
     "resourcenotfoundexception": MODEL_NOT_FOUND,
     "validationexception": INVALID_REQUEST, "modeltimeoutexception": TIMEOUT, "modelnotreadyexception": OVERLOADED,
     "serviceunavailableexception": OVERLOADED, "internalserverexception": SERVER_ERROR,
-    "unrecognizedclientexception": AUTH, "expiredtokenexception": AUTH,
+    "unrecognizedclientexception": AUTH, "expiredtokenexception": AUTH, "invalidsignatureexception": AUTH,
+    "incompletesignatureexception": AUTH, "missingauthenticationtokenexception": AUTH,
+    "servicequotaexceededexception": RATE_LIMIT, "modelerrorexception": SERVER_ERROR,
+    "modelstreamerrorexception": SERVER_ERROR,
 }  # fmt: skip
 
 _VAGUE_CODES: Final = frozenset({"invalid_request_error", "invalid_argument", "tokens", "requests", "server_error"})
@@ -83,11 +86,13 @@ PROVIDER_CODES: Final = (frozenset(_BY_CODE) | {"invalid_request_error"}) - _ALS
 """Structured codes that only a provider's answer carries: words a loop also makes up by itself are left out."""
 
 _BY_TEXT: Final = (
-    (CONTEXT_OVERFLOW, ("maximum context length", "prompt is too long", "context window", "input token count")),
+    (CONTEXT_OVERFLOW, ("maximum context length", "prompt is too long", "context window", "input token count",
+                        "input is too long for requested model")),
     (BILLING, ("credit balance is too low", "exceeded your current quota", "insufficient balance")),
     (AUTH, ("api key not valid", "invalid x-api-key", "incorrect api key", "invalid api key")),
     (CONTENT_POLICY, ("content management policy", "content policy", "safety system", "usage policies")),
-    (MODEL_NOT_FOUND, ("model does not exist", "unknown model", "model not found", "is not a valid model")),
+    (MODEL_NOT_FOUND, ("model does not exist", "unknown model", "model not found", "is not a valid model",
+                       "model identifier is invalid")),
 )  # fmt: skip
 
 _HOST_WORDS: Final = {

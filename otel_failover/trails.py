@@ -5,9 +5,11 @@ Made when an attempt ends and looked into only where a claim is doubtful, so nea
 
 from __future__ import annotations
 
+import contextlib
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_failover import attribution
 from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Incident
@@ -147,10 +149,29 @@ class Trail:
             reference.forget()
 
 
+_carried: Final[weakref.WeakKeyDictionary[BaseException, object]] = weakref.WeakKeyDictionary()
+
+
+def carry(problem: BaseException, response: object) -> None:
+    """Remember which HTTP response an exception was made of, where it carries only a copy of its facts.
+
+    Args:
+        problem: What an SDK raised, as botocore's `ClientError`; one that cannot be remembered weakly is not.
+        response: That it was made of; kept while the exception lives, as other SDKs' exceptions keep theirs.
+    """
+    with contextlib.suppress(TypeError):
+        _carried[problem] = response
+
+
 def response_of(thing: object) -> object:
-    """Return the HTTP response that an SDK's exception carries, under any of its names."""
+    """Return the HTTP response that an SDK's exception carries, under any of its names, or was made of."""
     for name in ("response", "raw_response", "http_response"):
         found = read(thing, name)
         if found is not None and not isinstance(found, (str, bytes, Mapping)):
             return found
-    return None
+    if not _carried or not isinstance(thing, BaseException):
+        return None
+    try:
+        return _carried.get(thing)
+    except TypeError:
+        return None

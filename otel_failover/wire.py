@@ -41,6 +41,18 @@ def endpoint_of(url: Any) -> str:
     return found
 
 
+def endpoint_in(url: str) -> str:
+    """Return scheme, host and port of an absolute URL, by what stands before its path; empty for a relative one.
+
+    The rest of the URL, which may hold a key, is not remembered.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return ""
+    place = rest.partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2]
+    return identity.endpoint_of(f"{scheme}://{place}") or ""
+
+
 @guarded(fallback=None)
 def sending(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exchange | None:
     """Record that a request goes out.
@@ -59,13 +71,14 @@ def sending(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exchange | None:
 
 
 @guarded(fallback=None)
-def sending_to(endpoint: str, method: str, request: Callable[[], object]) -> Exchange | None:
+def sending_to(endpoint: str, method: str, request: Callable[[], object], *, stream: bool = False) -> Exchange | None:
     """Record that a request goes out, by a library that is not `httpx`.
 
     Args:
         endpoint: Scheme, host and port it goes to.
         method: HTTP method.
         request: Makes what is remembered of it: `headers`, `url`, `content`, `extensions`, as `httpx` has them.
+        stream: The host reads the body later; what the SDK's call asked for counts besides.
 
     Returns:
         The exchange to settle; None where nobody is interested, or where it lies under one that is counted.
@@ -74,7 +87,7 @@ def sending_to(endpoint: str, method: str, request: Callable[[], object]) -> Exc
     if not runtime.current().active or (outer is not None and outer.open and outer.endpoint == endpoint):
         return None
     call = scope.call_in()
-    return _sent(endpoint, method, call is not None and call.asked.streamed, request)
+    return _sent(endpoint, method, stream or (call is not None and call.asked.streamed), request)
 
 
 def _sent(endpoint: str, method: str, stream: bool, request: Callable[[], object]) -> Exchange | None:
@@ -110,12 +123,18 @@ def answered(exchange: Exchange | None, response: Any) -> None:
 
 
 @guarded(fallback=None)
-def failed(exchange: Exchange | None, problem: BaseException) -> None:
-    """Record that no response came."""
+def failed(exchange: Exchange | None, problem: BaseException, timeouts: object = None) -> None:
+    """Record that no response came.
+
+    Args:
+        exchange: The request.
+        problem: What was raised.
+        timeouts: By kind, in seconds, where the request does not carry them as `httpx` does.
+    """
     if exchange is None:
         return
     extensions = read(exchange.request.target, "extensions")
-    exchange.failed(problem, extensions.get("timeout") if isinstance(extensions, dict) else None)
+    exchange.failed(problem, extensions.get("timeout") if isinstance(extensions, dict) else timeouts)
 
 
 @guarded(fallback=None)

@@ -1,9 +1,9 @@
 """The answers a local provider can be programmed with.
 
-An `Answer` says what shall happen, in terms every provider shares; `wire_openai`, `wire_anthropic` and
-`wire_gemini` put it in each provider's own form. The ready-made errors carry the providers' texts, types and
-codes as error bodies in public issue threads of 2023 to 2026 quote them. Providers reword: a test
-should hang on the code, not on the text.
+An `Answer` says what shall happen, in terms every provider shares; `wire_openai`, `wire_anthropic`,
+`wire_gemini` and `wire_bedrock` put it in each provider's own form. The ready-made errors carry the providers' texts,
+types and codes as error bodies in public issue threads of 2023 to 2026 quote them. Providers reword: a test should hang
+on the code, not on the text.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Answer:
         Args:
             status: The HTTP status.
             message: The provider's text.
-            code: OpenAI's `code`, Anthropic's `details.error_code`, Gemini's `status`.
+            code: OpenAI's `code`, Anthropic's `details.error_code`, Gemini's `status`, Bedrock's exception.
             type: OpenAI's and Anthropic's `type`; without it, the one that usually goes with the status.
             param: OpenAI's `param`.
             details: Gemini's `details`.
@@ -328,6 +328,30 @@ class Answer:
             "Spikes in demand are usually temporary. Please try again later."
         )
         return cls.error(503, message, code="UNAVAILABLE")
+
+    # Ready-made errors of Bedrock, whose code is the name of an exception.
+
+    @classmethod
+    def bedrock_throttling(cls) -> Answer:
+        """Too many requests: a 429 that waiting heals."""
+        return cls.error(429, "Too many requests, please wait before trying again.", code="ThrottlingException")
+
+    @classmethod
+    def bedrock_no_access(cls) -> Answer:
+        """The account has not been given this model."""
+        message = "You don't have access to the model with the specified model ID."
+        return cls.error(403, message, code="AccessDeniedException")
+
+    @classmethod
+    def bedrock_bad_token(cls) -> Answer:
+        """The credentials are unknown, or have expired elsewhere: a 403, where others send 401."""
+        message = "The security token included in the request is invalid."
+        return cls.error(403, message, code="UnrecognizedClientException")
+
+    @classmethod
+    def bedrock_not_found(cls) -> Answer:
+        """There is no such model: a 400, told from other bad requests by its text alone."""
+        return cls.error(400, "The provided model identifier is invalid.", code="ValidationException")
 
 
 def _words(text: str) -> tuple[str, ...]:

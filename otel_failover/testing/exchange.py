@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from otel_failover.testing import wire_anthropic, wire_gemini, wire_openai
+from otel_failover.testing import wire_anthropic, wire_bedrock, wire_gemini, wire_openai
 from otel_failover.testing.answers import Answer
 from otel_failover.testing.loopback import Ending, Pause, http_chunk, http_head
 from otel_failover.testing.wire_formats import Reply
@@ -27,6 +27,7 @@ FORMATS: dict[Kind, WireFormat] = {
     "openai": wire_openai,
     "anthropic": wire_anthropic,
     "gemini": wire_gemini,
+    "bedrock": wire_bedrock,
 }
 _ECHO = "$echo"
 _TEXT_LIMIT = 64 * 1024
@@ -55,7 +56,7 @@ class Served:
             clients.
         message: The error's text, in the envelope or in the stream.
         code: The provider's own code for the error: OpenAI's `code`, Anthropic's `type` (or the `error_code`
-            in its details), Gemini's `status`.
+            in its details), Gemini's `status`, Bedrock's exception.
         request_id: The request id sent.
         response_id: The response id sent.
         response_model: The model the answer names.
@@ -187,7 +188,7 @@ class Exchange:
         answer = self._answer
         script = self._format.script(self._call, reply, self._format.fault(answer))
         own = {"cache-control": "no-cache", "transfer-encoding": "chunked"}
-        fields = self._fields("text/event-stream; charset=utf-8", None, {**self._format.headers(answer), **own})
+        fields = self._fields(self._format.STREAM_TYPE, None, {**self._format.headers(answer), **own})
         self._note_success("stream", fields, reply)
         try:
             yield http_head(answer.status, fields) + (http_chunk(script.opening) if script.opening else b"")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BASE_PATH = ""
 REQUEST_ID_HEADER = "request-id"
+STREAM_TYPE = "text/event-stream; charset=utf-8"
 
 _INPUT_TOKENS = 12
 _USUAL_TYPES = {

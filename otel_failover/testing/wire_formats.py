@@ -1,7 +1,7 @@
-"""What the three wire formats share: the call read from a request, the reply to give, the fault to report.
+"""What the four wire formats share: the call read from a request, the reply to give, the fault to report.
 
-Each format is a module (`wire_openai`, `wire_anthropic`, `wire_gemini`) that follows `WireFormat`. A format
-knows no connection and no log: it turns facts into bytes.
+Each format is a module (`wire_openai`, `wire_anthropic`, `wire_gemini`, `wire_bedrock`) that follows `WireFormat`.
+A format knows no connection and no log: it turns facts into bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
     "sse",
 ]
 
-Kind = Literal["openai", "anthropic", "gemini"]
+Kind = Literal["openai", "anthropic", "gemini", "bedrock"]
 
 _numbers = itertools.count(1)
 
@@ -90,6 +90,7 @@ class WireFormat(Protocol):
 
     BASE_PATH: str
     REQUEST_ID_HEADER: str
+    STREAM_TYPE: str
 
     def read_call(self, request: Request) -> Call:
         """Return what the request asks for; never raises, whatever the body."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BASE_PATH = ""
 REQUEST_ID_HEADER = "x-request-id"
+STREAM_TYPE = "text/event-stream; charset=utf-8"
 
 _PATH = re.compile(r"/models/([^/:]+):(generateContent|streamGenerateContent|batchEmbedContents|countTokens)$")
 _PROMPT_TOKENS = 12

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BASE_PATH = "/v1"
 REQUEST_ID_HEADER = "x-request-id"
+STREAM_TYPE = "text/event-stream; charset=utf-8"
 
 _OPERATIONS = {
     ("POST", "/chat/completions"): "chat",

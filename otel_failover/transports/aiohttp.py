@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from otel_failover import identity, reasons, wire
+from otel_failover import reasons, wire
 from otel_failover.evidence import Exchange, Ledger, Raised, Reference, transport_reason
 from otel_failover.failsafe import guarded, read, text_of
 from otel_failover.patching import Library, Patch
@@ -123,17 +123,8 @@ async def body(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 def _sending(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exchange | None:
     method = args[0] if args else kwargs.get("method")
     url = args[1] if len(args) > 1 else kwargs.get("str_or_url", kwargs.get("url"))
-    endpoint = _endpoint(text_of(url)) or _endpoint(text_of(read(session, "_base_url")))
+    endpoint = wire.endpoint_in(text_of(url)) or wire.endpoint_in(text_of(read(session, "_base_url")))
     return wire.sending_to(endpoint, text_of(method).upper(), lambda: Sent(session, url, kwargs))
-
-
-def _endpoint(url: str) -> str:
-    """Return scheme, host and port of an absolute URL, by what stands before its path; empty for a relative one."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return ""
-    place = rest.partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2]
-    return identity.endpoint_of(f"{scheme}://{place}") or ""
 
 
 @guarded(fallback=None)

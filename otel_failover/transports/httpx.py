@@ -14,13 +14,16 @@ from otel_failover.patching import Library, Patch
 
 
 def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `Client.send`: open, call, settle."""
+    """Wrap `Client.send`: open, call, settle; a transport that sends by another library is part of it."""
     exchange = wire.sending(args, kwargs)
+    token = wire.above.set(exchange)
     try:
         response = wrapped(*args, **kwargs)
     except BaseException as problem:
         wire.failed(exchange, problem)
         raise
+    finally:
+        wire.restore(wire.above, token)
     wire.answered(exchange, response)
     return response
 
