@@ -32,13 +32,11 @@ def candidate_of(entry: Any, made: Any = None) -> Candidate:
         kind, name = _registered(model)
         reader = _READERS.get(kind)
         return reader(None, name) if reader is not None else Candidate("", name)
-    name = read(model, "model")
-    name = name if isinstance(name, str) else ""
-    for kind in type(model).__mro__:
-        reader = _READERS.get(kind.__name__) if _is_adks(kind) else None
-        if reader is not None:
-            return reader(model, name)
-    return Candidate("", name)
+    said = read(model, "model")
+    asked = said if isinstance(said, str) else ""
+    readers = (_READERS.get(each.__name__) for each in type(model).__mro__ if _is_adks(each))
+    found = next((each for each in readers if each is not None), None)
+    return found(model, asked) if found is not None else Candidate("", asked)
 
 
 def _is_adks(kind: type) -> bool:
@@ -60,7 +58,8 @@ def _registered(entry: str) -> tuple[str, str]:
 
 def _client_of(model: Any, made: str) -> Any:
     """Return the client that a model has: its own property's once that was asked for, else the one it was given."""
-    return (read(model, "__dict__") or {}).get(made) or read(model, "client")
+    held: Any = read(model, "__dict__")
+    return (held or {}).get(made) or read(model, "client")
 
 
 def _word(model: Any, client: str, word: str) -> str:

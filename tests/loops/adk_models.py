@@ -6,12 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import anthropic
+import pytest
 from google import genai
-from google.adk.agents import LlmAgent
-from google.adk.agents.run_config import RunConfig, StreamingMode
-from google.adk.models import FallbackModel, Gemini
-from google.adk.models.anthropic_llm import AnthropicLlm
-from google.adk.runners import InMemoryRunner
 from google.genai import types
 
 from otel_failover.testing.providers import Answer, LocalProvider
@@ -20,6 +16,12 @@ from tests.hosts import KEYS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import ExitStack
+
+# google-adk brings no types, and is not there wherever these files are checked.
+pytest.importorskip("google.adk.models._fallback_model")
+agents, models = pytest.importorskip("google.adk.agents"), pytest.importorskip("google.adk.models")
+configuration, runners = pytest.importorskip("google.adk.agents.run_config"), pytest.importorskip("google.adk.runners")
+claudes = pytest.importorskip("google.adk.models.anthropic_llm")
 
 
 class Bench:
@@ -30,7 +32,7 @@ class Bench:
         self._closers: list[Callable[[], Awaitable[Any]]] = []
         self.servers: list[LocalProvider] = []
 
-    def gemini(self, *answers: Answer, model: str = "gemini-2.5-flash", timeout: float = 5, retries: int = 0) -> Gemini:
+    def gemini(self, *answers: Answer, model: str = "gemini-2.5-flash", timeout: float = 5, retries: int = 0) -> Any:
         """Return a model at a provider of its own, which speaks as Gemini does."""
         server = self._stack.enter_context(LocalProvider("gemini", *answers))
         retry = types.HttpRetryOptions(attempts=retries + 1, initial_delay=0.001, max_delay=0.001, jitter=0.001)
@@ -38,9 +40,9 @@ class Bench:
         client = genai.Client(api_key=KEYS["gcp.gemini"], http_options=options)
         self.servers.append(server)
         self._closers.append(client.aio.aclose)
-        return Gemini(model=model, client=client)
+        return models.Gemini(model=model, client=client)
 
-    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> AnthropicLlm:
+    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> Any:
         """Return a model at a provider of its own, which speaks as Anthropic does."""
         server = self._stack.enter_context(LocalProvider("anthropic", *answers))
         client = anthropic.AsyncAnthropic(
@@ -48,7 +50,7 @@ class Bench:
         )
         self.servers.append(server)
         self._closers.append(client.close)
-        return AnthropicLlm(model=model, client=client)
+        return claudes.AnthropicLlm(model=model, client=client)
 
     @property
     def asked(self) -> list[list[int | None]]:
@@ -72,16 +74,18 @@ class Bench:
         return self.run(lambda: answered(model, stream=stream))
 
 
-def chain(*models: Any, **options: Any) -> FallbackModel:
+def chain(*entries: Any, **options: Any) -> Any:
     """Return a chain of models."""
-    return FallbackModel(models=list(models), **options)
+    return models.FallbackModel(models=list(entries), **options)
 
 
 async def answered(model: Any, *, stream: bool = False) -> Any:
     """Return the texts of an agent's events, or the exception."""
-    runner = InMemoryRunner(agent=LlmAgent(name="asker", model=model), app_name="asking")
+    runner = runners.InMemoryRunner(agent=agents.LlmAgent(name="asker", model=model), app_name="asking")
     session = await runner.session_service.create_session(app_name="asking", user_id="somebody")
-    config = RunConfig(streaming_mode=StreamingMode.SSE if stream else StreamingMode.NONE)
+    config = configuration.RunConfig(
+        streaming_mode=configuration.StreamingMode.SSE if stream else configuration.StreamingMode.NONE
+    )
     texts: list[str] = []
     try:
         async for event in runner.run_async(
@@ -94,3 +98,9 @@ async def answered(model: Any, *, stream: bool = False) -> Any:
     except Exception as problem:
         return problem
     return texts
+
+
+async def reached(server: LocalProvider) -> None:
+    """Wait until a provider has been asked."""
+    while not server.log:  # noqa: ASYNC110 - the server is another thread's, and has no event of this loop
+        await asyncio.sleep(0)
