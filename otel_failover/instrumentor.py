@@ -20,13 +20,14 @@ def libraries() -> tuple[Library, ...]:
     """Return what can be patched. To add a library: one module, one line here."""
     from otel_failover.loops.google_adk import GOOGLE_ADK
     from otel_failover.loops.pydantic_ai import PYDANTIC_AI
+    from otel_failover.loops.strands import STRANDS
     from otel_failover.providers.anthropic import ANTHROPIC
     from otel_failover.providers.google_genai import GOOGLE_GENAI
     from otel_failover.providers.openai import OPENAI
     from otel_failover.transports.aiohttp import AIOHTTP
     from otel_failover.transports.httpx import HTTPX, HTTPX2
 
-    return HTTPX, HTTPX2, AIOHTTP, OPENAI, ANTHROPIC, GOOGLE_GENAI, PYDANTIC_AI, GOOGLE_ADK
+    return HTTPX, HTTPX2, AIOHTTP, OPENAI, ANTHROPIC, GOOGLE_GENAI, PYDANTIC_AI, GOOGLE_ADK, STRANDS
 
 
 _states: list[State] = []

@@ -20,16 +20,12 @@ from otel_failover import patching, runtime, scope
 from otel_failover.decorating import aiterate
 from otel_failover.failsafe import guarded, read
 from otel_failover.loops.google_adk_models import candidate_of
+from otel_failover.loops.trying import Held, Tried
 from otel_failover.patching import Library, Patch
 from otel_failover.run import Run
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from opentelemetry.context import Context
-    from typing_extensions import Self
-
-    from otel_failover.attempt import Attempt
 
 _NAME: Final = "google_adk"
 _METHOD: Final = "generate_content_async"
@@ -38,28 +34,7 @@ _PASS: Final = context_api.create_key("failover-google-adk")
 # --- one pass ---------------------------------------------------------------------------------------------------------
 
 
-class _Aside:
-    """What is held open by a generator, and is current only while that works."""
-
-    def open_aside(self) -> None:
-        """Open without becoming current."""
-        raise NotImplementedError
-
-    def leave(self, problem: BaseException | None) -> None:
-        """End what `open_aside` opened."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        self.open_aside()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.leave(problem)
-
-
-class _Pass(_Aside):
+class _Pass(Held):
     """One pass of a chain: its run, who stands in it, who is asked next.
 
     Args:
@@ -86,9 +61,6 @@ class _Pass(_Aside):
         inside = self.run.context
         return None if inside is None else context_api.set_value(_PASS, self, inside)
 
-    def stream_output(self) -> None:
-        """Take note that a response was handed on; what matters of it is told by the attempts."""
-
     @guarded(fallback=None)
     def leave(self, problem: BaseException | None) -> None:
         """End the run; an error after the first response ends the loop on purpose."""
@@ -101,7 +73,7 @@ class _Pass(_Aside):
         """Take note of who is asked next."""
         self._next = (entry, delegate)
 
-    def attempt(self, delegate: Any) -> _Try | None:
+    def attempt(self, delegate: Any) -> Tried | None:
         """Return the attempt at a model; None where it is not the one that is asked next."""
         if self._next is None or self._next[1] is not delegate:
             return None
@@ -111,43 +83,10 @@ class _Pass(_Aside):
             return None
         index = next((place for place in places if place not in self._tried), places[-1])
         self._tried.add(index)
-        return _Try(self, self.run.attempt_at(index, candidate_of(entry, delegate)))
+        return Tried(self.run.attempt_at(index, candidate_of(entry, delegate)), self._failed)
 
-    def failed_midway(self, problem: BaseException) -> None:
-        """Take note that a candidate failed after it had begun to answer."""
-        self._raised = problem
-
-
-class _Try(_Aside):
-    """One attempt of a pass.
-
-    Args:
-        opened: The pass.
-        attempt: The attempt.
-    """
-
-    def __init__(self, opened: _Pass, attempt: Attempt) -> None:
-        self._pass, self._attempt, self._began = opened, attempt, False
-
-    def open_aside(self) -> None:
-        """Open the attempt."""
-        self._attempt.open_aside()
-
-    @property
-    def context(self) -> Context | None:
-        """The attempt's context."""
-        return self._attempt.context
-
-    def stream_output(self) -> None:
-        """Take note that a response was handed on."""
-        self._began = True
-        self._attempt.stream_output()
-
-    def leave(self, problem: BaseException | None) -> None:
-        """End the attempt."""
-        if self._began and isinstance(problem, Exception):
-            self._pass.failed_midway(problem)
-        self._attempt.leave(problem)
+    def _failed(self, problem: Exception, began: bool) -> None:
+        self._raised = problem if began else None
 
 
 def _current() -> _Pass | None:
@@ -194,7 +133,7 @@ def _watch(kind: type) -> bool:
 
 
 @guarded(fallback=None)
-def _attempt_at(instance: Any, responses: Any) -> _Try | None:
+def _attempt_at(instance: Any, responses: Any) -> Tried | None:
     opened = _current()
     return opened.attempt(instance) if opened is not None and inspect.isasyncgen(responses) else None
 
