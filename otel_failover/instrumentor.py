@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def libraries() -> tuple[Library, ...]:
     """Return what can be patched. To add a library: one module, one line here."""
     from otel_failover.loops.google_adk import GOOGLE_ADK
+    from otel_failover.loops.livekit import LIVEKIT
     from otel_failover.loops.pydantic_ai import PYDANTIC_AI
     from otel_failover.loops.strands import STRANDS
     from otel_failover.providers.anthropic import ANTHROPIC
@@ -27,7 +28,7 @@ def libraries() -> tuple[Library, ...]:
     from otel_failover.transports.aiohttp import AIOHTTP
     from otel_failover.transports.httpx import HTTPX, HTTPX2
 
-    return HTTPX, HTTPX2, AIOHTTP, OPENAI, ANTHROPIC, GOOGLE_GENAI, PYDANTIC_AI, GOOGLE_ADK, STRANDS
+    return HTTPX, HTTPX2, AIOHTTP, OPENAI, ANTHROPIC, GOOGLE_GENAI, PYDANTIC_AI, GOOGLE_ADK, STRANDS, LIVEKIT
 
 
 _states: list[State] = []
