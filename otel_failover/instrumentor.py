@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 def libraries() -> tuple[Library, ...]:
     """Return what can be patched. To add a library: one module, one line here."""
     from otel_failover.loops.agno import AGNO
+    from otel_failover.loops.google_adk import GOOGLE_ADK
     from otel_failover.loops.haystack import HAYSTACK
     from otel_failover.loops.langchain import LANGCHAIN
     from otel_failover.loops.langchain_core import LANGCHAIN_CORE
     from otel_failover.loops.litellm import LITELLM
+    from otel_failover.loops.livekit import LIVEKIT
     from otel_failover.loops.pydantic_ai import PYDANTIC_AI
+    from otel_failover.loops.strands import STRANDS
     from otel_failover.providers.anthropic import ANTHROPIC
     from otel_failover.providers.bedrock import BEDROCK
     from otel_failover.providers.google_genai import GOOGLE_GENAI
@@ -49,6 +52,9 @@ def libraries() -> tuple[Library, ...]:
         LANGCHAIN,
         HAYSTACK,
         AGNO,
+        GOOGLE_ADK,
+        STRANDS,
+        LIVEKIT,
     )
 
 

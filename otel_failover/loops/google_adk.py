@@ -1,0 +1,159 @@
+"""google-adk: `FallbackModel`, from 2.9 on.
+
+A run is one pass of `FallbackModel.generate_content_async`, streamed or not: both are an asynchronous generator. An
+entry of its chain may be a name; `FallbackModel._delegate` makes a model of it, right before it is asked. That is where
+a candidate is met: `generate_content_async` is wrapped on its class, and is an attempt only for the model that
+`_delegate` has just given to the current pass, so that a wrapping model, or a subclass that calls `super()`, makes no
+second one. Which pass that is stands in the OpenTelemetry context, under a key of our own.
+
+Live sessions (`FallbackModel.connect`) speak over WebSockets, which are not seen: they are left alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as context_api
+
+from otel_failover import patching, runtime, scope
+from otel_failover.decorating import aiterate
+from otel_failover.failsafe import guarded, read
+from otel_failover.loops.google_adk_models import candidate_of
+from otel_failover.loops.trying import Held, Tried
+from otel_failover.patching import Library, Patch
+from otel_failover.run import Run
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+_NAME: Final = "google_adk"
+_METHOD: Final = "generate_content_async"
+_PASS: Final = context_api.create_key("failover-google-adk")
+
+# --- one pass ---------------------------------------------------------------------------------------------------------
+
+
+class _Pass(Held):
+    """One pass of a chain: its run, who stands in it, who is asked next.
+
+    Args:
+        model: The `FallbackModel`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.entries = model, tuple(model.models)
+        made = read(model, "_resolved")
+        known = made if isinstance(made, dict) else {}
+        chain = [candidate_of(each, known.get(each) if isinstance(each, str) else None) for each in self.entries]
+        self.run = Run("chat", chain, library=_NAME)
+        self._next: tuple[Any, Any] | None = None
+        self._tried: set[int] = set()
+        self._raised: BaseException | None = None
+
+    def open_aside(self) -> None:
+        """Open the run."""
+        self.run.open_aside()
+
+    @property
+    def context(self) -> Context | None:
+        """The run's context, by which this pass is found."""
+        inside = self.run.context
+        return None if inside is None else context_api.set_value(_PASS, self, inside)
+
+    @guarded(fallback=None)
+    def leave(self, problem: BaseException | None) -> None:
+        """End the run; an error after the first response ends the loop on purpose."""
+        if problem is not None and problem is self._raised and len(self._tried) < len(self.entries):
+            self.run.stop("it failed after output began")
+        self._raised = self._next = None
+        self.run.leave(problem)
+
+    def expect(self, entry: Any, delegate: Any) -> None:
+        """Take note of who is asked next."""
+        self._next = (entry, delegate)
+
+    def attempt(self, delegate: Any) -> Tried | None:
+        """Return the attempt at a model; None where it is not the one that is asked next."""
+        if self._next is None or self._next[1] is not delegate:
+            return None
+        (entry, _), self._next = self._next, None
+        places = [place for place, each in enumerate(self.entries) if each is entry]
+        if not places:
+            return None
+        index = next((place for place in places if place not in self._tried), places[-1])
+        self._tried.add(index)
+        return Tried(self.run.attempt_at(index, candidate_of(entry, delegate)), self._failed)
+
+    def _failed(self, problem: Exception, began: bool) -> None:
+        self._raised = problem if began else None
+
+
+def _current() -> _Pass | None:
+    """Return the pass that is at work, outside any attempt of it."""
+    opened = context_api.get_value(_PASS)
+    if not isinstance(opened, _Pass) or not runtime.current().active:
+        return None
+    attempt = scope.attempt_in()
+    return None if attempt is not None and attempt._run is opened.run else opened
+
+
+# --- what is wrapped --------------------------------------------------------------------------------------------------
+
+
+@guarded(fallback=None)
+def _pass_of(instance: Any, responses: Any) -> _Pass | None:
+    return _Pass(instance) if runtime.current().active and inspect.isasyncgen(responses) else None
+
+
+def _generate(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `FallbackModel.generate_content_async` with a run."""
+    responses = wrapped(*args, **kwargs)
+    opened = _pass_of(instance, responses)
+    return responses if opened is None else aiterate(lambda: opened, responses)
+
+
+def _delegate(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `FallbackModel._delegate`: the pass learns who is asked next, and the class is watched."""
+    delegate = wrapped(*args, **kwargs)
+    _met(instance, args[0] if args else kwargs.get("entry"), delegate)
+    return delegate
+
+
+@guarded(fallback=None)
+def _met(instance: Any, entry: Any, delegate: Any) -> None:
+    opened = _current()
+    if opened is not None and opened.model is instance and _watch(type(delegate)):
+        opened.expect(entry, delegate)
+
+
+def _watch(kind: type) -> bool:
+    owner = next((each for each in kind.__mro__ if _METHOD in vars(each)), None)
+    return owner is not None and patching.also(_NAME, owner, _METHOD, _ask)
+
+
+@guarded(fallback=None)
+def _attempt_at(instance: Any, responses: Any) -> Tried | None:
+    opened = _current()
+    return opened.attempt(instance) if opened is not None and inspect.isasyncgen(responses) else None
+
+
+def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `generate_content_async` of a candidate's class with an attempt, which lasts as long as its responses."""
+    responses = wrapped(*args, **kwargs)
+    tried = _attempt_at(instance, responses)
+    return responses if tried is None else aiterate(lambda: tried, responses)
+
+
+_MODULE: Final = "google.adk.models._fallback_model"
+
+GOOGLE_ADK: Final = Library(
+    _NAME,
+    "google-adk",
+    ">=2.9,<3",
+    (
+        Patch(_MODULE, f"FallbackModel.{_METHOD}", _generate, "one pass of the chain, the same from 2.9 to 2.13"),
+        Patch(_MODULE, "FallbackModel._delegate", _delegate, "where the next candidate is known, by its place too"),
+    ),
+)
+"""What is wrapped of google-adk."""
