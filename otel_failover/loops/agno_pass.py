@@ -48,14 +48,14 @@ class Pass(Run):
         Args:
             model: The object that is asked.
         """
-        places = list(self._places(model))
+        places = list(self._places_of(model))
         if not places:
             return None
         index = next((place for place in places if place not in self._asked), places[-1])
         self._asked.add(index)
         return self.attempt_at(index)
 
-    def _places(self, model: object) -> Iterator[int]:
+    def _places_of(self, model: object) -> Iterator[int]:
         yield from (i for i, entry in enumerate(self._entries) if any(each is model for each in entry))
 
     def chose(self, models: list[Any]) -> None:
@@ -64,7 +64,7 @@ class Pass(Run):
         Args:
             models: Its models.
         """
-        self._chosen = {place for model in models for place in self._places(model)}
+        self._chosen = {place for model in models for place in self._places_of(model)}
 
     def leave(self, problem: BaseException | None) -> None:
         """End the run; say so where it fails with candidates left that are not for the error.
