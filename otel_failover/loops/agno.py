@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from otel_failover.decorating import Opened
 
 _RECOVERS: Final = ("recover_from_overflow", "on_context_overflow")
-"""What agno hands over to shrink a request, by its names since 3.0."""
+"""What newer releases of agno hand over to shrink a request, by the names it has had."""
 
 # --- one pass ---------------------------------------------------------------------------------------------------------
 

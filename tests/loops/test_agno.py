@@ -154,7 +154,7 @@ def test_the_second_serves(telemetry: Telemetry, bench: Bench, how: str) -> None
     first, second = telemetry.candidates
     assert (first["http.response.status_code"], first["failover.wire.requests"]) == (429, 1)
     assert [each["candidate.endpoint"] for each in (first, second)] == [server.endpoint for server in bench.servers]
-    assert verdicts(telemetry) <= {"verified", "unverified"}
+    assert verdicts(telemetry) == {"verified"}
     assert bench.asked == [[429], [200]]
 
 
@@ -176,7 +176,7 @@ def test_all_fail_each_for_its_own_reason(telemetry: Telemetry, bench: Bench, ho
     run = telemetry.run
     assert (run.status, run["error.type"]) == ("ERROR", "exhausted")
     assert run["failover.findings"] == ["lossy_report"]
-    assert verdicts(telemetry) <= {"verified", "unverified"}
+    assert verdicts(telemetry) == {"verified"}
 
 
 @ways
@@ -185,7 +185,7 @@ def test_a_hang_is_a_timeout_of_its_own(telemetry: Telemetry, bench: Bench, how:
     asked(agent_of(bench.openai(Answer.openai_quota()), bench.claude(Answer.hang(), timeout=0.2)), how)
     assert outcomes(telemetry) == [(0, "error", "billing"), (1, "error", "timeout")]
     assert "http.response.status_code" not in telemetry.candidates[1].attributes
-    assert telemetry.candidates[1].verdict[0] in ("verified", "unverified")
+    assert telemetry.candidates[1].verdict[0] == "verified"
 
 
 @ways
@@ -262,7 +262,7 @@ def test_a_stream_that_fails_midway_is_partial(telemetry: Telemetry, bench: Benc
     assert asked(agent_of(first, second), how) == "Hellofine"
     assert [each[:2] for each in outcomes(telemetry)] == [(0, "partial"), (1, "success")]
     assert telemetry.run["failover.findings"] == ["partial_delivered"]
-    assert verdicts(telemetry) <= {"verified", "unverified"}
+    assert verdicts(telemetry) == {"verified"}
 
 
 @pytest.mark.parametrize("how", ["stream", "astream"])
@@ -336,7 +336,7 @@ def test_an_agent_asked_inside_a_candidate_is_a_run_of_its_own(telemetry: Teleme
 
 
 def test_what_shrinks_a_request_is_no_candidate(telemetry: Telemetry, bench: Bench) -> None:
-    """From 3.0 on agno may ask a model to summarise, and tries the first again."""
+    """Newer agno shrinks a request that was too long, with a model perhaps, and asks the first one again."""
     loop: Any = RUN.call_model_with_fallback
     if "recover_from_overflow" not in loop.__code__.co_varnames:
         pytest.skip("this agno does not shrink requests")
@@ -366,7 +366,7 @@ def test_runs_side_by_side_never_cross(telemetry: Telemetry, bench: Bench) -> No
     for run in runs:
         own = [(each["candidate.index"], each["failover.reason.code"]) for each in telemetry.children(run)]
         assert own == [(0, "billing"), (1, "overloaded")]
-    assert verdicts(telemetry) <= {"verified", "unverified"}
+    assert verdicts(telemetry) == {"verified"}
     assert not telemetry.markers
 
 
@@ -402,7 +402,7 @@ def test_openinferences_spans_are_honest(telemetry: Telemetry, bench: Bench, how
     finally:
         openinference.AgnoInstrumentor().uninstrument()
     assert outcomes(telemetry) == [(0, "error", "billing"), (1, "error", "overloaded")]
-    assert verdicts(telemetry) <= {"verified", "unverified"}
+    assert verdicts(telemetry) == {"verified"}
     theirs = [span for span in telemetry.spans if span.scope == "openinference.instrumentation.agno"]
     assert [span["candidate.provider"] for span in theirs if span["llm.provider"]] == ["openai", "anthropic"]
 

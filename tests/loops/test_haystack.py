@@ -361,7 +361,7 @@ def test_haystacks_own_spans_are_honest(telemetry: Telemetry, bench: Bench, how:
     finally:
         disable_tracing()
     assert outcomes(telemetry) == [(0, "error", "billing"), (1, "error", "rate_limit")]
-    assert verdicts(telemetry) <= {"verified", "unverified"}
+    assert verdicts(telemetry) == {"verified"}
 
 
 @ways
@@ -380,7 +380,7 @@ def test_openinferences_spans_are_honest(telemetry: Telemetry, bench: Bench, how
     finally:
         openinference.HaystackInstrumentor().uninstrument()
     assert outcomes(telemetry) == [(0, "error", "billing"), (1, "error", "overloaded")]
-    assert verdicts(telemetry) <= {"verified", "unverified"}
+    assert verdicts(telemetry) == {"verified"}
     assert any(span.scope == "openinference.instrumentation.haystack" for span in telemetry.spans)
 
 
