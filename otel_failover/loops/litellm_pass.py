@@ -31,6 +31,9 @@ _GENERATED: Final = re.compile(r"[0-9a-f]{32,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9
 """Ids that litellm makes up; one of them is a hash over what the deployment is made of, its key included."""
 
 
+_MIDWAY: Final = "it failed after output began"
+
+
 class Pass:
     """One pass of a loop.
 
@@ -69,7 +72,7 @@ class Pass:
         """
         self.over = True
         if self._began and isinstance(problem, Exception):
-            self.run.stop("it failed after output began")
+            self.run.stop(_MIDWAY)
         self.run.leave(problem)
 
     def attempt(self, asked: Mapping[str, Any]) -> Attempt:
@@ -89,6 +92,8 @@ class Pass:
     def failed(self, *, began: bool) -> None:
         """Take note that a stream failed; after its output began, nobody else is asked."""
         self._began = began
+        if began and self.over:
+            self.run.stop(_MIDWAY)
 
     def _profile(self, asked: Mapping[str, Any]) -> str | None:
         """Return the label of the deployment that a router has chosen."""

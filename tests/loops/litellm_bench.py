@@ -110,7 +110,10 @@ def run(work: Callable[[], Awaitable[Any]]) -> Any:
 
 def clear_clients() -> None:
     """Let go of clients that are bound to a loop that is over."""
+    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+
     litellm.in_memory_llm_clients_cache.flush_cache()
+    litellm.module_level_aclient = AsyncHTTPHandler(timeout=5)
 
 
 async def settle() -> None:
@@ -120,6 +123,15 @@ async def settle() -> None:
     except ImportError:
         return
     await GLOBAL_LOGGING_WORKER.flush()
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Wait until something has happened in another task or thread, ten seconds at most."""
+    for _ in range(1000):
+        if done():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
 
 
 def read(result: Any) -> str:
