@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("litellm")
-
-import litellm
 
 from otel_failover import FailoverInstrumentor, patching
 from otel_failover.testing.providers import Answer
@@ -23,6 +22,7 @@ from tests.loops.litellm_bench import (
     Bench,
     aoutcome,
     clear_clients,
+    litellm,
     outcome,
     run,
     settle,
@@ -384,7 +384,7 @@ ANSWERS = {
     "first serves": (Answer.ok("fine"), Answer.ok("never")),
     "second serves": (Answer.openai_quota(), Answer.ok("fine")),
     "both fail": (Answer.openai_model_not_found(), Answer.anthropic_rate_limit()),
-    "breaks off": (Answer.stream(["Hel", "lo"], then="reset"), Answer.ok("fine")),
+    "breaks off": (Answer.stream(["Hel", "lo"], then="cut"), Answer.ok("fine")),
 }
 
 
@@ -430,9 +430,9 @@ def test_everything_is_taken_off_again(telemetry: Telemetry) -> None:
 
 def its_own(telemetry: Telemetry) -> Any:
     """Return litellm's callback, in its default mode, which exports through the test's provider and says when it has."""
-    from litellm.integrations.opentelemetry import OpenTelemetry, OpenTelemetryConfig
+    module: Any = importlib.import_module("litellm.integrations.opentelemetry")
 
-    class Told(OpenTelemetry):  # type: ignore[misc]
+    class Told(module.OpenTelemetry):  # type: ignore[misc]
         written = 0
 
         async def async_log_success_event(self, *args: Any, **kwargs: Any) -> None:
@@ -443,7 +443,7 @@ def its_own(telemetry: Telemetry) -> Any:
             await super().async_log_failure_event(*args, **kwargs)
             self.written += 1
 
-    return Told(config=OpenTelemetryConfig(exporter=telemetry.exporter), tracer_provider=telemetry.provider)
+    return Told(config=module.OpenTelemetryConfig(exporter=telemetry.exporter), tracer_provider=telemetry.provider)
 
 
 def described(span: Exported) -> Any:
