@@ -336,11 +336,9 @@ def _unwrap(module: object, name: str, handle: Any) -> None:
             unwrap_object(module, name, handle, missing_ok=True)
         except Exception as problem:
             logger.debug("otel-failover: %s stays wrapped and passes through: %s", name, problem)
+        _unwrap_behind(module, name, handle)
         return
-    place: Any = module
-    *path, attribute = name.split(".")
-    for part in path:
-        place = getattr(place, part)
+    place, attribute = _place(module, name)
     if vars(place).get(attribute) is handle:
         inherited = getattr(place, "__mro__", ())[1:]
         below = next((vars(each)[attribute] for each in inherited if attribute in vars(each)), None)
@@ -348,3 +346,19 @@ def _unwrap(module: object, name: str, handle: Any) -> None:
             delattr(place, attribute)
         else:
             setattr(place, attribute, handle.__wrapped__)
+
+
+def _place(module: object, name: str) -> tuple[Any, str]:
+    place: Any = module
+    *path, attribute = name.split(".")
+    for part in path:
+        place = getattr(place, part)
+    return place, attribute
+
+
+def _unwrap_behind(module: object, name: str, handle: Any) -> None:
+    """Unwrap what a facade keeps elsewhere: litellm's `Router` hands what is set on it to another class, from 1.109."""
+    place, attribute = _place(module, name)
+    found = getattr(place, attribute, None)
+    if attribute not in vars(place) and getattr(found, "_self_parent", None) is handle:
+        setattr(place, attribute, handle.__wrapped__)

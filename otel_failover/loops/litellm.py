@@ -21,7 +21,8 @@ from opentelemetry import context as context_api
 from otel_failover import patching, runtime, scope
 from otel_failover.failsafe import guarded, text_of
 from otel_failover.loops import litellm_streams as streams
-from otel_failover.loops.litellm_pass import NAME, PASS, Pass, chain_of, chain_of_models, current, is_trying
+from otel_failover.loops.litellm_chain import chain_of, chain_of_models
+from otel_failover.loops.litellm_pass import NAME, PASS, Pass, current, is_trying
 from otel_failover.patching import Library, Patch
 
 if TYPE_CHECKING:

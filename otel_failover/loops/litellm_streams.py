@@ -37,6 +37,7 @@ class Stream:
     def __init__(self, opened: Pass, attempt: Attempt) -> None:
         self._pass, self._attempt = opened, attempt
         self._over = self._began = False
+        self.working = False
 
     @property
     def context(self) -> Context | None:
@@ -157,13 +158,15 @@ async def anext_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> An
     stream = _streams.get(instance)
     if stream is None:
         return await wrapped(*args, **kwargs)
-    around = sys.exc_info()[1]
+    around, stream.working = sys.exc_info()[1], True
     try:
         with scope.attached(stream.context):
             chunk = await wrapped(*args, **kwargs)
     except BaseException as problem:
         stream.ended(problem, around)
         raise
+    finally:
+        stream.working = False
     stream.output()
     return chunk
 
@@ -173,13 +176,15 @@ def next_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     stream = _streams.get(instance)
     if stream is None:
         return wrapped(*args, **kwargs)
-    around = sys.exc_info()[1]
+    around, stream.working = sys.exc_info()[1], True
     try:
         with scope.attached(stream.context):
             chunk = wrapped(*args, **kwargs)
     except BaseException as problem:
         stream.ended(problem, around)
         raise
+    finally:
+        stream.working = False
     stream.output()
     return chunk
 
@@ -189,13 +194,15 @@ async def afetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     stream = _streams.get(instance)
     if stream is None:
         return await wrapped(*args, **kwargs)
-    around = sys.exc_info()[1]
+    around, stream.working = sys.exc_info()[1], True
     try:
         with scope.attached(stream.context):
             return await wrapped(*args, **kwargs)
     except BaseException as problem:
         stream.ended(problem, around)
         raise
+    finally:
+        stream.working = False
 
 
 def fetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -203,20 +210,22 @@ def fetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     stream = _streams.get(instance)
     if stream is None:
         return wrapped(*args, **kwargs)
-    around = sys.exc_info()[1]
+    around, stream.working = sys.exc_info()[1], True
     try:
         with scope.attached(stream.context):
             return wrapped(*args, **kwargs)
     except BaseException as problem:
         stream.ended(problem, around)
         raise
+    finally:
+        stream.working = False
 
 
 async def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `aclose`: a stream that is closed is over."""
+    """Wrap `aclose`: a stream that is closed is over; one that closes itself while it works ends on its own."""
     try:
         return await wrapped(*args, **kwargs)
     finally:
         stream = _streams.get(instance)
-        if stream is not None:
+        if stream is not None and not stream.working:
             stream.ended()

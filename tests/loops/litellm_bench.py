@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else its import asks GitHub for prices
 
-import litellm
-from litellm import Router
 from packaging.version import Version
 
 from otel_failover.testing.providers import Answer, LocalProvider
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import ExitStack
 
+litellm: Any = importlib.import_module("litellm")
 VERSION = Version(version("litellm"))
 FALLS_BACK_MIDWAY = Version("1.106") <= VERSION
 WRITES_ON_PARENTS = Version("1.106") <= VERSION
@@ -62,7 +62,7 @@ class Bench:
         """Return a router over the deployments; each falls back to the groups after the first, unless told."""
         groups = list(dict.fromkeys(each["model_name"] for each in self.deployments))
         options.setdefault("fallbacks", [{groups[0]: groups[1:]}] if groups[1:] else [])
-        return Router(model_list=self.deployments, **{"num_retries": 0, **options})
+        return litellm.Router(model_list=self.deployments, **{"num_retries": 0, **options})
 
     def models(self) -> dict[str, Any]:
         """Return the arguments of `completion(fallbacks=[...])` over the same deployments."""
@@ -111,15 +111,27 @@ def run(work: Callable[[], Awaitable[Any]]) -> Any:
 def clear_clients() -> None:
     """Let go of clients that are bound to a loop that is over."""
     litellm.in_memory_llm_clients_cache.flush_cache()
+    litellm.module_level_aclient = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler(
+        timeout=5
+    )
 
 
 async def settle() -> None:
     """Wait for the callbacks of the calls made so far: litellm runs them in tasks, or a worker, of its own."""
     try:
-        from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
+        worker = importlib.import_module("litellm.litellm_core_utils.logging_worker")
     except ImportError:
         return
-    await GLOBAL_LOGGING_WORKER.flush()
+    await worker.GLOBAL_LOGGING_WORKER.flush()
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Wait until something has happened in another task or thread, ten seconds at most."""
+    for _ in range(1000):
+        if done():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
 
 
 def read(result: Any) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("litellm")
-
-import litellm
 
 from otel_failover import FailoverInstrumentor, patching
 from otel_failover.testing.providers import Answer
@@ -23,9 +22,11 @@ from tests.loops.litellm_bench import (
     Bench,
     aoutcome,
     clear_clients,
+    litellm,
     outcome,
     run,
     settle,
+    until,
     ways,
 )
 
@@ -237,7 +238,9 @@ def test_a_context_window_fallback(telemetry: Telemetry, bench: Bench) -> None:
 
 
 def test_a_content_policy_fallback(telemetry: Telemetry, bench: Bench) -> None:
-    refused = Answer.error(400, "Your request was rejected as a result of our safety system.", code="content_policy_violation")
+    refused = Answer.error(
+        400, "Your request was rejected as a result of our safety system.", code="content_policy_violation"
+    )
     bench.chain(refused, Answer.ok("fine"))
     router = bench.router(fallbacks=[], content_policy_fallbacks=[{"a": ["b"]}])
     assert ways(router)["async"]() == "fine"
@@ -330,8 +333,7 @@ def test_cancelled(telemetry: Telemetry, bench: Bench) -> None:
 
     async def cancel() -> Any:
         task = asyncio.ensure_future(router.acompletion("a", list(MESSAGES)))
-        while not bench.servers[1].log:
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(bench.servers[1].log))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -382,7 +384,7 @@ ANSWERS = {
     "first serves": (Answer.ok("fine"), Answer.ok("never")),
     "second serves": (Answer.openai_quota(), Answer.ok("fine")),
     "both fail": (Answer.openai_model_not_found(), Answer.anthropic_rate_limit()),
-    "breaks off": (Answer.stream(["Hel", "lo"], then="reset"), Answer.ok("fine")),
+    "breaks off": (Answer.stream(["Hel", "lo"], then="cut"), Answer.ok("fine")),
 }
 
 
@@ -428,20 +430,20 @@ def test_everything_is_taken_off_again(telemetry: Telemetry) -> None:
 
 def its_own(telemetry: Telemetry) -> Any:
     """Return litellm's callback, in its default mode, which exports through the test's provider and says when it has."""
-    from litellm.integrations.opentelemetry import OpenTelemetry, OpenTelemetryConfig
+    module: Any = importlib.import_module("litellm.integrations.opentelemetry")
 
-    class Told(OpenTelemetry):  # type: ignore[misc]
+    class Told(module.OpenTelemetry):  # type: ignore[misc]
         written = 0
 
-        async def async_log_success_event(self, *args: Any) -> None:
-            await super().async_log_success_event(*args)
+        async def async_log_success_event(self, *args: Any, **kwargs: Any) -> None:
+            await super().async_log_success_event(*args, **kwargs)
             self.written += 1
 
-        async def async_log_failure_event(self, *args: Any) -> None:
-            await super().async_log_failure_event(*args)
+        async def async_log_failure_event(self, *args: Any, **kwargs: Any) -> None:
+            await super().async_log_failure_event(*args, **kwargs)
             self.written += 1
 
-    return Told(config=OpenTelemetryConfig(exporter=telemetry.exporter), tracer_provider=telemetry.provider)
+    return Told(config=module.OpenTelemetryConfig(exporter=telemetry.exporter), tracer_provider=telemetry.provider)
 
 
 def described(span: Exported) -> Any:
@@ -449,7 +451,8 @@ def described(span: Exported) -> Any:
     kept = {
         key: without_numbers(value)
         for key, value in span.attributes.items()
-        if not key.startswith(OURS) and key.startswith(("gen_ai.system", "gen_ai.request", "error.type", "error.llm", "http."))
+        if not key.startswith(OURS)
+        and key.startswith(("gen_ai.system", "gen_ai.request", "error.type", "error.llm", "http."))
     }
     return span.name, span.status, kept, [name for name, _ in span.events]
 
@@ -472,8 +475,7 @@ def asked_in_a_request(telemetry: Telemetry, bench: Bench, callback: Any, fails:
     async def request() -> Any:
         with telemetry.tracer.start_as_current_span("request"):
             answer = await router.acompletion("a", list(MESSAGES))
-            while callback.written < before + expected:
-                await asyncio.sleep(0.01)
+            await until(lambda: callback.written >= before + expected)
             return answer
 
     assert run(request) == "fine"
