@@ -277,9 +277,13 @@ def test_a_stream_that_breaks_midway_is_partial_and_not_failed_over(
     broken = Answer.stream(["one", "two"], then=then)
     first: Any = bench.openai(broken) if kind == "openai" else bench.anthropic(broken)
     chain = first.with_fallbacks([bench.anthropic()])
-    assert isinstance(bench.ask(chain, way=way), Exception)
+    problem = bench.ask(chain, way=way)
+    assert isinstance(problem, Exception)
     assert [span["candidate.outcome"] for span in telemetry.candidates] == ["partial"]
-    assert verdicts(telemetry) == {"verified"}
+    # Some releases fail while they handle the error, and what leaves is theirs: nothing binds that.
+    replaced = type(problem).__name__ == "ResponseNotRead"
+    assert telemetry.candidates[0].verdict[0] == ("unverified" if replaced else "verified")
+    assert not telemetry.markers
     run = telemetry.run
     assert (run["failover.outcome"], run["failover.stop.reason"]) == ("stopped", "it failed after output began")
     assert bench.asked == [[200], []]
