@@ -17,6 +17,7 @@ from otel_failover.patching import Library, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import TracebackType
 
     from otel_failover.attempt import Attempt
 
@@ -33,10 +34,17 @@ class _Call:
         if self._attempt is not None:
             self._attempt.__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, traceback: object) -> None:
-        if self._attempt is not None:
-            told = _as_told(problem)
-            self._attempt.__exit__(type(told) if told is not None else None, told, None)
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._attempt is None:
+            return
+        if _interrupts(problem):
+            # At once: LangChain 1.0 goes on to the next model, and that does not make it a timeout.
+            self._attempt.release()
+            self._attempt._finish(killed="")
+            return
+        self._attempt.__exit__(kind, problem, traceback)
 
 
 class _Pass(Pass):
@@ -44,13 +52,12 @@ class _Pass(Pass):
 
     def leave(self, problem: BaseException | None) -> None:
         """End; what interrupts a graph is an exception, and no error."""
-        super().leave(_as_told(problem))
+        super().leave(asyncio.CancelledError() if _interrupts(problem) else problem)
 
 
-def _as_told(problem: BaseException | None) -> BaseException | None:
+def _interrupts(problem: BaseException | None) -> bool:
     bubble = getattr(sys.modules.get("langgraph.errors"), "GraphBubbleUp", None)
-    interrupted = bubble is not None and isinstance(problem, bubble)
-    return asyncio.CancelledError() if interrupted else problem
+    return bubble is not None and isinstance(problem, bubble)
 
 
 @guarded(fallback=None)

@@ -14,7 +14,7 @@ from opentelemetry import context as context_api
 
 from otel_failover import patching, runtime, scope
 from otel_failover.failsafe import guarded, read
-from otel_failover.loops.langchain_pass import Pass
+from otel_failover.loops.langchain_pass import Pass, run_above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ class Batch:
         self._passes = [Pass(chain, library) for _ in around]
         self._item_of: dict[object, int] = {}
         self._attempts: dict[int, Attempt] = {}
-        self._asked: Any = None
+        self.asked: Any = None
         self._last: dict[int, BaseException] = {}
 
     # --- the whole batch ----------------------------------------------------------------------------------------------
@@ -85,9 +85,9 @@ class Batch:
             runnable: The candidate.
             configs: One for each of them.
         """
-        if self._asked is not None or not any(each is runnable for each in self._chain):
+        if self.asked is not None or not any(each is runnable for each in self._chain):
             return None
-        runs = [_run_above(config) for config in configs]
+        runs = [run_above(config) for config in configs]
         if not self._item_of:
             self._item_of.update((run, item) for item, run in enumerate(runs))
         items = [item for run in runs if (item := self._item_of.get(run)) is not None]
@@ -95,7 +95,7 @@ class Batch:
 
     def begin(self, runnable: Any, items: Sequence[int]) -> None:
         """Open an attempt for each item that a candidate is asked for."""
-        self._asked = runnable
+        self.asked = runnable
         for item in items:
             attempt = self._passes[item].next(runnable)
             if attempt is not None:
@@ -118,10 +118,6 @@ class Batch:
         if attempt is not None:
             attempt.leave(problem)
 
-    def rest(self) -> None:
-        """Take note that no candidate is asked."""
-        self._asked = None
-
     # --- one call within ----------------------------------------------------------------------------------------------
 
     def note(self, run: object, parent: object) -> None:
@@ -136,12 +132,8 @@ class Batch:
             self._item_of[run] = item
 
     def attempt_for(self, config: Any) -> tuple[int, Attempt] | None:
-        """Return the item that a call is made for, and its open attempt.
-
-        Args:
-            config: The call's.
-        """
-        item = self._item_of.get(_run_above(config))
+        """Return the item that a call with a config is made for, and its open attempt."""
+        item = self._item_of.get(run_above(config))
         attempt = self._attempts.get(item) if item is not None else None
         return (item, attempt) if item is not None and attempt is not None else None
 
@@ -156,7 +148,7 @@ class Batch:
             problem = raised
             raise
         finally:
-            if runnable is self._asked:
+            if runnable is self.asked:
                 self.end(item, problem)
 
 
@@ -198,7 +190,7 @@ class Round:
     @guarded(fallback=None)
     def __exit__(self, kind: object, problem: BaseException | None, traceback: object) -> None:
         """End the attempts that are still open, where the batch raised instead of telling of each."""
-        self._batch.rest()
+        self._batch.asked = None
         for item in self._items:
             self._batch.end(item, problem)
 
@@ -234,16 +226,6 @@ async def _astarted(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     started = await wrapped(*args, **kwargs)
     _note(started)
     return started
-
-
-def _run_above(config: Any) -> object:
-    """Return the id of the callback run that a call with a config happens below: its own config's, or the current."""
-    current = getattr(sys.modules.get("langchain_core.runnables.config"), "var_child_runnable_config", None)
-    for each in (config, current.get() if current is not None else None):
-        found = read(each.get("callbacks"), "parent_run_id") if isinstance(each, dict) else None
-        if found is not None:
-            return found
-    return None
 
 
 def batch_in() -> Batch | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import identity, runtime, scope
@@ -108,6 +109,20 @@ def attempt_in_pass(runnable: Any) -> tuple[Pass, Attempt] | None:
         return None
     attempt = opened.next(runnable)
     return (opened, attempt) if attempt is not None else None
+
+
+def run_above(config: Any) -> object:
+    """Return the id of the callback run that a call happens below.
+
+    Args:
+        config: The call's; where it names none, the one that is current counts.
+    """
+    current = getattr(sys.modules.get("langchain_core.runnables.config"), "var_child_runnable_config", None)
+    for each in (config, current.get() if current is not None else None):
+        found = read(each.get("callbacks"), "parent_run_id") if isinstance(each, dict) else None
+        if found is not None:
+            return found
+    return None
 
 
 # --- who a runnable is ------------------------------------------------------------------------------------------------

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from langchain_anthropic import ChatAnthropic
-from langchain_openai import ChatOpenAI
+import pytest
 
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import KEYS
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
+
+ChatOpenAI = pytest.importorskip("langchain_openai").ChatOpenAI
+ChatAnthropic = pytest.importorskip("langchain_anthropic").ChatAnthropic
 
 WAYS = ("invoke", "ainvoke", "stream", "astream")
 BATCHES = ("batch", "abatch")
@@ -28,13 +30,13 @@ class Bench:
         stack.callback(self.loop.close)
         stack.callback(lambda: self.loop.run_until_complete(self.loop.shutdown_asyncgens()))
 
-    def openai(self, *answers: Answer, model: str = "gpt-5.5", retries: int = 0, timeout: float = 5) -> ChatOpenAI:
+    def openai(self, *answers: Answer, model: str = "gpt-5.5", retries: int = 0, timeout: float = 5) -> Any:
         """Return a model at a provider of its own, which speaks as OpenAI does."""
         server = self._serve("openai", answers)
         options: dict[str, Any] = {"base_url": server.base_url, "api_key": KEYS["openai"]}
         return ChatOpenAI(model=model, max_retries=retries, timeout=timeout, **options)
 
-    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> ChatAnthropic:
+    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> Any:
         """Return a model at a provider of its own, which speaks as Anthropic does."""
         server = self._serve("anthropic", answers)
         options: dict[str, Any] = {"base_url": server.base_url, "api_key": KEYS["anthropic"], "timeout": timeout}

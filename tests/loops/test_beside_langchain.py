@@ -7,19 +7,13 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-
-pytest.importorskip("langchain_core")
-pytest.importorskip("langchain_openai")
-pytest.importorskip("langchain_anthropic")
-
-from langchain_core.output_parsers import StrOutputParser
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import FailoverInstrumentor
 from otel_failover.testing.providers import Answer
 from tests.loops.langchain_models import BATCHES, WAYS, Bench
-from tests.loops.test_langchain_core import PROMPT
+from tests.loops.test_langchain_core import PROMPT, StrOutputParser
 from tests.spans import SerialisingExporter
 from tests.test_host import in_a_process
 

@@ -5,18 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-pytest.importorskip("langchain")
-pytest.importorskip("langchain.agents")
-pytest.importorskip("langchain_openai")
-pytest.importorskip("langchain_anthropic")
-
 import anthropic
-from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware, ModelFallbackMiddleware
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import interrupt
+import pytest
 
 from otel_failover import FailoverInstrumentor
 from otel_failover.testing.providers import Answer
@@ -27,6 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.spans import Telemetry
+
+create_agent = pytest.importorskip("langchain.agents").create_agent
+middlewares = pytest.importorskip("langchain.agents.middleware")
+ModelFallbackMiddleware, wrap_model_call = middlewares.ModelFallbackMiddleware, middlewares.wrap_model_call
+InMemorySaver = pytest.importorskip("langgraph.checkpoint.memory").InMemorySaver
+interrupt = pytest.importorskip("langgraph.types").interrupt
 
 GIVEN: Any = {"messages": [{"role": "user", "content": "hello"}]}
 ways = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
@@ -96,12 +92,11 @@ def test_what_streams_the_agent_is_told_alike(telemetry: Telemetry, bench: Bench
 def test_an_agent_that_waits_for_a_person_is_cancelled_and_no_failure(telemetry: Telemetry, bench: Bench) -> None:
     """What interrupts the graph is an exception; LangChain 1.0 takes it for a failure of the model."""
 
-    class Asks(AgentMiddleware):
-        def wrap_model_call(self, request: Any, handler: Any) -> Any:
-            interrupt("may I?")
-            return handler(request)
+    def asks(request: Any, handler: Any) -> Any:
+        interrupt("may I?")
+        return handler(request)
 
-    middleware: Any = [ModelFallbackMiddleware(bench.anthropic()), Asks()]
+    middleware: Any = [ModelFallbackMiddleware(bench.anthropic()), wrap_model_call(asks)]
     made: Any = create_agent(bench.openai(), tools=[], middleware=middleware, checkpointer=InMemorySaver())
     assert "__interrupt__" in made.invoke(GIVEN, {"configurable": {"thread_id": "1"}})
     assert {span["candidate.outcome"] for span in telemetry.candidates} == {"cancelled"}

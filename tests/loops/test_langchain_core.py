@@ -7,30 +7,30 @@ import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-pytest.importorskip("langchain_core")
-pytest.importorskip("langchain_openai")
-pytest.importorskip("langchain_anthropic")
-
 import openai
-from langchain_core.output_parsers import JsonOutputParser, StrOutputParser
-from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import ConfigurableField, RunnableLambda, RunnableParallel
-from langchain_openai import ChatOpenAI
+import pytest
 
 from otel_failover import Candidate, FailoverInstrumentor
 from otel_failover.loops.langchain_pass import candidate_of
 from otel_failover.testing.providers import Answer
 from tests.hosts import KEYS
-from tests.loops.langchain_models import BATCHES, WAYS, Bench
+from tests.loops.langchain_models import BATCHES, WAYS, Bench, ChatOpenAI
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.spans import Exported, Telemetry
 
-PROMPT = ChatPromptTemplate.from_template("say {word}")
+outputs = pytest.importorskip("langchain_core.output_parsers")
+JsonOutputParser, StrOutputParser = outputs.JsonOutputParser, outputs.StrOutputParser
+runnables = pytest.importorskip("langchain_core.runnables")
+ConfigurableField, RunnableLambda, RunnableParallel = (
+    runnables.ConfigurableField,
+    runnables.RunnableLambda,
+    runnables.RunnableParallel,
+)
+
+PROMPT = pytest.importorskip("langchain_core.prompts").ChatPromptTemplate.from_template("say {word}")
 CHAIN = ["openai/gpt-5.5", "anthropic/claude-opus-4-7"]
 
 ways = pytest.mark.parametrize("way", WAYS)
@@ -277,9 +277,13 @@ def test_a_stream_that_breaks_midway_is_partial_and_not_failed_over(
     broken = Answer.stream(["one", "two"], then=then)
     first: Any = bench.openai(broken) if kind == "openai" else bench.anthropic(broken)
     chain = first.with_fallbacks([bench.anthropic()])
-    assert isinstance(bench.ask(chain, way=way), Exception)
+    problem = bench.ask(chain, way=way)
+    assert isinstance(problem, Exception)
     assert [span["candidate.outcome"] for span in telemetry.candidates] == ["partial"]
-    assert verdicts(telemetry) == {"verified"}
+    # Some releases fail while they handle the error, and what leaves is theirs: nothing binds that.
+    replaced = type(problem).__name__ == "ResponseNotRead"
+    assert telemetry.candidates[0].verdict[0] == ("unverified" if replaced else "verified")
+    assert not telemetry.markers
     run = telemetry.run
     assert (run["failover.outcome"], run["failover.stop.reason"]) == ("stopped", "it failed after output began")
     assert bench.asked == [[200], []]
