@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tests.spans import Exported, Telemetry
 
 botocore = pytest.importorskip("botocore.session")
-from botocore import exceptions  # noqa: E402
-from botocore.config import Config  # noqa: E402
+exceptions: Any = pytest.importorskip("botocore.exceptions")
+Config: Any = pytest.importorskip("botocore.config").Config
 
 __all__ = ["switch_on"]
 MODEL = "anthropic.claude-opus-4-7-v1:0"
@@ -141,6 +141,10 @@ def _observed(provider: LocalProvider, call: Callable[[Any], Any], answer: Answe
     return result, heads, [(each.method, each.path, each.body, each.status) for each in provider.log]
 
 
+def _inside(place: Callable[..., Any], call: Callable[[Any], Any], client: Any) -> Any:
+    return place(lambda: call(client))
+
+
 def whole(client: Any) -> Any:
     found = converse(client)
     return type(found), found["output"], found["usage"], sorted(found["ResponseMetadata"])
@@ -197,7 +201,7 @@ def test_a_way_of_calling_gives_the_same(
         without = _observed(provider, call, answer)
         switch_on()
         for place, inside in test_host.PLACES.items():
-            with_us = _observed(provider, lambda client, inside=inside: inside(lambda: call(client)), answer)
+            with_us = _observed(provider, functools.partial(_inside, inside, call), answer)
             assert with_us == without, place
 
 
