@@ -222,6 +222,20 @@ def test_a_call_has_one_span(telemetry: Telemetry, stack: ExitStack, way: Callab
     assert candidate.verdict == ("verified", None)
 
 
+def test_the_tokens_of_an_answer_stand_on_its_call(telemetry: Telemetry, stack: ExitStack) -> None:
+    each = Bedrock(stack, Answer.ok("Hello there"))
+    attempted(each, lambda: converse(each.client))
+    (call,) = calls_of(telemetry)
+    assert (call["gen_ai.usage.input_tokens"], call["gen_ai.usage.output_tokens"]) == (12, 2)
+
+
+def test_a_call_by_keywords_is_a_call(telemetry: Telemetry, stack: ExitStack) -> None:
+    each = Bedrock(stack, Answer.ok("Hello there"))
+    asked = {"modelId": MODEL, "messages": ASKED}
+    attempted(each, lambda: each.client._make_api_call(operation_name="Converse", api_params=asked))
+    assert len(calls_of(telemetry)) == 1
+
+
 def test_the_sdks_retries_are_inside_one_call(telemetry: Telemetry, stack: ExitStack) -> None:
     each = Bedrock(stack, Answer.bedrock_throttling(), Answer.bedrock_throttling(), Answer.ok(), retries=2)
     attempted(each, lambda: converse(each.client))
