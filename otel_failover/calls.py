@@ -304,7 +304,7 @@ class Call:
                 attributes[names.GEN_AI_RESPONSE_ID] = response_id[:255]
                 if attempt._ledger.response_model:
                     attributes[names.GEN_AI_RESPONSE_MODEL] = attempt._ledger.response_model[:255]
-                attributes.update(_usage(read(result, "usage")))
+            attributes.update(_usage(read(result, "usage")))
             if attributes:
                 span.set_attributes(attributes)
             return

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import identity, runtime, scope
-from otel_failover.evidence import Exchange, orphans
+from otel_failover.evidence import Exchange, Raised, orphans
 from otel_failover.failsafe import guarded, read
 
 if TYPE_CHECKING:
@@ -135,6 +135,23 @@ def failed(exchange: Exchange | None, problem: BaseException, timeouts: object =
         return
     extensions = read(exchange.request.target, "extensions")
     exchange.failed(problem, extensions.get("timeout") if isinstance(extensions, dict) else timeouts)
+
+
+@guarded(fallback=None)
+def charge(exchange: Exchange, problem: BaseException) -> None:
+    """Bind an exception by itself where no SDK call does, for libraries whose exceptions say little else.
+
+    Args:
+        exchange: The request that raised it.
+        problem: What was raised.
+    """
+    if exchange.call is not None or not isinstance(problem, Exception):
+        return
+    raised, ledger = Raised(problem), exchange.ledger
+    while ledger is not None:
+        if ledger.live:
+            ledger.raised.append(raised)
+        ledger = ledger.parent
 
 
 @guarded(fallback=None)

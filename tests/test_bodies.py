@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from otel_failover.attribution import normalise
 from otel_failover.bodies import ErrorBody, error_in, read_error, seconds_asked, text_holds
 from otel_failover.headers import of_answer
-from otel_failover.testing import wire_anthropic, wire_gemini, wire_openai
+from otel_failover.testing import wire_anthropic, wire_bedrock, wire_gemini, wire_openai
 from otel_failover.testing.answers import Answer
 
 
@@ -39,6 +39,50 @@ REAL = [
     (wire_gemini, Answer.gemini_not_found(), "NOT_FOUND"),
     (wire_gemini, Answer.gemini_overloaded(), "UNAVAILABLE"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        ("ThrottlingException", "ThrottlingException"),
+        ("ThrottlingException:http://internal.amazon.com/coral/com.amazon.bedrock/", "ThrottlingException"),
+        ("com.amazon.coral.service#AccessDeniedException", "AccessDeniedException"),
+        ("", None),
+    ],
+)
+def test_awss_code_stands_in_a_header(named: str, code: str | None) -> None:
+    document = wire_bedrock.envelope(wire_bedrock.fault(Answer.bedrock_throttling()), None)
+    sent = httpx.Response(429, content=json.dumps(document), headers={"x-amzn-ErrorType": named})
+    found = read_error(sent)
+    assert (found.message, found.code) == (Answer.bedrock_throttling().message, code)
+    assert found.codes == ({code} if code else set())
+
+
+def test_botocores_own_form_of_an_error_is_read() -> None:
+    found = error_in({"Error": {"Code": "ThrottlingException", "Message": "Too many"}, "ResponseMetadata": {}})
+    assert found is not None
+    assert (found.message, found.code) == ("Too many", "ThrottlingException")
+
+
+class _Lazy:
+    """A response as requests and botocore have it: asking for its content reads it off the wire."""
+
+    def __init__(self, kept: object) -> None:
+        self._content = kept
+
+    @property
+    def content(self) -> bytes:
+        raise AssertionError("the host's body was read")
+
+
+@pytest.mark.parametrize("kept", [None, False])
+def test_a_body_that_is_read_when_asked_for_is_not_asked_for(kept: object) -> None:
+    assert read_error(_Lazy(kept)) == ErrorBody()
+    assert text_holds(_Lazy(kept), "anything") is None
+
+
+def test_a_body_that_was_read_is_seen_where_it_was_kept() -> None:
+    assert read_error(_Lazy(b'{"message": "no"}')).message == "no"
 
 
 def response(body: Any, status: int = 500) -> httpx.Response:

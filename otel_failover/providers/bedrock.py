@@ -19,7 +19,7 @@ from otel_failover.bodies import error_in
 from otel_failover.calls import Asked, Call
 from otel_failover.failsafe import guarded, read
 from otel_failover.patching import Library, Patch
-from otel_failover.providers.bedrock_shapes import shown, text_in
+from otel_failover.providers.bedrock_shapes import Answer, shown, text_in
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,23 +40,23 @@ _reading: Final[weakref.WeakKeyDictionary[Any, Call]] = weakref.WeakKeyDictionar
 # --- what was asked ---------------------------------------------------------------------------------------------------
 
 
-def _asked(client: Any, operation: str, parameters: Any) -> Asked | None:
+def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
     """Read what a client was asked; None where it is no Bedrock client."""
     if client.meta.service_model.service_name != _SERVICE:
         return None
     endpoint = identity.endpoint_of(client.meta.endpoint_url) or ""
-    model = parameters.get("modelId") if isinstance(parameters, Mapping) else None
+    model = api_params.get("modelId") if isinstance(api_params, Mapping) else None
     model = model if isinstance(model, str) else ""
-    kind = "embeddings" if "embed" in model and operation == "InvokeModel" else "chat"
+    kind = "embeddings" if "embed" in model and operation_name == "InvokeModel" else "chat"
     return Asked(
         sdk=_SDK,
-        operation=kind if operation in _OPERATIONS else None,
+        operation=kind if operation_name in _OPERATIONS else None,
         model=model,
         endpoint=endpoint,
         is_default=(urlsplit(endpoint).hostname or "").endswith(_AWS_HOSTS),
         provider="aws.bedrock",
         credential=_credential(client),
-        streamed=operation in _READ_LATER,
+        streamed=operation_name in _READ_LATER,
         own_spans=calls.is_instrumented_elsewhere(_SDK),
         retries=_retries(client.meta.config),
     )
@@ -93,8 +93,11 @@ def api_call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
             _bind(call, problem)
             call.raised(problem)
         raise
-    if call is not None:
-        _settle(call, result)
+    if call is not None and call.asked.streamed:
+        _watch(call, result)
+        call.returned(None)
+    elif call is not None:
+        call.returned(_answer(result))
     return result
 
 
@@ -109,16 +112,19 @@ def _bind(call: Call, problem: BaseException) -> None:
 
 
 @guarded(fallback=None)
-def _settle(call: Call, result: Any) -> None:
-    """Settle a call with its result; what is read later settles when it has been read."""
-    if call.asked.streamed:
-        stream = _stream_in(result)
-        if stream is None:
-            call.unseen("stream_not_seen")
-        else:
-            call.stream_opened(stream)
-            _reading[stream] = call
-    call.returned(None if call.asked.streamed else shown(result))
+def _answer(result: Any) -> Answer | None:
+    return shown(result)
+
+
+@guarded(fallback=None)
+def _watch(call: Call, result: Any) -> None:
+    """Keep a call open whose answer the host reads later."""
+    stream = _stream_in(result)
+    if stream is None:
+        call.unseen("stream_not_seen")
+    else:
+        call.stream_opened(stream)
+        _reading[stream] = call
 
 
 def _stream_in(result: Mapping[str, Any]) -> Any:
@@ -136,13 +142,18 @@ def events(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `EventStream.__iter__`: hand its events on, one by one."""
     inner = wrapped(*args, **kwargs)
     call = _reading.get(instance) if _reading else None
-    return inner if call is None or call.done else _named(_listened(inner, call), inner)
-
-
-def _named(steps: Any, inner: Any) -> Any:
-    """Return our generator, named as botocore's own."""
-    steps.__name__, steps.__qualname__ = inner.__name__, inner.__qualname__
+    if call is None or call.done:
+        return inner
+    steps = _listened(inner, call)
+    _look_alike(steps, inner)
     return steps
+
+
+@guarded(fallback=None)
+def _look_alike(steps: Any, inner: Any) -> None:
+    """Name our generator as botocore's own."""
+    if hasattr(inner, "__qualname__"):
+        steps.__name__, steps.__qualname__ = inner.__name__, inner.__qualname__
 
 
 def _listened(inner: Any, call: Call) -> Generator[Any, Any, None]:
@@ -152,7 +163,8 @@ def _listened(inner: Any, call: Call) -> Generator[Any, Any, None]:
             _hear(call, event)
             yield event
     except GeneratorExit:
-        inner.close()
+        if hasattr(inner, "close"):
+            inner.close()
         raise
     call.stream_ended()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from otel_failover import reasons, wire
-from otel_failover.evidence import Exchange, Ledger, Raised, Reference, transport_reason
+from otel_failover.evidence import Exchange, Reference, transport_reason
 from otel_failover.failsafe import guarded, read, text_of
 from otel_failover.patching import Library, Patch
 
@@ -147,17 +147,7 @@ def _raised(exchange: Exchange, problem: BaseException, started: list[Any]) -> N
         _answered(exchange, answer)
     else:
         wire.failed(exchange, problem)
-    if exchange.call is None and isinstance(problem, Exception):
-        _charge(exchange.ledger, problem)
-
-
-def _charge(ledger: Ledger | None, problem: Exception) -> None:
-    """Bind an exception by itself where no SDK call does: it carries neither request nor response."""
-    raised = Raised(problem)
-    while ledger is not None:
-        if ledger.live:
-            ledger.raised.append(raised)
-        ledger = ledger.parent
+    wire.charge(exchange, problem)
 
 
 @guarded(fallback=None)

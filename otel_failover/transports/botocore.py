@@ -28,6 +28,7 @@ def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         response = wrapped(*args, **kwargs)
     except BaseException as problem:
         wire.failed(exchange, problem, _timeouts(instance, request))
+        wire.charge(exchange, problem)
         raise
     wire.answered(exchange, response)
     return response

@@ -29,6 +29,7 @@ def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         response = wrapped(*args, **kwargs)
     except BaseException as problem:
         wire.failed(exchange, problem, _timeouts(kwargs))
+        wire.charge(exchange, problem)
         raise
     finally:
         wire.restore(wire.above, token)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tests.spans import Exported, Telemetry
 
 botocore = pytest.importorskip("botocore.session")
-from botocore import exceptions  # noqa: E402
-from botocore.config import Config  # noqa: E402
+exceptions: Any = pytest.importorskip("botocore.exceptions")
+Config: Any = pytest.importorskip("botocore.config").Config
 
 __all__ = ["switch_on"]
 MODEL = "anthropic.claude-opus-4-7-v1:0"
@@ -141,6 +141,10 @@ def _observed(provider: LocalProvider, call: Callable[[Any], Any], answer: Answe
     return result, heads, [(each.method, each.path, each.body, each.status) for each in provider.log]
 
 
+def _inside(place: Callable[..., Any], call: Callable[[Any], Any], client: Any) -> Any:
+    return place(lambda: call(client))
+
+
 def whole(client: Any) -> Any:
     found = converse(client)
     return type(found), found["output"], found["usage"], sorted(found["ResponseMetadata"])
@@ -197,7 +201,7 @@ def test_a_way_of_calling_gives_the_same(
         without = _observed(provider, call, answer)
         switch_on()
         for place, inside in test_host.PLACES.items():
-            with_us = _observed(provider, lambda client, inside=inside: inside(lambda: call(client)), answer)
+            with_us = _observed(provider, functools.partial(_inside, inside, call), answer)
             assert with_us == without, place
 
 
@@ -216,6 +220,20 @@ def test_a_call_has_one_span(telemetry: Telemetry, stack: ExitStack, way: Callab
     assert candidate["failover.wire.statuses"] == ["200"]
     assert candidate["failover.wire.request_id"] == each.server.log[0].request_id
     assert candidate.verdict == ("verified", None)
+
+
+def test_the_tokens_of_an_answer_stand_on_its_call(telemetry: Telemetry, stack: ExitStack) -> None:
+    each = Bedrock(stack, Answer.ok("Hello there"))
+    attempted(each, lambda: converse(each.client))
+    (call,) = calls_of(telemetry)
+    assert (call["gen_ai.usage.input_tokens"], call["gen_ai.usage.output_tokens"]) == (12, 2)
+
+
+def test_a_call_by_keywords_is_a_call(telemetry: Telemetry, stack: ExitStack) -> None:
+    each = Bedrock(stack, Answer.ok("Hello there"))
+    asked = {"modelId": MODEL, "messages": ASKED}
+    attempted(each, lambda: each.client._make_api_call(operation_name="Converse", api_params=asked))
+    assert len(calls_of(telemetry)) == 1
 
 
 def test_the_sdks_retries_are_inside_one_call(telemetry: Telemetry, stack: ExitStack) -> None:

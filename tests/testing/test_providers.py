@@ -890,3 +890,42 @@ def test_importing_the_local_providers_imports_no_sdk() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+# --- Bedrock ----------------------------------------------------------------------------------------------------------
+
+
+def bedrock_client(provider: LocalProvider) -> Any:
+    """Return botocore's own client, with keys of its own and without retries."""
+    session = pytest.importorskip("botocore.session").Session()
+    session.set_credentials("AKIAZ7QW3ERT5YUI9OPA", "wJq8vL2mN4xWc7RtYbH3kPs6dFg9hJ1z")
+    config = pytest.importorskip("botocore.config").Config(retries={"total_max_attempts": 1})
+    return session.create_client(
+        "bedrock-runtime", region_name="us-east-1", endpoint_url=provider.endpoint, config=config
+    )
+
+
+def test_bedrock_answers_whole_and_streamed() -> None:
+    """Frames, checksums and headers are what botocore's own parser takes."""
+    asked: dict[str, Any] = {"modelId": "a.b-v1:0", "messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+    with LocalProvider("bedrock", Answer.ok("Hello you")) as provider:
+        client = bedrock_client(provider)
+        whole = client.converse(**asked)
+        events = list(client.converse_stream(**asked)["stream"])
+    assert whole["output"]["message"]["content"] == [{"text": "Hello you"}]
+    deltas = [event["contentBlockDelta"]["delta"]["text"] for event in events if "contentBlockDelta" in event]
+    assert deltas == ["Hello ", "you"]
+    assert events[-1]["metadata"]["usage"] == whole["usage"]
+    assert [(each.model, each.kind) for each in provider.log] == [("a.b-v1:0", "ok"), ("a.b-v1:0", "stream")]
+    assert whole["ResponseMetadata"]["RequestId"] == provider.log[0].request_id
+
+
+def test_bedrocks_errors_arrive_as_botocores_exceptions() -> None:
+    answers = (Answer.bedrock_throttling(), Answer.bedrock_no_access(), Answer.bedrock_not_found())
+    with LocalProvider("bedrock", *answers) as provider:
+        client = bedrock_client(provider)
+        for answer in answers:
+            with pytest.raises(client.exceptions.ClientError) as raised:
+                client.converse(modelId="m", messages=[])
+            assert raised.value.response["Error"] == {"Code": answer.code, "Message": answer.message}
+    assert [each.code for each in provider.log] == [answer.code for answer in answers]
