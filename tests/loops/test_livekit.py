@@ -52,7 +52,9 @@ class Bench:
         """Return an LLM at a provider of its own, which speaks as Anthropic does."""
         server = self._stack.enter_context(LocalProvider("anthropic", *answers))
         client = anthropic.AsyncAnthropic(base_url=server.base_url, api_key=KEYS["anthropic"], max_retries=0)
-        return self._keep(server, client, claudes.LLM(model=model, client=client, api_key=KEYS["anthropic"]))
+        made = claudes.LLM(model=model, client=client, api_key=KEYS["anthropic"], base_url=server.base_url)
+        made._client = client  # the first releases of the plugin take no notice of the one they are given
+        return self._keep(server, client, made)
 
     def _keep(self, server: LocalProvider, client: Any, made: Any) -> Any:
         self.servers.append(server)
