@@ -164,7 +164,7 @@ _ADAPTER: Final = "livekit.agents.llm.fallback_adapter"
 LIVEKIT: Final = Library(
     _NAME,
     "livekit-agents",
-    ">=1,<2",
+    ">=1.0.2,<2",
     (
         Patch(_ADAPTER, "FallbackLLMStream._run", _run, "one pass of the chain, the same name since 1.0"),
         Patch(_ADAPTER, "FallbackLLMStream._try_generate", _try_generate, "one candidate, for probes too"),
