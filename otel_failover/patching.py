@@ -330,6 +330,6 @@ def _place(module: object, name: str) -> tuple[Any, str]:
 def _unwrap_behind(module: object, name: str, handle: Any) -> None:
     """Unwrap what a facade keeps elsewhere: litellm's `Router` hands what is set on it to another class, from 1.109."""
     place, attribute = _place(module, name)
-    found = getattr(place, attribute, None)
-    if attribute not in vars(place) and getattr(found, "_self_parent", None) is handle:
+    worn: Any = getattr(getattr(place, attribute, None), "_self_parent", None)
+    if attribute not in vars(place) and worn is handle:
         setattr(place, attribute, handle.__wrapped__)
