@@ -359,13 +359,6 @@ def _place(module: object, name: str) -> tuple[Any, str]:
 def _unwrap_behind(module: object, name: str, handle: Any) -> None:
     """Unwrap what a facade keeps elsewhere: litellm's `Router` hands what is set on it to another class, from 1.109."""
     place, attribute = _place(module, name)
-<<<<<<< HEAD
-    below: Any = handle.__wrapped__
-    found = getattr(place, attribute, None)
-    if attribute not in vars(place) and getattr(found, "_self_parent", None) is handle:
-        setattr(place, attribute, below)
-=======
     worn: Any = getattr(getattr(place, attribute, None), "_self_parent", None)
     if attribute not in vars(place) and worn is handle:
         setattr(place, attribute, handle.__wrapped__)
->>>>>>> litellm
