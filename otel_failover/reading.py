@@ -200,5 +200,6 @@ def _address(attributes: Mapping[str, Any]) -> tuple[str, int | None] | None:
 def names_candidate(candidate: identity.Candidate, reading: Reading) -> bool:
     """Whether a span names a candidate: by its model, else by its provider."""
     if reading.model is not None and reading.model == candidate.model:
-        return reading.provider is None or reading.provider == candidate.provider
+        # A framework's own name in the provider's place (`strands-agents`) says nothing against the model.
+        return reading.provider in (None, candidate.provider) or reading.provider not in identity.PROVIDERS
     return reading.model is None and reading.provider is not None and reading.provider == candidate.provider

@@ -305,17 +305,12 @@ def test_its_chat_spans_carry_their_candidate(telemetry: Telemetry, bench: Bench
     assert [span.verdict[0] for span in chats] == ["verified", None]
 
 
-SYSTEM = "the checker takes `gen_ai.system=strands-agents` for a provider, so that the span names no candidate"
-
-
 SHORT = (
     "and a text of fewer than 24 characters binds nothing, though a request id and an SDK's exception stand beside it"
 )
 LIES = [
-    pytest.param(Answer.anthropic_credit_too_low(), marks=pytest.mark.xfail(strict=True, reason=SYSTEM), id="long"),
-    pytest.param(
-        Answer.anthropic_not_found(), marks=pytest.mark.xfail(strict=True, reason=f"{SYSTEM}; {SHORT}"), id="short"
-    ),
+    pytest.param(Answer.anthropic_credit_too_low(), id="long"),
+    pytest.param(Answer.anthropic_not_found(), marks=pytest.mark.xfail(strict=True, reason=SHORT), id="short"),
 ]
 
 
@@ -331,7 +326,6 @@ def test_the_last_ones_error_on_the_first_ones_span_is_flagged(
     assert [marker.parent_id for marker in telemetry.markers] == [span.span_id]
 
 
-@pytest.mark.xfail(strict=True, reason=SYSTEM)
 def test_the_same_between_two_models_of_one_provider(telemetry: Telemetry, bench: Bench) -> None:
     second = bench.openai(Answer.openai_bad_key(), model="gpt-5.5-mini")
     bench.ask(router(bench.openai(Answer.openai_server_error()), second))
