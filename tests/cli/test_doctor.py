@@ -69,7 +69,8 @@ def test_text_says_the_same_to_people(tmp_path: Path) -> None:
 
 def test_it_needs_no_extra(tmp_path: Path) -> None:
     """Neither rich, nor SDKs, nor exporters; without a library to patch the result is bad."""
-    hidden = ("rich", "openai", "anthropic", "google.genai", "httpx", "httpx2", "aiohttp", "opentelemetry.exporter")
+    sdks = ("openai", "anthropic", "google.genai", "httpx", "httpx2", "aiohttp", "requests", "botocore")
+    hidden = ("rich", *sdks, "opentelemetry.exporter")
     before = f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))"
     code, document = found(tmp_path, before=before)
     assert code == 1
