@@ -23,8 +23,19 @@ _SILENT: Final = frozenset({"reasoning", "thinking", "redacted_thinking"})
 
 def is_empty(answer: object) -> bool | None:
     """Return whether an answer has neither text nor a tool call; None where its shape is not known."""
+    if _begins_with_text(answer):
+        return False
     parts = _parts(answer)
     return None if parts is None else not any(_says(part) for part in parts)
+
+
+def _begins_with_text(answer: Any) -> bool:
+    """Whether an answer is the common one, a chat completion with a text: it is on every request."""
+    try:
+        text = answer.choices[0].message.content
+    except Exception:
+        return False
+    return type(text) is str and not text.isspace() and text != ""
 
 
 def reads_like_error(answer: object) -> bool | None:

@@ -431,7 +431,7 @@ def _starved_candidate(record: Record, thresholds: Thresholds) -> Iterator[Findi
         if given < thresholds.starved_below and _is_real(record, tried) and _key(tried) not in told:
             before = [each for each in record.tried[:position] if not each.probe]
             spent = sum(_seconds(record, each) for each in before if _key(each) != _key(tried))
-            if spent > 0 and spent >= 10 * given and _key(before[0]) != _key(tried):
+            if spent >= max(10 * given, thresholds.starved_below) and _key(before[0]) != _key(tried):
                 told.add(_key(tried))
                 sentence = (
                     f"{_name(record, position)} was given {given:.2f} s and ran out of time, after earlier candidates"
