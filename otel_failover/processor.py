@@ -22,7 +22,14 @@ from opentelemetry.trace import StatusCode
 from otel_failover import attribution, dropping, marking, names, runtime, scope
 from otel_failover.attribution import MISMATCH, Claim, Own, Verdict
 from otel_failover.failsafe import guarded
-from otel_failover.reading import Reading, has_error_provider, may_conflict, names_candidate, read_claim
+from otel_failover.reading import (
+    Reading,
+    by_model_alone,
+    has_error_provider,
+    may_conflict,
+    names_candidate,
+    read_claim,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -213,7 +220,7 @@ def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool)
     if not found.error or found.said.members:
         return
     for run in reversed(runs):
-        own, others = run.split_by(lambda candidate: names_candidate(candidate, found))
+        own, others = _split(run, found)
         if not own:
             continue
         verdict = judge_enclosing(found.said, own, others)
@@ -222,6 +229,15 @@ def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool)
         return
     if found.said.conflict is not None:
         _judge_alone(span, found, writable=writable)
+
+
+def _split(run: Run, found: Reading) -> tuple[list[Trail], list[Trail]]:
+    """Return the trails of the candidates that a span names, and those of the others."""
+    own, others = run.split_by(lambda candidate: names_candidate(candidate, found))
+    loose = by_model_alone(found) if not own else None
+    if loose is not None:
+        return run.split_by(lambda candidate: names_candidate(candidate, loose))
+    return own, others
 
 
 def judge_enclosing(said: Said, own: list[Trail], others: list[Trail]) -> Verdict:

@@ -200,6 +200,12 @@ def _address(attributes: Mapping[str, Any]) -> tuple[str, int | None] | None:
 def names_candidate(candidate: identity.Candidate, reading: Reading) -> bool:
     """Whether a span names a candidate: by its model, else by its provider."""
     if reading.model is not None and reading.model == candidate.model:
-        # A framework's own name in the provider's place (`strands-agents`) says nothing against the model.
-        return reading.provider in (None, candidate.provider) or reading.provider not in identity.PROVIDERS
+        return reading.provider is None or reading.provider == candidate.provider
     return reading.model is None and reading.provider is not None and reading.provider == candidate.provider
+
+
+def by_model_alone(reading: Reading) -> Reading | None:
+    """Return a reading without its provider, where that is no provider: a framework's own name, `strands-agents`."""
+    if reading.model is None or reading.provider is None or reading.provider in identity.PROVIDERS:
+        return None
+    return reading._replace(provider=None)

@@ -689,3 +689,36 @@ def test_a_provider_code_that_nobody_of_ours_sent(telemetry: Telemetry, out_of_q
         lambda span: span.set_attribute("error.type", "rate_limit_error"),
     )
     assert span.verdict[0] != "verified"
+
+
+@pytest.mark.parametrize(
+    ("word", "named", "flagged"),
+    [("strands-agents", "first", True), ("acme-gw", "second", True), ("strands-agents", "last", False)],
+    ids=["a framework's word", "a gateway of the chain", "the truth under a framework's word"],
+)
+def test_a_span_around_the_run_whose_provider_nobody_knows(
+    word: str, named: str, flagged: bool, telemetry: Telemetry
+) -> None:
+    """A word that is no provider leaves the model to tell, unless the chain has a candidate of that name."""
+    overloaded = Answer.error(529, code="overloaded_error", message="The whole region is overloaded, try again later")
+    with (
+        stand("openai", Answer.openai_quota(), model="shared") as first,
+        stand("acme-gw", overloaded, model="shared") as second,
+        stand("anthropic", Answer.anthropic_credit_too_low(), model="own") as last,
+    ):
+        models = {"first": "shared", "second": "shared", "last": "own"}
+        claimed = {"first": last, "second": first, "last": last}[named]
+        tried = [first, last] if word == "strands-agents" else [first, second]
+        with telemetry.tracer.start_as_current_span("invoke_agent", record_exception=False) as span:
+            said: dict[str, str] = {}
+            with failover_run("chat", chain=[each.candidate for each in tried]) as run:
+                for each in tried:
+                    try:
+                        with run.attempt(each.candidate):
+                            each.ask()
+                    except Exception as problem:  # noqa: BLE001 - the loop goes on
+                        said[each.candidate.provider] = str(problem)
+            span.set_attributes({"gen_ai.system": word, "gen_ai.request.model": models[named]})
+            span.set_status(StatusCode.ERROR, said[claimed.candidate.provider])
+    (around,) = telemetry.named("invoke_agent")
+    assert [marker.parent_id for marker in telemetry.markers] == [around.span_id] * flagged
