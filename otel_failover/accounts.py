@@ -53,12 +53,13 @@ class Past(NamedTuple):
 class Account:
     """What a run keeps of its attempts and skips, the last 64 of each."""
 
-    __slots__ = ("pasts", "report", "skipped")
+    __slots__ = ("booked", "pasts", "report", "skipped")
 
     def __init__(self) -> None:
         self.pasts: list[Past] = []
         self.skipped: list[Skipped] = []
         self.report: Report | None = None
+        self.booked: frozenset[int] = frozenset()
 
     def add(self, past: Past) -> None:
         """Take in an attempt that has ended."""
@@ -132,7 +133,7 @@ class Account:
             return False
         past = self.pasts[0]
         ledger, attempt, settled = past.attempt._ledger, past.attempt, past.settled
-        if attempt.index != 0:
+        if attempt.index != 0 or (self.booked and 0 not in self.booked):
             return False
         if settled.outcome == SUCCESS:
             return _is_itself(ledger.response_model, attempt.model) and not ledger.empty and not ledger.text_error
@@ -186,6 +187,7 @@ class Account:
             tuple(untried),
             self.report,
             ended - started,
+            self.booked,
         )
 
 

@@ -87,6 +87,8 @@ def _is_plain(record: Record, thresholds: Thresholds) -> bool:
     if record.outcome != "primary" or len(record.tried) != 1 or record.skipped or record.report:
         return False
     only = record.tried[0]
+    if record.booked and only.index not in record.booked:
+        return False
     odd = only.probe or only.cancelled_before or only.empty or only.text_error or only.outcome != "success"
     most = 1 if thresholds.max_requests is None else min(1, thresholds.max_requests)
     placed = only.index >= 0 or not record.chain
@@ -595,6 +597,18 @@ def _other_model(record: Record, tried: Tried) -> str | None:
     return _label(*members[-best]) if longest > known else None
 
 
+def _misbooked_success(record: Record, _: Thresholds) -> Iterator[Finding]:
+    """Fire where the loop's own result names another member than whoever served."""
+    served = [at for at, each in enumerate(record.tried) if _answered(each)]
+    named = [_label(*record.chain[place]) for place in sorted(record.booked) if place < len(record.chain)]
+    if record.outcome not in _SERVED or not served or not named:
+        return
+    if any(record.tried[at].index in record.booked for at in served):
+        return
+    told = f"the loop's result says that {_listed(named)} answered; it was {_name(record, served[-1])}"
+    yield _finding("misbooked_success", record, told, served[-1:], booked=named, served=_name(record, served[-1]))
+
+
 def _model_name_prefixed(record: Record, _: Thresholds) -> Iterator[Finding]:
     """Fire where a provider knows no model of a name that carries the provider's own prefix."""
     served = {_key(each) for each in record.tried if each.outcome == "success"}
@@ -651,6 +665,7 @@ _TABLE: Final[dict[str, Callable[[Record, Thresholds], Iterator[Finding]]]] = {
     "empty_success": _empty_success,
     "partial_delivered": _partial_delivered,
     "wrong_model": _wrong_model,
+    "misbooked_success": _misbooked_success,
     "model_name_prefixed": _model_name_prefixed,
     "off_chain": _off_chain,
     "starved_candidate": _starved_candidate,

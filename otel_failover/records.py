@@ -131,6 +131,8 @@ class Record:
         untried: Places in the chain that were neither tried nor skipped.
         report: The error that left it; None where none did.
         seconds: Its length.
+        booked: Places in the chain that the loop's own result may name as the one that served; empty where it names
+            none.
     """
 
     library: str = "manual"
@@ -143,6 +145,7 @@ class Record:
     untried: tuple[int, ...] = ()
     report: Report | None = None
     seconds: float = 0.0
+    booked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -440,6 +440,14 @@ class Run:
     def stream_output(self) -> None:
         """Take note that something was handed on; what matters of it is told by the attempts."""
 
+    def book(self, places: Iterable[int]) -> None:
+        """Take note of whom the loop's own result names as the one that served: for adapters that can read it.
+
+        Args:
+            places: In the chain; several where the result does not tell them apart.
+        """
+        self._account.booked = frozenset(places)
+
     def open_aside(self) -> None:
         """Open without becoming current: for a generator, which is current only while it works."""
         self._enter()

@@ -247,6 +247,14 @@ FIRING: Final[dict[str, Case]] = {
         ),
         ("wrong_model",),
     ),
+    "booked on another": Case(
+        "the first is named, the second answered",
+        run(limited(OPENAI), tried(ANTHROPIC), booked=frozenset({0})),
+        ("misbooked_success",),
+    ),
+    "booked on one never asked": Case(
+        "the first answered", run(tried(OPENAI), booked=frozenset({1, 2})), ("misbooked_success",)
+    ),
     "own prefix": Case("a model that nobody has", naming("openai", "openai/gpt-5.5"), ("model_name_prefixed",)),
     "own prefix, in other words": Case(
         "google is gemini",
@@ -497,6 +505,17 @@ HONEST: Final[dict[str, Case]] = {
             "gpt-4o", 1, (GPT4[0], ("aws.bedrock", "arn:aws:bedrock:us-east-1:1:application-inference-profile/x"))
         ),
     ),
+    # misbooked_success
+    "booked on who answered": Case("as it was", run(limited(OPENAI), tried(ANTHROPIC), booked=frozenset({1}))),
+    "booked on several": Case("one of them answered", run(tried(OPENAI), booked=frozenset({0, 2}))),
+    "booked on nobody": Case("the result names none", run(limited(OPENAI), tried(ANTHROPIC))),
+    "booked on a stranger": Case("no place of the chain", run(tried(OPENAI), booked=frozenset({7}))),
+    "booked, and all failed": Case(
+        "nobody answered", run(limited(OPENAI), limited(ANTHROPIC), limited(GEMINI), booked=frozenset({0}))
+    ),
+    "booked on the winner of a race": Case(
+        "both answered", run(tried(OPENAI), tried(ANTHROPIC), booked=frozenset({1}))
+    ),
     # model_name_prefixed
     "no prefix": Case("the model is gone", naming("openai", "gpt-3")),
     "a router's prefix": Case("its names have one", naming("openrouter", "openai/gpt-9")),
@@ -554,8 +573,8 @@ def test_every_rule_of_the_contract_is_there_in_its_order_and_fires_in_a_case() 
     assert RULES == (
         "chain_bypassed", "chain_stopped", "retry_storm", "hung_candidate", "timeout_not_failed_over",
         "futile_failover", "unjustified_skip", "identical_errors", "lossy_report", "local_failure", "text_error",
-        "empty_success", "partial_delivered", "wrong_model", "model_name_prefixed", "off_chain", "starved_candidate",
-        "cancelled_continued",
+        "empty_success", "partial_delivered", "wrong_model", "misbooked_success", "model_name_prefixed", "off_chain",
+        "starved_candidate", "cancelled_continued",
     )  # fmt: skip
     assert {rule for case in FIRING.values() for rule in case.fires} == set(RULES)
 
@@ -597,6 +616,7 @@ SENTENCES: Final = {
     "then served",
     "another member's model, dated": "openai/gpt-4o answered as 'gpt-4o-mini-2024-07-18', the model of "
     "openai/gpt-4o-mini",
+    "booked on another": "the loop's result says that openai/gpt-5.5 answered; it was anthropic/claude-opus-4-7",
     "own prefix": "openai refused the model 'openai/gpt-5.5' (model_not_found 404): the name carries a provider's "
     "prefix",
     "a stranger is tried": "mistral_ai/mistral-large was tried, though it is not in the declared chain of 3",

@@ -10,7 +10,8 @@ Which fallback models are asked depends on the first error: `on_error`, `on_rate
 them are the chain, the same model in two lists once. A run that fails with the chosen list used up has stopped for want
 of others; an error for which agno has no list is a bypass.
 
-When all have failed, agno raises the first one's error: the run's report.
+When all have failed, agno raises the first one's error: the run's report. Whoever answers, the result of an agent or
+team names the first one: a finding.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def _pass_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Opened:
     if not runtime.current().active or not read(config, "has_fallbacks"):
         return NOTHING
     lists: list[Any] = [read(config, name) for name in ("on_error", "on_rate_limit", "on_context_overflow")]
-    return Pass(model, [list(each) for each in lists if each])
+    return Pass(model, [list(each) for each in lists if each], kwargs.get("run_response"))
 
 
 def _with_recovery_aside(kwargs: dict[str, Any]) -> dict[str, Any]:

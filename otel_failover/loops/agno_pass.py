@@ -34,9 +34,11 @@ class Pass(Run):
     Args:
         model: The one that is asked first.
         lists: The fallback models, by the errors they are for.
+        result: What the agent or team will return; it says from the beginning which model answered.
     """
 
-    def __init__(self, model: Any, lists: list[list[Any]]) -> None:
+    def __init__(self, model: Any, lists: list[list[Any]], result: Any = None) -> None:
+        self._result = result
         self._entries = _merged(model, lists)
         self._asked: set[int] = set()
         self._chosen: set[int] | None = None
@@ -73,6 +75,7 @@ class Pass(Run):
             problem: The exception that leaves it, if any.
         """
         self._say_why(problem)
+        self._say_booked()
         super().leave(problem)
 
     @guarded(fallback=None)
@@ -80,6 +83,20 @@ class Pass(Run):
         left = len(self._asked) < len(self._entries)
         if isinstance(problem, Exception) and self._chosen is not None and self._chosen <= self._asked and left:
             self.stop("no other fallback model is for this error")
+
+
+    @guarded(fallback=None)
+    def _say_booked(self) -> None:
+        """Take note of whom the result names; agno writes it before anybody is asked, and never again."""
+        said = tuple(read(self._result, name) for name in ("model", "model_provider"))
+        self._result = None
+        if all(isinstance(each, str) for each in said):
+            self.book(i for i, entry in enumerate(self._entries) if said in map(_booked_as, entry))
+
+
+def _booked_as(model: Any) -> tuple[object, object]:
+    """Return how an agent's or a team's result names a model."""
+    return read(model, "id"), read(model, "provider")
 
 
 def _merged(model: Any, lists: list[list[Any]]) -> list[list[Any]]:

@@ -261,7 +261,7 @@ def test_a_stream_that_fails_midway_is_partial(telemetry: Telemetry, bench: Benc
     first, second = bench.openai(Answer.stream(["Hel", "lo"], then="error")), bench.claude(Answer.ok("fine"))
     assert asked(agent_of(first, second), how) == "Hellofine"
     assert [each[:2] for each in outcomes(telemetry)] == [(0, "partial"), (1, "success")]
-    assert telemetry.run["failover.findings"] == ["partial_delivered"]
+    assert telemetry.run["failover.findings"] == ["partial_delivered", "misbooked_success"]
     assert verdicts(telemetry) == {"verified"}
 
 
@@ -419,11 +419,30 @@ def test_the_run_says_who_served_where_agno_books_it_on_the_first(telemetry: Tel
     assert (run["candidate.provider"], run["candidate.model"]) == ("anthropic", "claude-opus-4-7")
 
 
-@pytest.mark.xfail(strict=True, reason="no finding tells that a loop's own result names another member than who served")
-def test_an_answer_booked_on_another_member_is_a_finding(telemetry: Telemetry, bench: Bench) -> None:
+def test_an_agents_result_names_the_first_model_whoever_answered(bench: Bench) -> None:
+    result = agent_of(bench.openai(Answer.openai_quota()), bench.claude(Answer.ok("fine"))).run("hello")
+    assert (result.content, result.model, result.model_provider) == ("fine", "gpt-5.5", "OpenAI")
+
+
+@pytest.mark.parametrize("how", ["run", "arun", "stream", "astream"])
+def test_an_answer_booked_on_another_member_is_a_finding(telemetry: Telemetry, bench: Bench, how: str) -> None:
     agent = agent_of(bench.openai(Answer.openai_quota()), bench.claude(Answer.ok("fine")))
-    assert agent.run("hello").model == "gpt-5.5"
-    assert telemetry.run["failover.findings"]
+    assert asked(agent, how) == "fine"
+    assert telemetry.run["failover.findings"] == ["misbooked_success"]
+    told = dict(telemetry.run.events)["failover.finding.misbooked_success"]
+    assert told["failover.finding.sentence"] == (
+        "the loop's result says that openai/gpt-5.5 answered; it was anthropic/claude-opus-4-7"
+    )
+
+
+@pytest.mark.parametrize("how", ["run", "arun", "stream", "astream"])
+def test_an_answer_booked_on_who_gave_it_is_none(telemetry: Telemetry, bench: Bench, how: str) -> None:
+    """The first one's own answer; and one that the result cannot tell from the first one's."""
+    assert asked(agent_of(bench.openai(Answer.ok("fine")), bench.claude(Answer.ok("no"))), how) == "fine"
+    assert asked(agent_of(bench.openai(Answer.openai_quota()), bench.openai(Answer.ok("fine"))), how) == "fine"
+    runs = telemetry.starting("failover ")
+    assert [run["failover.outcome"] for run in runs] == ["primary", "fallback"]
+    assert [run["failover.findings"] for run in runs] == [None, None]
 
 
 def test_agents_alone_are_enough_and_may_be_imported_after_us() -> None:
