@@ -74,6 +74,8 @@ _STATUS_LINE: Final = re.compile(r"(?:http|error|status|code|#|-|\s)*")
 """What an SDK says where it has nothing but a status ("Error code: 502"), normalised: no text of the attempt's own."""
 _ISSUED_ID: Final = re.compile(r"req_[0-9A-Za-z]{16,64}")
 """How OpenAI and Anthropic write request ids; anything else may be the application's own correlation id."""
+_ID_KEY: Final = r"(?<![\w-])(?:x-)?request[_-]?id[\s'\"\\]*[:=][\s'\"\\]*"
+"""How an error's body, or its `repr`, names its request id; `previous_request_id` speaks of another request."""
 _CODE_POINT: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")
 
@@ -411,7 +413,7 @@ def _fired(
     if claim.conflict is not None:
         yield (
             PROVIDER_CONFLICT,
-            Verdict(MISMATCH, PROVIDER_CONFLICT, FACTS, Incident(claim.conflict, index=-1)),
+            Verdict(MISMATCH, PROVIDER_CONFLICT, FACTS, _conflicting(claim, claim.conflict, others)),
         )
     if not replayed and _is_unanswered(own) and _says_answer(claim, own, texts):
         yield CLAIMED_ANSWER, Verdict(MISMATCH, CLAIMED_ANSWER, FACTS)
@@ -453,6 +455,7 @@ def _matches(
             yield _Match(REQUEST_ID, issuers[0])
     if texts:
         yield from (match for match in _by_text(own, others, history, texts) if own.complete or match.incident.same)
+        yield from (match for match in _by_quoted_id(claim, own, others) if own.complete)
     if own.complete:
         yield from (_Match(FACTS, incident) for incident in others if _shares_facts(claim, own, incident))
 
@@ -489,6 +492,24 @@ def _by_text(
             if incident_before is not None and not _owns_text(own, piece):
                 yield _Match(TEXT, incident_before, piece)
                 return
+
+
+def _by_quoted_id(claim: Claim, own: Own, others: Sequence[Incident]) -> Iterator[_Match]:
+    """Yield the attempts whose request id stands in a claim's text as an error's body has it: for short messages."""
+    foreign = [(name, each) for each in others for name in each.request_ids - own.request_ids - claim.request_ids]
+    for name, incident in foreign:
+        once = sum(name in each.request_ids for each in others) == 1
+        if once and any(name in text and _quotes_id(name, text) and not _is_quoted(text, own) for text in claim.texts):
+            yield _Match(TEXT, incident, name)
+
+
+def _is_quoted(text: str, own: Own) -> bool:
+    """Whether a whole text is an own one, whatever it speaks of."""
+    return any(normalise(text) in mine for mine in own.texts)
+
+
+def _quotes_id(name: str, text: str) -> bool:
+    return re.search(f"{_ID_KEY}{re.escape(name)}(?![\\w-])", text, re.IGNORECASE) is not None
 
 
 def _owns_text(own: Own, portion: str) -> bool:
@@ -606,6 +627,13 @@ def _other_response(claim: Claim, own: Own, others: Sequence[Incident]) -> Incid
         return None
     issuers = [incident for incident in others if claim.response_id in incident.response_ids]
     return issuers[0] if len(issuers) == 1 and not issuers[0].same else None
+
+
+def _conflicting(claim: Claim, provider: str, others: Sequence[Incident]) -> Incident:
+    """Return the attempt at the provider that a span names for its error: one with its status, the latest; if known."""
+    theirs = [incident for incident in others if incident.provider == provider and not incident.same]
+    fitting = [incident for incident in theirs if claim.status in incident.statuses] or theirs
+    return max(fitting, key=lambda incident: incident.order, default=Incident(provider, index=-1))
 
 
 def _is_unanswered(own: Own) -> bool:

@@ -225,10 +225,16 @@ def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool)
             continue
         verdict = judge_enclosing(found.said, own, others)
         who = (own[0].provider, own[0].model, own[0].index)
-        _tell(span, verdict, found.said, who, own[-1].sentence, (), writable=writable)
+        _tell(span, verdict, found.said, who, own[-1].sentence or _answer_of(own[-1]), (), writable=writable)
         return
     if found.said.conflict is not None:
         _judge_alone(span, found, writable=writable)
+
+
+def _answer_of(trail: Trail) -> str:
+    """Return the own evidence of a candidate that served in a few words."""
+    statuses = [str(exchange.status) for exchange in trail.exchanges if exchange.status is not None]
+    return f"answered {statuses[-1]}, no error" if statuses else "an answer without error"
 
 
 def _split(run: Run, found: Reading) -> tuple[list[Trail], list[Trail]]:

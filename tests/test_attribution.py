@@ -140,6 +140,11 @@ def said(*texts: str, **facts: Any) -> Claim:
     return Claim(texts, **given)
 
 
+def body_of(message: str, request_id: str, key: str = "request_id") -> str:
+    """Return an error's text as SDKs make it of a body."""
+    return f"Error code: 404 - {{'type': 'error', 'error': {{'message': '{message}'}}, '{key}': '{request_id}'}}"
+
+
 REPORT: Final = ("unverified", "report")
 STALE: Final = ("mismatch", "stale_error")
 ALIVE_ERROR: Final = ("mismatch", "foreign_error")
@@ -333,6 +338,48 @@ CASES: Final[dict[str, Case]] = {
     ),
     "a request id with incomplete evidence": Case(
         "an id needs no evidence", said("x", request_ids=["req_of_openai"]), NOTHING, STALE
+    ),
+    "stale by a request id in its text": Case(
+        "a short message, and the body's own id beside it",
+        said(body_of("model: x", "req_of_openai")),
+        ANSWERED,
+        STALE,
+        bound_by="text",
+        source="openai",
+    ),
+    "stale by a request id in a log line": Case(
+        "as other SDKs write it", said("404 no such model (X-Request-Id: req_of_openai)"), HUNG, STALE, source="openai"
+    ),
+    "a request id in the text, beside own words": Case(
+        "it sums up", said(f"{body_of('model: x', 'req_of_openai')}; {OWN_TEXT}"), ANSWERED, REPORT
+    ),
+    "a request id in the text of an own object": Case(
+        "a library wrote into it", said(body_of("model: x", "req_of_openai"), own={"object"}), ANSWERED, MIXED
+    ),
+    "a request id in the text, incomplete evidence": Case(
+        "own bytes may hold it",
+        said(body_of("model: x", "req_of_openai")),
+        replace(ANSWERED, complete=False),
+        ("unverified", "evidence_incomplete"),
+    ),
+    "the own request id in the text": Case("its own body", said(body_of("x", "req_own")), ANSWERED, NOTHING_BOUND),
+    "a request id that another's message is quoted with, by the provider itself": Case(
+        "own words, whatever they quote",
+        said(body_of("model: x", "req_of_openai")),
+        replace(ANSWERED, texts=(normalise(body_of("model: x", "req_of_openai")),)),
+        VERIFIED,
+    ),
+    "a request id of one before": Case(
+        "it says so", said("gave up (previous_request_id=req_of_openai)"), ANSWERED, NOTHING_BOUND
+    ),
+    "a request id in passing": Case("no body has it so", said("gave up after req_of_openai"), ANSWERED, NOTHING_BOUND),
+    "a longer request id": Case("another one", said(body_of("x", "req_of_openai_2")), ANSWERED, NOTHING_BOUND),
+    "a request id in the text, issued twice": Case(
+        "a proxy's constant",
+        said(body_of("model: x", "req_of_openai")),
+        ANSWERED,
+        NOTHING_BOUND,
+        others=(OPENAI, replace(LATER, request_ids=OPENAI.request_ids)),
     ),
     "an echoed request id": Case(
         "we sent it ourselves",
@@ -649,6 +696,15 @@ CASES: Final[dict[str, Case]] = {
         bound_by="object",
         source="openai",
     ),
+    "conflict with one who was tried": Case(
+        "the run knows the attempt",
+        said("x", status=429, conflict="openai"),
+        SERVED,
+        ("mismatch", "provider_conflict"),
+        others=(OPENAI, replace(OPENAI, index=2, order=3, span_id="dddddddddddddddd", statuses=frozenset({500}))),
+        bound_by="facts",
+        source="openai",
+    ),
     "stale before claimed": Case(
         "with a source, the source is named", said(QUOTA, status=429), HUNG, STALE, bound_by="text", source="openai"
     ),
@@ -728,6 +784,20 @@ CASES: Final[dict[str, Case]] = {
 }
 
 TABLE: Final = [pytest.param(name, id=name, marks=case.marks) for name, case in CASES.items()]
+
+
+def test_a_conflict_names_the_attempt_whose_status_it_tells() -> None:
+    """The latest at that provider where none answered so; nobody's where the run tried none."""
+    later = replace(OPENAI, index=2, order=3, span_id="dddddddddddddddd", statuses=frozenset({500}))
+
+    def source(status: int, *others: Incident) -> tuple[int, str]:
+        found = judge(said("x", status=status, conflict="openai"), SERVED, others).source
+        assert found is not None
+        return found.index, found.span_id
+
+    assert source(429, OPENAI, later) == (0, OPENAI.span_id)
+    assert source(500, OPENAI, later) == source(404, OPENAI, later) == (2, later.span_id)
+    assert source(429, ANTHROPIC, replace(OPENAI, same=True)) == (-1, "")
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -84,14 +84,13 @@ class Pass(Run):
         if isinstance(problem, Exception) and self._chosen is not None and self._chosen <= self._asked and left:
             self.stop("no other fallback model is for this error")
 
-
     @guarded(fallback=None)
     def _say_booked(self) -> None:
         """Take note of whom the result names; agno writes it before anybody is asked, and never again."""
-        said = tuple(read(self._result, name) for name in ("model", "model_provider"))
+        said: tuple[object, ...] = (read(self._result, "model"), read(self._result, "model_provider"))
         self._result = None
         if all(isinstance(each, str) for each in said):
-            self.book(i for i, entry in enumerate(self._entries) if said in map(_booked_as, entry))
+            self.book(i for i, entry in enumerate(self._entries) if any(_booked_as(each) == said for each in entry))
 
 
 def _booked_as(model: Any) -> tuple[object, object]:

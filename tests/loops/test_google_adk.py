@@ -319,6 +319,9 @@ def test_the_last_ones_error_on_the_first_ones_span_is_flagged(
     assert (span["failover.attribution.mismatch"], span["failover.attribution.source.provider"]) == (True, "anthropic")
     (marker,) = native.markers
     assert marker.parent_id == span.span_id
+    assert (marker["candidate.index"], marker["failover.attribution.source.index"]) == (0, 1)
+    assert marker["failover.attribution.source.span_id"] == native.candidates[1].span_id
+    assert marker["failover.attribution.own"] == "429 RESOURCE_EXHAUSTED rate_limit"
     assert {each.verdict[0] for each in native.candidates} == {"verified"}
 
 

@@ -493,6 +493,9 @@ def test_the_first_ones_error_on_the_winners_span_is_a_mismatch(
     assert span["failover.attribution.source.provider"] == "openai"
     (marker,) = telemetry.markers
     assert marker.parent_id == span.span_id
+    assert (marker["candidate.index"], marker["failover.attribution.source.index"]) == (1, 0)
+    assert marker["failover.attribution.source.span_id"] == telemetry.candidates[0].span_id
+    assert marker["failover.attribution.own"] == "answered 200, no error"
     assert judged(telemetry) == {"verified"}
 
 
