@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PROMPT: list[Any] = [{"role": "user", "content": "Hi"}]
+OVERLOADED: type[anthropic.APIStatusError] = getattr(anthropic, "OverloadedError", anthropic.InternalServerError)
+"""What a 529 is: some releases have a class for it beside the one for 5xx, newer ones below it, older ones none."""
 PATIENCE = 0.2
 GENERATE = "/v1beta/models/gemini-2.5-flash:generateContent"
 STREAM_GENERATE = "/v1beta/models/gemini-2.5-flash:streamGenerateContent"
@@ -292,7 +294,7 @@ def test_openai_errors_arrive_as_the_sdks_own(
 
 
 ANTHROPIC_ERRORS = [
-    (Answer.anthropic_overloaded(), anthropic.InternalServerError, 529, "overloaded_error", "Overloaded"),
+    (Answer.anthropic_overloaded(), OVERLOADED, 529, "overloaded_error", "Overloaded"),
     (
         Answer.anthropic_rate_limit(),
         anthropic.RateLimitError,
@@ -390,6 +392,8 @@ def test_anthropics_finer_code_stands_in_the_errors_details() -> None:
         with pytest.raises(anthropic.BadRequestError) as caught:
             message(provider)
         assert only(provider).code == "contract_spend_limit_reached"
+    if not hasattr(caught.value, "error_code"):
+        pytest.skip("this anthropic does not name it")
     assert (caught.value.type, caught.value.error_code) == (
         "invalid_request_error",
         "contract_spend_limit_reached",
@@ -462,7 +466,7 @@ def test_programmed_headers_replace_the_providers_own() -> None:
             "anthropic",
             Answer.error(529, "Overloaded", headers={"retry-after-ms": "5"}),
             message,
-            anthropic.InternalServerError,
+            OVERLOADED,
         ),
     ],
 )
