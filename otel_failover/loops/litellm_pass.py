@@ -128,8 +128,8 @@ class Pass:
         """Return the current context as it would be without us: for what asks which span is current."""
         current, attempt = context_api.get_current(), scope.attempt_in()
         keys = [PASS, scope.ATTEMPT, scope.RUN, scope.CALL]
-        if attempt is not None and current.get(scope._SPAN_KEY) is attempt._own.span:
-            keys.append(scope._SPAN_KEY)
+        if attempt is not None and current.get(scope.SPAN) is attempt._own.span:
+            keys.append(scope.SPAN)
         return context_api.Context({**current, **{key: self._outside.get(key) for key in keys}})
 
 

@@ -59,7 +59,7 @@ class Pass:
         current = context_api.get_current()
         values: dict[str, object] = {**current, PASS: self}
         if self._inner is not None and _span_in(current) is self._inner:
-            values[scope._SPAN_KEY] = self._host
+            values[scope.SPAN] = self._host
         return context_api.Context(values)
 
     @guarded(fallback=None)
@@ -125,7 +125,7 @@ class Pass:
 
 
 def _span_in(context: Context) -> object:
-    return context.get(scope._SPAN_KEY)
+    return context.get(scope.SPAN)
 
 
 def _spans_around() -> tuple[object, object]:
