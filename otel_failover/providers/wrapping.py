@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Reader: TypeAlias = "Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Asked]"
 """Reads what was asked from a method's instance, arguments and keyword arguments."""
 
+HOLDS_NO_LOCK: Final = True
+"""A stream that is closed below our frames can be ended at once: see `dropping`."""
+
 _NOT_STARTED: Final = "stream_not_started"
 _END: Final[Any] = object()
 
