@@ -243,6 +243,34 @@ class Attempt:
 
     # --- for adapters -------------------------------------------------------------------------------------------------
 
+    @property
+    def run(self) -> Run | None:
+        """The run it belongs to; None for a provider call outside any run."""
+        return self._run
+
+    @property
+    def ledger(self) -> Ledger:
+        """Its own evidence, for what no SDK adapter sees: a library that asks a provider by itself."""
+        return self._ledger
+
+    def owns(self, span: object) -> bool:
+        """Whether a span is this candidate's own, which a framework that asks what is current must not find.
+
+        Args:
+            span: Of a context; None where there is none.
+        """
+        return span is not None and span is self._own.span
+
+    def is_within(self, other: Attempt) -> bool:
+        """Whether it is another attempt, or was made inside that: what it asks is then asked by that too."""
+        return self is other or other._order in self._around
+
+    @guarded(fallback=None)
+    def interrupted(self) -> None:
+        """End as cancelled, at once: for what ends a candidate's call without being an error, whatever comes next."""
+        self.release()
+        self._finish(killed="")
+
     @guarded(fallback=None)
     def open_aside(self) -> None:
         """Open without becoming current: for a generator, which is current only while it works; `leave` ends it."""

@@ -425,6 +425,18 @@ class Run:
         )  # fmt: skip
         span.end(now)
 
+    # --- for adapters -------------------------------------------------------------------------------------------------
+
+    @guarded(fallback=None)
+    def step(self) -> None:
+        """Say that the loop goes on: an attempt left by cancellation before was ended by the loop, not by its user."""
+        self._next_step(None)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has been opened and not been left yet."""
+        return self._span is not None and not self._left
+
     # --- closing ------------------------------------------------------------------------------------------------------
 
     @property

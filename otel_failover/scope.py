@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RUN: Final = context_api.create_key("failover-run")
 ATTEMPT: Final = context_api.create_key("failover-attempt")
 CALL: Final = context_api.create_key("failover-call")
+SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, context_api.Context())))
+"""OpenTelemetry's own key, of the span that is current: for adapters that leave ours out of a context."""
 
 
 def run_in(context: Context | None = None) -> Run | None:
@@ -36,6 +38,16 @@ def attempt_in(context: Context | None = None) -> Attempt | None:
     return context_api.get_value(ATTEMPT, context)  # type: ignore[return-value]
 
 
+def attempt_of(run: Run | None) -> Attempt | None:
+    """Return the current attempt where it is a run's own, live or not: for adapters, what it asks is no step of theirs.
+
+    Args:
+        run: The run of an adapter's pass; None where that has not opened one.
+    """
+    attempt = attempt_in()
+    return attempt if attempt is not None and run is not None and attempt.run is run else None
+
+
 def call_in(context: Context | None = None) -> Any:
     """Return the open SDK call of a context."""
     return context_api.get_value(CALL, context)
@@ -45,11 +57,8 @@ def with_values(values: dict[str, object], span: Span | None = None, base: Conte
     """Return a context with our keys, and a span, set: one copy instead of one per key."""
     start = context_api.get_current() if base is None else base
     if span is not None:
-        values[_SPAN_KEY] = span
+        values[SPAN] = span
     return context_api.Context({**start, **values})
-
-
-_SPAN_KEY: Final = next(iter(set_span_in_context(INVALID_SPAN, context_api.Context())))
 
 
 @contextmanager

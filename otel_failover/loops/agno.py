@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover import runtime, scope
-from otel_failover.decorating import aiterate, iterate
 from otel_failover.failsafe import guarded, read
-from otel_failover.loops.agno_pass import NAME, Listened, Pass, watched
-from otel_failover.loops.holding import NOTHING
+from otel_failover.loops.agno_pass import NAME, Pass, watched
+from otel_failover.loops.holding import NOTHING, is_steps
+from otel_failover.loops.looping import asking
+from otel_failover.loops.trying import aaround, around, driven
 from otel_failover.patching import Library, Patch
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ def _pass_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Opened:
     return Pass(model, [list(each) for each in lists if each], kwargs.get("run_response"))
 
 
-def _with_recovery_aside(kwargs: dict[str, Any]) -> dict[str, Any]:
+def _with_recovery_aside(opened: Opened, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return arguments in which what shrinks a request works where we are now: it may ask a model of its own."""
     given = next((name for name in _RECOVERS if callable(kwargs.get(name))), None)
-    return kwargs if given is None else {**kwargs, given: _aside(kwargs[given], context_api.get_current())}
+    if opened is NOTHING or given is None:
+        return kwargs
+    return {**kwargs, given: _aside(kwargs[given], context_api.get_current())}
 
 
 def _aside(recover: Callable[[], Any], outside: Context) -> Callable[[], Any]:
@@ -76,9 +79,7 @@ async def _awaited(result: Any, outside: Context) -> Any:
 def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `call_model_with_fallback` with a run."""
     opened = _pass_of(args, kwargs)
-    if opened is NOTHING:
-        return wrapped(*args, **kwargs)
-    given = _with_recovery_aside(kwargs)
+    given = _with_recovery_aside(opened, kwargs)
     with opened:
         return wrapped(*args, **given)
 
@@ -86,27 +87,15 @@ def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: A
 async def _arun(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `acall_model_with_fallback` with a run."""
     opened = _pass_of(args, kwargs)
-    if opened is NOTHING:
-        return await wrapped(*args, **kwargs)
-    given = _with_recovery_aside(kwargs)
+    given = _with_recovery_aside(opened, kwargs)
     with opened:
         return await wrapped(*args, **given)
 
 
 def _run_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `call_model_stream_with_fallback` with a run, which begins with the first event."""
+    """Wrap `call_model_stream_with_fallback`, of either kind, with a run, which begins with the first event."""
     opened = _pass_of(args, kwargs)
-    if opened is NOTHING:
-        return wrapped(*args, **kwargs)
-    return iterate(lambda: opened, wrapped(*args, **_with_recovery_aside(kwargs)))
-
-
-def _arun_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `acall_model_stream_with_fallback` with a run, which begins with the first event."""
-    opened = _pass_of(args, kwargs)
-    if opened is NOTHING:
-        return wrapped(*args, **kwargs)
-    return aiterate(lambda: opened, wrapped(*args, **_with_recovery_aside(kwargs)))
+    return driven(opened, wrapped(*args, **_with_recovery_aside(opened, kwargs)))
 
 
 def _choose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
@@ -129,46 +118,25 @@ def _note_choice(chosen: Any) -> None:
 @guarded(fallback=None)
 def _attempt_at(model: object) -> Attempt | None:
     """Return the attempt that a call is: at a model of the current pass, outside any attempt of it."""
-    run, current = scope.run_in(), scope.attempt_in()
-    if not isinstance(run, Pass) or (current is not None and current._run is run) or not runtime.current().active:
-        return None
-    return run.attempt_of(model)
+    opened = asking(Pass)
+    return opened.attempt_of(model) if opened is not None else None
 
 
-def _respond(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `Model.response` with an attempt."""
-    attempt = _attempt_at(instance)
-    if attempt is None:
-        return wrapped(*args, **kwargs)
-    with attempt:
-        return wrapped(*args, **kwargs)
-
-
-async def _arespond(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `Model.aresponse` with an attempt."""
-    attempt = _attempt_at(instance)
-    if attempt is None:
-        return await wrapped(*args, **kwargs)
-    with attempt:
-        return await wrapped(*args, **kwargs)
+def _asked(instance: Any, *_: Any) -> Opened:
+    return _attempt_at(instance) or NOTHING
 
 
 def _stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `Model.response_stream` with an attempt, which lasts as long as the stream."""
-    attempt, events = _attempt_at(instance), wrapped(*args, **kwargs)
-    return events if attempt is None else iterate(Listened.opener(attempt), watched(events, attempt))
-
-
-def _astream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `Model.aresponse_stream` with an attempt, which lasts as long as the stream."""
-    attempt, events = _attempt_at(instance), wrapped(*args, **kwargs)
-    return events if attempt is None else aiterate(Listened.opener(attempt), watched(events, attempt))
+    """Wrap `Model.response_stream`, of either kind, with an attempt, which lasts as long as the stream."""
+    events = wrapped(*args, **kwargs)
+    attempt = _attempt_at(instance) if is_steps(events) else None
+    return events if attempt is None else watched(events, attempt)
 
 
 def _where_used() -> tuple[Patch, ...]:
     """Return the places where agents and teams have the loops by name."""
     whole = (("call_model_with_fallback", _run), ("acall_model_with_fallback", _arun))
-    streamed = (("call_model_stream_with_fallback", _run_stream), ("acall_model_stream_with_fallback", _arun_stream))
+    streamed = (("call_model_stream_with_fallback", _run_stream), ("acall_model_stream_with_fallback", _run_stream))
     return tuple(
         Patch(f"agno.{owner}.{module}", name, wrapper, "one pass of the chain, imported by name", apart=True)
         for owner in ("agent", "team")
@@ -185,11 +153,14 @@ AGNO: Final = Library(
     ">=2.6,<4",
     (
         Patch(
-            _BASE, "Model.response", _respond, "one model, its tools and retries inside; no class of agno overrides it"
+            _BASE,
+            "Model.response",
+            around(_asked),
+            "one model, tools and retries inside; no class of agno overrides it",
         ),
-        Patch(_BASE, "Model.aresponse", _arespond, "the same, asynchronous"),
+        Patch(_BASE, "Model.aresponse", aaround(_asked), "the same, asynchronous"),
         Patch(_BASE, "Model.response_stream", _stream, "the same, streamed"),
-        Patch(_BASE, "Model.aresponse_stream", _astream, "the same, streamed asynchronously"),
+        Patch(_BASE, "Model.aresponse_stream", _stream, "the same, streamed asynchronously"),
         Patch("agno.models.fallback", "get_fallback_models", _choose, "which models are for an error", apart=True),
         *_where_used(),
     ),

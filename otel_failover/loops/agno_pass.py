@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import identity
+from otel_failover.decorating import aiterate, iterate
 from otel_failover.failsafe import guarded, read
 from otel_failover.loops import declared
-from otel_failover.loops.holding import Held
+from otel_failover.loops.looping import next_place
+from otel_failover.loops.trying import Tried
 from otel_failover.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from otel_failover.attempt import Attempt
     from otel_failover.identity import Candidate
@@ -50,12 +53,8 @@ class Pass(Run):
         Args:
             model: The object that is asked.
         """
-        places = list(self._places_of(model))
-        if not places:
-            return None
-        index = next((place for place in places if place not in self._asked), places[-1])
-        self._asked.add(index)
-        return self.attempt_at(index)
+        index = next_place(self._places_of(model), self._asked)
+        return None if index is None else self.attempt_at(index)
 
     def _places_of(self, model: object) -> Iterator[int]:
         yield from (i for i, entry in enumerate(self._entries) if any(each is model for each in entry))
@@ -136,22 +135,8 @@ def candidate_of(model: Any) -> Candidate:
     return declared.candidate(_WORDS.get(said, said), called, model)
 
 
-class Listened(Held):
+class _Listened(Tried):
     """An attempt that hears of its output from the stream's events: agno's first ones come before any request."""
-
-    @classmethod
-    def opener(cls, attempt: Attempt) -> Callable[[], Listened]:
-        """Return what opens an attempt at the first step of its stream.
-
-        Args:
-            attempt: The attempt.
-        """
-
-        def fresh() -> Listened:
-            attempt.open_aside()
-            return cls(attempt)
-
-        return fresh
 
     def stream_output(self) -> None:
         """Do nothing: a step is not output yet."""
@@ -186,10 +171,12 @@ class _Watched:
 
 
 def watched(events: Any, attempt: Attempt) -> Any:
-    """Return a stream's generator, which tells an attempt when output begins.
+    """Return a stream's generator, which works inside an attempt and tells it when output begins.
 
     Args:
         events: agno's generator of events.
         attempt: The attempt.
     """
-    return _Watched(events, attempt)
+    opened = _Listened(attempt)
+    seen: Any = _Watched(events, attempt)
+    return aiterate(lambda: opened, seen) if inspect.isasyncgen(events) else iterate(lambda: opened, seen)

@@ -14,9 +14,8 @@ import types
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from otel_failover.decorating import aiterate, iterate
 from otel_failover.failsafe import guarded, read
-from otel_failover.loops.holding import NOTHING, Current, Held, Undriven
+from otel_failover.loops.holding import NOTHING, Current, Held, Undriven, drive, is_steps
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -45,7 +44,6 @@ async def _amanager() -> AsyncIterator[None]:
 
 
 _MANAGERS: Final = (type(_manager()), type(_amanager()))
-_STEPS: Final = (types.GeneratorType, types.AsyncGeneratorType)
 
 HOLDS_NO_LOCK: Final = True
 PLAIN: Final = "plain"
@@ -85,7 +83,7 @@ def call(kind: str, visit: Visit, wrapped: Any, args: Any, kwargs: Any) -> Any:
     inner = wrapped(*args, **kwargs)
     if kind is COROUTINE:
         return _named(_awaiting(visit.open, visit, Undriven(inner.close), inner), inner)
-    return _named(_steps(visit.open, inner), inner)
+    return _named(drive(visit.open, inner), inner)
 
 
 def _plain(visit: Visit, wrapped: Any, args: Any, kwargs: Any) -> Any:
@@ -111,33 +109,17 @@ def _hold(opened: Opened, visit: Visit, result: Any) -> Any:
     if isinstance(result, types.CoroutineType):
         held = Held(opened)
         return _named(_awaiting(lambda: held, visit, held.until_dropped(result.close), result), result)
-    if isinstance(result, _STEPS):
-        return _named(_held_steps(Held(opened), result), result)
-    if isinstance(result, _MANAGERS) and isinstance(read(result, "gen"), _STEPS):
+    if is_steps(result):
+        return _named(Held(opened).steps(result), result)
+    if isinstance(result, _MANAGERS) and is_steps(read(result, "gen")):
         # Its generator is what works; the object stays the host's.
         manager: Any = result
-        manager.gen = _held_steps(Held(opened), manager.gen)
+        manager.gen = Held(opened).steps(manager.gen)
         return result
     if isinstance(result, Future) or hasattr(type(result), "_asyncio_future_blocking"):
         result.add_done_callback(functools.partial(_done, Held(opened), visit))
         return result
     return None
-
-
-def _steps(fresh: Callable[[], Opened], inner: Any) -> Any:
-    """Drive a generator of either kind."""
-    drive: Any = iterate if isinstance(inner, types.GeneratorType) else aiterate
-    return drive(fresh, inner)
-
-
-def _held_steps(held: Held, inner: Any) -> Any:
-    """Drive a generator inside what is open already."""
-    undriven = held.until_dropped()
-
-    def fresh(undriven: Undriven = undriven) -> Opened:  # noqa: ARG001 - held in the generator's frame
-        return held
-
-    return _steps(fresh, inner)
 
 
 async def _awaiting(fresh: Callable[[], Opened], visit: Visit, undriven: Undriven, inner: Any) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otel_failover import identity, runtime
+from otel_failover import identity
 from otel_failover.failsafe import read, text_of
 from otel_failover.identity import Candidate
+from otel_failover.loops.reaching import owner_of
 
 _GIVEN: Final = ("base_url", "api_base_url", "azure_endpoint", "endpoint", "host")
 _CLIENTS: Final = ("client", "async_client")
@@ -22,22 +23,14 @@ def candidate(word: str, model: object, declares: object) -> Candidate:
         declares: The object that holds the base URL, or a client that does.
     """
     endpoint = _given(declares)
-    provider = _owner(endpoint) or word
+    provider = owner_of(endpoint) or word
     if endpoint is None:
         endpoint = _of_client(declares)
         # A client is made at the first call: a candidate on its provider's own host is the same before and after.
-        owner = _owner(endpoint)
+        owner = owner_of(endpoint)
         endpoint = None if owner is not None and owner == identity.canonical(word) else endpoint
         provider = owner or word
     return Candidate(provider, model if isinstance(model, str) else "", endpoint)
-
-
-def _owner(endpoint: str | None) -> str | None:
-    """Return the provider that a host belongs to; a gateway belongs to none."""
-    if endpoint is None:
-        return None
-    active, host = runtime.current(), identity.host_of(endpoint)
-    return active.provider_alias(host) or (None if host in active.gateways else identity.provider_of_host(host))
 
 
 def _given(declares: object) -> str | None:

@@ -11,21 +11,21 @@ Live sessions (`FallbackModel.connect`) speak over WebSockets, which are not see
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 
-from otel_failover import patching, runtime, scope
-from otel_failover.decorating import aiterate
+from otel_failover import patching, runtime
 from otel_failover.failsafe import guarded, read
 from otel_failover.loops.google_adk_models import candidate_of
-from otel_failover.loops.trying import Held, Tried
+from otel_failover.loops.holding import NOTHING
+from otel_failover.loops.looping import MIDWAY, KeyedPass, asking, next_place
+from otel_failover.loops.trying import Tried, steps
 from otel_failover.patching import Library, Patch
 from otel_failover.run import Run
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
+    from otel_failover.decorating import Opened
 
 _NAME: Final = "google_adk"
 _METHOD: Final = "generate_content_async"
@@ -34,7 +34,7 @@ _PASS: Final = context_api.create_key("failover-google-adk")
 # --- one pass ---------------------------------------------------------------------------------------------------------
 
 
-class _Pass(Held):
+class _Pass(KeyedPass):
     """One pass of a chain: its run, who stands in it, who is asked next.
 
     Args:
@@ -46,28 +46,17 @@ class _Pass(Held):
         made = read(model, "_resolved")
         known = made if isinstance(made, dict) else {}
         chain = [candidate_of(each, known.get(each) if isinstance(each, str) else None) for each in self.entries]
-        self.run = Run("chat", chain, library=_NAME)
+        super().__init__(_PASS, Run("chat", chain, library=_NAME))
         self._next: tuple[Any, Any] | None = None
-        self._tried: set[int] = set()
         self._raised: BaseException | None = None
-
-    def open_aside(self) -> None:
-        """Open the run."""
-        self.run.open_aside()
-
-    @property
-    def context(self) -> Context | None:
-        """The run's context, by which this pass is found."""
-        inside = self.run.context
-        return None if inside is None else context_api.set_value(_PASS, self, inside)
 
     @guarded(fallback=None)
     def leave(self, problem: BaseException | None) -> None:
         """End the run; an error after the first response ends the loop on purpose."""
-        if problem is not None and problem is self._raised and len(self._tried) < len(self.entries):
-            self.run.stop("it failed after output began")
+        if problem is not None and problem is self._raised and len(self.asked) < len(self.entries):
+            self.run.stop(MIDWAY)
         self._raised = self._next = None
-        self.run.leave(problem)
+        super().leave(problem)
 
     def expect(self, entry: Any, delegate: Any) -> None:
         """Take note of who is asked next."""
@@ -78,39 +67,22 @@ class _Pass(Held):
         if self._next is None or self._next[1] is not delegate:
             return None
         (entry, _), self._next = self._next, None
-        places = [place for place, each in enumerate(self.entries) if each is entry]
-        if not places:
+        index = next_place((place for place, each in enumerate(self.entries) if each is entry), self.asked)
+        if index is None:
             return None
-        index = next((place for place in places if place not in self._tried), places[-1])
-        self._tried.add(index)
         return Tried(self.run.attempt_at(index, candidate_of(entry, delegate)), self._failed)
 
     def _failed(self, problem: Exception, began: bool) -> None:
         self._raised = problem if began else None
 
 
-def _current() -> _Pass | None:
-    """Return the pass that is at work, outside any attempt of it."""
-    opened = context_api.get_value(_PASS)
-    if not isinstance(opened, _Pass) or not runtime.current().active:
-        return None
-    attempt = scope.attempt_in()
-    return None if attempt is not None and attempt._run is opened.run else opened
-
-
 # --- what is wrapped --------------------------------------------------------------------------------------------------
 
 
-@guarded(fallback=None)
-def _pass_of(instance: Any, responses: Any) -> _Pass | None:
-    return _Pass(instance) if runtime.current().active and inspect.isasyncgen(responses) else None
-
-
-def _generate(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `FallbackModel.generate_content_async` with a run."""
-    responses = wrapped(*args, **kwargs)
-    opened = _pass_of(instance, responses)
-    return responses if opened is None else aiterate(lambda: opened, responses)
+@guarded(fallback=NOTHING)
+def _pass_of(instance: Any, *_: Any) -> Opened:
+    """Return a new pass of a `FallbackModel`."""
+    return _Pass(instance) if runtime.current().active else NOTHING
 
 
 def _delegate(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -122,28 +94,25 @@ def _delegate(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 @guarded(fallback=None)
 def _met(instance: Any, entry: Any, delegate: Any) -> None:
-    opened = _current()
+    opened = asking(_Pass, _PASS)
     if opened is not None and opened.model is instance and _watch(type(delegate)):
         opened.expect(entry, delegate)
 
 
 def _watch(kind: type) -> bool:
     owner = next((each for each in kind.__mro__ if _METHOD in vars(each)), None)
-    return owner is not None and patching.also(_NAME, owner, _METHOD, _ask)
+    return owner is not None and patching.also(_NAME, owner, _METHOD, _ASK)
 
 
-@guarded(fallback=None)
-def _attempt_at(instance: Any, responses: Any) -> Tried | None:
-    opened = _current()
-    return opened.attempt(instance) if opened is not None and inspect.isasyncgen(responses) else None
+@guarded(fallback=NOTHING)
+def _attempt_at(instance: Any, *_: Any) -> Opened:
+    """Return the attempt at the model that is asked next."""
+    opened = asking(_Pass, _PASS)
+    return (opened.attempt(instance) if opened is not None else None) or NOTHING
 
 
-def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `generate_content_async` of a candidate's class with an attempt, which lasts as long as its responses."""
-    responses = wrapped(*args, **kwargs)
-    tried = _attempt_at(instance, responses)
-    return responses if tried is None else aiterate(lambda: tried, responses)
-
+_ASK: Final = steps(_attempt_at)
+"""Wraps `generate_content_async` of a candidate's class with an attempt, which lasts as long as its responses."""
 
 _MODULE: Final = "google.adk.models._fallback_model"
 
@@ -152,7 +121,7 @@ GOOGLE_ADK: Final = Library(
     "google-adk",
     ">=2.9,<3",
     (
-        Patch(_MODULE, f"FallbackModel.{_METHOD}", _generate, "one pass of the chain, the same from 2.9 to 2.13"),
+        Patch(_MODULE, f"FallbackModel.{_METHOD}", steps(_pass_of), "one pass of the chain, the same from 2.9 to 2.13"),
         Patch(_MODULE, "FallbackModel._delegate", _delegate, "where the next candidate is known, by its place too"),
     ),
 )

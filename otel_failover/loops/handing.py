@@ -49,7 +49,7 @@ class Answer:
         """Return the context in which the next event is made: what is read sends nothing, so no span is current."""
         if self._attempt.context is None:
             return None
-        return scope.with_values({scope.ATTEMPT: self._attempt, scope.RUN: self._attempt._run, scope.CALL: None})
+        return scope.with_values({scope.ATTEMPT: self._attempt, scope.RUN: self._attempt.run, scope.CALL: None})
 
     def stream_output(self) -> None:
         """Take note that an event was handed on."""

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover import identity, runtime, scope
+from otel_failover import identity, runtime
 from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
 from otel_failover.loops import declared
 from otel_failover.loops.holding import NOTHING
+from otel_failover.loops.looping import asking
+from otel_failover.loops.trying import Answering, aaround, around
 from otel_failover.patching import Library, Patch
 from otel_failover.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from otel_failover.attempt import Attempt
     from otel_failover.decorating import Opened
@@ -93,60 +96,21 @@ def _word_of(kind: type) -> str:
     return ""
 
 
-# --- one pass ---------------------------------------------------------------------------------------------------------
+# --- what is wrapped --------------------------------------------------------------------------------------------------
 
 
 @guarded(fallback=NOTHING)
-def _pass_of(instance: Any) -> Opened:
+def _pass_of(instance: Any, *_: Any) -> Opened:
+    """Return a new pass of a `FallbackChatGenerator`."""
     return _Pass(list(instance.chat_generators)) if runtime.current().active else NOTHING
 
 
-def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `FallbackChatGenerator.run` with a run."""
-    opened = _pass_of(instance)
-    with opened:
-        return wrapped(*args, **kwargs)
-
-
-async def _run_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `FallbackChatGenerator.run_async` with a run."""
-    opened = _pass_of(instance)
-    with opened:
-        return await wrapped(*args, **kwargs)
-
-
-# --- one candidate ----------------------------------------------------------------------------------------------------
-
-
-@guarded(fallback=None)
-def _attempt_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Attempt | None:
-    """Return the attempt that a call is; None outside a pass, and inside an attempt of it."""
-    run, current = scope.run_in(), scope.attempt_in()
-    if not isinstance(run, _Pass) or (current is not None and current._run is run):
-        return None
-    return run.next_at(args[0] if args else kwargs["gen"])
-
-
-def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap what asks one generator with an attempt; Haystack may yet fail to read what it answers."""
-    attempt = _attempt_of(args, kwargs)
-    if attempt is None:
-        return wrapped(*args, **kwargs)
-    with attempt:
-        result = wrapped(*args, **kwargs)
-        attempt.answered()
-    return result
-
-
-async def _ask_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap what asks one generator, asynchronously, with an attempt."""
-    attempt = _attempt_of(args, kwargs)
-    if attempt is None:
-        return await wrapped(*args, **kwargs)
-    with attempt:
-        result = await wrapped(*args, **kwargs)
-        attempt.answered()
-    return result
+@guarded(fallback=NOTHING)
+def _attempt_of(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    """Return the attempt that a call is; Haystack may yet fail to read what the generator answers."""
+    opened = asking(_Pass)
+    attempt = None if opened is None else opened.next_at(args[0] if args else kwargs["gen"])
+    return NOTHING if attempt is None else Answering(attempt)
 
 
 _FALLBACK: Final = "haystack.components.generators.chat.fallback"
@@ -156,9 +120,14 @@ HAYSTACK: Final = Library(
     "haystack-ai",
     ">=2.19,<4",
     (
-        Patch(_FALLBACK, "FallbackChatGenerator.run", _run, "one pass of the chain, unchanged since 2.19"),
-        Patch(_FALLBACK, "FallbackChatGenerator.run_async", _run_async, "one pass of the chain, asynchronous"),
-        Patch(_FALLBACK, "FallbackChatGenerator._run_single_sync", _ask, "one generator; private, as in 2.19"),
-        Patch(_FALLBACK, "FallbackChatGenerator._run_single_async", _ask_async, "the same, asynchronous"),
+        Patch(_FALLBACK, "FallbackChatGenerator.run", around(_pass_of), "one pass of the chain, unchanged since 2.19"),
+        Patch(_FALLBACK, "FallbackChatGenerator.run_async", aaround(_pass_of), "one pass of the chain, asynchronous"),
+        Patch(
+            _FALLBACK,
+            "FallbackChatGenerator._run_single_sync",
+            around(_attempt_of),
+            "one generator; private, as in 2.19",
+        ),
+        Patch(_FALLBACK, "FallbackChatGenerator._run_single_async", aaround(_attempt_of), "the same, asynchronous"),
     ),
 )

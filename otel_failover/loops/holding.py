@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import types
 import weakref
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import dropping, scope
+from otel_failover.decorating import aiterate, iterate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from typing_extensions import Self
 
-    from otel_failover.decorating import Opened
+    from otel_failover.decorating import Aside, Opened
 
 
 class Undriven:
@@ -30,6 +33,59 @@ class Undriven:
         end, self.end = self.end, None
         if end is not None:
             end()
+
+
+class Openable:
+    """What can be open without being current; by itself it opens nothing, and changes no context.
+
+    In a `with`, it is current too: around one call.
+    """
+
+    _attachment: scope.Attachment | None = None
+
+    def open_aside(self) -> None:
+        """Open without becoming current."""
+
+    @property
+    def context(self) -> Context | None:
+        """The context in which its steps are made; None leaves things as they are."""
+        return None
+
+    def stream_output(self) -> None:
+        """Take note that something was handed on."""
+
+    def told(self, result: Any) -> Any:
+        """Take note of what the call gave, and return it.
+
+        Args:
+            result: Of the host's function.
+        """
+        return result
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End what `open_aside` opened.
+
+        Args:
+            problem: The exception that left it, if any.
+        """
+
+    def __enter__(self) -> Self:
+        self.open_aside()
+        context = self.context
+        if context is not None:
+            self._attachment = scope.Attachment(context)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._attachment is not None:
+            self._attachment.detach()
+        self.leave(problem)
+
+
+NOTHING: Final = Openable()
+"""Stands where there is no run and no attempt to open."""
 
 
 class Current:
@@ -53,23 +109,15 @@ class Current:
             self._attachment.detach()
 
 
-class Held(Current):
-    """A run or an attempt that is open already, to be left once."""
+class Held(Openable):
+    """A run or an attempt that is open already, to be left once.
 
-    __slots__ = ("_left",)
+    Args:
+        opened: The run or the attempt.
+    """
 
     def __init__(self, opened: Opened) -> None:
-        super().__init__(opened)
-        self._left = False
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, problem, traceback)
-        self.leave(problem)
-
-    def open_aside(self) -> None:
-        """Do nothing: it is open."""
+        self._opened, self._left = opened, False
 
     @property
     def context(self) -> Context | None:
@@ -96,28 +144,61 @@ class Held(Current):
         weakref.finalize(undriven, dropping.dropped, functools.partial(self.leave, None)).atexit = False
         return undriven
 
+    def steps(self, inner: Any) -> Any:
+        """Return a generator of either kind, driven inside it; it is left where nobody ever drives that.
 
-class Nothing:
-    """Stands where there is no run and no attempt to open."""
+        Args:
+            inner: The host's generator.
+        """
+        undriven = self.until_dropped()
 
-    context: Context | None = None
+        def fresh(undriven: Undriven = undriven) -> Held:  # noqa: ARG001 - held in the generator's frame
+            return self
 
-    def __enter__(self) -> Self:
-        return self
+        return drive(fresh, inner)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Do nothing."""
+
+class Kept(Openable):
+    """A run or an attempt around one call whose result may keep it open.
+
+    Args:
+        opened: The run or the attempt.
+        keep: Told of the result; tells whether that keeps it open, and will leave it.
+    """
+
+    def __init__(self, opened: Aside, keep: Callable[[Any], bool]) -> None:
+        self._opened, self._keep, self._kept = opened, keep, False
 
     def open_aside(self) -> None:
-        """Do nothing."""
+        """Open it."""
+        self._opened.open_aside()
 
-    def stream_output(self) -> None:
-        """Do nothing."""
+    @property
+    def context(self) -> Context | None:
+        """The context in which the call is made."""
+        return self._opened.context
+
+    def told(self, result: Any) -> Any:
+        """Take note of what the call gave, and return it."""
+        self._kept = self._keep(result)
+        return result
 
     def leave(self, problem: BaseException | None) -> None:
-        """Do nothing."""
+        """End it, unless it is kept open."""
+        if problem is not None or not self._kept:
+            self._opened.leave(problem)
 
 
-NOTHING: Final = Nothing()
+def is_steps(result: object) -> bool:
+    """Whether something is a generator, of either kind."""
+    return isinstance(result, (types.GeneratorType, types.AsyncGeneratorType))
+
+
+def drive(fresh: Callable[[], Opened], inner: Any) -> Any:
+    """Return a generator of the same kind, whose every step is made inside a run or an attempt.
+
+    Args:
+        fresh: Makes the run or the attempt, at the first step.
+        inner: The host's generator.
+    """
+    return aiterate(fresh, inner) if inspect.isasyncgen(inner) else iterate(fresh, inner)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import runtime
 from otel_failover.failsafe import guarded, read
+from otel_failover.loops.holding import NOTHING, Openable
 from otel_failover.loops.langchain_pass import Pass
 from otel_failover.patching import Library, Patch
 
@@ -19,30 +20,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from typing_extensions import Self
+
     from otel_failover.attempt import Attempt
 
 NAME: Final = "langchain"
 
 
-class _Call:
+class _Call(Openable):
     """One call of the handler: an attempt, unless the graph is being interrupted."""
 
-    def __init__(self, attempt: Attempt | None) -> None:
+    def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
 
-    def __enter__(self) -> None:
-        if self._attempt is not None:
-            self._attempt.__enter__()
+    def __enter__(self) -> Self:
+        self._attempt.__enter__()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._attempt is None:
-            return
         if _interrupts(problem):
             # At once: LangChain 1.0 goes on to the next model, and that does not make it a timeout.
-            self._attempt.release()
-            self._attempt._finish(killed="")
+            self._attempt.interrupted()
             return
         self._attempt.__exit__(kind, problem, traceback)
 
@@ -69,9 +69,10 @@ def _pass_of(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     return _Pass((request.model, *instance.models), NAME)
 
 
-@guarded(fallback=None)
-def _attempt_at(opened: Pass, request: Any) -> Attempt | None:
-    return opened.next(read(request, "model"))
+@guarded(fallback=NOTHING)
+def _attempt_at(opened: Pass, request: Any) -> Openable:
+    attempt = opened.next(read(request, "model"))
+    return NOTHING if attempt is None else _Call(attempt)
 
 
 def _given(args: tuple[Any, ...], kwargs: Mapping[str, Any], handler: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -89,7 +90,7 @@ def _wrap_model_call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any
     ask = kwargs["handler"] if "handler" in kwargs else args[1]
 
     def handler(request: Any) -> Any:
-        with _Call(_attempt_at(opened, request)):
+        with _attempt_at(opened, request):
             return ask(request)
 
     given, named = _given(args, kwargs, handler)
@@ -105,7 +106,7 @@ async def _awrap_model_call(wrapped: Any, instance: Any, args: Any, kwargs: Any)
     ask = kwargs["handler"] if "handler" in kwargs else args[1]
 
     async def handler(request: Any) -> Any:
-        with _Call(_attempt_at(opened, request)):
+        with _attempt_at(opened, request):
             return await ask(request)
 
     given, named = _given(args, kwargs, handler)

@@ -7,20 +7,20 @@ shows in its config: the id of the callback run it happens below, which leads up
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 
 from otel_failover import patching, runtime, scope
 from otel_failover.failsafe import guarded, read
+from otel_failover.loops.holding import Openable
 from otel_failover.loops.langchain_pass import Pass, run_above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from opentelemetry.context import Context
-    from typing_extensions import Self
 
     from otel_failover.attempt import Attempt
 
@@ -28,7 +28,7 @@ BATCH: Final = context_api.create_key("failover-langchain-batch")
 ENDED_BY_ANOTHER: Final = "another item ended the batch"
 
 
-class Batch:
+class Batch(Openable):
     """One pass of a chain for several items.
 
     Args:
@@ -47,24 +47,20 @@ class Batch:
 
     # --- the whole batch ----------------------------------------------------------------------------------------------
 
-    def __enter__(self) -> Self:
-        """Open a run for each item, none of them current."""
-        self._open()
-        return self
-
-    def __exit__(self, kind: object, problem: BaseException | None, traceback: object) -> None:
-        """End the runs that are still open."""
-        self._leave(problem)
-
     @guarded(fallback=None)
-    def _open(self) -> None:
+    def open_aside(self) -> None:
+        """Open a run for each item, none of them current."""
         for opened, context in zip(self._passes, self._around, strict=True):
             with scope.attached(context):
                 opened.open_aside()
 
     @guarded(fallback=None)
-    def _leave(self, problem: BaseException | None) -> None:
-        """End each run with its item's own last error."""
+    def leave(self, problem: BaseException | None) -> None:
+        """End each run that is still open, with its item's own last error.
+
+        Args:
+            problem: The exception that leaves the batch, if any.
+        """
         failed = isinstance(problem, Exception)
         for item, opened in enumerate(self._passes):
             last = self._last.get(item)
@@ -72,9 +68,10 @@ class Batch:
                 opened.stop(ENDED_BY_ANOTHER)
             opened.leave(last if last is not None and (failed or problem is None) else problem)
 
-    def current(self) -> AbstractContextManager[None]:
-        """Be the batch that calls are made in."""
-        return scope.attached(context_api.set_value(BATCH, self))
+    @property
+    def context(self) -> Context:
+        """The context in which its calls are made."""
+        return context_api.set_value(BATCH, self)
 
     # --- one candidate, asked for the items that are left -------------------------------------------------------------
 
@@ -152,7 +149,7 @@ class Batch:
                 self.end(item, problem)
 
 
-class Round:
+class Round(Openable):
     """One candidate, asked for the items that are left.
 
     Args:
@@ -165,13 +162,9 @@ class Round:
         self._batch, self._runnable, self._items = batch, runnable, items
 
     @guarded(fallback=None)
-    def _begin(self) -> None:
-        self._batch.begin(self._runnable, self._items)
-
-    def __enter__(self) -> Self:
+    def open_aside(self) -> None:
         """Open an attempt for each item."""
-        self._begin()
-        return self
+        self._batch.begin(self._runnable, self._items)
 
     def told(self, outputs: Any) -> Any:
         """End the attempts with what LangChain was told of each: an answer, or an exception as a value.
@@ -188,7 +181,7 @@ class Round:
             self._batch.settle(item, output)
 
     @guarded(fallback=None)
-    def __exit__(self, kind: object, problem: BaseException | None, traceback: object) -> None:
+    def leave(self, problem: BaseException | None) -> None:
         """End the attempts that are still open, where the batch raised instead of telling of each."""
         self._batch.asked = None
         for item in self._items:

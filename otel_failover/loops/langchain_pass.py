@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover import identity, runtime, scope
+from otel_failover import identity
 from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
+from otel_failover.loops.looping import MIDWAY, asking, next_place
+from otel_failover.loops.reaching import owner_of
+from otel_failover.loops.trying import Tried
 from otel_failover.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-    from types import TracebackType
-
-    from opentelemetry.context import Context
-    from typing_extensions import Self
 
     from otel_failover.attempt import Attempt
 
@@ -40,11 +39,11 @@ class Pass(Run):
 
     def next(self, runnable: Any) -> Attempt | None:
         """Return the attempt at a runnable; None where it does not stand in the chain, or the pass is over."""
-        places = [index for index, each in enumerate(self.runnables) if each is runnable]
-        if not places or self._left or self._span is None:
+        if not self.goes_on:
             return None
-        place = next((index for index in places if index not in self._reached), places[-1])
-        self._reached.add(place)
+        place = next_place((index for index, each in enumerate(self.runnables) if each is runnable), self._reached)
+        if place is None:
+            return None
         self.began = False
         return self.attempt_at(place)
 
@@ -60,55 +59,29 @@ class Pass(Run):
             problem: The exception that leaves it, if any.
         """
         if self.began and isinstance(problem, Exception) and not self.tried_all:
-            self.stop("it failed after output began")
+            self.stop(MIDWAY)
         super().leave(problem)
 
 
-class Chunks:
+class Chunks(Tried):
     """An attempt held open around a candidate's generator, which tells its pass that output began."""
 
     def __init__(self, opened: Pass, attempt: Attempt) -> None:
-        self._pass, self._attempt = opened, attempt
-
-    def __enter__(self) -> Self:
-        self._attempt.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._attempt.__exit__(kind, problem, traceback)
-
-    @property
-    def context(self) -> Context | None:
-        """The context in which a chunk is made."""
-        return self._attempt.context
-
-    def open_aside(self) -> None:
-        """Open the attempt without making it current."""
-        self._attempt.open_aside()
-
-    def leave(self, problem: BaseException | None) -> None:
-        """End the attempt."""
-        self._attempt.leave(problem)
+        super().__init__(attempt)
+        self._pass = opened
 
     def stream_output(self) -> None:
         """Take note that a chunk was handed on."""
         self._pass.began = True
-        self._attempt.stream_output()
+        super().stream_output()
 
 
 @guarded(fallback=None)
 def attempt_in_pass(runnable: Any) -> tuple[Pass, Attempt] | None:
     """Return the current pass and the attempt that a call is: of a runnable of its chain, outside any attempt of it."""
-    opened = scope.run_in()
-    if not isinstance(opened, Pass) or not runtime.current().active:
-        return None
-    current = scope.attempt_in()
-    if current is not None and current._run is opened:
-        return None
-    attempt = opened.next(runnable)
-    return (opened, attempt) if attempt is not None else None
+    opened = asking(Pass)
+    attempt = opened.next(runnable) if opened is not None else None
+    return (opened, attempt) if opened is not None and attempt is not None else None
 
 
 def run_above(config: Any) -> object:
@@ -190,10 +163,7 @@ def _asked(model: Any, bound: Mapping[str, Any]) -> Candidate:
     if isinstance(bound.get("model"), str):
         name = bound["model"]
     endpoint = _endpoint_of(model)
-    host = identity.host_of(endpoint) if endpoint else ""
-    active = runtime.current()
-    known = active.provider_alias(host) or (None if host in active.gateways else identity.provider_of_host(host))
-    return Candidate(known or said, name, endpoint)
+    return Candidate(owner_of(endpoint) or said, name, endpoint)
 
 
 def _said_of(model: Any) -> tuple[str, str]:

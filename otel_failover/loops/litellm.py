@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
@@ -21,14 +22,16 @@ from opentelemetry import context as context_api
 from otel_failover import patching, runtime, scope
 from otel_failover.failsafe import guarded, text_of
 from otel_failover.loops import litellm_streams as streams
+from otel_failover.loops.holding import NOTHING, Kept
 from otel_failover.loops.litellm_chain import chain_of, chain_of_models
 from otel_failover.loops.litellm_pass import NAME, PASS, Pass, current, is_trying
+from otel_failover.loops.trying import Answering
 from otel_failover.patching import Library, Patch
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-    from otel_failover.attempt import Attempt
+    from otel_failover.loops.holding import Openable
 
 _OPERATIONS: Final = {
     "_completion": "chat",
@@ -62,18 +65,11 @@ def _pass_over_models(kwargs: dict[str, Any]) -> Pass | None:
 
 
 async def _run(opened: Pass | None, wrapped: Any, args: Any, kwargs: Any) -> Any:
+    """Call a loop inside its run, which a router's stream keeps open."""
     if opened is None:
         return await wrapped(*args, **kwargs)
-    opened.open_aside()
-    try:
-        with scope.attached(opened.context):
-            result = await wrapped(*args, **kwargs)
-    except BaseException as problem:
-        opened.leave(problem)
-        raise
-    if not streams.drive(opened, result):
-        opened.leave(None)
-    return result
+    with Kept(opened, partial(streams.drive, opened)) as kept:
+        return kept.told(await wrapped(*args, **kwargs))
 
 
 async def _hop(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -101,63 +97,27 @@ async def _group(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  #
 # --- attempts ---------------------------------------------------------------------------------------------------------
 
 
-@guarded(fallback=None)
-def _attempt_of(function: Any, args: Any, kwargs: Any) -> tuple[Pass, Attempt] | None:
-    """Return the attempt that a call is, where a pass makes it."""
+@guarded(fallback=NOTHING)
+def _attempt_of(function: Any, args: Any, kwargs: Any) -> Openable:
+    """Return the attempt that a call is, where a pass makes it; the router may yet refuse what it answers."""
     opened = current()
     if opened is None or is_trying(opened):
-        return None
+        return NOTHING
     asked = {**dict(zip(inspect.signature(function).parameters, args, strict=False)), **kwargs} if args else kwargs
-    return opened, opened.attempt(asked)
-
-
-def _settle(found: tuple[Pass, Attempt], result: Any) -> None:
-    """End an attempt with what the candidate gave; a stream keeps it open."""
-    opened, attempt = found
-    if not streams.hold(opened, attempt, result):
-        attempt.leave(None)
+    attempt = opened.attempt(asked)
+    return Kept(attempt, partial(streams.hold, opened, attempt)) if kwargs.get("stream") else Answering(attempt)
 
 
 async def _aask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `litellm.acompletion` with an attempt; the router may yet refuse what it answers."""
-    found = _attempt_of(wrapped, args, kwargs)
-    if found is None:
-        return await wrapped(*args, **kwargs)
-    if not kwargs.get("stream"):
-        with found[1] as attempt:
-            result = await wrapped(*args, **kwargs)
-            attempt.answered()
-        return result
-    found[1].open_aside()
-    try:
-        with scope.attached(found[1].context):
-            result = await wrapped(*args, **kwargs)
-    except BaseException as problem:
-        found[1].leave(problem)
-        raise
-    _settle(found, result)
-    return result
+    """Wrap `litellm.acompletion` with an attempt, which a stream keeps open."""
+    with _attempt_of(wrapped, args, kwargs) as opened:
+        return opened.told(await wrapped(*args, **kwargs))
 
 
 def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `litellm.completion` likewise."""
-    found = _attempt_of(wrapped, args, kwargs)
-    if found is None:
-        return wrapped(*args, **kwargs)
-    if not kwargs.get("stream"):
-        with found[1] as attempt:
-            result = wrapped(*args, **kwargs)
-            attempt.answered()
-        return result
-    found[1].open_aside()
-    try:
-        with scope.attached(found[1].context):
-            result = wrapped(*args, **kwargs)
-    except BaseException as problem:
-        found[1].leave(problem)
-        raise
-    _settle(found, result)
-    return result
+    with _attempt_of(wrapped, args, kwargs) as opened:
+        return opened.told(wrapped(*args, **kwargs))
 
 
 # --- contexts ---------------------------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover import identity, runtime
+from otel_failover import identity
 from otel_failover.failsafe import guarded, read, text_of
 from otel_failover.identity import Candidate
+from otel_failover.loops.reaching import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,12 +34,7 @@ def candidate_of(params: Mapping[str, Any], profile: str | None = None) -> Candi
     url = params.get("api_base") or params.get("base_url")
     endpoint = identity.endpoint_of(url) if isinstance(url, str) and url else None
     provider, model = _split(word, given)
-    return Candidate(_at(endpoint) or provider, model, endpoint, profile)
-
-
-def _at(endpoint: str | None) -> str | None:
-    host, active = identity.host_of(endpoint) if endpoint else "", runtime.current()
-    return active.provider_alias(host) or (None if host in active.gateways else identity.provider_of_host(host))
+    return Candidate(owner_of(endpoint) or provider, model, endpoint, profile)
 
 
 def _split(word: str, model: str) -> tuple[str, str]:

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 
-from otel_failover import runtime, scope
+from otel_failover import scope
 from otel_failover.failsafe import guarded, text_of
 from otel_failover.identity import Candidate
 from otel_failover.loops.litellm_chain import candidate_of, candidates_of, deployments_of, id_of, label_of
+from otel_failover.loops.looping import MIDWAY, KeyedPass, pass_in
 from otel_failover.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from opentelemetry.context import Context
-    from typing_extensions import Self
 
     from otel_failover.attempt import Attempt
 
@@ -29,10 +28,7 @@ NAME: Final = "litellm"
 PASS: Final = context_api.create_key("failover-litellm")
 
 
-_MIDWAY: Final = "it failed after output began"
-
-
-class Pass:
+class Pass(KeyedPass):
     """One pass of a loop.
 
     Args:
@@ -43,8 +39,8 @@ class Pass:
     """
 
     def __init__(self, operation: str, name: str, chain: list[Candidate] | None, router: Any = None) -> None:
-        self.run = Run(operation, chain, library=NAME, name=name)
-        self.router, self.over, self.tried = router, False, 0
+        super().__init__(PASS, Run(operation, chain, library=NAME, name=name))
+        self.router, self.tried = router, 0
         self._declared = chain or []
         self._began = False
         self._outside = context_api.get_current()
@@ -52,25 +48,12 @@ class Pass:
     def open_aside(self) -> None:
         """Open the run without making it current."""
         self._outside = context_api.get_current()
-        self.run.open_aside()
+        super().open_aside()
 
     @property
     def context(self) -> Context:
         """The host's own context, by which this pass is found."""
         return context_api.set_value(PASS, self)
-
-    def stream_output(self) -> None:
-        """Take note that something was handed on; the attempts tell what matters of it."""
-
-    def __enter__(self) -> Self:
-        self.open_aside()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End it."""
-        self.leave(problem)
 
     def leave(self, problem: BaseException | None) -> None:
         """End the run, once its last stream has ended.
@@ -78,10 +61,9 @@ class Pass:
         Args:
             problem: The exception that leaves it, if any.
         """
-        self.over = True
         if self._began and isinstance(problem, Exception):
-            self.run.stop(_MIDWAY)
-        self.run.leave(problem)
+            self.run.stop(MIDWAY)
+        super().leave(problem)
 
     def attempt(self, asked: Mapping[str, Any]) -> Attempt:
         """Return the next attempt.
@@ -100,8 +82,8 @@ class Pass:
     def failed(self, *, began: bool) -> None:
         """Take note that a stream failed; after its output began, nobody else is asked."""
         self._began = began
-        if began and self.over:
-            self.run.stop(_MIDWAY)
+        if began and not self.goes_on:
+            self.run.stop(MIDWAY)
 
     def _profile(self, asked: Mapping[str, Any]) -> str | None:
         """Return the label of the deployment that a router has chosen."""
@@ -128,21 +110,20 @@ class Pass:
         """Return the current context as it would be without us: for what asks which span is current."""
         current, attempt = context_api.get_current(), scope.attempt_in()
         keys = [PASS, scope.ATTEMPT, scope.RUN, scope.CALL]
-        if attempt is not None and current.get(scope._SPAN_KEY) is attempt._own.span:
-            keys.append(scope._SPAN_KEY)
+        if attempt is not None and attempt.owns(current.get(scope.SPAN)):
+            keys.append(scope.SPAN)
         return context_api.Context({**current, **{key: self._outside.get(key) for key in keys}})
 
 
 def current() -> Pass | None:
     """Return the pass of this context, while it goes on."""
-    found = context_api.get_value(PASS)
-    return found if isinstance(found, Pass) and not found.over and runtime.current().active else None
+    return pass_in(Pass, PASS)
 
 
 def is_trying(opened: Pass) -> bool:
     """Whether a candidate of a pass is being asked: what happens then is its own, and no step of the pass."""
-    attempt = scope.attempt_in()
-    return attempt is not None and attempt._run is opened.run and attempt.live
+    attempt = scope.attempt_of(opened.run)
+    return attempt is not None and attempt.live
 
 
 def _reason(problem: Exception) -> str:

@@ -6,20 +6,21 @@ that goes on to the next candidate where the stream fails; that generator is dri
 
 from __future__ import annotations
 
-import inspect
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import dropping, patching, scope
 from otel_failover.bodies import error_in
-from otel_failover.decorating import aiterate, iterate
 from otel_failover.failsafe import guarded, read
-from otel_failover.loops.holding import Held
+from otel_failover.loops.holding import Held, is_steps
 from otel_failover.loops.litellm_pass import NAME, PASS, Pass
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from opentelemetry.context import Context
+    from typing_extensions import Self
 
     from otel_failover.attempt import Attempt
 
@@ -66,14 +67,14 @@ class Stream:
             problem = None
         if isinstance(problem, Exception):
             self._pass.failed(began=self._began)
-            if not self._attempt._ledger.calls:
+            if not self._attempt.ledger.calls:
                 _failed(self._attempt, problem, around)
         self._attempt.leave(problem)
 
 
 def _failed(attempt: Attempt, problem: Exception, around: BaseException | None) -> None:
     """Take a failed stream into the evidence, where no SDK reads it: litellm's reader of events states what it read."""
-    ledger, found = attempt._ledger, problem
+    ledger, found = attempt.ledger, problem
     ledger.call_raised(problem)
     for _ in range(_LINKS):
         inner = read(found, "__cause__") or read(found, "__context__")
@@ -132,8 +133,8 @@ def drive(opened: Pass, result: Any) -> bool:
     """
     for name in _GENERATORS:
         inner = read(result, name)
-        if inspect.isasyncgen(inner) or inspect.isgenerator(inner):
-            driven = _driven(Held(opened), inner)
+        if is_steps(inner):
+            driven = Held(opened).steps(inner)
             if read(result, "completion_stream") is inner:
                 result.completion_stream = driven
             setattr(result, name, driven)
@@ -141,84 +142,70 @@ def drive(opened: Pass, result: Any) -> bool:
     return False
 
 
-def _driven(held: Held, inner: Any) -> Any:
-    undriven = held.until_dropped()
-
-    def fresh(undriven: object = undriven) -> Held:  # noqa: ARG001 - held in the generator's frame
-        return held
-
-    return aiterate(fresh, inner) if inspect.isasyncgen(inner) else iterate(fresh, inner)
-
-
 # --- wrappers ---------------------------------------------------------------------------------------------------------
 
 
-async def anext_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `__anext__`: a chunk is made inside the attempt, and an error that comes out is the candidate's."""
-    stream = _streams.get(instance)
-    if stream is None:
-        return await wrapped(*args, **kwargs)
-    around, stream.working = sys.exc_info()[1], True
-    try:
-        with scope.attached(stream.context):
-            chunk = await wrapped(*args, **kwargs)
-    except BaseException as problem:
-        stream.ended(problem, around)
-        raise
-    finally:
+class _Step:
+    """One step of a stream, made inside its attempt: an error that comes out is the candidate's.
+
+    Args:
+        result: litellm's stream, one that we hold or any other.
+    """
+
+    __slots__ = ("_around", "_attachment", "_stream")
+
+    def __init__(self, result: Any) -> None:
+        self._stream = _streams.get(result)
+
+    def __enter__(self) -> Self:
+        stream = self._stream
+        if stream is not None:
+            self._around, stream.working = sys.exc_info()[1], True
+            context = stream.context
+            self._attachment = None if context is None else scope.Attachment(context)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        stream = self._stream
+        if stream is None:
+            return
+        if self._attachment is not None:
+            self._attachment.detach()
+        if problem is not None:
+            stream.ended(problem, self._around)
         stream.working = False
-    stream.output()
-    return chunk
+
+    def output(self, chunk: Any) -> Any:
+        """Take note that a chunk was made, and return it."""
+        if self._stream is not None:
+            self._stream.output()
+        return chunk
+
+
+async def anext_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `__anext__`, which makes a chunk."""
+    with _Step(instance) as step:
+        return step.output(await wrapped(*args, **kwargs))
 
 
 def next_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `__next__` likewise."""
-    stream = _streams.get(instance)
-    if stream is None:
-        return wrapped(*args, **kwargs)
-    around, stream.working = sys.exc_info()[1], True
-    try:
-        with scope.attached(stream.context):
-            chunk = wrapped(*args, **kwargs)
-    except BaseException as problem:
-        stream.ended(problem, around)
-        raise
-    finally:
-        stream.working = False
-    stream.output()
-    return chunk
+    with _Step(instance) as step:
+        return step.output(wrapped(*args, **kwargs))
 
 
 async def afetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `fetch_stream`, which sends the request of providers that are asked without an SDK."""
-    stream = _streams.get(instance)
-    if stream is None:
+    with _Step(instance):
         return await wrapped(*args, **kwargs)
-    around, stream.working = sys.exc_info()[1], True
-    try:
-        with scope.attached(stream.context):
-            return await wrapped(*args, **kwargs)
-    except BaseException as problem:
-        stream.ended(problem, around)
-        raise
-    finally:
-        stream.working = False
 
 
 def fetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `fetch_sync_stream` likewise."""
-    stream = _streams.get(instance)
-    if stream is None:
+    with _Step(instance):
         return wrapped(*args, **kwargs)
-    around, stream.working = sys.exc_info()[1], True
-    try:
-        with scope.attached(stream.context):
-            return wrapped(*args, **kwargs)
-    except BaseException as problem:
-        stream.ended(problem, around)
-        raise
-    finally:
-        stream.working = False
 
 
 async def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

@@ -11,23 +11,25 @@ step shows it.
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 
-from otel_failover import runtime, scope
-from otel_failover.decorating import aiterate
+from otel_failover import runtime
 from otel_failover.failsafe import guarded, read
+from otel_failover.loops.holding import NOTHING
+from otel_failover.loops.looping import MIDWAY, KeyedPass, next_place, pass_in
 from otel_failover.loops.reaching import base_url_of, reaching
-from otel_failover.loops.trying import Tried
+from otel_failover.loops.trying import Tried, aaround, steps
 from otel_failover.patching import Library, Patch
 from otel_failover.run import Run
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
+    from collections.abc import Mapping
 
+    from otel_failover.decorating import Opened
     from otel_failover.identity import Candidate
+    from otel_failover.loops.holding import Openable
 
 _NAME: Final = "livekit"
 _PASS: Final = context_api.create_key("failover-livekit")
@@ -53,7 +55,7 @@ def candidate_of(llm: Any) -> Candidate:
     return reaching(_WORDS.get(word, word), name, base_url_of(read(llm, "_client")))
 
 
-class _Pass:
+class _Pass(KeyedPass):
     """One pass of a `FallbackAdapter`.
 
     Args:
@@ -65,98 +67,55 @@ class _Pass:
         self._members = [candidate_of(each) for each in self._llms]
         ordered = getattr(adapter, "_llm_order", None)
         self._order: list[int] = list(range(len(self._llms))) if ordered is None else list(ordered())
-        self.run = Run("chat", self._members, library=_NAME)
-        self.over = False
-        self._met: set[int] = set()
+        super().__init__(_PASS, Run("chat", self._members, library=_NAME))
         self._raised: BaseException | None = None
-
-    def open_aside(self) -> None:
-        """Open the run."""
-        self.run.open_aside()
-
-    @property
-    def context(self) -> Context | None:
-        """The run's context, by which this pass is found."""
-        inside = self.run.context
-        return None if inside is None else context_api.set_value(_PASS, self, inside)
 
     @guarded(fallback=None)
     def leave(self, problem: BaseException | None) -> None:
         """End the run; where it failed before any output, whoever was not asked was passed over."""
-        self.over = True
         if problem is not None and problem is self._raised:
-            if len(self._met) < len(self._llms):
-                self.run.stop("it failed after output began")
+            if len(self.asked) < len(self._llms):
+                self.run.stop(MIDWAY)
         elif isinstance(problem, Exception):
             self._pass_over(len(self._order))
         self._raised = None
-        self.run.leave(problem)
+        super().leave(problem)
 
     def _pass_over(self, until: int) -> None:
         for index in self._order[:until]:
-            if index not in self._met:
-                self._met.add(index)
+            if index not in self.asked:
+                self.asked.add(index)
                 self.run.skip(self._members[index], "cooldown")
 
-    def attempt(self, llm: Any, *, probe: bool) -> Tried | None:
-        """Return the attempt at one of the adapter's; None for one that it does not have."""
+    def attempt(self, llm: Any, *, probe: bool) -> Openable:
+        """Return the attempt at one of the adapter's; `NOTHING` for one that it does not have."""
         places = [index for index in self._order if self._llms[index] is llm]
-        if not places:
-            return None
-        if probe:
-            return Tried(self.run.attempt(self._members[places[0]], probe=True), _ignored)
-        index = next((each for each in places if each not in self._met), places[-1])
+        if probe and places:
+            return Tried(self.run.attempt(self._members[places[0]], probe=True))
+        index = next_place(places, self.asked)
+        if index is None:
+            return NOTHING
         self._pass_over(self._order.index(index))
-        self._met.add(index)
         return Tried(self.run.attempt_at(index), self._failed)
 
     def _failed(self, problem: Exception, began: bool) -> None:
         self._raised = problem if began else None
 
 
-def _ignored(problem: Exception, began: bool) -> None:
-    """A probe's failure ends nothing."""
-
-
 # --- what is wrapped --------------------------------------------------------------------------------------------------
 
 
-@guarded(fallback=None)
-def _pass_of(instance: Any) -> _Pass | None:
-    return _Pass(instance._fallback_adapter) if runtime.current().active else None
+@guarded(fallback=NOTHING)
+def _pass_of(instance: Any, *_: Any) -> Openable:
+    """Return a new pass of an adapter."""
+    return _Pass(instance._fallback_adapter) if runtime.current().active else NOTHING
 
 
-async def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `FallbackLLMStream._run` with a run."""
-    opened = _pass_of(instance)
-    if opened is None:
-        return await wrapped(*args, **kwargs)
-    opened.open_aside()
-    try:
-        with scope.attached(opened.context):
-            result = await wrapped(*args, **kwargs)
-    except BaseException as problem:
-        opened.leave(problem)
-        raise
-    opened.leave(None)
-    return result
-
-
-@guarded(fallback=None)
-def _attempt_of(chunks: Any, kwargs: dict[str, Any]) -> Tried | None:
-    opened = context_api.get_value(_PASS)
-    if not isinstance(opened, _Pass) or opened.over or not runtime.current().active:
-        return None
-    if not inspect.isasyncgen(chunks):
-        return None
-    return opened.attempt(kwargs["llm"], probe=bool(kwargs.get("check_recovery")))
-
-
-def _try_generate(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `FallbackLLMStream._try_generate` with an attempt, a probe where it only asks who is back."""
-    chunks = wrapped(*args, **kwargs)
-    tried = _attempt_of(chunks, kwargs)
-    return chunks if tried is None else aiterate(lambda: tried, chunks)
+@guarded(fallback=NOTHING)
+def _attempt_of(_self: Any, _args: Any, kwargs: Mapping[str, Any]) -> Opened:
+    """Return the attempt that `_try_generate` is: a probe where it only asks who is back."""
+    opened = pass_in(_Pass, _PASS)
+    return NOTHING if opened is None else opened.attempt(kwargs["llm"], probe=bool(kwargs.get("check_recovery")))
 
 
 _ADAPTER: Final = "livekit.agents.llm.fallback_adapter"
@@ -166,8 +125,8 @@ LIVEKIT: Final = Library(
     "livekit-agents",
     ">=1.0.2,<2",
     (
-        Patch(_ADAPTER, "FallbackLLMStream._run", _run, "one pass of the chain, the same name since 1.0"),
-        Patch(_ADAPTER, "FallbackLLMStream._try_generate", _try_generate, "one candidate, for probes too"),
+        Patch(_ADAPTER, "FallbackLLMStream._run", aaround(_pass_of), "one pass of the chain, the same name since 1.0"),
+        Patch(_ADAPTER, "FallbackLLMStream._try_generate", steps(_attempt_of), "one candidate, for probes too"),
     ),
 )
 """What is wrapped of LiveKit Agents."""

@@ -21,11 +21,15 @@ from otel_failover import patching, runtime, scope
 from otel_failover.decorating import Managed
 from otel_failover.failsafe import guarded, read
 from otel_failover.loops.handing import awaited, hand_over, listen
+from otel_failover.loops.holding import NOTHING, Openable
+from otel_failover.loops.looping import asking
 from otel_failover.loops.pydantic_ai_pass import NAME, PASS, Pass
+from otel_failover.loops.trying import Answering, aaround
 from otel_failover.patching import Library, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from otel_failover.attempt import Attempt
 
@@ -36,7 +40,7 @@ def _watch(model: Any) -> bool:
     """Wrap what a chain calls on a model, where its class defines it; False where an object has a method of its own."""
     if not {"request", "request_stream"}.isdisjoint(getattr(model, "__dict__", ())):
         return False
-    return _wrap_on(type(model), "request", _ask) and _wrap_on(type(model), "request_stream", _ask_stream)
+    return _wrap_on(type(model), "request", _ASK) and _wrap_on(type(model), "request_stream", _ask_stream)
 
 
 def _wrap_on(kind: type, name: str, wrapper: Any) -> bool:
@@ -50,12 +54,12 @@ def _wrap_on(kind: type, name: str, wrapper: Any) -> bool:
 # --- FallbackModel ----------------------------------------------------------------------------------------------------
 
 
-@guarded(fallback=None)
-def _pass_of(instance: Any) -> Pass | None:
-    """Return a new pass of a `FallbackModel`; None where a candidate's calls cannot be seen."""
+@guarded(fallback=NOTHING)
+def _pass_of(instance: Any, *_: Any) -> Openable:
+    """Return a new pass of a `FallbackModel`; `NOTHING` where a candidate's calls cannot be seen."""
     models = tuple(instance.models)
     if not runtime.current().active or not all(map(_watch, models)):
-        return None
+        return NOTHING
     _watch_handlers(instance)
     return Pass(models)
 
@@ -69,29 +73,10 @@ def _watch_handlers(instance: Any) -> None:
             patching.also(NAME, owner, name, _judge)
 
 
-async def _run(opened: Pass | None, wrapped: Any, args: Any, kwargs: Any) -> Any:
-    if opened is None:
-        return await wrapped(*args, **kwargs)
-    opened.open_aside()
-    try:
-        with scope.attached(opened.context):
-            result = await wrapped(*args, **kwargs)
-    except BaseException as problem:
-        opened.leave(problem)
-        raise
-    opened.leave(None)
-    return result
-
-
-async def _request(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `FallbackModel.request` with a run."""
-    return await _run(_pass_of(instance), wrapped, args, kwargs)
-
-
 def _request_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `FallbackModel.request_stream` with a run, which lasts until the stream is left."""
     managed, opened = wrapped(*args, **kwargs), _pass_of(instance)
-    return managed if opened is None else Managed(opened, managed)
+    return managed if opened is NOTHING else Managed(opened, managed)
 
 
 async def _judge(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
@@ -106,33 +91,22 @@ async def _judge(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  #
 @guarded(fallback=None)
 def _attempt_at(model: Any, step: object = None) -> tuple[Pass, Attempt] | None:
     """Return the attempt that a call is: at a model of the current pass, outside any attempt of it."""
-    opened = context_api.get_value(PASS)
-    if not isinstance(opened, Pass) or opened.over or opened.step is not step or not runtime.current().active:
-        return None
-    current = scope.attempt_in()
-    if current is not None and current._run is opened.run:
-        return None
-    attempt = opened.attempt(model)
-    return (opened, attempt) if attempt is not None else None
+    opened = asking(Pass, PASS)
+    attempt = opened.attempt(model) if opened is not None and opened.step is step else None
+    return (opened, attempt) if opened is not None and attempt is not None else None
 
 
-async def _try(found: tuple[Pass, Attempt] | None, wrapped: Any, args: Any, kwargs: Any) -> Any:
-    if found is None:
-        return await wrapped(*args, **kwargs)
-    opened, attempt = found
-    with attempt:
-        try:
-            response = await wrapped(*args, **kwargs)
-        except BaseException as problem:
-            opened.failed(problem)
-            raise
-        attempt.answered()
-    return response
+def _answering(found: tuple[Pass, Attempt] | None) -> AbstractContextManager[Any]:
+    """Return what a call happens in: a response handler or a hook may yet refuse what it answers."""
+    return NOTHING if found is None else Answering(found[1], found[0].failed)
 
 
-async def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `request` of a model's class with an attempt; a response handler may yet refuse what it answers."""
-    return await _try(_attempt_at(instance), wrapped, args, kwargs)
+def _asked(instance: Any, *_: Any) -> AbstractContextManager[Any]:
+    """Return the attempt that `request` of a model's class is."""
+    return _answering(_attempt_at(instance))
+
+
+_ASK: Final = aaround(_asked)
 
 
 def _ask_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -155,22 +129,17 @@ def _listen(response: object) -> None:
 # --- ModelFallback ----------------------------------------------------------------------------------------------------
 
 
-@guarded(fallback=None)
-def _pass_of_step(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Pass | None:
+@guarded(fallback=NOTHING)
+def _pass_of_step(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Openable:
     """Return a new pass for a step of an agent that has `ModelFallback`: the step's model, then the capability's."""
     step = kwargs.get("request_context") or args[2]
     found: list[Any] = []
     (kwargs.get("ctx") or args[0]).deps.root_capability.apply(found.append)
     given = next((each.models for each in found if type(each).__name__ == "ModelFallback"), None)
     if given is None or not runtime.current().active:
-        return None
+        return NOTHING
     others = (each for each in given if each is not step.model and (not isinstance(each, str) or each != step.model_id))
     return Pass((step.model, *others), step)
-
-
-async def _attempts(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap an agent step's loop over attempts with a run; a stream's lasts until the stream has ended."""
-    return await _run(_pass_of_step(args, kwargs), wrapped, args, kwargs)
 
 
 @guarded(fallback=None)
@@ -178,9 +147,9 @@ def _attempt_of_step(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[
     return _attempt_at(args[0] if args else kwargs["model"], kwargs["request_context"])
 
 
-async def _model_request(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's
-    """Wrap what asks an agent step's model with an attempt; a hook may yet refuse what it answers."""
-    return await _try(_attempt_of_step(args, kwargs), wrapped, args, kwargs)
+def _asked_in_step(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    """Return the attempt that asking an agent step's model is."""
+    return _answering(_attempt_of_step(args, kwargs))
 
 
 def _model_request_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's
@@ -196,11 +165,19 @@ PYDANTIC_AI: Final = Library(
     "pydantic-ai-slim",
     ">=1,<3",
     (
-        Patch(_FALLBACK, "FallbackModel.request", _request, "one pass of the chain, unchanged since 1.0"),
+        Patch(_FALLBACK, "FallbackModel.request", aaround(_pass_of), "one pass of the chain, unchanged since 1.0"),
         Patch(_FALLBACK, "FallbackModel.request_stream", _request_stream, "one pass of the chain, streamed"),
-        Patch(_GRAPH, "ModelRequestNode._request_attempts", _attempts, "one step's loop over models", "2.64"),
-        Patch(_GRAPH, "ModelRequestNode._open_stream", _attempts, "one step's loop until a stream is open", "2.64"),
-        Patch(_GRAPH, "model_request", _model_request, "one model of that loop, continuations inside", "2.64"),
+        Patch(
+            _GRAPH, "ModelRequestNode._request_attempts", aaround(_pass_of_step), "one step's loop over models", "2.64"
+        ),
+        Patch(
+            _GRAPH,
+            "ModelRequestNode._open_stream",
+            aaround(_pass_of_step),
+            "one step's loop until a stream is open",
+            "2.64",
+        ),
+        Patch(_GRAPH, "model_request", aaround(_asked_in_step), "one model of that loop, continuations inside", "2.64"),
         Patch(_GRAPH, "model_request_stream", _model_request_stream, "the same, streamed", "2.64"),
     ),
 )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 
-from otel_failover import identity, runtime, scope
+from otel_failover import identity, scope
 from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
 from otel_failover.loops.handing import Answer
+from otel_failover.loops.looping import MIDWAY, KeyedPass, next_place
+from otel_failover.loops.reaching import owner_of
 from otel_failover.run import Run
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ NAME: Final = "pydantic_ai"
 PASS: Final = context_api.create_key("failover-pydantic-ai")
 
 
-class Pass:
+class Pass(KeyedPass):
     """One pass of a chain.
 
     Args:
@@ -36,19 +38,20 @@ class Pass:
 
     def __init__(self, entries: tuple[Any, ...], step: object = None) -> None:
         self.entries, self.step = entries, step
-        self.run = Run("chat", tuple(map(candidate_of, entries)), library=NAME)
-        self.over = False
-        self._tried: set[int] = set()
+        super().__init__(PASS, Run("chat", tuple(map(candidate_of, entries)), library=NAME))
         self._raised: BaseException | None = None
         self._began = False
         self._answers: list[Answer] = []
-        self._inner: object = None
+        self._around: Attempt | None = None
         self._host: object = None
 
     def open_aside(self) -> None:
         """Open the run without making it current."""
-        self._inner, self._host = _spans_around()
-        self.run.open_aside()
+        outer = context_api.get_value(PASS)
+        self._host = context_api.get_current().get(scope.SPAN)
+        if isinstance(outer, Pass) and (around := scope.attempt_of(outer.run)) is not None:
+            self._around, self._host = around, outer._host
+        super().open_aside()
 
     @property
     def context(self) -> Context:
@@ -58,8 +61,8 @@ class Pass:
         """
         current = context_api.get_current()
         values: dict[str, object] = {**current, PASS: self}
-        if self._inner is not None and _span_in(current) is self._inner:
-            values[scope._SPAN_KEY] = self._host
+        if self._around is not None and self._around.owns(current.get(scope.SPAN)):
+            values[scope.SPAN] = self._host
         return context_api.Context(values)
 
     @guarded(fallback=None)
@@ -69,7 +72,7 @@ class Pass:
         Args:
             problem: The exception that leaves it, if any.
         """
-        self.over = True
+        self.goes_on = False
         if problem is None and any(not answer.over for answer in self._answers):
             return
         if self._began and isinstance(self._raised, Exception):
@@ -77,25 +80,23 @@ class Pass:
             problem = self._raised
         if isinstance(problem, Exception):
             # Cancelled, and yet an error leaves: the last candidate ran into a deadline of the loop's own.
-            self.run._next_step(None)
-        if len(self._tried) < len(self.entries):
+            self.run.step()
+        if len(self.asked) < len(self.entries):
             self._say_why(problem)
         self._raised = None
         self._answers.clear()
-        self.run.leave(problem)
+        super().leave(problem)
 
     def _say_why(self, problem: BaseException | None) -> None:
         """Say why the loop ends with candidates left, where it has no choice; an error it does not know is a bypass."""
         if self._began and isinstance(problem, Exception) and problem is self._raised:
-            self.run.stop("it failed after output began")
+            self.run.stop(MIDWAY)
 
     def attempt(self, model: Any) -> Attempt | None:
         """Return the attempt at a model; None where it does not stand in the chain of a `FallbackModel`."""
-        places = list(self._places(model))
-        if not places:
+        index = next_place(self._places(model), self.asked)
+        if index is None:
             return self.run.attempt(candidate_of(model)) if self.step is not None else None
-        index = next((place for place in places if place not in self._tried), places[-1])
-        self._tried.add(index)
         self._raised, self._began = None, False
         return self.run.attempt_at(index)
 
@@ -107,9 +108,14 @@ class Pass:
             model = read(model, "wrapped") if self.step is not None else None
         yield from (i for i, entry in enumerate(self.entries) if isinstance(entry, str) and entry == name)
 
-    def failed(self, problem: BaseException) -> None:
-        """Remember what the latest candidate raised, until the pass is left: leaving as it is, it ends the loop."""
-        self._raised = problem
+    def failed(self, problem: BaseException, began: bool) -> None:
+        """Remember what the latest candidate raised, until the pass is left: leaving as it is, it ends the loop.
+
+        Args:
+            problem: The error.
+            began: Whether output had begun by then.
+        """
+        self._raised, self._began = problem, began
 
     def hold(self, attempt: Attempt) -> Answer:
         """Return an attempt that lasts as long as the stream that it will hand over."""
@@ -119,21 +125,9 @@ class Pass:
 
     def _ended(self, problem: BaseException | None, began: bool) -> None:
         if problem is not None:
-            self._raised, self._began = problem, began
-        if self.over:
+            self.failed(problem, began)
+        if not self.goes_on:
             self.leave(problem)
-
-
-def _span_in(context: Context) -> object:
-    return context.get(scope._SPAN_KEY)
-
-
-def _spans_around() -> tuple[object, object]:
-    """Return the span of the candidate that a pass happens inside of, and the one that is current without us."""
-    outer, around = context_api.get_value(PASS), scope.attempt_in()
-    if not isinstance(outer, Pass) or around is None or around._run is not outer.run:
-        return None, _span_in(context_api.get_current())
-    return around._own.span, outer._host
 
 
 def candidate_of(model: Any) -> Candidate:
@@ -146,7 +140,4 @@ def candidate_of(model: Any) -> Candidate:
     if system.startswith("fallback:"):
         return Candidate("fallback", name)
     endpoint = identity.endpoint_of(url) if isinstance(url, str) and url else None
-    host = identity.host_of(endpoint) if endpoint else ""
-    active = runtime.current()
-    known = active.provider_alias(host) or (None if host in active.gateways else identity.provider_of_host(host))
-    return Candidate(known or system, name, endpoint)
+    return Candidate(owner_of(endpoint) or system, name, endpoint)

@@ -16,11 +16,20 @@ def reaching(word: object, model: object, url: object = None) -> Candidate:
         url: The base URL that its client has, where it is known.
     """
     endpoint = identity.endpoint_of(str(url)) if url else None
-    host = identity.host_of(endpoint) if endpoint else ""
-    active = runtime.current()
-    known = active.provider_alias(host) or (None if host in active.gateways else identity.provider_of_host(host))
     said, name = (each if isinstance(each, str) else "" for each in (word, model))
-    return Candidate(known or said, name, endpoint)
+    return Candidate(owner_of(endpoint) or said, name, endpoint)
+
+
+def owner_of(endpoint: str | None) -> str | None:
+    """Return the provider that an endpoint is known to belong to; a gateway belongs to none.
+
+    Args:
+        endpoint: Scheme, host and port; None where it is not known.
+    """
+    if not endpoint:
+        return None
+    active, host = runtime.current(), identity.host_of(endpoint)
+    return active.provider_alias(host) or (None if host in active.gateways else identity.provider_of_host(host))
 
 
 def base_url_of(client: object) -> object:

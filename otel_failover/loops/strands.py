@@ -12,29 +12,33 @@ what they would make current would leak into whoever reads the agent's events.
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 
 from otel_failover import runtime, scope
-from otel_failover.decorating import aiterate
 from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
+from otel_failover.loops.holding import NOTHING, is_steps
+from otel_failover.loops.looping import KeyedPass, asking, pass_in
 from otel_failover.loops.strands_models import candidate_of
-from otel_failover.loops.trying import Held, Inside, Tried
+from otel_failover.loops.trying import Inside, Tried, driven, steps
 from otel_failover.patching import Library, Patch
 from otel_failover.run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.context import Context
+
+    from otel_failover.decorating import Opened
 
 _NAME: Final = "strands"
 _PASS: Final = context_api.create_key("failover-strands")
 _DEEP: Final = 8
 
 
-class _Pass(Held):
+class _Pass(KeyedPass):
     """One pass of an agent's loop over its router's candidates; its run is opened by its first attempt.
 
     Args:
@@ -46,9 +50,11 @@ class _Pass(Held):
     def __init__(self, agent: Any, router: Any, state: Any) -> None:
         self.agent, self._router, self._state = agent, router, state
         self._candidates = tuple(router.candidates)
-        self.run: Run | None = None
-        self._tried: set[int] = set()
+        super().__init__(_PASS, Run("chat", [_entry(each) for each in self._candidates], library=_NAME))
         self._raised: BaseException | None = None
+
+    def open_aside(self) -> None:
+        """Do nothing yet: a hook may forbid the first call."""
 
     @property
     def context(self) -> Context | None:
@@ -58,12 +64,10 @@ class _Pass(Held):
     @guarded(fallback=None)
     def leave(self, problem: BaseException | None) -> None:
         """End the run, if there was one; where candidates are left, the router had the last word."""
-        run, raised, self._raised = self.run, self._raised, None
-        if run is None:
-            return
-        if problem is not None and problem is raised and len(self._tried) < len(self._candidates):
-            run.stop(self._why())
-        run.leave(problem)
+        raised, self._raised = self._raised, None
+        if problem is not None and problem is raised and len(self.asked) < len(self._candidates):
+            self.run.stop(self._why())
+        super().leave(problem)
 
     def _why(self) -> str:
         cap = read(self._router, "_max_switches")
@@ -73,12 +77,11 @@ class _Pass(Held):
 
     def attempt(self, model: Any) -> Tried:
         """Return the attempt at a model; one that the router does not have stands outside the chain."""
-        if self.run is None:
-            self.run = Run("chat", [_entry(each) for each in self._candidates], library=_NAME)
+        if not self.run.goes_on:
             self.run.open_aside()
         known = candidate_of(model)
         index = next((at for at, each in enumerate(self._candidates) if _reaches(each.model, model)), -1)
-        self._tried.update((index,) if index >= 0 else ())
+        self.asked.update((index,) if index >= 0 else ())
         attempt = self.run.attempt_at(index, known) if index >= 0 else self.run.attempt(known)
         return Tried(attempt, self._failed)
 
@@ -105,20 +108,14 @@ def _reaches(given: Any, model: Any, depth: int = 0) -> bool:
 # --- what is wrapped --------------------------------------------------------------------------------------------------
 
 
-@guarded(fallback=None)
-def _pass_of(events: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Pass | None:
+@guarded(fallback=NOTHING)
+def _pass_of(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Opened:
+    """Return a new pass for an agent that has a router."""
     agent = args[0] if args else kwargs["agent"]
     router = read(agent, "_model_router")
-    if router is None or not runtime.current().active or not inspect.isasyncgen(events):
-        return None
+    if router is None or not runtime.current().active:
+        return NOTHING
     return _Pass(agent, router, args[3] if len(args) > 3 else kwargs["invocation_state"])
-
-
-def _execute(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap an agent's loop over calls of a model."""
-    events = wrapped(*args, **kwargs)
-    opened = _pass_of(events, args, kwargs)
-    return events if opened is None else aiterate(lambda: opened, events)
 
 
 def _make_terminal(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
@@ -127,41 +124,24 @@ def _make_terminal(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any: 
 
     def invoke(asked: Any) -> Any:
         events = terminal(asked)
-        tried = _attempt_of(asked, events)
-        return events if tried is None else aiterate(lambda: tried, events)
+        return driven(_attempt_of(asked), events) if is_steps(events) else events
 
     return invoke
 
 
-@guarded(fallback=None)
-def _attempt_of(asked: Any, events: Any) -> Tried | None:
-    """Return the attempt that a call is: of the agent whose pass this is, outside any attempt of it."""
-    opened = context_api.get_value(_PASS)
-    if not isinstance(opened, _Pass) or opened.agent is not asked.agent or not inspect.isasyncgen(events):
-        return None
-    if not runtime.current().active or _is_in_attempt(opened):
-        return None
-    return opened.attempt(asked.model)
+@guarded(fallback=NOTHING)
+def _attempt_of(asked: Any) -> Opened:
+    """Return the attempt that a call is, where it is made by the agent whose pass this is."""
+    opened = asking(_Pass, _PASS)
+    return opened.attempt(asked.model) if opened is not None and opened.agent is asked.agent else NOTHING
 
 
-def _is_in_attempt(opened: _Pass) -> bool:
-    current = scope.attempt_in()
-    return current is not None and current._run is opened.run
-
-
-def _stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap what asks the model, below Strands' own span: the provider's call belongs below the candidate's."""
-    events = wrapped(*args, **kwargs)
-    inside = _inside(events)
-    return events if inside is None else aiterate(lambda: inside, events)
-
-
-@guarded(fallback=None)
-def _inside(events: Any) -> Inside | None:
-    opened, attempt = context_api.get_value(_PASS), scope.attempt_in()
-    if not isinstance(opened, _Pass) or attempt is None or not _is_in_attempt(opened):
-        return None
-    return Inside(attempt) if inspect.isasyncgen(events) else None
+@guarded(fallback=NOTHING)
+def _inside(*_: Any) -> Opened:
+    """Return the attempt again, below Strands' own span: the provider's call belongs below the candidate's."""
+    opened = pass_in(_Pass, _PASS)
+    attempt = scope.attempt_of(opened.run) if opened is not None else None
+    return Inside(attempt) if attempt is not None else NOTHING
 
 
 _LOOP: Final = "strands.event_loop.event_loop"
@@ -171,9 +151,19 @@ STRANDS: Final = Library(
     "strands-agents",
     ">=1.53,<2",
     (
-        Patch(_LOOP, "_handle_model_execution", _execute, "an agent's calls of models until no hook asks for another"),
+        Patch(
+            _LOOP,
+            "_handle_model_execution",
+            steps(_pass_of),
+            "an agent's calls of models until no hook asks for another",
+        ),
         Patch(_LOOP, "_make_invoke_model_terminal", _make_terminal, "one call of a model, behind every middleware"),
-        Patch(_LOOP, "stream_messages", _stream, "that call below Strands' span, which it makes under another parent"),
+        Patch(
+            _LOOP,
+            "stream_messages",
+            steps(_inside),
+            "that call below Strands' span, which it makes under another parent",
+        ),
     ),
 )
 """What is wrapped of Strands Agents."""

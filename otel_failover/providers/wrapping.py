@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Reader: TypeAlias = "Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Asked]"
 """Reads what was asked from a method's instance, arguments and keyword arguments."""
 
+HOLDS_NO_LOCK: Final = True
+"""A stream that is closed below our frames can be ended at once: see `dropping`."""
+
 _NOT_STARTED: Final = "stream_not_started"
 _END: Final[Any] = object()
 
@@ -104,9 +107,7 @@ class Wrappers:
                 if call is not None:
                     call.raised(problem)
                 raise
-            return (
-                inner if call is None or call.ledger is None else _kept(self._steps(inner, call, context), inner, call)
-            )
+            return _kept(inner, call, context, self._steps)
 
         return around
 
@@ -124,9 +125,7 @@ class Wrappers:
                 if call is not None:
                     call.raised(problem)
                 raise
-            return (
-                inner if call is None or call.ledger is None else _kept(self._asteps(inner, call, context), inner, call)
-            )
+            return _kept(inner, call, context, self._asteps)
 
         return around
 
@@ -194,8 +193,11 @@ def _look_alike(steps: Any, inner: Any) -> None:
     steps.__name__, steps.__qualname__ = read(inner, "__name__"), read(inner, "__qualname__")
 
 
-def _kept(steps: Any, inner: Any, call: Call) -> Any:
-    """Return our generator, named as the SDK's own; the call stays open until it ends."""
+def _kept(inner: Any, call: Call | None, context: Context, driven: Callable[[Any, Call, Context], Any]) -> Any:
+    """Return our generator, named as the SDK's own, until whose end the call stays open; the SDK's where no call is."""
+    if call is None or call.ledger is None:
+        return inner
+    steps = driven(inner, call, context)
     _look_alike(steps, inner)
     call.stream_opened(steps)
     if not call.reads_later():

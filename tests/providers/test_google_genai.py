@@ -479,6 +479,31 @@ def test_a_stream_is_read_out_of_the_with_that_made_it(telemetry: Telemetry, sta
     assert telemetry.run.end >= span.end
 
 
+def test_a_stream_that_is_closed_after_its_run_ends_the_run_there(telemetry: Telemetry, stack: ExitStack) -> None:
+    """Whoever closes it is done with it: the spans wait for no other step of ours."""
+    each = gemini(stack, Answer.stream(["Hel", "lo"]))
+    with failover_run():
+        stream = stream_of(each)
+    assert next(stream).text == "Hel"
+    stream.close()
+    assert telemetry.run["failover.outcome"] == "primary"
+
+
+def test_an_async_stream_that_is_closed_after_its_run_ends_the_run_there(
+    telemetry: Telemetry, stack: ExitStack
+) -> None:
+    each = gemini(stack, Answer.stream(["Hel", "lo"]))
+
+    async def ask() -> None:
+        with failover_run():
+            stream = await each.aclient.models.generate_content_stream(model=MODEL, contents="hello")
+        assert (await anext(stream)).text == "Hel"
+        await stream.aclose()
+
+    asyncio.run(ask())
+    assert telemetry.run["failover.outcome"] == "primary"
+
+
 @pytest.mark.parametrize("chat", [False, True], ids=["models", "chat"])
 @pytest.mark.parametrize("way", WAYS[1:])
 def test_an_async_stream_is_read_out_of_the_with_that_made_it(
