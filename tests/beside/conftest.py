@@ -1,0 +1,42 @@
+"""Turns on each family of neighbours in turn, and says at the end what was looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.beside import neighbours
+from tests.beside.counting import COUNTS, Beside, Count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module", params=sorted(neighbours.installed()))
+def neighbour(request: pytest.FixtureRequest) -> Iterator[neighbours.Neighbours]:
+    """Turn on one family while the tests of a module run."""
+    with neighbours.turned_on(request.param) as on:
+        yield on
+
+
+@pytest.fixture
+def beside(neighbour: neighbours.Neighbours, request: pytest.FixtureRequest) -> Beside:
+    """One family that is on, with nothing exported yet; what a test expects to fail does not count."""
+    neighbour.exporter.spans.clear()
+    known = request.node.get_closest_marker("xfail") is not None
+    return Beside(neighbour, Count() if known else COUNTS.setdefault(neighbour.family, Count()))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say for each family what was looked at, and what was flagged for nothing."""
+    for family, count in sorted(COUNTS.items()):
+        terminalreporter.write_line(f"beside {family}: {count}")
+        for alarm in count.alarms:
+            terminalreporter.write_line(f"  false alarm: {alarm}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where there was a false alarm, whatever became of its test."""
+    if any(count.alarms for count in COUNTS.values()):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
