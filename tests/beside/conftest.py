@@ -25,9 +25,10 @@ def one_tls_context() -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=sorted(neighbours.installed()))
 def neighbour(request: pytest.FixtureRequest) -> Iterator[neighbours.Neighbours]:
-    """Turn on one family while the tests of a module run."""
+    """Turn on one family while the tests of a module run; some of its spans must have been seen."""
     with neighbours.turned_on(request.param) as on:
         yield on
+    assert on.seen or not on.looked, f"no span of {on.family} was seen"
 
 
 @pytest.fixture

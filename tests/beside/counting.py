@@ -164,6 +164,8 @@ class Beside:
 
     def _tell(self, lying: tuple[str, ...]) -> None:
         self._add()
+        self.on.looked += 1
+        self.on.seen += len(self.seen) + len(self.judged)
         known = [span for span in self.flagged if span.name in lying]
         alarms = [described(span) for span in self.flagged if span.name not in lying]
         self.count.lies += len(known)

@@ -96,6 +96,8 @@ class Neighbours:
         provider: The tracer provider that it writes to.
         members: The libraries that it instruments here: `openai`, `google_genai`, `bedrock`, `httpx` …
         logfire: Logfire's own handle, where it is the family.
+        looked: How often something honest was looked at while it was on.
+        seen: How many of its spans were bound to attempts or judged.
     """
 
     family: str
@@ -103,6 +105,8 @@ class Neighbours:
     provider: Any = None
     members: set[str] = field(default_factory=set)
     logfire: Any = None
+    looked: int = 0
+    seen: int = 0
 
 
 @contextmanager

@@ -57,14 +57,16 @@ class Paths:
     @EVERYWHERE
     @pytest.mark.parametrize("scene", STREAMED)
     def test_a_stream(self, beside: Beside, scene: str, place: str, mode: str) -> None:
-        """Read to its end, or as far as it goes."""
-        self.honest(self.loop(beside, STREAMED[scene], place, how="consumed"), mode)
+        """Read to its end, or as far as it goes; some neighbours lose the spans of streams that fail."""
+        loop = self.loop(beside, STREAMED[scene], place, how="consumed")
+        self.honest(loop, mode, some=scene == "first serves")
 
     @EVERYWHERE
     @pytest.mark.parametrize("how", ["dropped", "closed", "late"])
     def test_a_stream_left(self, beside: Beside, how: str, place: str, mode: str) -> None:
         """Dropped or closed after its first chunk, or read when the attempt has been left."""
-        self.honest(self.loop(beside, STREAMED["second serves after no quota"], place, how=how), mode)
+        loop = self.loop(beside, STREAMED["second serves after no quota"], place, how=how)
+        self.honest(loop, mode, some=how == "late")
 
     @pytest.mark.parametrize("mode", ["sync", "async"])
     @pytest.mark.parametrize("scene", ["first serves", "second serves after no quota"])
