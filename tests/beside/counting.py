@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MARKER: Final = "failover.attribution.mismatch"
 FLAGGED: Final = ("mismatch", "inconsistent")
+_SENDS_BY: Final = {"bedrock": {"botocore"}, "google_genai": {"httpx", "aiohttp"}}
+"""What must be instrumented for all requests of a library to be seen; the others send by httpx, of either name."""
 _PENDING: Final = "logfire.pending_parent_id"
 
 
@@ -68,13 +70,17 @@ class Beside:
         self.count = count
 
     def needs(self, *libraries: str) -> None:
-        """Skip the test unless the family instruments one of these libraries; HTTP instrumentations count for all.
+        """Skip the test unless the family instruments one of these libraries, or what one of them sends by.
 
         Args:
             libraries: As in `Neighbours.members`.
         """
-        if self.family != TRANSPORTS and not self.members.intersection(libraries):
+        known = self.members.union(each for each in libraries if self.family == TRANSPORTS and self._carries(each))
+        if not known.intersection(libraries):
             pytest.skip(f"{self.family} instruments none of {', '.join(libraries)} here")
+
+    def _carries(self, library: str) -> bool:
+        return _SENDS_BY.get(library, set()) <= self.members
 
     @property
     def tracer(self) -> Any:
