@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 from concurrent import futures
@@ -114,11 +115,26 @@ def turned_on(family: str) -> Iterator[Neighbours]:
     """Turn on one family of `installed()`, and take it off again."""
     made = Neighbours(family, SerialisingExporter())
     with ExitStack() as stack:
+        _clear_up(stack)
         if family == LOGFIRE:
             _logfire(stack, made)
         else:
             _turn_on(stack, made)
         yield made
+
+
+def _clear_up(stack: ExitStack) -> None:
+    """Take from the SDKs' classes what some families leave there for good, in the way of who comes next."""
+    for name in ("openai.OpenAI", "openai.AsyncOpenAI", "anthropic.Anthropic", "anthropic.AsyncAnthropic"):
+        module, _, kind = name.partition(".")
+        owner = getattr(importlib.import_module(module), kind) if has(module) else None
+        if owner is not None and "request" not in vars(owner):
+            stack.callback(_forget, owner)
+
+
+def _forget(owner: type) -> None:
+    if "request" in vars(owner):
+        del owner.request  # type: ignore[attr-defined]
 
 
 def _turn_on(stack: ExitStack, made: Neighbours) -> None:

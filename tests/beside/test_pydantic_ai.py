@@ -14,7 +14,7 @@ from pydantic_ai import Agent
 from pydantic_ai.models.fallback import FallbackModel
 
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.beside.neighbours import has
+from tests.beside.neighbours import LOGFIRE, has
 from tests.beside.scenarios import same
 from tests.loops.pydantic_models import Bench, answered, streamed
 
@@ -122,8 +122,15 @@ def test_a_fallback(beside: Beside, first: str, second: str, scene: str, how: st
 
 @pytest.mark.parametrize("scene", MIDWAY)
 @pytest.mark.parametrize(("first", "second"), PAIRS)
-def test_a_stream_that_breaks_off(beside: Beside, first: str, second: str, scene: str) -> None:
+def test_a_stream_that_breaks_off(
+    beside: Beside, first: str, second: str, scene: str, request: pytest.FixtureRequest
+) -> None:
     """The first one breaks off in the middle of its answer."""
+    if (beside.family, first, scene) == (LOGFIRE, "anthropic", "fails midway"):
+        reason = (
+            "its `request` on the client's class hides ours on the base: the call, and its stream's error, are not seen"
+        )
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     beside.needs("pydantic_ai", "openai", "anthropic", "google_genai", "bedrock")
     beside.honest(lambda: _ask((first, second), MIDWAY[scene], "stream"), some="pydantic_ai" in beside.members)
 
