@@ -41,6 +41,8 @@ class Patch(NamedTuple):
         why: What is wrapped, and why there.
         since: The first version that has the place; in older ones it is not looked for.
         apart: The module may never be imported: the library does not wait for it, and it is wrapped when it is.
+        shadow: A method that its class inherits. It is wrapped only where the class has one of its own by then: another
+            instrumentation, on before us, has put that in front of what is inherited, and calls past our wrapper there.
     """
 
     module: str
@@ -49,6 +51,7 @@ class Patch(NamedTuple):
     why: str
     since: str = ""
     apart: bool = False
+    shadow: bool = False
 
 
 class Library(NamedTuple):
@@ -259,10 +262,18 @@ def _missing(library: Library, state: State) -> str | None:
 
 def _put_all_on(library: Library, state: State) -> None:
     for patch in library.patches:
+        if patch.shadow and not _is_shadowed(patch):
+            continue
         handle = wrapt.wrap_object(
             sys.modules[patch.module], patch.name, Wrapper, (patch.wrapper, lambda: state.status == PATCHED)
         )
         state.handles.append((sys.modules[patch.module], patch.name, handle))
+
+
+def _is_shadowed(patch: Patch) -> bool:
+    """Whether a class has a method of its own where it inherits one by itself."""
+    place, attribute = _place(sys.modules[patch.module], patch.name)
+    return attribute in vars(place)
 
 
 def _resolve(patch: Patch) -> object | None:

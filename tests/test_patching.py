@@ -6,15 +6,22 @@ import gc
 import importlib.metadata
 import logging
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import anthropic
 import httpx
+import openai
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_failover import FailoverInstrumentor, failsafe, instrumentor, patching
+from otel_failover import FailoverInstrumentor, failover_run, failsafe, instrumentor, patching
 from otel_failover.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, Patch, State
+from otel_failover.testing.providers import Answer
+from tests.hosts import stand
 from tests.test_host import in_a_process
+
+if TYPE_CHECKING:
+    from tests.spans import Telemetry
 
 
 def _states(**options: Any) -> dict[str, State]:
@@ -383,3 +390,30 @@ def test_a_module_apart_that_comes_later_is_wrapped_and_taken_off_with_the_rest(
     assert "WAITING waiting (0.0, 0.0, 0)" in printed
     assert "ON patched wrapped" in printed
     assert "OFF disabled (0.0, 0.0, 0)" in printed
+
+
+@pytest.mark.parametrize("first", ["openai", "anthropic"])
+def test_a_request_that_another_has_put_in_front_of_the_bases_is_wrapped_too(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Logfire and OpenInference do so, and call the base's as it was when they came: past our wrapper there."""
+    owner: Any = {"openai": openai.OpenAI, "anthropic": anthropic.Anthropic}[first]
+    FailoverInstrumentor().uninstrument()
+    base = owner.request
+    monkeypatch.setattr(owner, "request", lambda client, *args, **kwargs: base(client, *args, **kwargs), raising=False)
+    theirs = vars(owner)["request"]
+    FailoverInstrumentor().instrument(tracer_provider=telemetry.provider)
+    with stand(first, Answer.ok("fine")) as only, failover_run(chain=[only.candidate]):
+        only.ask()
+    (candidate,) = telemetry.candidates
+    assert (candidate["candidate.provider"], candidate["failover.wire.requests"]) == (first, 1)
+    assert telemetry.run["failover.findings"] is None
+    FailoverInstrumentor().uninstrument()
+    assert vars(owner)["request"] is theirs
+    FailoverInstrumentor().instrument(tracer_provider=telemetry.provider)
+
+
+def test_nothing_is_put_on_a_client_that_inherits_its_request(telemetry: Telemetry) -> None:
+    assert telemetry.provider is not None
+    for owner in (openai.OpenAI, openai.AsyncOpenAI, anthropic.Anthropic, anthropic.AsyncAnthropic):
+        assert "request" not in vars(owner)

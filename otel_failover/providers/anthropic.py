@@ -31,5 +31,6 @@ ANTHROPIC: Final = Adapter(
     "https://api.anthropic.com",
     {"/messages": "chat", "/complete": "text_completion"},
     ">=0.49,<3",
+    "Anthropic",
     _traces_itself,
 ).library()

@@ -22,4 +22,5 @@ OPENAI: Final = Adapter(
         "/images/generations": "generate_content",
     },
     ">=1.66,<4",
+    "OpenAI",
 ).library()

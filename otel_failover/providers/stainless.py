@@ -29,6 +29,7 @@ class Adapter:
         default_endpoint: Scheme and host of that URL.
         operations: Path endings of inference calls, and their `gen_ai.operation.name`.
         supported: Versions.
+        client: Name of its client's class; the asynchronous one has `Async` before it.
         own_spans: Tells whether the SDK makes the call's span by itself, given the client.
     """
 
@@ -39,15 +40,17 @@ class Adapter:
         default_endpoint: str,
         operations: Mapping[str, str],
         supported: str,
+        client: str,
         own_spans: Callable[[Any], bool] | None = None,
     ) -> None:
-        self.name, self._provider, self._default = name, provider, default_endpoint
+        self.name, self._provider, self._default, self._client = name, provider, default_endpoint, client
         self._operations, self._supported, self._own_spans = operations, supported, own_spans
 
     def library(self) -> Library:
         """Return what is wrapped, and why there."""
-        base, streaming = f"{self.name}._base_client", f"{self.name}._streaming"
+        base, client, streaming = (f"{self.name}.{module}" for module in ("_base_client", "_client", "_streaming"))
         one_call = "one logical call: its retries are inside, its exception has not left yet"
+        in_front = "the same, where Logfire or OpenInference has put one of its own in front, which calls the base's"
         chunks = "every stream's chunks, however the stream was made"
         return Library(
             self.name,
@@ -56,6 +59,8 @@ class Adapter:
             (
                 Patch(base, "SyncAPIClient.request", self._request, one_call),
                 Patch(base, "AsyncAPIClient.request", self._arequest, one_call),
+                Patch(client, f"{self._client}.request", self._request, in_front, shadow=True),
+                Patch(client, f"Async{self._client}.request", self._arequest, in_front, shadow=True),
                 Patch(streaming, "Stream.__stream__", _chunks, chunks),
                 Patch(streaming, "AsyncStream.__stream__", _achunks, chunks),
             ),
@@ -104,6 +109,7 @@ class Adapter:
             credential=self._credential(client),
             streamed=bool(kwargs.get("stream")),
             own_spans=calls.is_instrumented_elsewhere(self.name)
+            or read(client, "_is_instrumented_by_logfire") is True
             or (self._own_spans is not None and self._own_spans(client)),
             retries=options.get_max_retries(client.max_retries),
         )
