@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover import patching, runtime, scope
 from otel_failover.decorating import aiterate, iterate
 from otel_failover.failsafe import guarded
+from otel_failover.loops.langchain_call import ItemCall
 from otel_failover.loops.langchain_items import Batch, batch_in, contexts_of, watch_runs
 from otel_failover.loops.langchain_pass import Chunks, Pass, attempt_in_pass, is_model, parts_of
 from otel_failover.patching import Library, Patch
@@ -96,18 +97,20 @@ def _call(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Ab
     current = scope.attempt_in()
     if one is None or one[1] is current or (current is not None and one[1]._order in current._around):
         return _NOTHING
-    return batch.one_call(instance, *one)
+    return ItemCall(batch, instance, *one)
 
 
 def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `invoke` of a runnable's class with an attempt, or with the item's in a batch."""
-    with _call(instance, args, kwargs):
+    opened = _call(instance, args, kwargs)
+    with opened:
         return wrapped(*args, **kwargs)
 
 
 async def _aask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `ainvoke` of a runnable's class with an attempt, or with the item's in a batch."""
-    with _call(instance, args, kwargs):
+    opened = _call(instance, args, kwargs)
+    with opened:
         return await wrapped(*args, **kwargs)
 
 
