@@ -7,6 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from otel_failover import dropping, scope
+from otel_failover.failsafe import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +71,11 @@ class Held(Current):
 
     def open_aside(self) -> None:
         """Do nothing: it is open."""
+
+    @property
+    def run(self) -> object:
+        """What is held, or the run of it: a summary finds it here."""
+        return read(self._opened, "run") or self._opened
 
     @property
     def context(self) -> Context | None:

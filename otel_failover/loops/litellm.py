@@ -22,7 +22,7 @@ from otel_failover import patching, runtime, scope
 from otel_failover.failsafe import guarded, text_of
 from otel_failover.loops import litellm_streams as streams
 from otel_failover.loops.litellm_chain import chain_of, chain_of_models
-from otel_failover.loops.litellm_pass import NAME, PASS, Pass, current, is_trying
+from otel_failover.loops.litellm_pass import NAME, PASS, Pass, Sync, current, is_trying
 from otel_failover.patching import Library, Patch
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _pass_over_models(kwargs: dict[str, Any]) -> Pass | None:
     """Return a new pass for `completion(fallbacks=[...])`."""
     if not runtime.current().active:
         return None
-    return Pass("chat", text_of(kwargs.get("model")), chain_of_models(kwargs))
+    return Sync.note(Pass("chat", text_of(kwargs.get("model")), chain_of_models(kwargs)))
 
 
 async def _run(opened: Pass | None, wrapped: Any, args: Any, kwargs: Any) -> Any:
@@ -140,10 +140,12 @@ async def _aask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # 
 
 
 def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `litellm.completion` likewise."""
+    """Wrap `litellm.completion` likewise; outside a loop, it may be the synchronous way into one."""
     found = _attempt_of(wrapped, args, kwargs)
     if found is None:
-        return wrapped(*args, **kwargs)
+        opened = Sync()
+        with scope.attached(opened.context):
+            return wrapped(*args, **kwargs)
     if not kwargs.get("stream"):
         with found[1] as attempt:
             result = wrapped(*args, **kwargs)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "litellm"
 PASS: Final = context_api.create_key("failover-litellm")
-
+_SYNC: Final = context_api.create_key("failover-litellm-sync")
 
 _MIDWAY: Final = "it failed after output began"
 
@@ -131,6 +131,30 @@ class Pass:
         if attempt is not None and current.get(scope._SPAN_KEY) is attempt._own.span:
             keys.append(scope._SPAN_KEY)
         return context_api.Context({**current, **{key: self._outside.get(key) for key in keys}})
+
+
+class Sync:
+    """A synchronous call that asks several models: what it raises in the end passes through no frame of its pass."""
+
+    run: Run | None = None
+    """The run it made: a summary finds it here."""
+
+    @property
+    def context(self) -> Context:
+        """The host's own context, by which the pass finds this."""
+        return context_api.set_value(_SYNC, self)
+
+    @staticmethod
+    def note(opened: Pass) -> Pass:
+        """Tell the synchronous call that a pass is made in, if any.
+
+        Args:
+            opened: The pass; returned as it is.
+        """
+        found = context_api.get_value(_SYNC)
+        if isinstance(found, Sync) and found.run is None:
+            found.run = opened.run
+        return opened
 
 
 def current() -> Pass | None:
