@@ -96,9 +96,9 @@ def _tests_of(name: str) -> Any:
     return importlib.import_module(f"tests.loops.{name}")
 
 
-def _pair(chain: Chain, first: Any, second: Any, kind: str = "openai", *, timed: bool = True) -> tuple[Any, Any]:
+def _pair(chain: Chain, first: Any, second: Any, kind: str = "openai") -> tuple[Any, Any]:
     """Return a chain's candidates, each at a local provider of its own."""
-    one, other = ({"timeout": SHORT if word == "hang" else LONG} if timed else {} for word in chain)
+    one, other = ({"timeout": SHORT if word == "hang" else LONG} for word in chain)
     return first(_DOES[chain[0]](kind), **one), second(_DOES[chain[1]]("anthropic"), model="claude-none", **other)
 
 
@@ -228,7 +228,7 @@ def _livekit(stack: ExitStack, way: str, chains: tuple[Chain, ...]) -> list[Any]
         return said
 
     made = [
-        (_pair(chain, partial(twice, bench.openai), partial(twice, bench.anthropic), timed=False),
+        (_pair(chain, partial(twice, bench.openai), partial(twice, bench.anthropic)),
          SHORT if "hang" in chain else LONG)
         for chain in chains
     ]  # fmt: skip
@@ -246,7 +246,7 @@ LOOPS: Final[dict[str, Loop]] = {
         (("openai", "model-a", 429, "billing"),), _DEPLOYED, streams=_FIVE[3:],
     ),
     "litellm's fallbacks": Loop(
-        partial(_litellm, router=False), "litellm", _FIVE, (), _DEPLOYED, streams=_FIVE[3:],
+        partial(_litellm, router=False), "litellm", _FIVE, (), _DEPLOYED, streams=("async stream",),
     ),
     "langchain's fallbacks": Loop(
         partial(_langchain, agent=False), "langchain_openai",

@@ -112,7 +112,10 @@ def test_a_stream_that_broke_off(telemetry: Telemetry, stack: ExitStack, name: s
 
 @ways
 def test_without_a_run_it_is_taken_at_its_word(stack: ExitStack, name: str, way: str) -> None:
-    """Nobody is told of who is not named, and no status that the library made up."""
+    """Nobody is told of who is not named, and no status that the library made up.
+
+    That a 429 is for billing stands in a code, which not every release keeps.
+    """
     loop = installed(name)
     (problem,) = loop.fail(stack, way, (QUOTA_THEN_MISSING,))
     found = checked(problem, text=True)
@@ -120,7 +123,9 @@ def test_without_a_run_it_is_taken_at_its_word(stack: ExitStack, name: str, way:
     assert found.outcome == "failed"
     assert {each.text for each in found.candidates} <= {None}
     if loop.alone:
-        assert rows(found) == list(last if "batch" in way else loop.alone)
+        expected = list(last if "batch" in way else loop.alone)
+        coarse = [(*row[:3], "rate_limit" if row[3] == "billing" else row[3]) for row in expected]
+        assert rows(found) in (expected, coarse)
     else:
         assert {(each.status_code, each.reason) for each in found.candidates} <= {(None, "unknown")}
 
