@@ -124,40 +124,6 @@ def test_a_provider_asked_without_an_sdk(telemetry: Telemetry, bench: Bench) -> 
     assert (first["http.response.status_code"], first.verdict[0]) == (429, "verified")
 
 
-@pytest.mark.parametrize("way", ["sync", "async", "sync in a loop"])
-def test_completion_with_fallbacks(telemetry: Telemetry, bench: Bench, way: str) -> None:
-    bench.chain(Answer.openai_quota(), Answer.anthropic_not_found("model-b"), Answer.ok("fine"))
-    asked = {**bench.models(), "messages": MESSAGES}
-
-    async def inside() -> Any:
-        return litellm.completion(**asked)
-
-    with telemetry.tracer.start_as_current_span("request"):
-        if way == "sync":
-            answer = outcome(lambda: litellm.completion(**asked))
-        else:
-            answer = run(inside if way == "sync in a loop" else lambda: litellm.acompletion(**asked))
-    assert answer == "fine"
-    assert telemetry.run["failover.chain"] == ["openai/model-a", "anthropic/model-b", "openai/model-c"]
-    assert [told(span)[:4] for span in telemetry.candidates] == [
-        ("openai", "model-a", 0, "error"),
-        ("anthropic", "model-b", 1, "error"),
-        ("openai", "model-c", 2, "success"),
-    ]
-    assert judged(telemetry) == {"verified"}
-    assert {span.trace_id for span in telemetry.spans} == {telemetry.run.trace_id}
-
-
-def test_completion_with_fallbacks_that_all_fail(telemetry: Telemetry, bench: Bench) -> None:
-    """What litellm raises is made up, its status 500 too: it is no candidate's error."""
-    bench.chain(Answer.openai_quota(), Answer.anthropic_not_found("model-b"))
-    problem = outcome(lambda: litellm.completion(**bench.models(), messages=MESSAGES))
-    assert isinstance(problem, litellm.APIConnectionError)
-    assert telemetry.run["failover.outcome"] == "exhausted"
-    assert [span["http.response.status_code"] for span in telemetry.candidates] == [429, 404]
-    assert judged(telemetry) == {"verified"}
-
-
 def test_a_call_outside_its_loops_is_left_alone(telemetry: Telemetry, bench: Bench) -> None:
     bench.chain(Answer.ok("fine"))
     params = bench.deployments[0]["litellm_params"]
