@@ -25,7 +25,6 @@ from tests.loops.litellm_bench import (
     litellm,
     outcome,
     run,
-    settle,
     until,
     ways,
 )
