@@ -7,6 +7,7 @@ instruction that the run remembers.
 
 from __future__ import annotations
 
+import weakref
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,6 +49,36 @@ def run_of(problem: BaseException) -> Run | None:
         seen.append(link)
         link = read(link, "__cause__")
     return None
+
+
+def remember(result: object, run: Run) -> None:
+    """Let the run be found by what a framework will return, where it makes the error a value.
+
+    Args:
+        result: The object, which nothing of the run's may keep alive; compared by identity, and held weakly.
+        run: The last run that was made for it.
+    """
+    key = id(result)
+
+    def forget(reference: weakref.ref[object]) -> None:
+        if key in _given and _given[key][0] is reference:
+            del _given[key]
+
+    _given[key] = (weakref.ref(result, forget), run)
+
+
+def run_given(result: object) -> Run | None:
+    """Return the run that was remembered for an object.
+
+    Args:
+        result: What a framework has returned.
+    """
+    reference, run = _given.get(id(result), (None, None))
+    return run if reference is not None and reference() is result else None
+
+
+_given: Final[dict[int, tuple[weakref.ref[object], Run]]] = {}
+"""Runs by the id of what they were made for, each with a weak reference that proves it: results have no hash."""
 
 
 def _left(problem: BaseException) -> Iterator[Run]:
