@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import importlib
 import logging
 import warnings
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from otel_failover import failover_run, run_of
 from tests.loop_failures import (
     BREAKS_OFF,
     DOWN_THEN_OVERLOADED,
@@ -151,3 +154,41 @@ def test_the_errors_that_a_batch_gives_as_values(telemetry: Telemetry, stack: Ex
             ("openai", "gpt-5.5", 429, "billing"),
             ("anthropic", "claude-none", 404, "model_not_found"),
         ]
+
+
+@pytest.mark.parametrize("how", ["run", "arun"])
+def test_the_error_that_an_agent_of_agnos_returns(telemetry: Telemetry, stack: ExitStack, how: str) -> None:
+    """Its output has the first one's text, and no exception; the run is found by the output itself."""
+    pytest.importorskip("agno", exc_type=ImportError)
+    tests = importlib.import_module("tests.loops.test_agno")
+    answers = importlib.import_module("otel_failover.testing.providers").Answer
+    bench = tests.Bench(stack)
+
+    def agent(second: Any) -> Any:
+        return tests.agent_of(bench.openai(answers.openai_quota()), bench.claude(second))
+
+    def ask(made: Any) -> Any:
+        return asyncio.run(made.arun("hello")) if how == "arun" else made.run("hello")
+
+    failed, served = ask(agent(answers.hang(0.0))), ask(agent(answers.ok("fine")))
+    assert failed.status.value == "ERROR"
+    assert "quota" in failed.content
+    found = checked(failed)
+    assert (found.outcome, [each.status_code for each in found.candidates]) == ("exhausted", [429, None])
+    assert (checked(served).outcome, served.content) == ("fallback", "fine")
+    assert checked(object()).candidates == ()
+
+
+def test_what_is_remembered_of_an_output_goes_with_it(telemetry: Telemetry) -> None:
+    class Output:
+        """Of a framework."""
+
+    output = Output()
+    with failover_run("chat", chain=["openai/gpt-5.5"]) as run:
+        run_of.remember(output, run)
+    assert checked(output).candidates == checked(run).candidates
+    key = id(output)
+    assert key in run_of._given
+    del output
+    gc.collect()
+    assert key not in run_of._given

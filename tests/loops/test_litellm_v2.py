@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 pytest.importorskip("litellm")
-loggers = pytest.importorskip("litellm.integrations.otel.logger", reason="this litellm has one callback only")
 
 from otel_failover.testing.providers import Answer
 from tests.hosts import MESSAGES
@@ -19,12 +18,14 @@ if TYPE_CHECKING:
 
     from tests.spans import Exported, Telemetry
 
+loggers = pytest.importorskip("litellm.integrations.otel.logger", reason="this litellm has one callback only")
+OpenTelemetryV2: Any = loggers.OpenTelemetryV2
 QUOTA = "You exceeded your current quota"
 LISTS = ("input_callback", "success_callback", "failure_callback", "_async_success_callback", "_async_failure_callback")
 """Where litellm keeps a callback that it has met, one of each class."""
 
 
-class Thief(loggers.OpenTelemetryV2):  # type: ignore[misc]
+class Thief(OpenTelemetryV2):  # type: ignore[misc]
     """The incident: what the first failure was is told of every later one too."""
 
     kept: Any = None
@@ -74,7 +75,7 @@ def test_a_span_that_names_the_group_is_honest(
 ) -> None:
     served = Answer.stream(["fi", "ne"]) if stream else Answer.ok("fine")
     bench.chain(Answer.openai_quota(), Answer.anthropic_not_found("model-b"), served)
-    spans = asked(telemetry, bench, monkeypatch, loggers.OpenTelemetryV2, stream=stream)
+    spans = asked(telemetry, bench, monkeypatch, OpenTelemetryV2, stream=stream)
     assert [span["gen_ai.request.model"] for span in spans[:2]] == ["a", "b"]
     assert [span["gen_ai.provider.name"] for span in spans] == ["openai", "anthropic", "openai"]
     assert [span["candidate.index"] for span in spans] == [0, 1, 2]
@@ -108,7 +109,7 @@ def test_one_that_carries_another_ones_error_is_a_mismatch(
 
 def test_one_without_errors_says_nothing(telemetry: Telemetry, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.chain(Answer.ok("fine"), Answer.ok("never"))
-    (span,) = asked(telemetry, bench, monkeypatch, loggers.OpenTelemetryV2)
+    (span,) = asked(telemetry, bench, monkeypatch, OpenTelemetryV2)
     assert span["candidate.provider"] == "openai"
     assert span.verdict[0] in (None, "verified")
     assert telemetry.markers == []
