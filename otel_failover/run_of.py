@@ -134,14 +134,17 @@ def _run_of_listener(listener: object) -> Run | None:
 
 
 def _outermost(runs: list[Run]) -> Run | None:
-    """Return the first of some runs, unless another of them belongs to another request.
+    """Return the first of some runs that tells of anybody, unless another of them belongs to another request.
 
-    One exception object may have been raised by several requests; its traceback then holds the frames of all.
+    One exception object may have been raised by several requests; its traceback then holds the frames of all. A run
+    around a framework's loop, with nothing of its own in it, knows nobody.
     """
     if not runs:
         return None
     first = runs[0]
-    return first if all(each is first or _is_in(each, first) or _was_before(each, first) for each in runs) else None
+    if not all(each is first or _is_in(each, first) or _was_before(each, first) for each in runs):
+        return None
+    return next((each for each in runs if each._count or each._skipped), first)
 
 
 def _is_in(inner: Run, outer: Run) -> bool:
