@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -78,9 +79,9 @@ async def _aleft(ask: Callable[[], Awaitable[Any]]) -> Any:
 
 
 def _at_once(asks: Iterable[Callable[[], Any]]) -> list[Any]:
-    """Call functions in threads of their own; return what left each."""
+    """Call functions in threads of their own, each in the context of here; return what left each."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(_left, asks))
+        return [each.result() for each in [pool.submit(copy_context().run, _left, ask) for ask in asks]]
 
 
 async def _gathered(asks: Iterable[Callable[[], Awaitable[Any]]]) -> list[Any]:

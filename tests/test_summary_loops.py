@@ -133,6 +133,18 @@ def test_without_a_run_it_is_taken_at_its_word(stack: ExitStack, name: str, way:
         assert {(each.status_code, each.reason) for each in found.candidates} <= {(None, "unknown")}
 
 
+@pytest.mark.parametrize(("name", "way"), [(name, loop.ways[0]) for name, loop in LOOPS.items()])
+def test_a_run_around_it_that_knows_nobody_hides_nothing(
+    telemetry: Telemetry, stack: ExitStack, name: str, way: str
+) -> None:
+    """An application may declare its route around the framework that it asks."""
+    loop = installed(name)
+    with pytest.raises(Exception) as caught, failover_run("chat", name="/ask") as around:  # noqa: PT011 - of any library
+        raise loop.fail(stack, way, (QUOTA_THEN_MISSING,))[0]
+    assert checked(around).candidates == ()
+    assert rows(checked(caught.value)) == truth(loop, quota_of(loop), (404, "model_not_found"))
+
+
 # --- errors as values -------------------------------------------------------------------------------------------------
 
 
