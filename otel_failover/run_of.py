@@ -26,6 +26,7 @@ _STEPS: Final = ("__next__", "__anext__")
 _ATTEMPT_AS: Final = ("attempt", "_attempt")
 _FRAMES: Final = 512
 _CAUSES: Final = 8
+_NESTED: Final = 3
 
 
 def run_of(problem: BaseException) -> Run | None:
@@ -119,10 +120,11 @@ def _held(frame: FrameType) -> Iterator[Run]:
     yield from (run for run in runs if run._left)
 
 
-def _run_in(value: object) -> Run | None:
-    """Return a run, or that of an adapter's pass; an attempt is no run."""
-    found: Any = value if isinstance(value, Run) else None if isinstance(value, Attempt) else read(value, "run")
-    return found if isinstance(found, Run) else None
+def _run_in(value: object, depth: int = _NESTED) -> Run | None:
+    """Return a run, that of an adapter's pass, or that of what holds one of them; an attempt is no run."""
+    if isinstance(value, Run):
+        return value
+    return None if isinstance(value, Attempt) or value is None or not depth else _run_in(read(value, "run"), depth - 1)
 
 
 def _run_of_listener(listener: object) -> Run | None:

@@ -7,7 +7,6 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from otel_failover import dropping, scope
-from otel_failover.failsafe import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,8 +73,8 @@ class Held(Current):
 
     @property
     def run(self) -> object:
-        """What is held, or the run of it: a summary finds it here."""
-        return read(self._opened, "run") or self._opened
+        """What is held: a summary finds its run here."""
+        return self._opened
 
     @property
     def context(self) -> Context | None:
