@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_failover.attempt import Attempt
 from otel_failover.failsafe import read

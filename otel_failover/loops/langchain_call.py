@@ -30,12 +30,8 @@ class ItemCall(Current):
 
     def __init__(self, batch: Batch, runnable: Any, item: int, attempt: Attempt) -> None:
         super().__init__(attempt)
-        self._batch, self._runnable, self._item, self._of = batch, runnable, item, attempt._run
-
-    @property
-    def run(self) -> Run | None:
-        """The item's run, unless somebody served it."""
-        return self._of if self._of is not None and self._of._served is None else None
+        self._batch, self._runnable, self._item = batch, runnable, item
+        self.run: Run = batch.pass_of(item)
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None

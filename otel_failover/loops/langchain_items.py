@@ -122,6 +122,10 @@ class Batch:
         if attempt is not None:
             attempt.leave(problem)
 
+    def pass_of(self, item: int) -> Pass:
+        """Return an item's run."""
+        return self._passes[item]
+
     # --- one call within ----------------------------------------------------------------------------------------------
 
     def note(self, run: object, parent: object) -> None:

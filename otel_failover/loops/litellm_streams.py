@@ -43,10 +43,9 @@ class Stream:
         self.working = False
 
     @property
-    def run(self) -> Run | None:
-        """Its run, unless somebody served it: a summary finds it here."""
-        found = self._pass.run
-        return found if found._served is None else None
+    def run(self) -> Run:
+        """Its run: a summary finds it here."""
+        return self._pass.run
 
     @property
     def context(self) -> Context | None:
