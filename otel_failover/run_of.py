@@ -7,8 +7,9 @@ instruction that the run remembers.
 
 from __future__ import annotations
 
+import weakref
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_failover.attempt import Attempt
 from otel_failover.failsafe import read
@@ -25,6 +26,7 @@ _STEPS: Final = ("__next__", "__anext__")
 _ATTEMPT_AS: Final = ("attempt", "_attempt")
 _FRAMES: Final = 512
 _CAUSES: Final = 8
+_NESTED: Final = 3
 
 
 def run_of(problem: BaseException) -> Run | None:
@@ -48,6 +50,36 @@ def run_of(problem: BaseException) -> Run | None:
         seen.append(link)
         link = read(link, "__cause__")
     return None
+
+
+def remember(result: object, run: Run) -> None:
+    """Let the run be found by what a framework will return, where it makes the error a value.
+
+    Args:
+        result: The object, which nothing of the run's may keep alive; compared by identity, and held weakly.
+        run: The last run that was made for it.
+    """
+    key = id(result)
+
+    def forget(reference: weakref.ref[object]) -> None:
+        if key in _given and _given[key][0] is reference:
+            del _given[key]
+
+    _given[key] = (weakref.ref(result, forget), run)
+
+
+def run_given(result: object) -> Run | None:
+    """Return the run that was remembered for an object.
+
+    Args:
+        result: What a framework has returned.
+    """
+    reference, run = _given.get(id(result), (None, None))
+    return run if reference is not None and reference() is result else None
+
+
+_given: Final[dict[int, tuple[weakref.ref[object], Run]]] = {}
+"""Runs by the id of what they were made for, each with a weak reference that proves it: results have no hash."""
 
 
 def _left(problem: BaseException) -> Iterator[Run]:
@@ -88,10 +120,11 @@ def _held(frame: FrameType) -> Iterator[Run]:
     yield from (run for run in runs if run._left)
 
 
-def _run_in(value: object) -> Run | None:
-    """Return a run, or that of an adapter's pass; an attempt is no run."""
-    found: Any = value if isinstance(value, Run) else None if isinstance(value, Attempt) else read(value, "run")
-    return found if isinstance(found, Run) else None
+def _run_in(value: object, depth: int = _NESTED) -> Run | None:
+    """Return a run, that of an adapter's pass, or that of what holds one of them; an attempt is no run."""
+    if isinstance(value, Run):
+        return value
+    return None if isinstance(value, Attempt) or value is None or not depth else _run_in(read(value, "run"), depth - 1)
 
 
 def _run_of_listener(listener: object) -> Run | None:
@@ -103,14 +136,17 @@ def _run_of_listener(listener: object) -> Run | None:
 
 
 def _outermost(runs: list[Run]) -> Run | None:
-    """Return the first of some runs, unless another of them belongs to another request.
+    """Return the first of some runs that tells of anybody, unless another of them belongs to another request.
 
-    One exception object may have been raised by several requests; its traceback then holds the frames of all.
+    One exception object may have been raised by several requests; its traceback then holds the frames of all. A run
+    around a framework's loop, with nothing of its own in it, knows nobody.
     """
     if not runs:
         return None
     first = runs[0]
-    return first if all(each is first or _is_in(each, first) or _was_before(each, first) for each in runs) else None
+    if not all(each is first or _is_in(each, first) or _was_before(each, first) for each in runs):
+        return None
+    return next((each for each in runs if each._count or each._skipped), first)
 
 
 def _is_in(inner: Run, outer: Run) -> bool:

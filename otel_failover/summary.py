@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover import identity, reasons, run, settlement
 from otel_failover.failsafe import guarded
 from otel_failover.run import Run
-from otel_failover.run_of import run_of
+from otel_failover.run_of import run_given, run_of
 from otel_failover.summary_row import OPEN, OUTCOMES, SKIPS, UNTRIED, CandidateSummary, title_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def summarize(failure: object, *, text: bool = False) -> Summary:
     Args:
         failure: A run, open or over; or an exception, of a loop, a framework or an SDK. The run that it left is found
             by its traceback; its evidence is the truth, whatever the exception says. Without one (no traceback, as
-            after pickling; no run around the loop) the exceptions are taken at their word.
+            after pickling; no run around the loop) the exceptions are taken at their word. Also what a framework
+            returns that makes the error a value, as agno's agents do.
         text: With each provider's own sentence, redacted; only from a run's evidence, never from an exception.
 
     Returns:
@@ -99,7 +100,8 @@ def _summarize(failure: object, *, text: bool) -> Summary | None:
     if isinstance(failure, Run):
         return Summary(_outcome(failure), tuple(_of_run(failure, text=text)), text)
     if not isinstance(failure, BaseException):
-        return None
+        given = run_given(failure)
+        return None if given is None else _summarize(given, text=text)
     found = list(_told(failure, _DEPTH))
     if len(found) == 1 and isinstance(found[0], Run):
         left = found[0]

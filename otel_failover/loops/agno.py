@@ -28,6 +28,7 @@ from otel_failover.loops.holding import NOTHING, is_steps
 from otel_failover.loops.looping import asking
 from otel_failover.loops.trying import aaround, around, driven
 from otel_failover.patching import Library, Patch
+from otel_failover.run_of import remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +52,16 @@ def _pass_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Opened:
     if not runtime.current().active or not read(config, "has_fallbacks"):
         return NOTHING
     lists: list[Any] = [read(config, name) for name in ("on_error", "on_rate_limit", "on_context_overflow")]
-    return Pass(model, [list(each) for each in lists if each], kwargs.get("run_response"))
+    opened = Pass(model, [list(each) for each in lists if each], kwargs.get("run_response"))
+    _remember(kwargs.get("run_response"), opened)
+    return opened
+
+
+@guarded(fallback=None)
+def _remember(output: object, opened: Pass) -> None:
+    """Let a summary find the pass by the agent's output, which is all that an agent returns of an error."""
+    if output is not None:
+        remember(output, opened)
 
 
 def _with_recovery_aside(opened: Opened, kwargs: dict[str, Any]) -> dict[str, Any]:

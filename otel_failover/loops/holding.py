@@ -120,6 +120,11 @@ class Held(Openable):
         self._opened, self._left = opened, False
 
     @property
+    def run(self) -> object:
+        """What is held: a summary finds its run here."""
+        return self._opened
+
+    @property
     def context(self) -> Context | None:
         """The context in which its steps are made."""
         return self._opened.context

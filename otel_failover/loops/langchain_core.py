@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover import patching, runtime, scope
 from otel_failover.failsafe import guarded
 from otel_failover.loops.holding import NOTHING
+from otel_failover.loops.langchain_call import ItemCall
 from otel_failover.loops.langchain_items import Batch, batch_in, contexts_of, watch_runs
 from otel_failover.loops.langchain_pass import Chunks, Pass, attempt_in_pass, is_model, parts_of
 from otel_failover.loops.trying import aaround, around, steps
@@ -65,7 +66,7 @@ def _call(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Ab
     current = scope.attempt_in()
     if one is None or (current is not None and current.is_within(one[1])):
         return NOTHING
-    return batch.one_call(instance, *one)
+    return ItemCall(batch, instance, *one)
 
 
 @guarded(fallback=NOTHING)

@@ -7,7 +7,6 @@ shows in its config: the id of the callback run it happens below, which leads up
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
@@ -18,7 +17,7 @@ from otel_failover.loops.holding import Openable
 from otel_failover.loops.langchain_pass import Pass, run_above
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from opentelemetry.context import Context
 
@@ -43,6 +42,8 @@ class Batch(Openable):
         self._item_of: dict[object, int] = {}
         self._attempts: dict[int, Attempt] = {}
         self.asked: Any = None
+        self.run: Pass | None = None
+        """That of the item whose error the batch has raised."""
         self._last: dict[int, BaseException] = {}
 
     # --- the whole batch ----------------------------------------------------------------------------------------------
@@ -66,6 +67,8 @@ class Batch(Openable):
             last = self._last.get(item)
             if failed and problem is not last and not opened.tried_all:
                 opened.stop(ENDED_BY_ANOTHER)
+            if failed and problem is last:
+                self.run = self.run or opened
             opened.leave(last if last is not None and (failed or problem is None) else problem)
 
     @property
@@ -115,6 +118,10 @@ class Batch(Openable):
         if attempt is not None:
             attempt.leave(problem)
 
+    def pass_of(self, item: int) -> Pass:
+        """Return an item's run."""
+        return self._passes[item]
+
     # --- one call within ----------------------------------------------------------------------------------------------
 
     def note(self, run: object, parent: object) -> None:
@@ -133,20 +140,6 @@ class Batch(Openable):
         item = self._item_of.get(run_above(config))
         attempt = self._attempts.get(item) if item is not None else None
         return (item, attempt) if item is not None and attempt is not None else None
-
-    @contextmanager
-    def one_call(self, runnable: Any, item: int, attempt: Attempt) -> Iterator[None]:
-        """Be in an item's attempt for one call; where that is the candidate itself, the attempt ends with it."""
-        problem: BaseException | None = None
-        try:
-            with scope.attached(attempt.context):
-                yield
-        except BaseException as raised:
-            problem = raised
-            raise
-        finally:
-            if runnable is self.asked:
-                self.end(item, problem)
 
 
 class Round(Openable):

@@ -24,7 +24,7 @@ from otel_failover.failsafe import guarded, text_of
 from otel_failover.loops import litellm_streams as streams
 from otel_failover.loops.holding import NOTHING, Kept
 from otel_failover.loops.litellm_chain import chain_of, chain_of_models
-from otel_failover.loops.litellm_pass import NAME, PASS, Pass, current, is_trying
+from otel_failover.loops.litellm_pass import NAME, PASS, Pass, Sync, current, is_trying
 from otel_failover.loops.trying import Answering
 from otel_failover.patching import Library, Patch
 
@@ -61,7 +61,7 @@ def _pass_over_models(kwargs: dict[str, Any]) -> Pass | None:
     """Return a new pass for `completion(fallbacks=[...])`."""
     if not runtime.current().active:
         return None
-    return Pass("chat", text_of(kwargs.get("model")), chain_of_models(kwargs))
+    return Sync.note(Pass("chat", text_of(kwargs.get("model")), chain_of_models(kwargs)))
 
 
 async def _run(opened: Pass | None, wrapped: Any, args: Any, kwargs: Any) -> Any:
@@ -115,8 +115,10 @@ async def _aask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # 
 
 
 def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `litellm.completion` likewise."""
-    with _attempt_of(wrapped, args, kwargs) as opened:
+    """Wrap `litellm.completion` likewise; outside a loop, it may be the synchronous way into one."""
+    found = _attempt_of(wrapped, args, kwargs)
+    opened = Sync() if found is NOTHING else found
+    with opened:
         return opened.told(wrapped(*args, **kwargs))
 
 

@@ -50,8 +50,19 @@ def _split(word: str, model: str) -> tuple[str, str]:
 
 
 def deployments_of(router: Any, group: str) -> list[Mapping[str, Any]]:
-    """Return a group's deployments, an alias's and a wildcard's included, as the router holds them."""
-    return list(router.get_model_list(model_name=group) or ())
+    """Return a group's deployments, an alias's and a wildcard's included, as the router holds them.
+
+    From 1.109 on they are asked of its registry: the old way still works, with a warning in the host's process.
+    """
+    registry = getattr(router, "registry", None)
+    found = registry().deployments(group) if registry is not None else router.get_model_list(model_name=group)
+    return list(found or ())
+
+
+def _setting(router: Any, name: str) -> Any:
+    """Return a setting of a router; from 1.109 on they have a place of their own, as the deployments have."""
+    settings = getattr(router, "settings", None)
+    return read(settings() if settings is not None else router, name)
 
 
 def candidates_of(router: Any, group: str) -> list[Candidate]:
@@ -94,7 +105,7 @@ def chain_of(router: Any, kwargs: Mapping[str, Any]) -> list[Candidate] | None:
         kwargs: Of the call.
     """
     special = ("context_window_fallbacks", "content_policy_fallbacks")
-    if any(kwargs.get(each) or read(router, each) for each in special) or kwargs.get("fallbacks"):
+    if any(kwargs.get(each) or _setting(router, each) for each in special) or kwargs.get("fallbacks"):
         return None
     groups = list(_groups(router, text_of(kwargs.get("model")), bool(kwargs.get("disable_fallbacks"))))
     found = [candidates_of(router, each) for each in groups]
@@ -114,7 +125,7 @@ def _groups(router: Any, first: str, disabled: bool) -> Iterator[str]:
         seen.add(group)
         yield group
         # A copy: litellm takes out of the list what it finds there.
-        listed = None if disabled else chosen_for(list(router.fallbacks or ()), group)[0]
+        listed = None if disabled else chosen_for(list(_setting(router, "fallbacks") or ()), group)[0]
         waiting[:0] = [each if isinstance(each, str) else text_of(each.get("model")) for each in listed or ()]
 
 

@@ -13,6 +13,7 @@ from opentelemetry import context as context_api
 from otel_failover import scope
 from otel_failover.failsafe import guarded, text_of
 from otel_failover.identity import Candidate
+from otel_failover.loops.holding import Openable
 from otel_failover.loops.litellm_chain import candidate_of, candidates_of, deployments_of, id_of, label_of
 from otel_failover.loops.looping import MIDWAY, KeyedPass, pass_in
 from otel_failover.run import Run
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "litellm"
 PASS: Final = context_api.create_key("failover-litellm")
+_SYNC: Final = context_api.create_key("failover-litellm-sync")
 
 
 class Pass(KeyedPass):
@@ -113,6 +115,30 @@ class Pass(KeyedPass):
         if attempt is not None and attempt.owns(current.get(scope.SPAN)):
             keys.append(scope.SPAN)
         return context_api.Context({**current, **{key: self._outside.get(key) for key in keys}})
+
+
+class Sync(Openable):
+    """A synchronous call that asks several models: what it raises in the end passes through no frame of its pass."""
+
+    run: Run | None = None
+    """The run it made: a summary finds it here."""
+
+    @property
+    def context(self) -> Context:
+        """The host's own context, by which the pass finds this."""
+        return context_api.set_value(_SYNC, self)
+
+    @staticmethod
+    def note(opened: Pass) -> Pass:
+        """Tell the synchronous call that a pass is made in, if any.
+
+        Args:
+            opened: The pass; returned as it is.
+        """
+        found = context_api.get_value(_SYNC)
+        if isinstance(found, Sync) and found.run is None:
+            found.run = opened.run
+        return opened
 
 
 def current() -> Pass | None:

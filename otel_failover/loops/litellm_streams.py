@@ -6,23 +6,23 @@ that goes on to the next candidate where the stream fails; that generator is dri
 
 from __future__ import annotations
 
-import sys
 import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import dropping, patching, scope
-from otel_failover.bodies import error_in
 from otel_failover.failsafe import guarded, read
+from otel_failover.loops import litellm_events
 from otel_failover.loops.holding import Held, is_steps
 from otel_failover.loops.litellm_pass import NAME, PASS, Pass
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Iterator
 
     from opentelemetry.context import Context
-    from typing_extensions import Self
 
     from otel_failover.attempt import Attempt
+    from otel_failover.run import Run
 
 _GENERATORS: Final = ("_async_generator", "_sync_generator")
 
@@ -37,8 +37,13 @@ class Stream:
 
     def __init__(self, opened: Pass, attempt: Attempt) -> None:
         self._pass, self._attempt = opened, attempt
-        self._over = self._began = False
+        self._over = self._began = self._watched = False
         self.working = False
+
+    @property
+    def run(self) -> Run:
+        """Its run: a summary finds it here."""
+        return self._pass.run
 
     @property
     def context(self) -> Context | None:
@@ -52,13 +57,33 @@ class Stream:
         self._began = True
         self._attempt.stream_output()
 
+    def watch(self, result: Any) -> None:
+        """See the events of the stream, once its request has been sent.
+
+        Args:
+            result: litellm's stream.
+        """
+        self._watched = self._watched or litellm_events.watch(result, self._attempt.ledger)
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Make one step, inside the attempt: an error that comes out of it is the candidate's."""
+        self.working = True
+        try:
+            with scope.attached(self.context):
+                yield
+        except BaseException as problem:
+            self.ended(problem)
+            raise
+        finally:
+            self.working = False
+
     @guarded(fallback=None)
-    def ended(self, problem: BaseException | None = None, around: BaseException | None = None) -> None:
+    def ended(self, problem: BaseException | None = None) -> None:
         """Take note of the end, once.
 
         Args:
             problem: What came out of the stream; its end is no error.
-            around: What was being handled when the step began: nothing from there on is the stream's.
         """
         if self._over:
             return
@@ -67,29 +92,10 @@ class Stream:
             problem = None
         if isinstance(problem, Exception):
             self._pass.failed(began=self._began)
-            if not self._attempt.ledger.calls:
-                _failed(self._attempt, problem, around)
+        litellm_events.ended(self._attempt.ledger, problem, watched=self._watched)
         self._attempt.leave(problem)
 
 
-def _failed(attempt: Attempt, problem: Exception, around: BaseException | None) -> None:
-    """Take a failed stream into the evidence, where no SDK reads it: litellm's reader of events states what it read."""
-    ledger, found = attempt.ledger, problem
-    ledger.call_raised(problem)
-    for _ in range(_LINKS):
-        inner = read(found, "__cause__") or read(found, "__context__")
-        if not isinstance(inner, Exception) or inner is around:
-            return
-        found = inner
-        if type(found).__module__.startswith("litellm.llms."):
-            ledger.stream_error = error_in({"message": read(found, "message")})
-            return
-        if not type(found).__module__.startswith("litellm."):
-            ledger.call_raised(found)
-            return
-
-
-_LINKS: Final = 8
 _streams: Final[weakref.WeakKeyDictionary[Any, Stream]] = weakref.WeakKeyDictionary()
 
 
@@ -113,6 +119,7 @@ def hold(opened: Pass, attempt: Attempt, result: Any) -> bool:
     if not is_stream(result):
         return False
     stream = _streams[result] = Stream(opened, attempt)
+    stream.watch(result)
     weakref.finalize(result, dropping.dropped, stream.ended).atexit = False
     owner = next((each for each in type(result).__mro__ if "aclose" in vars(each)), None)
     if owner is not None:
@@ -145,67 +152,48 @@ def drive(opened: Pass, result: Any) -> bool:
 # --- wrappers ---------------------------------------------------------------------------------------------------------
 
 
-class _Step:
-    """One step of a stream, made inside its attempt: an error that comes out is the candidate's.
-
-    Args:
-        result: litellm's stream, one that we hold or any other.
-    """
-
-    __slots__ = ("_around", "_attachment", "_stream")
-
-    def __init__(self, result: Any) -> None:
-        self._stream = _streams.get(result)
-
-    def __enter__(self) -> Self:
-        stream = self._stream
-        if stream is not None:
-            self._around, stream.working = sys.exc_info()[1], True
-            context = stream.context
-            self._attachment = None if context is None else scope.Attachment(context)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        stream = self._stream
-        if stream is None:
-            return
-        if self._attachment is not None:
-            self._attachment.detach()
-        if problem is not None:
-            stream.ended(problem, self._around)
-        stream.working = False
-
-    def output(self, chunk: Any) -> Any:
-        """Take note that a chunk was made, and return it."""
-        if self._stream is not None:
-            self._stream.output()
-        return chunk
-
-
 async def anext_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `__anext__`, which makes a chunk."""
-    with _Step(instance) as step:
-        return step.output(await wrapped(*args, **kwargs))
+    """Wrap `__anext__`: a chunk is made inside the attempt, and an error that comes out is the candidate's."""
+    opened = _streams.get(instance)
+    if opened is None:
+        return await wrapped(*args, **kwargs)
+    with opened.step():
+        chunk = await wrapped(*args, **kwargs)
+    opened.output()
+    return chunk
 
 
 def next_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `__next__` likewise."""
-    with _Step(instance) as step:
-        return step.output(wrapped(*args, **kwargs))
+    opened = _streams.get(instance)
+    if opened is None:
+        return wrapped(*args, **kwargs)
+    with opened.step():
+        chunk = wrapped(*args, **kwargs)
+    opened.output()
+    return chunk
 
 
 async def afetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `fetch_stream`, which sends the request of providers that are asked without an SDK."""
-    with _Step(instance):
+    opened = _streams.get(instance)
+    if opened is None:
         return await wrapped(*args, **kwargs)
+    with opened.step():
+        result = await wrapped(*args, **kwargs)
+    opened.watch(instance)
+    return result
 
 
 def fetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `fetch_sync_stream` likewise."""
-    with _Step(instance):
+    opened = _streams.get(instance)
+    if opened is None:
         return wrapped(*args, **kwargs)
+    with opened.step():
+        result = wrapped(*args, **kwargs)
+    opened.watch(instance)
+    return result
 
 
 async def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

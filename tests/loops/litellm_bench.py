@@ -24,6 +24,7 @@ litellm: Any = importlib.import_module("litellm")
 VERSION = Version(version("litellm"))
 FALLS_BACK_MIDWAY = Version("1.106") <= VERSION
 WRITES_ON_PARENTS = Version("1.106") <= VERSION
+CONTINUES = Version("1.109") <= VERSION
 PREFIX = {"openai": "openai", "anthropic": "anthropic", "gemini": "gemini"}
 
 

@@ -25,7 +25,6 @@ from tests.loops.litellm_bench import (
     litellm,
     outcome,
     run,
-    settle,
     until,
     ways,
 )
@@ -124,40 +123,6 @@ def test_a_provider_asked_without_an_sdk(telemetry: Telemetry, bench: Bench) -> 
     assert (first["http.response.status_code"], first.verdict[0]) == (429, "verified")
 
 
-@pytest.mark.parametrize("way", ["sync", "async", "sync in a loop"])
-def test_completion_with_fallbacks(telemetry: Telemetry, bench: Bench, way: str) -> None:
-    bench.chain(Answer.openai_quota(), Answer.anthropic_not_found("model-b"), Answer.ok("fine"))
-    asked = {**bench.models(), "messages": MESSAGES}
-
-    async def inside() -> Any:
-        return litellm.completion(**asked)
-
-    with telemetry.tracer.start_as_current_span("request"):
-        if way == "sync":
-            answer = outcome(lambda: litellm.completion(**asked))
-        else:
-            answer = run(inside if way == "sync in a loop" else lambda: litellm.acompletion(**asked))
-    assert answer == "fine"
-    assert telemetry.run["failover.chain"] == ["openai/model-a", "anthropic/model-b", "openai/model-c"]
-    assert [told(span)[:4] for span in telemetry.candidates] == [
-        ("openai", "model-a", 0, "error"),
-        ("anthropic", "model-b", 1, "error"),
-        ("openai", "model-c", 2, "success"),
-    ]
-    assert judged(telemetry) == {"verified"}
-    assert {span.trace_id for span in telemetry.spans} == {telemetry.run.trace_id}
-
-
-def test_completion_with_fallbacks_that_all_fail(telemetry: Telemetry, bench: Bench) -> None:
-    """What litellm raises is made up, its status 500 too: it is no candidate's error."""
-    bench.chain(Answer.openai_quota(), Answer.anthropic_not_found("model-b"))
-    problem = outcome(lambda: litellm.completion(**bench.models(), messages=MESSAGES))
-    assert isinstance(problem, litellm.APIConnectionError)
-    assert telemetry.run["failover.outcome"] == "exhausted"
-    assert [span["http.response.status_code"] for span in telemetry.candidates] == [429, 404]
-    assert judged(telemetry) == {"verified"}
-
-
 def test_a_call_outside_its_loops_is_left_alone(telemetry: Telemetry, bench: Bench) -> None:
     bench.chain(Answer.ok("fine"))
     params = bench.deployments[0]["litellm_params"]
@@ -166,96 +131,7 @@ def test_a_call_outside_its_loops_is_left_alone(telemetry: Telemetry, bench: Ben
     assert not telemetry.candidates
 
 
-# --- groups -----------------------------------------------------------------------------------------------------------
-
-
-def test_retries_are_attempts_of_one_candidate(telemetry: Telemetry, bench: Bench) -> None:
-    bench.chain(Answer.openai_server_error(), Answer.ok("fine"))
-    router = bench.router(num_retries=2, retry_after=0)
-    assert ways(router)["async"]() == "fine"
-    numbers = [(span["candidate.index"], span["candidate.attempt"]) for span in telemetry.candidates]
-    assert numbers == [(0, 1), (0, 2), (0, 3), (1, 1)]
-    assert bench.asked == [[500, 500, 500], [200]]
-
-
-def test_deployments_of_a_group_are_candidates_of_their_own(telemetry: Telemetry, bench: Bench) -> None:
-    """Which of them is asked is the router's choice, so no chain is declared; their labels tell them apart."""
-    bench.add("a", "openai", Answer.openai_rate_limit(), model="same")
-    bench.add("a", "openai", Answer.openai_rate_limit(), model="same")
-    bench.add("b", "anthropic", Answer.ok("fine"), model="model-b", id="eu-west")
-    router = bench.router(num_retries=3, retry_after=0, cooldown_time=60, allowed_fails=0)
-    assert ways(router)["async"]() == "fine"
-    *pool, last = telemetry.candidates
-    assert {span["candidate.profile"] for span in pool} == {"a #0", "a #1"}
-    assert last["candidate.profile"] == "eu-west"
-    assert telemetry.run["failover.chain"] is None
-    assert telemetry.run["failover.outcome"] == "fallback"
-
-
-def test_a_group_that_cools_down_is_skipped(telemetry: Telemetry, bench: Bench) -> None:
-    """The router's error for it bears a status 429 that nobody sent."""
-    bench.add("a", "openai", Answer.openai_rate_limit(), model="same")
-    bench.add("a", "openai", Answer.openai_rate_limit(), model="same")
-    bench.add("b", "anthropic", Answer.ok("fine"), model="model-b")
-    router = bench.router(num_retries=3, retry_after=0, cooldown_time=60, allowed_fails=0)
-
-    async def twice() -> Any:
-        await router.acompletion("a", list(MESSAGES))
-        await settle()
-        telemetry.clear()
-        for server in bench.servers:
-            server.clear()
-        return await router.acompletion("a", list(MESSAGES))
-
-    assert run(twice) == "fine"
-    assert bench.asked == [[], [], [200]]
-    skipped = telemetry.starting("skip ")
-    assert {(span["failover.skip.reason"], span["candidate.profile"] or "") for span in skipped} == {("cooldown", "")}
-    assert [span["candidate.provider"] for span in skipped] == ["openai", "openai"]
-    assert [told(span)[:4] for span in telemetry.candidates] == [("anthropic", "model-b", 2, "success")]
-    assert telemetry.run["failover.outcome"] == "fallback"
-
-
-def test_a_group_that_is_not_there_is_skipped(telemetry: Telemetry, bench: Bench) -> None:
-    bench.chain(Answer.openai_quota(), Answer.ok("fine"))
-    router = bench.router(fallbacks=[{"a": ["nobody", "b"]}])
-    assert ways(router)["async"]() == "fine"
-    (skipped,) = telemetry.starting("skip ")
-    assert skipped["candidate.model"] == "nobody"
-    assert [told(span)[0] for span in telemetry.candidates] == ["openai", "anthropic"]
-
-
-def test_a_context_window_fallback(telemetry: Telemetry, bench: Bench) -> None:
-    bench.chain(Answer.openai_context_overflow(), Answer.ok("long"), Answer.ok("never"))
-    router = bench.router(fallbacks=[{"a": ["c"]}], context_window_fallbacks=[{"a": ["b"]}])
-    assert ways(router)["async"]() == "long"
-    assert [told(span)[:5] for span in telemetry.candidates] == [
-        ("openai", "model-a", 0, "error", "context_overflow"),
-        ("anthropic", "model-b", 1, "success", None),
-    ]
-    assert telemetry.run["failover.chain"] is None
-    assert judged(telemetry) == {"verified"}
-
-
-def test_a_content_policy_fallback(telemetry: Telemetry, bench: Bench) -> None:
-    refused = Answer.error(
-        400, "Your request was rejected as a result of our safety system.", code="content_policy_violation"
-    )
-    bench.chain(refused, Answer.ok("fine"))
-    router = bench.router(fallbacks=[], content_policy_fallbacks=[{"a": ["b"]}])
-    assert ways(router)["async"]() == "fine"
-    assert [told(span)[:5] for span in telemetry.candidates] == [
-        ("openai", "model-a", 0, "error", "content_policy"),
-        ("anthropic", "model-b", 1, "success", None),
-    ]
-
-
-def test_a_request_without_fallbacks_stops_at_its_first(telemetry: Telemetry, bench: Bench) -> None:
-    bench.chain(Answer.openai_quota(), Answer.ok("never"))
-    problem = ways(bench.router(), disable_fallbacks=True)["async"]()
-    assert isinstance(problem, litellm.RateLimitError)
-    assert telemetry.run["failover.chain"] == ["openai/model-a"]
-    assert telemetry.run["failover.outcome"] == "exhausted"
+# --- secrets ----------------------------------------------------------------------------------------------------------
 
 
 def test_no_key_and_no_hash_of_one_is_exported(telemetry: Telemetry, bench: Bench) -> None:

@@ -48,10 +48,12 @@ class Bench:
         client = openai.AsyncOpenAI(base_url=server.base_url, api_key=KEYS["openai"], max_retries=0, timeout=timeout)
         return self._keep(server, client, openais.LLM(model=model, client=client, api_key=KEYS["openai"]))
 
-    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7") -> Any:
+    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> Any:
         """Return an LLM at a provider of its own, which speaks as Anthropic does."""
         server = self._stack.enter_context(LocalProvider("anthropic", *answers))
-        client = anthropic.AsyncAnthropic(base_url=server.base_url, api_key=KEYS["anthropic"], max_retries=0)
+        client = anthropic.AsyncAnthropic(
+            base_url=server.base_url, api_key=KEYS["anthropic"], max_retries=0, timeout=timeout
+        )
         made = claudes.LLM(model=model, client=client, api_key=KEYS["anthropic"], base_url=server.base_url)
         made._client = client  # the first releases of the plugin take no notice of the one they are given
         return self._keep(server, client, made)
