@@ -6,9 +6,10 @@ would still look right.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 os.environ["OTEL_FAILOVER_STRICT"] = "1"
 os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY_PROPAGATION", "false")
@@ -26,6 +27,27 @@ from tests.spans import SerialisingExporter, Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+MUST_HAVE: Final = os.environ.get("FAILOVER_MUST_HAVE", "").split()
+"""Modules that an environment was made for: where one of them cannot be imported, its tests fail instead of skipping."""
+_import_or_skip: Final = pytest.importorskip
+
+
+def _import_or_fail(
+    modname: str,
+    minversion: str | None = None,
+    reason: str | None = None,
+    *,
+    exc_type: type[ImportError] | None = None,
+) -> Any:
+    """Import what has to be here; skip only for want of anything else."""
+    if any(f"{modname}.".startswith(f"{needed}.") for needed in MUST_HAVE):
+        return importlib.import_module(modname)
+    return _import_or_skip(modname, minversion, reason, exc_type=exc_type)
+
+
+if MUST_HAVE:
+    pytest.importorskip = _import_or_fail
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anthropic
 import openai
 import pytest
+from packaging.specifiers import SpecifierSet
 
 import otel_failover
 from otel_failover import Candidate, attribution, evidence, findings, instrumentor, reasons, run, settings, settlement
@@ -181,6 +182,15 @@ def test_the_support_table_is_that_of_the_code() -> None:
     assert [(plain(row[0]), plain(row[1])) for row in rows("Support")] == [
         (each.name, each.supported) for each in sorted(instrumentor.libraries(), key=lambda each: _order(each.name))
     ]
+
+
+def test_the_oldest_supported_release_of_each_library_is_tested_by_ci() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    tested = {plain(row[0]): row[2].split(", ") for row in rows("Support")}
+    for each in instrumentor.libraries():
+        oldest, newest = tested[each.name][0], tested[each.name][-1]
+        assert {oldest, newest} <= set(SpecifierSet(each.supported).filter([oldest, newest])), each.name
+        assert re.search(rf"\b{each.distribution}(\[[\w,]+\])?=={re.escape(oldest)}(?![\w.])", script), each.name
 
 
 def _order(name: str) -> int:

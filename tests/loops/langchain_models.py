@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,12 @@ ChatAnthropic = pytest.importorskip("langchain_anthropic").ChatAnthropic
 
 WAYS = ("invoke", "ainvoke", "stream", "astream")
 BATCHES = ("batch", "abatch")
+_MADE = itertools.count()
+
+
+def _own(timeout: float) -> float:
+    """Return a timeout no model had before: LangChain keeps clients by address and timeout, and ports come again."""
+    return timeout + next(_MADE) / 1_000_000
 
 
 class Bench:
@@ -34,12 +41,12 @@ class Bench:
         """Return a model at a provider of its own, which speaks as OpenAI does."""
         server = self._serve("openai", answers)
         options: dict[str, Any] = {"base_url": server.base_url, "api_key": KEYS["openai"]}
-        return ChatOpenAI(model=model, max_retries=retries, timeout=timeout, **options)
+        return ChatOpenAI(model=model, max_retries=retries, timeout=_own(timeout), **options)
 
     def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> Any:
         """Return a model at a provider of its own, which speaks as Anthropic does."""
         server = self._serve("anthropic", answers)
-        options: dict[str, Any] = {"base_url": server.base_url, "api_key": KEYS["anthropic"], "timeout": timeout}
+        options: dict[str, Any] = {"base_url": server.base_url, "api_key": KEYS["anthropic"], "timeout": _own(timeout)}
         return ChatAnthropic(model_name=model, max_retries=0, **options)
 
     def _serve(self, kind: Any, answers: tuple[Answer, ...]) -> LocalProvider:

@@ -73,4 +73,4 @@ def compare(module: str) -> None:
 def test_their_spans_are_the_same_and_none_is_flagged(other: str) -> None:
     pytest.importorskip(OTHERS[other])
     code = f"from tests.loops import test_beside_langchain as it; it.compare({OTHERS[other]!r}); print('SAME')"
-    assert "SAME" in in_a_process(code, timeout=90)
+    assert "SAME" in in_a_process(code, timeout=300)

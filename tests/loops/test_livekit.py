@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -307,7 +308,9 @@ HONEST: Any = {
 @pytest.mark.parametrize("case", HONEST)
 def test_its_spans_are_never_flagged(telemetry: Telemetry, bench: Bench, case: str) -> None:
     """The adapter's span names the first one and carries a report that names nobody's error."""
-    native = pytest.importorskip("livekit.agents.telemetry", reason="LiveKit made no spans yet")
+    if importlib.util.find_spec("livekit.agents.telemetry") is None:
+        pytest.skip("LiveKit made no spans yet")
+    native = importlib.import_module("livekit.agents.telemetry")
     native.set_tracer_provider(telemetry.provider)
     first, second = HONEST[case]
     bench.ask(bench.openai(first), bench.anthropic(second))
