@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import context as context_api
 from opentelemetry.trace import Span, SpanKind
 
 from otel_failover import (
@@ -174,7 +175,8 @@ class Attempt:
         run = self._run
         if run is None:
             return
-        outer = scope.attempt_in()
+        current = context_api.get_current()
+        outer = scope.attempt_in(current)
         if outer is not None and outer.live:
             self._around = (*outer._around, outer._order)
         run._next_step(self)
@@ -184,7 +186,7 @@ class Attempt:
         processor.bind(span, self)
         self._runtime.open_attempts[self] = None
         self._attachment = scope.Attachment(
-            scope.with_values({scope.ATTEMPT: self, scope.RUN: run, scope.CALL: None}, span)
+            scope.with_values({scope.ATTEMPT: self, scope.RUN: run, scope.CALL: None}, span, current)
         )
 
     def _name(self) -> str:

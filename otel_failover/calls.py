@@ -136,11 +136,12 @@ class Call:
 
     def open(self) -> None:
         """Find the attempt, open the span, become current."""
-        outer = scope.call_in()
+        current = context_api.get_current()
+        outer = scope.call_in(current)
         if outer is not None and not outer.done:
             self.outer = outer
             return
-        attempt, run = scope.attempt_in(), scope.run_in()
+        attempt, run = scope.attempt_in(current), scope.run_in(current)
         if attempt is not None and not attempt.live:
             attempt = None
         if attempt is not None and attempt._ledger.is_elsewhere(self.endpoint):
@@ -181,21 +182,22 @@ class Call:
         self.provider = attempt.provider
         if not attempt.provider or not attempt.model:
             attempt.learn(self.candidate(attempt._run))
-        if self.inference and self._makes_span():
-            self._span = self._open_span(attempt)
+        current = context_api.get_current()
+        if self.inference and self._makes_span(current):
+            self._span = self._open_span(attempt, current)
             if attempt._own.span is None:
                 attempt._own.span = self._span
             processor.bind(self._span, attempt)
         values: dict[str, object] = {scope.CALL: self, scope.ATTEMPT: attempt}
-        self._attachment = scope.Attachment(scope.with_values(values, self._span))
+        self._attachment = scope.Attachment(scope.with_values(values, self._span, current))
 
-    def _makes_span(self) -> bool:
+    def _makes_span(self, current: Context) -> bool:
         wanted = runtime.current().settings.call_spans
         if wanted == "auto":
-            return not self.asked.own_spans and not is_suppressed()
-        return wanted == "on" and not is_suppressed()
+            return not self.asked.own_spans and not is_suppressed(current)
+        return wanted == "on" and not is_suppressed(current)
 
-    def _open_span(self, attempt: Attempt) -> Span:
+    def _open_span(self, attempt: Attempt, current: Context) -> Span:
         asked = self.asked
         attributes: dict[str, Any] = dict(attempt.inherited())
         attributes[names.GEN_AI_OPERATION] = asked.operation
@@ -206,7 +208,7 @@ class Call:
         if host:
             attributes[names.SERVER_ADDRESS] = host
             attributes[names.SERVER_PORT] = port
-        return runtime.current().tracer.start_span(f"{asked.operation} {model}", None, SpanKind.CLIENT, attributes)
+        return runtime.current().tracer.start_span(f"{asked.operation} {model}", current, SpanKind.CLIENT, attributes)
 
     # --- settling -----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from opentelemetry import context as context_api
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 
 from otel_failover import dropping, identity, names, runtime, scope
@@ -177,7 +178,8 @@ class Run:
         self._read_chain()
         self._runtime.attach(tell=True)
         dropping.end_waiting()
-        around = scope.attempt_in()
+        current = context_api.get_current()
+        around = scope.attempt_in(current)
         self._around = around if around is not None and around.live else None
         self._started = time.monotonic()
         attributes: dict[str, Any] = dict(self._around.inherited()) if self._around is not None else {}
@@ -190,11 +192,14 @@ class Run:
             attributes[names.CHAIN] = self._chain.labels
         self._span = self._runtime.tracer.start_span(
             f"{names.SPAN_RUN} {exportable(text_of(self._operation)[:120])}",
+            current,
             kind=SpanKind.INTERNAL,
             attributes=attributes,
         )
-        self._note_enclosing()
-        self._context = scope.with_values({scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}, self._span)
+        self._note_enclosing(current)
+        self._context = scope.with_values(
+            {scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}, self._span, current
+        )
         self._attachment = scope.Attachment(self._context)
 
     def _loop_name(self) -> str:
@@ -214,11 +219,11 @@ class Run:
         except Exception as problem:
             logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop_name(), text_of(problem))
 
-    def _note_enclosing(self) -> None:
+    def _note_enclosing(self, current: Context) -> None:
         """Tell the checker which span this run happens in: spans that enclose a run are judged by its evidence."""
         from otel_failover.processor import enclosing
 
-        around = get_current_span()
+        around = get_current_span(current)
         if around.is_recording():
             enclosing.begin(around.get_span_context().span_id, self)
 
