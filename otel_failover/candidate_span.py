@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _STATUSES: Final = 8
 _LONG: Final = 48
+_PIECE: Final = 8
 _FAILED: Final = (ERROR, PARTIAL)
 _ERROR_KEYS: Final = ("error.", "http.response.status_code", "http.status_code")
 _VERIFIED: Final = {names.VERDICT: attribution.VERIFIED}
@@ -250,9 +251,7 @@ class CandidateSpan:
 
 def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str, ...]) -> None:
     """Keep the attempt's own credential out of what the host or the provider named."""
-    for name, label in ((names.CANDIDATE_MODEL, candidate.model), (names.CANDIDATE_PROFILE, candidate.profile)):
-        if label and (cleaned := _cleaned(identity.shown(label), secrets)) != label:
-            attributes[name] = cleaned
+    attributes.update(_cleaned(candidate.model, candidate.profile, secrets))
     for name, plain in ((names.ERROR_CODE, _WORDS), (names.WIRE_REQUEST_ID, _ISSUED)):
         value = attributes.get(name)
         if value is not None and not is_plain(value, plain, secrets):
@@ -274,12 +273,21 @@ def is_plain(value: str, plain: re.Pattern[str], secrets: tuple[str, ...]) -> bo
         plain: What is harmless.
         secrets: The attempt's own credentials.
     """
-    return plain.fullmatch(value) is not None and not any(
-        value[at : at + 8] in secret for secret in secrets for at in range(max(1, len(value) - 7))
-    )
+    if plain.fullmatch(value) is None:
+        return False
+    if len(value) >= _PIECE and not any(value[at : at + 4] in secret for secret in secrets for at in _places(value)):
+        return True
+    return not any(value[at : at + _PIECE] in secret for secret in secrets for at in range(max(1, len(value) - 7)))
+
+
+def _places(value: str) -> range:
+    """Return every fourth place of a text: any eight of its characters in a row hold the four at one of them."""
+    return range(0, len(value) - 3, 4)
 
 
 @lru_cache(maxsize=256)
-def _cleaned(value: str, secrets: tuple[str, ...]) -> str:
-    """Return a label without the credential; the same few come again and again."""
-    return redact(value, secrets)
+def _cleaned(model: str, profile: str | None, secrets: tuple[str, ...]) -> dict[str, str]:
+    """Return the labels that are exported otherwise than they are; the same few come again and again."""
+    labels = ((names.CANDIDATE_MODEL, model), (names.CANDIDATE_PROFILE, profile))
+    found = {name: (label, redact(identity.shown(label), secrets)) for name, label in labels if label}
+    return {name: cleaned for name, (label, cleaned) in found.items() if cleaned != label}
