@@ -14,16 +14,13 @@ import os
 import time
 import weakref
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from otel_failover import headers as header_facts
 from otel_failover import identity, reasons
 from otel_failover.attribution import normalise
 from otel_failover.bodies import ErrorBody, error_in, pieces, read_error, seconds_asked, text_holds
 from otel_failover.failsafe import read, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 OWN: Final = "own"
 ELSEWHERE: Final = "elsewhere"
@@ -89,7 +86,7 @@ class Exchange:
     """
 
     __slots__ = (
-        "__weakref__", "_body", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger", "method",
+        "__weakref__", "_body", "_sent", "_told", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger", "method",
         "model", "request",
         "request_id", "response", "retry_after", "started", "status", "stopped", "stream", "taken", "timeout",
         "timeout_configured",
@@ -114,6 +111,8 @@ class Exchange:
         self.ledger: Ledger | None = None
         self.taken: weakref.ref[Ledger] | None = None
         self._body: ErrorBody | None = None
+        self._told: dict[bytes, str] | None = None
+        self._sent: header_facts.Sent | None = None
 
     # --- told by the transport ----------------------------------------------------------------------------------------
 
@@ -126,9 +125,10 @@ class Exchange:
         self.request_id = header_facts.issued_id(told)
         self.stopped = time.monotonic()
         if status >= _HELD_STATUS:
+            self._told = told
             self.retry_after = seconds_asked(told)
             flights.add(self)
-            if self.request_id is not None and self.request_id not in self.sent_ids():
+            if self.request_id is not None and self.request_id not in self.sent.ids:
                 self.issued_id = self.request_id
 
     def failed(self, problem: BaseException, configured: object = None) -> None:
@@ -163,7 +163,7 @@ class Exchange:
         if self._body is None:
             if not self.is_error or self.response is None:
                 return ErrorBody()
-            found = read_error(self.response.target)
+            found = read_error(self.response.target, self._told)
             if not found.whole:
                 return found
             self._body = found
@@ -176,14 +176,15 @@ class Exchange:
             found.append(text_holds(self.response.target, text))
         return True if True in found else None if None in found else False
 
-    def sent_ids(self) -> Iterator[str]:
-        """Return the request ids that we sent ourselves: a provider that echoes one has not issued it."""
-        return header_facts.sent_ids(read(self.request.target, "headers"))
-
-    def secrets(self) -> tuple[str, ...]:
-        """The credential that this request carried: never to be exported in any form."""
+    @property
+    def sent(self) -> header_facts.Sent:
+        """What this request's own headers tell; read once, when they can no longer change."""
+        if self._sent is not None:
+            return self._sent
         request = self.request.target
-        return header_facts.secrets(read(request, "headers"), read(request, "url"))
+        found = header_facts.of_request(read(request, "headers"), read(request, "url"))
+        self._sent = found if self.stopped is not None else None
+        return found
 
     def reduce(self) -> None:
         """Let go of everything but the facts, once the attempt has ended."""
@@ -193,7 +194,7 @@ class Exchange:
         self.request.release()
         if self.response is not None:
             self.response.release()
-        self.call = None
+        self.call = self._sent = self._told = None
 
 
 def transport_reason(problem: BaseException) -> tuple[str, str | None]:
@@ -476,9 +477,9 @@ class Ledger:
         sends = len(self.exchanges) + len(self.elsewhere)
         if not self.closed and self._secrets[0] != sends:
             if sends == 1:
-                self._secrets = (1, (self.exchanges or self.elsewhere)[0].secrets())
+                self._secrets = (1, (self.exchanges or self.elsewhere)[0].sent.secrets)
             else:
-                found = (secret for each in (*self.exchanges, *self.elsewhere) for secret in each.secrets())
+                found = (secret for each in (*self.exchanges, *self.elsewhere) for secret in each.sent.secrets)
                 self._secrets = (sends, tuple(dict.fromkeys(found)))
         return self._secrets[1]
 

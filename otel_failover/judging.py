@@ -71,7 +71,7 @@ def own_evidence(ledger: Ledger, settled: Settlement, told: str = "") -> Own:
     texts += [*(raised.text for raised in ledger.raised), told]
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
-    issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent_ids()}
+    issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent.ids}
     return Own(
         complete=ledger.state[0] == "complete",
         sent=len(own),
