@@ -440,11 +440,15 @@ class Attempt:
     @guarded(fallback=None)
     def _trail_left(self, settled: Settlement, verdict: Verdict) -> Trail:
         """Reduce it to what the others may be held against."""
-        complete = self._ledger.state[0] == "complete"
+        complete = self._state_left() == "complete"
         if verdict.verdict == MISMATCH or (complete and verdict.rule == attribution.NOTHING_BOUND):
             # Somebody else's; or the application's own (a constant, a singleton) that says nothing of this candidate.
             self._problem, self._claims = None, []
         return self.trail(settled, complete=complete)
+
+    def _state_left(self) -> str:
+        """How complete its evidence is, now that it has been judged: a claim may have brought in a send of its own."""
+        return self._ledger.state[0] if self._claims or self._problem is not None else self.evidence
 
     def _adopt(self) -> None:
         """Take in what was sent without us, where this attempt's exception is its answer: threads, single flight."""

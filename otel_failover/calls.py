@@ -215,6 +215,9 @@ class Call:
     @guarded(fallback=None)
     def leave(self) -> None:
         """Stop being current: the SDK has handed back."""
+        self._leave()
+
+    def _leave(self) -> None:
         if self._attachment is not None:
             self._attachment.detach()
             self._attachment = None
@@ -222,7 +225,7 @@ class Call:
     @guarded(fallback=None)
     def returned(self, result: object) -> None:
         """Settle with what the SDK returned."""
-        self.leave()
+        self._leave()
         if self.outer is not None or self.ledger is None:
             return
         if self.streaming:
@@ -235,7 +238,7 @@ class Call:
     @guarded(fallback=None)
     def raised(self, problem: BaseException) -> None:
         """Settle with what the SDK raised."""
-        self.leave()
+        self._leave()
         if self.outer is not None:
             self._raised_inside(problem)
             return
@@ -306,7 +309,8 @@ class Call:
                 attributes[names.GEN_AI_RESPONSE_ID] = response_id[:255]
                 if attempt._ledger.response_model:
                     attributes[names.GEN_AI_RESPONSE_MODEL] = attempt._ledger.response_model[:255]
-            attributes.update(_usage(read(result, "usage")))
+            if result is not None:
+                attributes.update(_usage(read(result, "usage")))
             if attributes:
                 span.set_attributes(attributes)
             return
@@ -391,9 +395,11 @@ def _usage(usage: object) -> dict[str, int]:
     found: dict[str, int] = {}
     if usage is not None:
         for key, fields in _USAGE:
-            value = next((v for each in fields if isinstance(v := read(usage, each), int)), None)
-            if value is not None:
-                found[key] = value
+            for each in fields:
+                value = read(usage, each)
+                if isinstance(value, int):
+                    found[key] = value
+                    break
     return found
 
 

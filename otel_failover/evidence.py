@@ -463,10 +463,12 @@ class Ledger:
     def _gap(self, own: list[Exchange]) -> str | None:
         if self.open_calls:
             return "call_open"
-        if any(exchange.open for exchange in own):
-            return "request_open"
-        if any(exchange.is_error and not exchange.body.whole for exchange in own):
-            return "body_not_seen"
+        for exchange in own:
+            if exchange.stopped is None:
+                return "request_open"
+        for exchange in own:
+            if exchange.is_error and not exchange.body.whole:
+                return "body_not_seen"
         if self.orphaned or (self.endpoint and orphans.overlap(self.endpoint, self.started, own)):
             return "orphan"
         return None

@@ -53,7 +53,10 @@ def aws_error(answer: dict[bytes, str]) -> str | None:
 
 def issued_id(answer: dict[bytes, str]) -> str | None:
     """Return the request id that a response issued."""
-    return next((answer[name] for name in _ISSUED if name in answer), None) if answer else None
+    for name in _ISSUED if answer else ():
+        if name in answer:
+            return answer[name]
+    return None
 
 
 class Sent(NamedTuple):
@@ -75,24 +78,23 @@ def of_request(headers: object, url: object) -> Sent:
         headers: Of the request.
         url: Of the request, with its query.
     """
-    found = [each for each in _raw(headers) if _matters(each[0])]
+    named, ids = [], []
+    for name, value in [each for each in _raw(headers) if _matters(each[0])]:
+        if name.lower() in _SENT:
+            ids.append(value.decode("latin-1"))
+        else:
+            named.append((name, value))
     query = read(url, "query")
-    held: tuple[str, ...] = _of_headers(tuple(each for each in found if _may_hold(each[0])))
+    held: tuple[str, ...] = _of_headers(tuple(named))
     if query or read(url, "userinfo") or query is None:
         held = (*held, *own_secrets((), str(url)))
-    return Sent(held, tuple(value.decode("latin-1") for name, value in found if name.lower() in _SENT))
+    return Sent(held, tuple(ids))
 
 
 @lru_cache(maxsize=512)
 def _matters(name: bytes) -> bool:
-    """Whether a request's header of this name may hold a credential, or is a request id."""
-    return name.lower() in _SENT or _may_hold(name)
-
-
-@lru_cache(maxsize=512)
-def _may_hold(name: bytes) -> bool:
-    """Whether a header of this name may hold a credential."""
-    return bool(own_secrets([(name.decode("latin-1"), "k=Xy7Zw5Vu3Ts1Rq9Po")]))
+    """Whether a request's header of this name is a request id, or may hold a credential."""
+    return name.lower() in _SENT or bool(own_secrets([(name.decode("latin-1"), "k=Xy7Zw5Vu3Ts1Rq9Po")]))
 
 
 @lru_cache(maxsize=64)
