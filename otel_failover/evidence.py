@@ -86,7 +86,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "__weakref__", "_body", "_sent", "_told", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger", "method",
+        "__weakref__", "_body", "_sent", "_told", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger",
+        "method",
         "model", "request",
         "request_id", "response", "retry_after", "started", "status", "stopped", "stream", "taken", "timeout",
         "timeout_configured",

@@ -199,9 +199,7 @@ class Run:
             attributes=attributes,
         )
         self._note_enclosing(current)
-        self._context = scope.with_values(
-            {scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}, self._span, current
-        )
+        self._context = scope.with_values({scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}, self._span, current)
         self._attachment = scope.Attachment(self._context)
 
     def _read_chain(self) -> None:
