@@ -11,11 +11,11 @@ nobody gave; a match that is merely missing is `unverified`.
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover import reasons
+from otel_failover.escapes import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -70,12 +70,12 @@ _SPACING: Final = str.maketrans(
         **dict.fromkeys("'\"`\u2018\u2019\u201c\u201d", f" {_QUOTE} "),
     }
 )
-_STATUS_LINE: Final = re.compile(r"(?:http|error|status|code|#|-|\s)*")
+_STATUS_LINE: Final = r"(?:http|error|status|code|#|-|\s)*"
 """What an SDK says where it has nothing but a status ("Error code: 502"), normalised: no text of the attempt's own."""
-_ISSUED_ID: Final = re.compile(r"req_[0-9A-Za-z]{16,64}")
+_ISSUED_ID: Final = r"req_[0-9A-Za-z]{16,64}"
 """How OpenAI and Anthropic write request ids; anything else may be the application's own correlation id."""
-_CODE_POINT: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
-_ANSI: Final = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")
+_CODE_POINT: Final = r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))"
+_ANSI: Final = r"\x1b\[[0-9;]{0,16}[A-Za-z]"
 
 
 @functools.lru_cache(maxsize=128)
@@ -97,7 +97,7 @@ def normalise(text: str) -> str:
     if "\\" in text:
         text = _unescaped(text)
     if "\x1b" in text:
-        text = _ANSI.sub(" ", text)
+        text = compiled(_ANSI).sub(" ", text)
     if "..." in text or _ELLIPSIS in text:
         text = text.replace("...", _ELLIPSIS).replace(_ELLIPSIS, f" {_ELLIPSIS} ")
     words = text.translate(_SPACING).casefold().split()
@@ -107,7 +107,7 @@ def normalise(text: str) -> str:
 def _unescaped(text: str) -> str:
     """Undo the escapes of JSON and of `repr`."""
     if "\\u" in text or "\\x" in text:
-        text = _CODE_POINT.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
+        text = compiled(_CODE_POINT).sub(lambda found: chr(int(found[1] or found[2], 16)), text)
     return text.replace("\\n", " ").replace("\\r", " ").replace("\\t", " ").replace("\\", "")
 
 
@@ -596,7 +596,7 @@ def _tells_own_beside(own: Own, texts: Sequence[str], foreign: Sequence[str]) ->
     rests = list(texts)
     for portion in foreign:
         rests = [text.replace(portion, " ") for text in rests]
-    own_texts = [text.strip("!. ") for text in own.texts if not _STATUS_LINE.fullmatch(text)]
+    own_texts = [text.strip("!. ") for text in own.texts if not compiled(_STATUS_LINE).fullmatch(text)]
     return any(len(text) > 3 and text in rest for text in own_texts for rest in rests)
 
 
@@ -614,7 +614,7 @@ def _is_unanswered(own: Own) -> bool:
 
 def _says_answer(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
     """Whether a claim carries what only a provider's answer can give."""
-    issued = any(_ISSUED_ID.fullmatch(name) for name in claim.request_ids - own.request_ids)
+    issued = any(compiled(_ISSUED_ID).fullmatch(name) for name in claim.request_ids - own.request_ids)
     if issued or claim.structured:
         return True
     if any(code.lower() in reasons.PROVIDER_CODES for code in claim.codes - own.codes):

@@ -6,7 +6,6 @@ lies, it stands in `failover.attribution.claimed.*`.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
 
 from otel_failover import attribution, identity, marking, names, reasons, settlement
 from otel_failover.attribution import MISMATCH, Verdict
+from otel_failover.escapes import compiled
 from otel_failover.evidence import qualified
 from otel_failover.reading import may_claim, read_claim, read_events
 from otel_failover.redaction import cut, redact
@@ -258,22 +258,22 @@ def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str,
             attributes[name] = redact(value[:255], secrets)
 
 
-_WORDS: Final = re.compile(r"[a-z]{1,24}(?:[_-][a-z]{1,24}){0,5}", re.ASCII)
+_WORDS: Final = r"(?a)[a-z]{1,24}(?:[_-][a-z]{1,24}){0,5}"
 """Codes that are no credential nor a piece of one: `insufficient_quota`, words without a digit."""
 
-_ISSUED: Final = re.compile(r"req_[0-9A-Za-z]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_ISSUED: Final = r"(?a)req_[0-9A-Za-z]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """Request ids as the providers issue them."""
 
 
-def is_plain(value: str, plain: re.Pattern[str], secrets: tuple[str, ...]) -> bool:
+def is_plain(value: str, plain: str, secrets: tuple[str, ...]) -> bool:
     """Whether a provider's word needs no redaction: a cheap test before it.
 
     Args:
         value: A code or an id.
-        plain: What is harmless.
+        plain: Pattern of what is harmless.
         secrets: The attempt's own credentials.
     """
-    if plain.fullmatch(value) is None:
+    if compiled(plain).fullmatch(value) is None:
         return False
     if len(value) >= _PIECE and not any(value[at : at + 4] in secret for secret in secrets for at in _places(value)):
         return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import importlib.metadata
-import pkgutil
 import sys
 import threading
 import weakref
@@ -130,6 +129,8 @@ class Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic b
 
 def _reduced(wrapper: Any) -> Any:
     """Pickle by name, with nothing but the standard library needed to read it."""
+    import pkgutil
+
     return pkgutil.resolve_name, (f"{wrapper.__module__}:{wrapper.__qualname__}",)
 
 
