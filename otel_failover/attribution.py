@@ -11,7 +11,6 @@ nobody gave; a match that is merely missing is `unverified`.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover import reasons
@@ -207,8 +206,7 @@ KNOWN_WORDING: Final = tuple(
 """Sentences that only a provider's answer contains; disjoint from `STOCK`, which a test keeps so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(NamedTuple):
     """What one attempt's wire said, as far as somebody else could repeat it.
 
     Args:
@@ -242,8 +240,7 @@ def _nowhere(_: str) -> bool | None:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(NamedTuple):
     """The judged attempt's own evidence.
 
     Args:
@@ -273,8 +270,7 @@ class Own:
     misdirected: Incident | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What a span or an exception says about an error.
 
     Args:
