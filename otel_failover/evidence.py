@@ -14,6 +14,7 @@ import os
 import time
 import weakref
 from collections import OrderedDict, deque
+from functools import lru_cache
 from typing import Any, Final
 
 from otel_failover import headers as header_facts
@@ -200,16 +201,18 @@ class Exchange:
 
 def transport_reason(problem: BaseException) -> tuple[str, str | None]:
     """Return our reason and the timeout's kind for what a transport raised; by class names, to import no library."""
-    if isinstance(
-        problem, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)
-    ):
+    return _reason_of(type(problem))
+
+
+@lru_cache(maxsize=128)
+def _reason_of(kind: type[BaseException]) -> tuple[str, str | None]:
+    if issubclass(kind, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)):
         return reasons.CANCELLED, None
-    names = [cls.__name__ for cls in type(problem).__mro__]
+    names = [cls.__name__ for cls in kind.__mro__]
     if any("Timeout" in name for name in names):
         leaf = names[0].lower()
-        kind = next((kind for start, kind in _TIMEOUTS if leaf.startswith(start)), "total")
-        return reasons.TIMEOUT, kind
-    if not _TRANSPORT.isdisjoint(names) or isinstance(problem, OSError):
+        return reasons.TIMEOUT, next((which for start, which in _TIMEOUTS if leaf.startswith(start)), "total")
+    if not _TRANSPORT.isdisjoint(names) or issubclass(kind, OSError):
         return (reasons.CONNECTION if _LOCAL.isdisjoint(names) else reasons.CLIENT_ERROR), None
     return reasons.CLIENT_ERROR, None
 
@@ -254,7 +257,7 @@ class Raised:
         self.type_name = qualified(type(problem))
         self.status = _number(read(problem, "status_code"))
         self.code = read(problem, "code")
-        self._facts = [_fact(read(problem, name)) for name in _FACTS]
+        self._facts = _facts(problem)
 
     def transport(self) -> tuple[str, str | None]:
         """Return the reason, and the timeout's kind, where it came of the transport after the status line."""
@@ -262,20 +265,26 @@ class Raised:
 
     def unchanged(self, problem: BaseException) -> bool:
         """Whether it still says what it said when it was raised."""
-        if text_of(problem) != self.text:
-            return False
-        return all(known == _fact(read(problem, name)) for name, known in zip(_FACTS, self._facts, strict=True))
+        return text_of(problem) == self.text and _facts(problem) == self._facts
 
     def forget(self) -> None:
         """Let go of an exception that could not be remembered weakly."""
         self.reference.forget()
 
 
-def _fact(value: object) -> object:
-    """Return what a fact is compared by: itself where it is plain, its text where it is a body, else its identity."""
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    return repr(value)[:4096] if isinstance(value, (dict, list)) else id(value)
+def _facts(problem: BaseException) -> list[object]:
+    """Return what an exception says, by what each fact is compared.
+
+    Itself where it is plain, its text where it is a body, else its identity.
+    """
+    found: list[object] = []
+    for name in _FACTS:
+        value = read(problem, name)
+        if value is None or isinstance(value, (str, int, float)):
+            found.append(value)
+        else:
+            found.append(repr(value)[:4096] if isinstance(value, (dict, list)) else id(value))
+    return found
 
 
 def _transport_of(problem: BaseException) -> tuple[str, str | None]:
