@@ -63,19 +63,6 @@ class Attempt:
         doubled: Provider and model occur twice in the chain.
     """
 
-    # What most attempts never set.
-    _attachment: scope.Attachment | None = None
-    _problem: BaseException | None = None
-    _marked = _rejected = _output = _done = _inside = _probe = _late = _declared = False
-    _pending_end: int | None = None
-    _stopped: float | None = None
-    _claimed: tuple[str, ...] = ()
-    evidence = "none"
-    _settlement: Settlement | None = None
-    _own_error: CandidateError | None = None
-    _around: tuple[int, ...] = ()
-    _inherited: dict[str, Any] | None = None
-
     def __init__(
         self,
         runtime: Runtime,
@@ -90,7 +77,20 @@ class Attempt:
         self._runtime, self._run, self._ledger = runtime, run, ledger
         self._candidate, self._index, self._number, self._doubled = candidate, index, number, doubled
         self._own = CandidateSpan(runtime, ledger, ledger.started, in_run=run is not None)
+        self._attachment: scope.Attachment | None = None
         self._claims: list[Said] = []
+        self._problem: BaseException | None = None
+        self._marked = self._rejected = self._output = self._done = self._inside = False
+        self._pending_end: int | None = None
+        self._stopped: float | None = None
+        self._probe = self._late = False
+        self._claimed: tuple[str, ...] = ()
+        self.evidence = "none"
+        self._settlement: Settlement | None = None
+        self._own_error: CandidateError | None = None
+        self._declared = False
+        self._around: tuple[int, ...] = ()
+        self._inherited: dict[str, Any] | None = None
         self._order = runtime.next_order()
         ledger.model = candidate.model
         ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile)

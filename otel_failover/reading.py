@@ -113,8 +113,11 @@ def has_error_provider(span: Any) -> bool:
 
 
 def may_claim(attributes: Mapping[str, Any]) -> bool:
-    """Whether a span without an ERROR status may claim anything: one pass over its keys, since many are asked."""
-    return any(key in _CLAIM_KEYS or key.startswith("error.") for key in attributes)
+    """Whether a span without an ERROR status may claim anything: with little ado, since many are asked."""
+    keys = list(attributes)
+    if not _CLAIM_KEYS.isdisjoint(keys):
+        return True
+    return "error." in " ".join(keys) and any(key.startswith("error.") for key in keys)
 
 
 def _said(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_error: bool) -> Said:
