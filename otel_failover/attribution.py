@@ -224,7 +224,7 @@ class Incident(NamedTuple):
     """
 
     provider: str
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # hides tuple's own `index`, which nobody asks
     span_id: str = ""
     order: int = 0
     alive: bool = False

@@ -201,11 +201,12 @@ class Exchange:
 
 def transport_reason(problem: BaseException) -> tuple[str, str | None]:
     """Return our reason and the timeout's kind for what a transport raised; by class names, to import no library."""
-    return _reason_of(type(problem))
+    kind: Any = type(problem)
+    return _reason_of(kind)
 
 
 @lru_cache(maxsize=128)
-def _reason_of(kind: type[BaseException]) -> tuple[str, str | None]:
+def _reason_of(kind: type) -> tuple[str, str | None]:
     if issubclass(kind, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)):
         return reasons.CANCELLED, None
     names = [cls.__name__ for cls in kind.__mro__]
