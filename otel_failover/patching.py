@@ -11,7 +11,6 @@ import importlib.metadata
 import sys
 import threading
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import wrapt
@@ -68,7 +67,6 @@ class Library(NamedTuple):
     unfit: Callable[[], str | None] | None = None
 
 
-@dataclass
 class State:
     """What became of one library.
 
@@ -80,15 +78,12 @@ class State:
         supported: Versions that are supported.
     """
 
-    name: str
-    status: str
-    version: str | None = None
-    why: str | None = None
-    supported: str = ""
-    handles: list[tuple[object, str, Any]] = field(default_factory=list, repr=False)
-    late: weakref.WeakKeyDictionary[type, dict[str, weakref.ref[Any]]] = field(
-        default_factory=weakref.WeakKeyDictionary, repr=False
-    )
+    def __init__(
+        self, name: str, status: str, version: str | None = None, why: str | None = None, supported: str = ""
+    ) -> None:
+        self.name, self.status, self.version, self.why, self.supported = name, status, version, why, supported
+        self.handles: list[tuple[object, str, Any]] = []
+        self.late: weakref.WeakKeyDictionary[type, dict[str, weakref.ref[Any]]] = weakref.WeakKeyDictionary()
 
 
 class BoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
