@@ -6,12 +6,12 @@ included: most runs are served by their first candidate, and nobody asks.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover import attribution, identity, reasons
 from otel_failover.candidate_error import CandidateError
 from otel_failover.claims import from_exception
+from otel_failover.escapes import compiled
 from otel_failover.failsafe import read
 from otel_failover.settlement import ERROR, SUCCESS
 
@@ -191,12 +191,14 @@ class Account:
         )
 
 
-_DATED: Final = re.compile(r"[-@:]\d{4}")
+_DATED: Final = r"[-@:]\d{4}"
 
 
 def _is_itself(answered: str, asked: str) -> bool:
     """Whether a model answered by the name it was asked by, or by that and a date; findings look closer."""
-    return answered in ("", asked) or (answered.startswith(asked) and _DATED.match(answered, len(asked)) is not None)
+    if not answered.startswith(asked):
+        return answered == ""
+    return len(answered) == len(asked) or compiled(_DATED).match(answered, len(asked)) is not None
 
 
 def _blamed(problem: BaseException) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import context as context_api
 from opentelemetry.trace import Span, SpanKind
 
 from otel_failover import (
@@ -87,13 +88,12 @@ class Attempt:
         self.evidence = "none"
         self._settlement: Settlement | None = None
         self._own_error: CandidateError | None = None
-        self._order = runtime.next_order()
-        ledger.model = candidate.model
-        ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile)
         self._declared = False
         self._around: tuple[int, ...] = ()
         self._inherited: dict[str, Any] | None = None
-        self._own_objects: list[Reference] = []
+        self._order = runtime.next_order()
+        ledger.model = candidate.model
+        ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile)
         self.started = ledger.started
 
     # --- for the host -------------------------------------------------------------------------------------------------
@@ -174,7 +174,8 @@ class Attempt:
         run = self._run
         if run is None:
             return
-        outer = scope.attempt_in()
+        current = context_api.get_current()
+        outer = scope.attempt_in(current)
         if outer is not None and outer.live:
             self._around = (*outer._around, outer._order)
         run._next_step(self)
@@ -184,7 +185,7 @@ class Attempt:
         processor.bind(span, self)
         self._runtime.open_attempts[self] = None
         self._attachment = scope.Attachment(
-            scope.with_values({scope.ATTEMPT: self, scope.RUN: run, scope.CALL: None}, span)
+            scope.with_values({scope.ATTEMPT: self, scope.RUN: run, scope.CALL: None}, span, current)
         )
 
     def _name(self) -> str:
@@ -466,11 +467,15 @@ class Attempt:
     @guarded(fallback=None)
     def _trail_left(self, settled: Settlement, verdict: Verdict) -> Trail:
         """Reduce it to what the others may be held against."""
-        complete = self._ledger.state[0] == "complete"
+        complete = self._state_left() == "complete"
         if verdict.verdict == MISMATCH or (complete and verdict.rule == attribution.NOTHING_BOUND):
             # Somebody else's; or the application's own (a constant, a singleton) that says nothing of this candidate.
             self._problem, self._claims = None, []
         return self.trail(settled, complete=complete)
+
+    def _state_left(self) -> str:
+        """How complete its evidence is, now that it has been judged: a claim may have brought in a send of its own."""
+        return self._ledger.state[0] if self._claims or self._problem is not None else self.evidence
 
     def _adopt(self) -> None:
         """Take in what was sent without us, where this attempt's exception is its answer: threads, single flight."""

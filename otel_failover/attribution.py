@@ -11,11 +11,10 @@ nobody gave; a match that is merely missing is `unverified`.
 from __future__ import annotations
 
 import functools
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover import reasons
+from otel_failover.escapes import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -70,14 +69,14 @@ _SPACING: Final = str.maketrans(
         **dict.fromkeys("'\"`\u2018\u2019\u201c\u201d", f" {_QUOTE} "),
     }
 )
-_STATUS_LINE: Final = re.compile(r"(?:http|error|status|code|#|-|\s)*")
+_STATUS_LINE: Final = r"(?:http|error|status|code|#|-|\s)*"
 """What an SDK says where it has nothing but a status ("Error code: 502"), normalised: no text of the attempt's own."""
-_ISSUED_ID: Final = re.compile(r"req_[0-9A-Za-z]{16,64}")
+_ISSUED_ID: Final = r"req_[0-9A-Za-z]{16,64}"
 """How OpenAI and Anthropic write request ids; anything else may be the application's own correlation id."""
 _ID_KEY: Final = r"(?<![\w-])(?:x-)?request[_-]?id[\s'\"\\]*[:=][\s'\"\\]*"
 """How an error's body, or its `repr`, names its request id; `previous_request_id` speaks of another request."""
-_CODE_POINT: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
-_ANSI: Final = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")
+_CODE_POINT: Final = r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))"
+_ANSI: Final = r"\x1b\[[0-9;]{0,16}[A-Za-z]"
 
 
 @functools.lru_cache(maxsize=128)
@@ -99,7 +98,7 @@ def normalise(text: str) -> str:
     if "\\" in text:
         text = _unescaped(text)
     if "\x1b" in text:
-        text = _ANSI.sub(" ", text)
+        text = compiled(_ANSI).sub(" ", text)
     if "..." in text or _ELLIPSIS in text:
         text = text.replace("...", _ELLIPSIS).replace(_ELLIPSIS, f" {_ELLIPSIS} ")
     words = text.translate(_SPACING).casefold().split()
@@ -109,7 +108,7 @@ def normalise(text: str) -> str:
 def _unescaped(text: str) -> str:
     """Undo the escapes of JSON and of `repr`."""
     if "\\u" in text or "\\x" in text:
-        text = _CODE_POINT.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
+        text = compiled(_CODE_POINT).sub(lambda found: chr(int(found[1] or found[2], 16)), text)
     return text.replace("\\n", " ").replace("\\r", " ").replace("\\t", " ").replace("\\", "")
 
 
@@ -209,8 +208,7 @@ KNOWN_WORDING: Final = tuple(
 """Sentences that only a provider's answer contains; disjoint from `STOCK`, which a test keeps so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(NamedTuple):
     """What one attempt's wire said, as far as somebody else could repeat it.
 
     Args:
@@ -228,7 +226,7 @@ class Incident:
     """
 
     provider: str
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # hides tuple's own `index`, which nobody asks
     span_id: str = ""
     order: int = 0
     alive: bool = False
@@ -244,8 +242,7 @@ def _nowhere(_: str) -> bool | None:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(NamedTuple):
     """The judged attempt's own evidence.
 
     Args:
@@ -275,8 +272,7 @@ class Own:
     misdirected: Incident | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What a span or an exception says about an error.
 
     Args:
@@ -617,7 +613,7 @@ def _tells_own_beside(own: Own, texts: Sequence[str], foreign: Sequence[str]) ->
     rests = list(texts)
     for portion in foreign:
         rests = [text.replace(portion, " ") for text in rests]
-    own_texts = [text.strip("!. ") for text in own.texts if not _STATUS_LINE.fullmatch(text)]
+    own_texts = [text.strip("!. ") for text in own.texts if not compiled(_STATUS_LINE).fullmatch(text)]
     return any(len(text) > 3 and text in rest for text in own_texts for rest in rests)
 
 
@@ -642,7 +638,7 @@ def _is_unanswered(own: Own) -> bool:
 
 def _says_answer(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
     """Whether a claim carries what only a provider's answer can give."""
-    issued = any(_ISSUED_ID.fullmatch(name) for name in claim.request_ids - own.request_ids)
+    issued = any(compiled(_ISSUED_ID).fullmatch(name) for name in claim.request_ids - own.request_ids)
     if issued or claim.structured:
         return True
     if any(code.lower() in reasons.PROVIDER_CODES for code in claim.codes - own.codes):

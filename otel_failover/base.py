@@ -62,14 +62,14 @@ with contextlib.suppress(ImportError):
     Base = importlib.import_module("opentelemetry.instrumentation.instrumentor").BaseInstrumentor
 
 
-def is_suppressed() -> bool:
-    """Whether instrumentation is suppressed in this context, by the key that OpenTelemetry's own exporters set."""
-    return any(context.get_value(key) for key in (*_KEYS, _SUPPRESS))
+def is_suppressed(current: context.Context) -> bool:
+    """Whether instrumentation is suppressed in a context, by the key that OpenTelemetry's own exporters set."""
+    return any(map(current.get, _KEYS))
 
 
 def _keys() -> tuple[str, ...]:
     key = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
-    return (key,) if isinstance(key, str) else ()
+    return (key, _SUPPRESS) if isinstance(key, str) else (_SUPPRESS,)
 
 
 _KEYS: Final = _keys()

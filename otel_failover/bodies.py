@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_failover.attribution import normalise
 from otel_failover.failsafe import read, text_of
-from otel_failover.headers import of_name
+from otel_failover.headers import aws_error, of_answer
 
 _WHOLE: Final = 65_536
 _SEARCHED: Final = 1_048_576
@@ -59,11 +59,12 @@ def _content_of(message: object) -> object:
     return body.encode("utf-8", "replace") if isinstance(body, str) else body
 
 
-def read_error(response: object) -> ErrorBody:
+def read_error(response: object, told: dict[bytes, str] | None = None) -> ErrorBody:
     """Read the error out of a response whose body the host has read.
 
     Args:
         response: Of `httpx`, `httpx2`, `aiohttp`, `requests` or `botocore`.
+        told: What its headers tell, where that has been read.
 
     Returns:
         The error; `whole` is False where the body was not read, or not all of it was looked at.
@@ -71,7 +72,7 @@ def read_error(response: object) -> ErrorBody:
     content = _content_of(response)
     if not isinstance(content, bytes):
         return ErrorBody()
-    found, named = _read_text(content), aws_error(read(response, "headers"))
+    found, named = _read_text(content), aws_error(told if told is not None else of_answer(read(response, "headers")))
     if named is None:
         return found
     return found._replace(code=found.code or named, codes=found.codes | {named})
@@ -132,16 +133,6 @@ def _detail(details: Any, name: str) -> Any:
 def _span_of(delay: object) -> float | None:
     """Return the seconds of a protobuf Duration as JSON spells it: `10s`, `0.5s`."""
     return _seconds(delay[:-1], 1) if isinstance(delay, str) and delay.endswith("s") else None
-
-
-def aws_error(headers: object) -> str | None:
-    """Return the code of an AWS error, which stands in a header: `ThrottlingException:http://…` and `…#Throttling…`.
-
-    Args:
-        headers: Of the response, in any library's form.
-    """
-    value = of_name(headers, "x-amzn-errortype")
-    return value.partition(":")[0].rpartition("#")[2].strip()[:255] or None if value else None
 
 
 def text_holds(message: object, text: str, *, request: bool = False) -> bool | None:

@@ -136,11 +136,12 @@ class Call:
 
     def open(self) -> None:
         """Find the attempt, open the span, become current."""
-        outer = scope.call_in()
+        current = context_api.get_current()
+        outer = scope.call_in(current)
         if outer is not None and not outer.done:
             self.outer = outer
             return
-        attempt, run = scope.attempt_in(), scope.run_in()
+        attempt, run = scope.attempt_in(current), scope.run_in(current)
         if attempt is not None and not attempt.live:
             attempt = None
         if attempt is not None and attempt._ledger.is_elsewhere(self.endpoint):
@@ -181,21 +182,22 @@ class Call:
         self.provider = attempt.provider
         if not attempt.provider or not attempt.model:
             attempt.learn(self.candidate(attempt._run))
-        if self.inference and self._makes_span():
-            self._span = self._open_span(attempt)
+        current = context_api.get_current()
+        if self.inference and self._makes_span(current):
+            self._span = self._open_span(attempt, current)
             if attempt._own.span is None:
                 attempt._own.span = self._span
             processor.bind(self._span, attempt)
         values: dict[str, object] = {scope.CALL: self, scope.ATTEMPT: attempt}
-        self._attachment = scope.Attachment(scope.with_values(values, self._span))
+        self._attachment = scope.Attachment(scope.with_values(values, self._span, current))
 
-    def _makes_span(self) -> bool:
+    def _makes_span(self, current: Context) -> bool:
         wanted = runtime.current().settings.call_spans
         if wanted == "auto":
-            return not self.asked.own_spans and not is_suppressed()
-        return wanted == "on" and not is_suppressed()
+            return not self.asked.own_spans and not is_suppressed(current)
+        return wanted == "on" and not is_suppressed(current)
 
-    def _open_span(self, attempt: Attempt) -> Span:
+    def _open_span(self, attempt: Attempt, current: Context) -> Span:
         asked = self.asked
         attributes: dict[str, Any] = dict(attempt.inherited())
         attributes[names.GEN_AI_OPERATION] = asked.operation
@@ -206,13 +208,16 @@ class Call:
         if host:
             attributes[names.SERVER_ADDRESS] = host
             attributes[names.SERVER_PORT] = port
-        return runtime.current().tracer.start_span(f"{asked.operation} {model}", None, SpanKind.CLIENT, attributes)
+        return runtime.current().tracer.start_span(f"{asked.operation} {model}", current, SpanKind.CLIENT, attributes)
 
     # --- settling -----------------------------------------------------------------------------------------------------
 
     @guarded(fallback=None)
     def leave(self) -> None:
         """Stop being current: the SDK has handed back."""
+        self._leave()
+
+    def _leave(self) -> None:
         if self._attachment is not None:
             self._attachment.detach()
             self._attachment = None
@@ -220,7 +225,7 @@ class Call:
     @guarded(fallback=None)
     def returned(self, result: object) -> None:
         """Settle with what the SDK returned."""
-        self.leave()
+        self._leave()
         if self.outer is not None or self.ledger is None:
             return
         if self.streaming:
@@ -233,7 +238,7 @@ class Call:
     @guarded(fallback=None)
     def raised(self, problem: BaseException) -> None:
         """Settle with what the SDK raised."""
-        self.leave()
+        self._leave()
         if self.outer is not None:
             self._raised_inside(problem)
             return
@@ -304,7 +309,8 @@ class Call:
                 attributes[names.GEN_AI_RESPONSE_ID] = response_id[:255]
                 if attempt._ledger.response_model:
                     attributes[names.GEN_AI_RESPONSE_MODEL] = attempt._ledger.response_model[:255]
-            attributes.update(_usage(read(result, "usage")))
+            if result is not None:
+                attributes.update(_usage(read(result, "usage")))
             if attributes:
                 span.set_attributes(attributes)
             return
@@ -389,9 +395,11 @@ def _usage(usage: object) -> dict[str, int]:
     found: dict[str, int] = {}
     if usage is not None:
         for key, fields in _USAGE:
-            value = next((v for each in fields if isinstance(v := read(usage, each), int)), None)
-            if value is not None:
-                found[key] = value
+            for each in fields:
+                value = read(usage, each)
+                if isinstance(value, int):
+                    found[key] = value
+                    break
     return found
 
 

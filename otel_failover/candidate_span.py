@@ -6,7 +6,6 @@ lies, it stands in `failover.attribution.claimed.*`.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
 
 from otel_failover import attribution, identity, marking, names, reasons, settlement
 from otel_failover.attribution import MISMATCH, Verdict
+from otel_failover.escapes import compiled
 from otel_failover.evidence import qualified
 from otel_failover.reading import may_claim, read_claim, read_events
 from otel_failover.redaction import cut, redact
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _STATUSES: Final = 8
 _LONG: Final = 48
+_PIECE: Final = 8
 _FAILED: Final = (ERROR, PARTIAL)
 _ERROR_KEYS: Final = ("error.", "http.response.status_code", "http.status_code")
 _VERIFIED: Final = {names.VERDICT: attribution.VERIFIED}
@@ -250,36 +251,43 @@ class CandidateSpan:
 
 def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str, ...]) -> None:
     """Keep the attempt's own credential out of what the host or the provider named."""
-    for name, label in ((names.CANDIDATE_MODEL, candidate.model), (names.CANDIDATE_PROFILE, candidate.profile)):
-        if label and (cleaned := _cleaned(identity.shown(label), secrets)) != label:
-            attributes[name] = cleaned
+    attributes.update(_cleaned(candidate.model, candidate.profile, secrets))
     for name, plain in ((names.ERROR_CODE, _WORDS), (names.WIRE_REQUEST_ID, _ISSUED)):
         value = attributes.get(name)
         if value is not None and not is_plain(value, plain, secrets):
             attributes[name] = redact(value[:255], secrets)
 
 
-_WORDS: Final = re.compile(r"[a-z]{1,24}(?:[_-][a-z]{1,24}){0,5}", re.ASCII)
+_WORDS: Final = r"(?a)[a-z]{1,24}(?:[_-][a-z]{1,24}){0,5}"
 """Codes that are no credential nor a piece of one: `insufficient_quota`, words without a digit."""
 
-_ISSUED: Final = re.compile(r"req_[0-9A-Za-z]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_ISSUED: Final = r"(?a)req_[0-9A-Za-z]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """Request ids as the providers issue them."""
 
 
-def is_plain(value: str, plain: re.Pattern[str], secrets: tuple[str, ...]) -> bool:
+def is_plain(value: str, plain: str, secrets: tuple[str, ...]) -> bool:
     """Whether a provider's word needs no redaction: a cheap test before it.
 
     Args:
         value: A code or an id.
-        plain: What is harmless.
+        plain: Pattern of what is harmless.
         secrets: The attempt's own credentials.
     """
-    return plain.fullmatch(value) is not None and not any(
-        value[at : at + 8] in secret for secret in secrets for at in range(max(1, len(value) - 7))
-    )
+    if compiled(plain).fullmatch(value) is None:
+        return False
+    if len(value) >= _PIECE and not any(any(map(secret.__contains__, _quarters(value))) for secret in secrets):
+        return True
+    return not any(value[at : at + _PIECE] in secret for secret in secrets for at in range(max(1, len(value) - 7)))
+
+
+def _quarters(value: str) -> list[str]:
+    """Return a text in pieces of four: any eight of its characters in a row hold one of them."""
+    return [value[at : at + 4] for at in range(0, len(value) - 3, 4)]
 
 
 @lru_cache(maxsize=256)
-def _cleaned(value: str, secrets: tuple[str, ...]) -> str:
-    """Return a label without the credential; the same few come again and again."""
-    return redact(value, secrets)
+def _cleaned(model: str, profile: str | None, secrets: tuple[str, ...]) -> dict[str, str]:
+    """Return the labels that are exported otherwise than they are; the same few come again and again."""
+    labels = ((names.CANDIDATE_MODEL, model), (names.CANDIDATE_PROFILE, profile))
+    found = {name: (label, redact(identity.shown(label), secrets)) for name, label in labels if label}
+    return {name: cleaned for name, (label, cleaned) in found.items() if cleaned != label}

@@ -5,6 +5,7 @@ Worked out once for the chains that come again and again; a run only looks thing
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -24,12 +25,13 @@ class Chain:
         entries: As the host gave them: candidates or texts.
     """
 
-    __slots__ = ("_entries", "doubled", "endpoints", "labels", "members")
+    __slots__ = ("_entries", "doubled", "endpoints", "key", "labels", "members")
 
     def __init__(self, entries: tuple[Any, ...]) -> None:
         self._entries = entries
         self.members = tuple(identity.parse(entry) for entry in entries)
         self.labels = [candidate.label for candidate in self.members]
+        self.key = tuple(self.labels)
         self.endpoints = frozenset(each.endpoint for each in self.members if each.endpoint is not None)
         times = Counter((each.provider, each.model) for each in self.members)
         self.doubled = frozenset(who for who, count in times.items() if count > 1)
@@ -50,11 +52,11 @@ EMPTY: Final = Chain(())
 
 def chain_of(entries: tuple[Any, ...]) -> Chain:
     """Return the chain of some entries; the objects matter, since equal ones may stand in it twice."""
+    known = _recent.get(len(entries))
+    if known is not None and all(map(operator.is_, known._entries, entries)):
+        return known
     if all(type(entry) is str for entry in entries):
         return _of_texts(entries)
-    known = _recent.get(len(entries))
-    if known is not None and all(mine is theirs for mine, theirs in zip(known._entries, entries, strict=True)):
-        return known
     made = _recent[len(entries)] = Chain(entries)
     if len(_recent) > _MOST:
         _recent.pop(next(iter(_recent)))

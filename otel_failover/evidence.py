@@ -14,16 +14,14 @@ import os
 import time
 import weakref
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from typing import Any, Final
 
 from otel_failover import headers as header_facts
 from otel_failover import identity, reasons
 from otel_failover.attribution import normalise
 from otel_failover.bodies import ErrorBody, error_in, pieces, read_error, seconds_asked, text_holds
 from otel_failover.failsafe import read, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 OWN: Final = "own"
 ELSEWHERE: Final = "elsewhere"
@@ -89,7 +87,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "__weakref__", "_body", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger", "method",
+        "__weakref__", "_body", "_sent", "_told", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger",
+        "method",
         "model", "request",
         "request_id", "response", "retry_after", "started", "status", "stopped", "stream", "taken", "timeout",
         "timeout_configured",
@@ -114,6 +113,8 @@ class Exchange:
         self.ledger: Ledger | None = None
         self.taken: weakref.ref[Ledger] | None = None
         self._body: ErrorBody | None = None
+        self._told: dict[bytes, str] | None = None
+        self._sent: header_facts.Sent | None = None
 
     # --- told by the transport ----------------------------------------------------------------------------------------
 
@@ -126,9 +127,10 @@ class Exchange:
         self.request_id = header_facts.issued_id(told)
         self.stopped = time.monotonic()
         if status >= _HELD_STATUS:
+            self._told = told
             self.retry_after = seconds_asked(told)
             flights.add(self)
-            if self.request_id is not None and self.request_id not in self.sent_ids():
+            if self.request_id is not None and self.request_id not in self.sent.ids:
                 self.issued_id = self.request_id
 
     def failed(self, problem: BaseException, configured: object = None) -> None:
@@ -163,7 +165,7 @@ class Exchange:
         if self._body is None:
             if not self.is_error or self.response is None:
                 return ErrorBody()
-            found = read_error(self.response.target)
+            found = read_error(self.response.target, self._told)
             if not found.whole:
                 return found
             self._body = found
@@ -176,14 +178,15 @@ class Exchange:
             found.append(text_holds(self.response.target, text))
         return True if True in found else None if None in found else False
 
-    def sent_ids(self) -> Iterator[str]:
-        """Return the request ids that we sent ourselves: a provider that echoes one has not issued it."""
-        return header_facts.sent_ids(read(self.request.target, "headers"))
-
-    def secrets(self) -> tuple[str, ...]:
-        """The credential that this request carried: never to be exported in any form."""
+    @property
+    def sent(self) -> header_facts.Sent:
+        """What this request's own headers tell; read once, when they can no longer change."""
+        if self._sent is not None:
+            return self._sent
         request = self.request.target
-        return header_facts.secrets(read(request, "headers"), read(request, "url"))
+        found = header_facts.of_request(read(request, "headers"), read(request, "url"))
+        self._sent = found if self.stopped is not None else None
+        return found
 
     def reduce(self) -> None:
         """Let go of everything but the facts, once the attempt has ended."""
@@ -193,21 +196,24 @@ class Exchange:
         self.request.release()
         if self.response is not None:
             self.response.release()
-        self.call = None
+        self.call = self._sent = self._told = None
 
 
 def transport_reason(problem: BaseException) -> tuple[str, str | None]:
     """Return our reason and the timeout's kind for what a transport raised; by class names, to import no library."""
-    if isinstance(
-        problem, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)
-    ):
+    kind: Any = type(problem)
+    return _reason_of(kind)
+
+
+@lru_cache(maxsize=128)
+def _reason_of(kind: type) -> tuple[str, str | None]:
+    if issubclass(kind, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)):
         return reasons.CANCELLED, None
-    names = [cls.__name__ for cls in type(problem).__mro__]
+    names = [cls.__name__ for cls in kind.__mro__]
     if any("Timeout" in name for name in names):
         leaf = names[0].lower()
-        kind = next((kind for start, kind in _TIMEOUTS if leaf.startswith(start)), "total")
-        return reasons.TIMEOUT, kind
-    if not _TRANSPORT.isdisjoint(names) or isinstance(problem, OSError):
+        return reasons.TIMEOUT, next((which for start, which in _TIMEOUTS if leaf.startswith(start)), "total")
+    if not _TRANSPORT.isdisjoint(names) or issubclass(kind, OSError):
         return (reasons.CONNECTION if _LOCAL.isdisjoint(names) else reasons.CLIENT_ERROR), None
     return reasons.CLIENT_ERROR, None
 
@@ -252,7 +258,7 @@ class Raised:
         self.type_name = qualified(type(problem))
         self.status = _number(read(problem, "status_code"))
         self.code = read(problem, "code")
-        self._facts = [_fact(read(problem, name)) for name in _FACTS]
+        self._facts = _facts(problem)
 
     def transport(self) -> tuple[str, str | None]:
         """Return the reason, and the timeout's kind, where it came of the transport after the status line."""
@@ -260,20 +266,26 @@ class Raised:
 
     def unchanged(self, problem: BaseException) -> bool:
         """Whether it still says what it said when it was raised."""
-        if text_of(problem) != self.text:
-            return False
-        return all(known == _fact(read(problem, name)) for name, known in zip(_FACTS, self._facts, strict=True))
+        return text_of(problem) == self.text and _facts(problem) == self._facts
 
     def forget(self) -> None:
         """Let go of an exception that could not be remembered weakly."""
         self.reference.forget()
 
 
-def _fact(value: object) -> object:
-    """Return what a fact is compared by: itself where it is plain, its text where it is a body, else its identity."""
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    return repr(value)[:4096] if isinstance(value, (dict, list)) else id(value)
+def _facts(problem: BaseException) -> list[object]:
+    """Return what an exception says, by what each fact is compared.
+
+    Itself where it is plain, its text where it is a body, else its identity.
+    """
+    found: list[object] = []
+    for name in _FACTS:
+        value = read(problem, name)
+        if value is None or isinstance(value, (str, int, float)):
+            found.append(value)
+        else:
+            found.append(repr(value)[:4096] if isinstance(value, (dict, list)) else id(value))
+    return found
 
 
 def _transport_of(problem: BaseException) -> tuple[str, str | None]:
@@ -462,10 +474,12 @@ class Ledger:
     def _gap(self, own: list[Exchange]) -> str | None:
         if self.open_calls:
             return "call_open"
-        if any(exchange.open for exchange in own):
-            return "request_open"
-        if any(exchange.is_error and not exchange.body.whole for exchange in own):
-            return "body_not_seen"
+        for exchange in own:
+            if exchange.stopped is None:
+                return "request_open"
+        for exchange in own:
+            if exchange.is_error and not exchange.body.whole:
+                return "body_not_seen"
         if self.orphaned or (self.endpoint and orphans.overlap(self.endpoint, self.started, own)):
             return "orphan"
         return None
@@ -476,9 +490,9 @@ class Ledger:
         sends = len(self.exchanges) + len(self.elsewhere)
         if not self.closed and self._secrets[0] != sends:
             if sends == 1:
-                self._secrets = (1, (self.exchanges or self.elsewhere)[0].secrets())
+                self._secrets = (1, (self.exchanges or self.elsewhere)[0].sent.secrets)
             else:
-                found = (secret for each in (*self.exchanges, *self.elsewhere) for secret in each.secrets())
+                found = (secret for each in (*self.exchanges, *self.elsewhere) for secret in each.sent.secrets)
                 self._secrets = (sends, tuple(dict.fromkeys(found)))
         return self._secrets[1]
 

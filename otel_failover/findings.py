@@ -6,6 +6,7 @@ is one function of the table at the end, and silent wherever an honest loop coul
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -40,6 +41,9 @@ _LONGEST: Final = 255
 _NAME: Final = 64
 _MOST_NAMED: Final = 8
 _MOST_LISTED: Final = 32
+_SPAN_ID: Final = re.compile("[0-9a-f]{16}")
+"""Each is a new text, which has nothing to be cleaned of."""
+
 _NESTED: Final = 6  # requests: two attempts, each with an SDK's usual two retries
 
 _SERVED: Final = frozenset({"primary", "fallback"})
@@ -206,7 +210,7 @@ def _at(
 
 def _fact(value: str | float | list[str]) -> str | int | float | list[str]:
     if isinstance(value, list):
-        return [_line(each, _LONGEST) for each in value[:_MOST_LISTED]]
+        return [each if _SPAN_ID.fullmatch(each) else _line(each, _LONGEST) for each in value[:_MOST_LISTED]]
     return _line(value, _LONGEST) if isinstance(value, str) else value
 
 

@@ -7,17 +7,18 @@ names, on every request.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_failover.failsafe import read
 from otel_failover.redaction import own_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 _ISSUED: Final = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id", b"x-ms-request-id")
 _SENT: Final = frozenset({*_ISSUED, b"x-client-request-id", b"x-correlation-id"})
-_ANSWER: Final = frozenset({*_ISSUED, b"retry-after", b"retry-after-ms", b"date"})
+_AWS_ERROR: Final = b"x-amzn-errortype"
+_ANSWER: Final = frozenset({*_ISSUED, b"retry-after", b"retry-after-ms", b"date", _AWS_ERROR})
 
 
 def _raw(headers: object) -> Iterable[tuple[bytes, bytes]]:
@@ -36,50 +37,64 @@ def _encoded(part: object) -> bytes:
 
 
 def of_answer(headers: object) -> dict[bytes, str]:
-    """Return the request ids, `retry-after*` and `date` of a response, names in lower case."""
+    """Return the request ids, `retry-after*`, `date` and AWS's error of a response, names in lower case."""
     return {lowered: value.decode("latin-1") for name, value in _raw(headers) if (lowered := name.lower()) in _ANSWER}
 
 
-def of_name(headers: object, name: str) -> str | None:
-    """Return one header of a response, in any library's form.
+def aws_error(answer: dict[bytes, str]) -> str | None:
+    """Return the code of an AWS error, which stands in a header: `ThrottlingException:http://…` and `…#Throttling…`.
 
     Args:
-        headers: Of the response.
-        name: In lower case.
+        answer: As `of_answer` gives it.
     """
-    wanted = name.encode("ascii")
-    return next((value.decode("latin-1") for each, value in _raw(headers) if each.lower() == wanted), None)
+    value = answer.get(_AWS_ERROR)
+    return value.partition(":")[0].rpartition("#")[2].strip()[:255] or None if value else None
 
 
 def issued_id(answer: dict[bytes, str]) -> str | None:
     """Return the request id that a response issued."""
-    return next((answer[name] for name in _ISSUED if name in answer), None) if answer else None
+    for name in _ISSUED if answer else ():
+        if name in answer:
+            return answer[name]
+    return None
 
 
-def sent_ids(headers: object) -> Iterator[str]:
-    """Yield the request ids that we sent ourselves: a provider that echoes one has not issued it."""
-    return (value.decode("latin-1") for name, value in _raw(headers) if name.lower() in _SENT)
+class Sent(NamedTuple):
+    """What the headers of a request tell.
+
+    Args:
+        secrets: The credentials that it carries.
+        ids: The request ids that we sent ourselves: a provider that echoes one has not issued it.
+    """
+
+    secrets: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
 
 
-def secrets(headers: object, url: object) -> tuple[str, ...]:
-    """Return the credentials that a request carries.
+def of_request(headers: object, url: object) -> Sent:
+    """Return what matters of a request.
 
     Args:
         headers: Of the request.
         url: Of the request, with its query.
     """
-    found = tuple((name, value) for name, value in _raw(headers) if _may_hold(name))
+    named, ids = [], []
+    for name, value in [each for each in _raw(headers) if _matters(each[0])]:
+        if name.lower() in _SENT:
+            ids.append(value.decode("latin-1"))
+        else:
+            named.append((name, value))
     query = read(url, "query")
-    held: tuple[str, ...] = _of_headers(found)
+    held: tuple[str, ...] = _of_headers(tuple(named))
     if query or read(url, "userinfo") or query is None:
         held = (*held, *own_secrets((), str(url)))
-    return held
+    return Sent(held, tuple(ids))
 
 
 @lru_cache(maxsize=512)
-def _may_hold(name: bytes) -> bool:
-    """Whether a header of this name may hold a credential."""
-    return bool(own_secrets([(name.decode("latin-1"), "k=Xy7Zw5Vu3Ts1Rq9Po")]))
+def _matters(name: bytes) -> bool:
+    """Whether a request's header of this name is a request id, or may hold a credential."""
+    return name.lower() in _SENT or bool(own_secrets([(name.decode("latin-1"), "k=Xy7Zw5Vu3Ts1Rq9Po")]))
 
 
 @lru_cache(maxsize=64)

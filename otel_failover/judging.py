@@ -6,7 +6,6 @@ identity alone.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from otel_failover import attribution, identity, reasons
@@ -55,7 +54,7 @@ def judge(
     pairs = list(others)
     if aside:
         member = _misdirected(said, aside, run, model) if not own.sent else None
-        own = replace(own, misdirected=member)
+        own = own._replace(misdirected=member)
         if member is None:
             pairs += [(trail, trail.incident) for trail in aside]
     claim = bind(said, ledger, pairs)
@@ -71,7 +70,7 @@ def own_evidence(ledger: Ledger, settled: Settlement, told: str = "") -> Own:
     texts += [*(raised.text for raised in ledger.raised), told]
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
-    issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent_ids()}
+    issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent.ids}
     return Own(
         complete=ledger.state[0] == "complete",
         sent=len(own),
@@ -121,5 +120,5 @@ def _misdirected(said: Said, aside: list[Trail], run: Run | None, model: str) ->
         if run is None or member is None or exchange.method != "POST":
             continue
         if exchange.model == model or (said.thing is not None and any(trail.bonds(said.thing))):
-            return replace(trail.incident, index=run.places.place_of(member))
+            return trail.incident._replace(index=run.places.place_of(member))
     return None

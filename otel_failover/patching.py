@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import copy
 import importlib.metadata
-import pkgutil
 import sys
 import threading
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import wrapt
@@ -72,7 +70,6 @@ class Library(NamedTuple):
     unfit: Callable[[], str | None] | None = None
 
 
-@dataclass
 class State:
     """What became of one library.
 
@@ -84,15 +81,12 @@ class State:
         supported: Versions that are supported.
     """
 
-    name: str
-    status: str
-    version: str | None = None
-    why: str | None = None
-    supported: str = ""
-    handles: list[tuple[object, str, Any]] = field(default_factory=list, repr=False)
-    late: weakref.WeakKeyDictionary[type, dict[str, weakref.ref[Any]]] = field(
-        default_factory=weakref.WeakKeyDictionary, repr=False
-    )
+    def __init__(
+        self, name: str, status: str, version: str | None = None, why: str | None = None, supported: str = ""
+    ) -> None:
+        self.name, self.status, self.version, self.why, self.supported = name, status, version, why, supported
+        self.handles: list[tuple[object, str, Any]] = []
+        self.late: weakref.WeakKeyDictionary[type, dict[str, weakref.ref[Any]]] = weakref.WeakKeyDictionary()
 
 
 class BoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
@@ -133,6 +127,8 @@ class Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic b
 
 def _reduced(wrapper: Any) -> Any:
     """Pickle by name, with nothing but the standard library needed to read it."""
+    import pkgutil
+
     return pkgutil.resolve_name, (f"{wrapper.__module__}:{wrapper.__qualname__}",)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_failover import identity
+from otel_failover.chain import EMPTY
 from otel_failover.identity import Candidate
 
 if TYPE_CHECKING:
@@ -20,21 +21,25 @@ if TYPE_CHECKING:
 
 
 class Places:
-    """The places of one run.
-
-    Args:
-        chain: The configured chain; an empty one where nobody declared it.
-        declared: Whether somebody did.
-    """
+    """The places of one run, whose chain nobody has declared yet."""
 
     __slots__ = ("_holders", "_numbers", "_seen", "chain", "declared", "used")
 
-    def __init__(self, chain: Chain, *, declared: bool) -> None:
-        self.chain, self.declared = chain, declared
+    def __init__(self) -> None:
+        self.chain: Chain = EMPTY
+        self.declared = False
         self.used: set[int] = set()
         self._seen: list[tuple[Candidate, object]] = []
         self._holders: dict[int, object] = {}
         self._numbers: dict[object, int] = {}
+
+    def declare(self, chain: Chain) -> None:
+        """Take the configured chain.
+
+        Args:
+            chain: Its members in order.
+        """
+        self.chain, self.declared = chain, True
 
     # --- finding a place ----------------------------------------------------------------------------------------------
 

@@ -9,12 +9,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from opentelemetry import context as context_api
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 
 from otel_failover import dropping, identity, names, runtime, scope
 from otel_failover.accounts import Account, Past
 from otel_failover.attempt import Attempt
-from otel_failover.chain import EMPTY as EMPTY_CHAIN
 from otel_failover.chain import NOBODY, chain_of
 from otel_failover.decorating import decorated
 from otel_failover.evidence import Ledger
@@ -64,12 +64,13 @@ class Run:
     ) -> None:
         self._operation, self._given, self._library = operation, chain, library
         self._name_given = name
+        self._loop = ""
         self._reset()
 
     def _reset(self) -> None:
         self.id = ""
         self._runtime = runtime.current()
-        self._places = Places(EMPTY_CHAIN, declared=False)
+        self._places = Places()
         self._span: Span | None = None
         self._context: Context | None = None
         self._attachment: scope.Attachment | None = None
@@ -174,31 +175,32 @@ class Run:
         if self._done:
             self._reset()
         self.id = runtime.new_run_id()
+        operation = text_of(self._operation)
+        self._loop = exportable(text_of(self._name_given or operation)[:255])
         self._read_chain()
         self._runtime.attach(tell=True)
         dropping.end_waiting()
-        around = scope.attempt_in()
+        current = context_api.get_current()
+        around = scope.attempt_in(current)
         self._around = around if around is not None and around.live else None
         self._started = time.monotonic()
         attributes: dict[str, Any] = dict(self._around.inherited()) if self._around is not None else {}
         attributes |= {
             names.RUN_ID: self.id,
             names.LIBRARY: self._library,
-            names.LOOP_NAME: self._loop_name(),
+            names.LOOP_NAME: self._loop,
         }
-        if self._declared:
+        if self._places.declared:
             attributes[names.CHAIN] = self._chain.labels
         self._span = self._runtime.tracer.start_span(
-            f"{names.SPAN_RUN} {exportable(text_of(self._operation)[:120])}",
+            f"{names.SPAN_RUN} {exportable(operation[:120])}",
+            current,
             kind=SpanKind.INTERNAL,
             attributes=attributes,
         )
-        self._note_enclosing()
-        self._context = scope.with_values({scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}, self._span)
+        self._note_enclosing(current)
+        self._context = scope.with_values({scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}, self._span, current)
         self._attachment = scope.Attachment(self._context)
-
-    def _loop_name(self) -> str:
-        return exportable(text_of(self._name_given or self._operation)[:255])
 
     def _read_chain(self) -> None:
         given: Any = self._given
@@ -210,15 +212,15 @@ class Run:
             if iter(given) is given:
                 # Reading it would leave the host's own loop without candidates.
                 raise TypeError("an iterator, which can be read only once; pass a list")  # noqa: TRY301
-            self._places = Places(chain_of(tuple(given)), declared=True)
+            self._places.declare(chain_of(tuple(given)))
         except Exception as problem:
-            logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop_name(), text_of(problem))
+            logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop, text_of(problem))
 
-    def _note_enclosing(self) -> None:
+    def _note_enclosing(self, current: Context) -> None:
         """Tell the checker which span this run happens in: spans that enclose a run are judged by its evidence."""
         from otel_failover.processor import enclosing
 
-        around = get_current_span()
+        around = get_current_span(current)
         if around.is_recording():
             enclosing.begin(around.get_span_context().span_id, self)
 
@@ -517,15 +519,14 @@ class Run:
         if not self._is_plain(outcome):
             self._tell_findings(span, outcome, attributes)
         span.set_attributes(attributes)
-        if self._served is not None:
-            served = self._served[0]
-            chain = tuple(self._chain.labels)
+        if self._served is not None and shown is not None:
             self._runtime.note_served(
-                (self._library, self._loop_name(), chain), f"{served.provider}/{identity.shown(served.model)}"
+                (self._library, self._loop, self._chain.key),
+                f"{shown[0].provider}/{attributes[names.CANDIDATE_MODEL]}",
             )
         metrics = self._runtime.metrics
-        metrics.runs.add(self._library, self._loop_name(), outcome)
-        labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop_name(), names.OUTCOME: outcome}
+        metrics.runs.add(self._library, self._loop, outcome)
+        labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop, names.OUTCOME: outcome}
         ended = self._left_at[1] if self._left_at is not None else time.monotonic()
         metrics.run_duration.record(ended - self._started, labels)
 
@@ -541,7 +542,7 @@ class Run:
 
         ended = self._left_at[1] if self._left_at is not None else time.monotonic()
         record = self._account.record(
-            self._library, self._loop_name(), self._chain.members, outcome, self._stop_reason,
+            self._library, self._loop, self._chain.members, outcome, self._stop_reason,
             self._places.untried, self._started,
             ended, self._open,
         )  # fmt: skip

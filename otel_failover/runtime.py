@@ -12,7 +12,6 @@ import re
 import time
 import weakref
 from collections import OrderedDict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
@@ -73,7 +72,7 @@ class History:
         whose = dict(known[1])
         mine = next((incident for other, incident in whose.items() if _may_be(who, other)), None)
         if mine is not None:
-            return replace(mine, same=True)
+            return mine._replace(same=True)
         return max(whose.values(), key=lambda incident: incident.order)
 
 

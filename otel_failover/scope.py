@@ -30,12 +30,12 @@ SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, context_api.Context())
 
 def run_in(context: Context | None = None) -> Run | None:
     """Return the run of a context, whether it still takes attempts or not."""
-    return context_api.get_value(RUN, context)  # type: ignore[return-value]
+    return (context_api.get_current() if context is None else context).get(RUN)  # type: ignore[return-value]
 
 
 def attempt_in(context: Context | None = None) -> Attempt | None:
     """Return the attempt of a context, live or not."""
-    return context_api.get_value(ATTEMPT, context)  # type: ignore[return-value]
+    return (context_api.get_current() if context is None else context).get(ATTEMPT)  # type: ignore[return-value]
 
 
 def attempt_of(run: Run | None) -> Attempt | None:
@@ -50,15 +50,14 @@ def attempt_of(run: Run | None) -> Attempt | None:
 
 def call_in(context: Context | None = None) -> Any:
     """Return the open SDK call of a context."""
-    return context_api.get_value(CALL, context)
+    return (context_api.get_current() if context is None else context).get(CALL)
 
 
 def with_values(values: dict[str, object], span: Span | None = None, base: Context | None = None) -> Context:
     """Return a context with our keys, and a span, set: one copy instead of one per key."""
-    start = context_api.get_current() if base is None else base
     if span is not None:
         values[SPAN] = span
-    return context_api.Context({**start, **values})
+    return context_api.Context(context_api.get_current() if base is None else base, **values)
 
 
 @contextmanager
@@ -87,11 +86,9 @@ class Attachment:
         token, self._token = self._token, None
         if token is None:
             return
-        variable = getattr(token, "var", None)
-        if variable is None:
-            context_api.detach(token)
-            return
         try:
-            variable.reset(token)
+            token.var.reset(token)
         except (ValueError, RuntimeError):
             return
+        except AttributeError:
+            context_api.detach(token)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from otel_failover import attribution
@@ -113,7 +112,7 @@ class Trail:
 
     def seen_by(self, key: object) -> Incident:
         """Return its incident as an attempt sees it: the same candidate's is its own earlier one."""
-        return replace(self.incident, same=True) if key == self.key else self.incident
+        return self.incident._replace(same=True) if key == self.key else self.incident
 
     @property
     def bodies(self) -> list[ErrorBody]:

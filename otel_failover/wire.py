@@ -11,6 +11,8 @@ import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import context as context_api
+
 from otel_failover import identity, runtime, scope
 from otel_failover.evidence import Exchange, Raised, orphans
 from otel_failover.failsafe import guarded, read
@@ -91,10 +93,11 @@ def sending_to(endpoint: str, method: str, request: Callable[[], object], *, str
 
 
 def _sent(endpoint: str, method: str, stream: bool, request: Callable[[], object]) -> Exchange | None:
-    attempt = scope.attempt_in()
+    current = context_api.get_current()
+    attempt = scope.attempt_in(current)
     if attempt is not None and attempt.live:
         exchange = Exchange(request(), endpoint, method, stream=stream)
-        attempt._ledger.add(exchange, scope.call_in())
+        attempt._ledger.add(exchange, scope.call_in(current))
         if attempt._ledger.rootless:
             orphans.add(exchange)
         return exchange

@@ -54,8 +54,7 @@ OPENAI: Final = Incident(
     request_ids=frozenset({"req_of_openai"}),
     response_ids=frozenset({"chatcmpl-of-openai"}),
 )
-LATER: Final = replace(
-    OPENAI,
+LATER: Final = OPENAI._replace(
     provider="openrouter",
     index=1,
     span_id="bbbbbbbbbbbbbbbb",
@@ -73,8 +72,8 @@ ANTHROPIC: Final = Incident(
     statuses=frozenset({400}),
     request_ids=frozenset({"req_of_anthropic"}),
 )
-ALIVE: Final = replace(OPENAI, alive=True)
-SAME: Final = replace(OPENAI, same=True)
+ALIVE: Final = OPENAI._replace(alive=True)
+SAME: Final = OPENAI._replace(same=True)
 
 HUNG: Final = Own(sent=1, reasons=frozenset({"timeout"}), texts=(normalise(TIMEOUT_TEXT),))
 ANSWERED: Final = Own(
@@ -264,11 +263,11 @@ CASES: Final[dict[str, Case]] = {
     "a cause whose status is own too": Case(
         "both said 429",
         said("gave up", status=429, cause=(OPENAI,)),
-        replace(ANSWERED, statuses=frozenset({429})),
+        ANSWERED._replace(statuses=frozenset({429})),
         NOTHING_BOUND,
     ),
     "a cause whose words are own too": Case(
-        "both said the same", said(QUOTA, cause=(OPENAI,)), replace(ANSWERED, texts=(normalise(QUOTA),)), VERIFIED
+        "both said the same", said(QUOTA, cause=(OPENAI,)), ANSWERED._replace(texts=(normalise(QUOTA),)), VERIFIED
     ),
     "alive by text": Case(
         "the other attempt is still open",
@@ -313,24 +312,24 @@ CASES: Final[dict[str, Case]] = {
         replayed=True,
     ),
     "the same text twice": Case(
-        "both providers said it", said(QUOTA), replace(ANSWERED, texts=(normalise(QUOTA),)), VERIFIED
+        "both providers said it", said(QUOTA), ANSWERED._replace(texts=(normalise(QUOTA),)), VERIFIED
     ),
     "a relayed text": Case(
         "a gateway wraps its upstream's words",
         said(f"openrouter: upstream said {QUOTA}"),
-        replace(ANSWERED, texts=(normalise(f"upstream said {QUOTA}"),)),
+        ANSWERED._replace(texts=(normalise(f"upstream said {QUOTA}"),)),
         VERIFIED,
     ),
     "a text in the rest of the own bytes": Case(
-        "quoted from the prompt", said(QUOTA), replace(ANSWERED, elsewhere=lambda _: True), NOTHING_BOUND
+        "quoted from the prompt", said(QUOTA), ANSWERED._replace(elsewhere=lambda _: True), NOTHING_BOUND
     ),
     "own bytes that could not be seen": Case(
-        "it may stand there", said(QUOTA), replace(ANSWERED, elsewhere=lambda _: None), NOTHING_BOUND
+        "it may stand there", said(QUOTA), ANSWERED._replace(elsewhere=lambda _: None), NOTHING_BOUND
     ),
     "a text with incomplete evidence": Case(
         "the own answer may have said it",
         said(QUOTA),
-        replace(ANSWERED, complete=False),
+        ANSWERED._replace(complete=False),
         ("unverified", "evidence_incomplete"),
     ),
     "an object with incomplete evidence": Case(
@@ -384,7 +383,7 @@ CASES: Final[dict[str, Case]] = {
     "an echoed request id": Case(
         "we sent it ourselves",
         said("x", request_ids=["req_of_openai"]),
-        replace(ANSWERED, request_ids=frozenset({"req_of_openai"})),
+        ANSWERED._replace(request_ids=frozenset({"req_of_openai"})),
         NOTHING_BOUND,
     ),
     "a request id issued twice": Case(
@@ -392,12 +391,12 @@ CASES: Final[dict[str, Case]] = {
         said("x", request_ids=["req_of_openai"]),
         ANSWERED,
         NOTHING_BOUND,
-        others=(OPENAI, replace(LATER, request_ids=OPENAI.request_ids)),
+        others=(OPENAI, LATER._replace(request_ids=OPENAI.request_ids)),
     ),
     "a bare status": Case(
         "500 and 429 are a small alphabet",
         said("x", status=429),
-        replace(ANSWERED, reasons=frozenset({"overloaded"})),
+        ANSWERED._replace(reasons=frozenset({"overloaded"})),
         NOTHING_BOUND,
         synthetic=429,
     ),
@@ -405,7 +404,7 @@ CASES: Final[dict[str, Case]] = {
     "facts of which one is own": Case(
         "the own answer was a 429 too",
         said("x", status=429, codes=["insufficient_quota"]),
-        replace(ANSWERED, statuses=frozenset({429})),
+        ANSWERED._replace(statuses=frozenset({429})),
         NOTHING_BOUND,
     ),
     "facts where nothing was sent": Case(
@@ -420,21 +419,21 @@ CASES: Final[dict[str, Case]] = {
         said("Overloaded"),
         HUNG,
         NOTHING_BOUND,
-        others=(replace(OPENAI, messages=("overloaded",)),),
+        others=(OPENAI._replace(messages=("overloaded",)),),
     ),
     "a stock text": Case(
         "'Server disconnected without ...' is made up by the client",
         said("Server disconnected without sending a response."),
         ANSWERED,
         NOTHING_BOUND,
-        others=(replace(OPENAI, messages=(normalise("Server disconnected without sending a response."),)),),
+        others=(OPENAI._replace(messages=(normalise("Server disconnected without sending a response."),)),),
     ),
     "the start of a stock text": Case(
         "cut, it is still stock",
         said("Server disconnected without sending..."),
         ANSWERED,
         NOTHING_BOUND,
-        others=(replace(OPENAI, messages=(normalise("Server disconnected without sending a response. Retry later"),)),),
+        others=(OPENAI._replace(messages=(normalise("Server disconnected without sending a response. Retry later"),)),),
     ),
     "a cut text": Case(
         "24 characters of the start, then an ellipsis", said(QUOTA[:40] + "..."), HUNG, STALE, bound_by="text"
@@ -528,7 +527,7 @@ CASES: Final[dict[str, Case]] = {
     "own response id issued twice": Case(
         "own wins",
         said(response_id="chatcmpl-of-openai"),
-        replace(SERVED, response_ids=frozenset({"chatcmpl-of-openai"})),
+        SERVED._replace(response_ids=frozenset({"chatcmpl-of-openai"})),
         VERIFIED,
     ),
     "a response id issued by two": Case(
@@ -536,7 +535,7 @@ CASES: Final[dict[str, Case]] = {
         said(response_id="chatcmpl-of-openai"),
         SERVED,
         NOTHING_BOUND,
-        others=(OPENAI, replace(LATER, response_ids=OPENAI.response_ids)),
+        others=(OPENAI, LATER._replace(response_ids=OPENAI.response_ids)),
     ),
     "an own earlier response": Case(
         "the same candidate's cache", said(response_id="chatcmpl-of-openai"), SERVED, NOTHING_BOUND, others=(SAME,)
@@ -576,13 +575,13 @@ CASES: Final[dict[str, Case]] = {
     "claimed answer by body": Case("a structured body, and nobody answered", said("x", structured=True), HUNG, CLAIMED),
     "claimed answer by wording": Case("a sentence that only a provider says", said(f"failed: {LIMIT}"), HUNG, CLAIMED),
     "wording of the own request": Case(
-        "quoted from the prompt", said(f"failed: {LIMIT}"), replace(HUNG, elsewhere=lambda _: True), NOTHING_BOUND
+        "quoted from the prompt", said(f"failed: {LIMIT}"), HUNG._replace(elsewhere=lambda _: True), NOTHING_BOUND
     ),
     "wording with an own answer": Case(
         "somebody answered: nobody can say that it was not this", said(f"failed: {LIMIT}"), ANSWERED, NOTHING_BOUND
     ),
     "wording with incomplete evidence": Case(
-        "unseen", said(f"failed: {LIMIT}"), replace(HUNG, complete=False), ("unverified", "evidence_incomplete")
+        "unseen", said(f"failed: {LIMIT}"), HUNG._replace(complete=False), ("unverified", "evidence_incomplete")
     ),
     "wording where nothing was sent": Case(
         "unverified, not claimed_answer", said(f"failed: {LIMIT}"), UNSENT, ("unverified", "nothing_sent")
@@ -599,7 +598,7 @@ CASES: Final[dict[str, Case]] = {
     "a retry's status": Case(
         "an SDK retry got the 429",
         said(TIMEOUT_TEXT, status=429),
-        replace(HUNG, answered=1, statuses=frozenset({429})),
+        HUNG._replace(answered=1, statuses=frozenset({429})),
         VERIFIED,
     ),
     "a made-up status": Case(
@@ -608,7 +607,7 @@ CASES: Final[dict[str, Case]] = {
     "a made-up status for a reset": Case(
         "litellm says 500 for a reset",
         said(status=500),
-        replace(HUNG, reasons=frozenset({"connection"})),
+        HUNG._replace(reasons=frozenset({"connection"})),
         VERIFIED,
         synthetic=500,
     ),
@@ -619,7 +618,7 @@ CASES: Final[dict[str, Case]] = {
     "reason conflict with an answer": Case("auth beside a 500", said(reason="auth"), ANSWERED, REASON, others=()),
     "a fair reason": Case("server_error beside a timeout", said(reason="server_error"), HUNG, VERIFIED, others=()),
     "a reason with incomplete evidence": Case(
-        "unseen", said(reason="billing"), replace(HUNG, complete=False), ("unverified", "evidence_incomplete")
+        "unseen", said(reason="billing"), HUNG._replace(complete=False), ("unverified", "evidence_incomplete")
     ),
     # the rest of `unverified` and `verified`
     "nothing bound": Case("a loop's own words", said("the candidate would not do"), ANSWERED, NOTHING_BOUND),
@@ -662,7 +661,7 @@ CASES: Final[dict[str, Case]] = {
         said("x", status=429, codes=["RESOURCE_EXHAUSTED"]),
         ANSWERED,
         STALE,
-        others=(replace(OPENAI, provider="gcp.gemini", codes=frozenset({"RESOURCE_EXHAUSTED"})),),
+        others=(OPENAI._replace(provider="gcp.gemini", codes=frozenset({"RESOURCE_EXHAUSTED"})),),
         bound_by="facts",
         source="gcp.gemini",
     ),
@@ -925,7 +924,7 @@ def test_no_strength_can_be_forgotten_unnoticed(monkeypatch: pytest.MonkeyPatch,
     ],
 )
 def test_every_part_of_the_own_evidence_counts(part: str, value: Any) -> None:
-    blind = [replace(case, own=replace(case.own, **{part: value})) for case in CASES.values() if not case.marks]
+    blind = [replace(case, own=case.own._replace(**{part: value})) for case in CASES.values() if not case.marks]
     assert any(not case.holds for case in blind)
 
 
@@ -1012,7 +1011,7 @@ def test_what_is_too_short_or_goes_on_is_not_found(text: str) -> None:
 @pytest.mark.parametrize("stock", sorted(STOCK))
 def test_a_stock_phrase_binds_nothing(stock: str) -> None:
     assert quoted(stock, f"anthropic failed: {stock}") is None
-    alone = replace(OPENAI, messages=(stock,))
+    alone = OPENAI._replace(messages=(stock,))
     assert judge(said(stock), HUNG, [alone]).verdict != "mismatch"
 
 

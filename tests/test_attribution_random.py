@@ -265,7 +265,7 @@ def honest(rng: random.Random) -> Plan:
     elif shape == "echo" and others and others[0].request_id:
         own, me = own_evidence(rng, kind, message)
         sent = own.request_ids | {others[0].request_id}
-        own = Own(**{name: getattr(own, name) for name in own.__slots__} | {"request_ids": sent})
+        own = own._replace(request_ids=sent)
         claim = Claim(("failed",), request_ids=frozenset({others[0].request_id}))
     elif shape in ("short", "everybody"):
         text = rng.choice(SHORT if shape == "short" else EVERYBODY)

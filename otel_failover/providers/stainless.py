@@ -116,7 +116,10 @@ class Adapter:
 
     def _operation(self, path: str) -> str | None:
         path = path.split("?", 1)[0].rstrip("/")
-        return next((name for ending, name in self._operations.items() if path.endswith(ending)), None)
+        for ending, name in self._operations.items():
+            if path.endswith(ending):
+                return name
+        return None
 
     @staticmethod
     def _credential(client: Any) -> object:
