@@ -11,7 +11,7 @@ pytest.importorskip("agno")
 
 from agno.models.fallback import FallbackConfig
 
-from tests.beside.paths import FEW, MIDWAY, OPENAI, Path, check_attempts, shown
+from tests.beside.chains import FEW, MIDWAY, OPENAI, Path, check_attempts, shown
 from tests.loops.test_agno import Bench, agent_of, asked, through
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from haystack import Pipeline
 from haystack.components.generators.chat import FallbackChatGenerator
 from haystack.tracing.tracer import disable_tracing, enable_tracing
 
-from tests.beside.paths import FEW, MIDWAY, OPENAI, Path, check_attempts, shown
+from tests.beside.chains import FEW, MIDWAY, OPENAI, Path, check_attempts, shown
 from tests.loops.test_haystack import Bench, asked, through
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("langchain_openai")
 
 from tests.beside.neighbours import GENAI
-from tests.beside.paths import FEW, MIDWAY, OPENAI, Path, check_attempts, shown
+from tests.beside.chains import FEW, MIDWAY, OPENAI, Path, check_attempts, shown
 from tests.loops.langchain_models import BATCHES, WAYS, Bench
 from tests.loops.test_langchain_core import PROMPT, StrOutputParser
 

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("livekit.plugins.anthropic")
 
-from tests.beside.paths import FEW, MIDWAY, OPENAI, Path, shown
+from tests.beside.chains import FEW, MIDWAY, OPENAI, Path, shown
 from tests.loops.test_livekit import Bench
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("strands.models.routing")
 
-from tests.beside.paths import FEW, MIDWAY, OPENAI, Path, check_attempts, shown
+from tests.beside.chains import FEW, MIDWAY, OPENAI, Path, check_attempts, shown
 from tests.loops.strands_models import Bench, router
 
 if TYPE_CHECKING:
