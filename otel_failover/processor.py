@@ -20,7 +20,8 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode
 
 from otel_failover import attribution, dropping, marking, names, runtime, scope
-from otel_failover.attribution import MISMATCH, Claim, Own, Verdict
+from otel_failover.attribution import MISMATCH, UNVERIFIED, Claim, Own, Verdict
+from otel_failover.claims import Said
 from otel_failover.failsafe import guarded
 from otel_failover.reading import (
     Reading,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from otel_failover.attempt import Attempt
-    from otel_failover.claims import Said
     from otel_failover.run import Run
     from otel_failover.trails import Trail
 
@@ -216,16 +216,22 @@ def _judge_inside(span: Any, attempt: Attempt, found: Reading, *, writable: bool
 
 
 def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool) -> None:
-    """A span around a run, where it names one of its candidates and carries an error."""
-    if not found.error or found.said.members:
+    """A span around a run, where it names one of its candidates and carries an error, or only a response's id."""
+    if found.said.members:
         return
+    said = found.said if found.error else Said(response_id=found.said.response_id)
     for run in reversed(runs):
         own, others = _split(run, found)
         if not own:
             continue
-        verdict = judge_enclosing(found.said, own, others)
+        if not found.error:
+            # A span that is named after what was asked for may tell who answered, never who failed.
+            others = [trail for trail in others if trail.reason is not None]
+        verdict = judge_enclosing(said, own, others)
+        if not found.error and verdict.verdict == UNVERIFIED:
+            continue
         who = (own[0].provider, own[0].model, own[0].index)
-        _tell(span, verdict, found.said, who, own[-1].sentence, (), writable=writable)
+        _tell(span, verdict, said, who, own[-1].sentence, (), writable=writable)
         return
     if found.said.conflict is not None:
         _judge_alone(span, found, writable=writable)

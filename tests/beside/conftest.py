@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """Read the certificates once: every client makes a context of its own, and none of them speaks TLS here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
+
+
 @pytest.fixture(scope="module", params=sorted(neighbours.installed()))
 def neighbour(request: pytest.FixtureRequest) -> Iterator[neighbours.Neighbours]:
-    """Turn on one family while the tests of a module run."""
+    """Turn on one family while the tests of a module run; some of its spans must have been seen."""
     with neighbours.turned_on(request.param) as on:
         yield on
+    assert on.seen or not on.looked, f"no span of {on.family} was seen"
 
 
 @pytest.fixture

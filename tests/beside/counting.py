@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MARKER: Final = "failover.attribution.mismatch"
 FLAGGED: Final = ("mismatch", "inconsistent")
+_SENDS_BY: Final = {"bedrock": {"botocore"}, "google_genai": {"httpx", "aiohttp"}}
+"""What must be instrumented for all requests of a library to be seen; the others send by httpx, of either name."""
 _PENDING: Final = "logfire.pending_parent_id"
 
 
@@ -61,17 +64,23 @@ class Beside:
     """
 
     def __init__(self, on: Neighbours, count: Count) -> None:
-        self.family, self.provider, self.exporter, self.members = on.family, on.provider, on.exporter, on.members
+        self.on, self.family, self.provider, self.exporter, self.members = (
+            on, on.family, on.provider, on.exporter, on.members,
+        )  # fmt: skip
         self.count = count
 
     def needs(self, *libraries: str) -> None:
-        """Skip the test unless the family instruments one of these libraries; HTTP instrumentations count for all.
+        """Skip the test unless the family instruments one of these libraries, or what one of them sends by.
 
         Args:
             libraries: As in `Neighbours.members`.
         """
-        if self.family != TRANSPORTS and not self.members.intersection(libraries):
+        known = self.members.union(each for each in libraries if self.family == TRANSPORTS and self._carries(each))
+        if not known.intersection(libraries):
             pytest.skip(f"{self.family} instruments none of {', '.join(libraries)} here")
+
+    def _carries(self, library: str) -> bool:
+        return _SENDS_BY.get(library, set()) <= self.members
 
     @property
     def tracer(self) -> Any:
@@ -111,24 +120,31 @@ class Beside:
         return [span for span in self.spans if span.scope == "otel_failover" and span.name.startswith("failover ")]
 
     def with_us(self, work: Callable[[], Any]) -> Any:
-        """Do something with us on, after the neighbours; return what it returns."""
+        """Do something with us on, after the neighbours; return what it returns.
+
+        In a context of its own: some neighbours leave theirs attached.
+        """
         self.exporter.spans.clear()
         FailoverInstrumentor().instrument(tracer_provider=self.provider)
         try:
-            return work()
+            return contextvars.copy_context().run(work)
         finally:
             FailoverInstrumentor().uninstrument()
 
-    def honest(self, work: Callable[[], Any], *, lying: tuple[str, ...] = (), same: bool = True) -> Any:
+    def honest(
+        self, work: Callable[[], Any], *, lying: tuple[str, ...] = (), same: bool = True, some: bool = True
+    ) -> Any:
         """Do something without us and with us: the same comes of it, and nothing is flagged.
 
         Args:
             work: Does it; returns, besides, what the host sees of it.
             lying: Names of spans of others that are known to lie here: they, and no others, must be flagged.
             same: Whether both times the host sees the same.
+            some: Whether there must be spans of others.
         """
-        without = work() if same else None
+        without = contextvars.copy_context().run(work) if same else None
         found = self.with_us(work)
+        assert self.others or not some, f"nothing of {self.family} was on"
         self._tell(lying)
         if same:
             assert found == without
@@ -154,7 +170,8 @@ class Beside:
 
     def _tell(self, lying: tuple[str, ...]) -> None:
         self._add()
-        assert self.others, f"nothing of {self.family} was on"
+        self.on.looked += 1
+        self.on.seen += len(self.seen) + len(self.judged)
         known = [span for span in self.flagged if span.name in lying]
         alarms = [described(span) for span in self.flagged if span.name not in lying]
         self.count.lies += len(known)

@@ -27,7 +27,12 @@ NATIVE: Final = "native"
 _HTTP: Final = frozenset(
     f"opentelemetry-instrumentation-{name}" for name in ("httpx", "requests", "aiohttp-client", "botocore", "urllib3")
 )
-_ALSO_CALLED: Final = {"google_generativeai": "google_genai", "boto3": "bedrock", "aiohttp-client": "aiohttp"}
+_ALSO_CALLED: Final = {
+    "google_generativeai": "google_genai",
+    "google-genai": "google_genai",
+    "boto3": "bedrock",
+    "aiohttp-client": "aiohttp",
+}
 _OF_LOGFIRE: Final = {
     "openai": "openai",
     "anthropic": "anthropic",
@@ -90,12 +95,18 @@ class Neighbours:
         exporter: What everybody exported.
         provider: The tracer provider that it writes to.
         members: The libraries that it instruments here: `openai`, `google_genai`, `bedrock`, `httpx` …
+        logfire: Logfire's own handle, where it is the family.
+        looked: How often something honest was looked at while it was on.
+        seen: How many of its spans were bound to attempts or judged.
     """
 
     family: str
     exporter: SerialisingExporter
     provider: Any = None
     members: set[str] = field(default_factory=set)
+    logfire: Any = None
+    looked: int = 0
+    seen: int = 0
 
 
 @contextmanager
@@ -159,7 +170,7 @@ def _logfire(stack: ExitStack, made: Neighbours) -> None:
         stack.callback(setattr, executor, "submit", executor.submit)  # Logfire wraps it for good
     processors = [SimpleSpanProcessor(made.exporter)]
     local = logfire.configure(local=True, send_to_logfire=False, console=False, additional_span_processors=processors)
-    made.provider = local.config.get_tracer_provider()
+    made.logfire, made.provider = local, local.config.get_tracer_provider()
     stack.callback(made.provider.shutdown)
     for name, module in _OF_LOGFIRE.items():
         if has(module):
