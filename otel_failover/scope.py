@@ -6,7 +6,8 @@ closed from another task detaches in a foreign context, where OpenTelemetry woul
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
@@ -33,7 +34,23 @@ def run_in(context: Context | None = None) -> Run | None:
 
 def attempt_in(context: Context | None = None) -> Attempt | None:
     """Return the attempt of a context, live or not."""
-    return context_api.get_value(ATTEMPT, context)  # type: ignore[return-value]
+    found: Any = context_api.get_value(ATTEMPT, context)
+    return displaced(context) if found is None else found  # type: ignore[no-any-return]
+
+
+_entered: ContextVar[Attempt | None] = ContextVar("failover-attempt", default=None)
+
+
+def displaced(context: Context | None) -> Attempt | None:
+    """Return the attempt that was entered last, where a context lacks it that is used inside of it.
+
+    Some instrumentations make a context current, or start spans in one, that they took before the attempt began
+    (OpenTelemetry's of LangChain: its span's around the whole loop). A context of another run is left alone.
+    """
+    entered = _entered.get()
+    if entered is None or not entered.live:
+        return None
+    return entered if run_in(context) in (None, entered._run) else None
 
 
 def call_in(context: Context | None = None) -> Any:
@@ -68,16 +85,19 @@ def attached(context: Context | None) -> Iterator[None]:
 class Attachment:
     """One attach and its detach."""
 
-    __slots__ = ("_token",)
+    __slots__ = ("_entered", "_token")
 
     def __init__(self, context: Context) -> None:
         self._token: Any = context_api.attach(context)
+        self._entered = _entered.set(context_api.get_value(ATTEMPT, context))  # type: ignore[arg-type]
 
     def detach(self) -> None:
         """Restore what was current before; never logs, never raises, and leaves a foreign context alone."""
         token, self._token = self._token, None
         if token is None:
             return
+        with suppress(ValueError, RuntimeError):
+            _entered.reset(self._entered)
         variable = getattr(token, "var", None)
         if variable is None:
             context_api.detach(token)
