@@ -84,7 +84,9 @@ def shown(said: Any) -> Any:
 
 
 def check_attempts(beside: Beside, asked: Sequence[object]) -> None:
-    """Check that each candidate that was asked has one attempt in each run, whatever neighbours make current.
+    """Check that each candidate that was asked has one attempt in each run, with evidence of its own.
+
+    Whatever neighbours make current.
 
     Args:
         beside: What was exported.
@@ -93,3 +95,4 @@ def check_attempts(beside: Beside, asked: Sequence[object]) -> None:
     tried = [span for span in beside.spans if span.scope == "otel_failover" and span.name.startswith("candidate ")]
     assert beside.runs, "nothing was told of the loop"
     assert len(tried) == sum(map(bool, asked)) * len(beside.runs)
+    assert all(span["failover.wire.requests"] for span in tried)

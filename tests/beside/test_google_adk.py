@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("google.adk.models._fallback_model")
 
-from tests.beside.neighbours import GENAI, LOGFIRE, OPENINFERENCE
 from tests.beside.chains import FEW, GEMINI, GEMINI_MIDWAY, Path, check_attempts, shown
+from tests.beside.neighbours import GENAI, LOGFIRE, OPENINFERENCE
 from tests.loops.adk_models import Bench, chain
 
 if TYPE_CHECKING:

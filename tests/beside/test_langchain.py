@@ -9,7 +9,6 @@ import pytest
 
 pytest.importorskip("langchain_openai")
 
-from tests.beside.neighbours import GENAI
 from tests.beside.chains import FEW, MIDWAY, OPENAI, Path, check_attempts, shown
 from tests.loops.langchain_models import BATCHES, WAYS, Bench
 from tests.loops.test_langchain_core import PROMPT, StrOutputParser
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 create_agent = pytest.importorskip("langchain.agents").create_agent
 ModelFallbackMiddleware = pytest.importorskip("langchain.agents.middleware").ModelFallbackMiddleware
 GIVEN: Any = {"messages": [{"role": "user", "content": "hello"}]}
-LOSES_ATTEMPTS = (
-    "its spans start in, and it makes current, a context of its own that descends from its span around the whole loop: "
-    "the run is in it and the attempt is not, so the SDK's call is taken for one more attempt"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -50,10 +45,8 @@ def chain_of(first: Any, second: Any) -> Any:
 
 
 def check(beside: Beside, work: Callable[[], Any]) -> None:
-    """Check that nobody is flagged, and, where the neighbours leave the attempt current, that each counts once."""
     _, asked = beside.honest(work)
-    if beside.family != GENAI:
-        check_attempts(beside, asked)
+    check_attempts(beside, asked)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -95,12 +88,3 @@ def test_agents(beside: Beside, path: str, way: str) -> None:
             return shown(found) if isinstance(found, Exception) else found["messages"][-1].text, bench.asked
 
     check(beside, work)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_attempts_beside_one_that_makes_contexts_of_its_own(beside: Beside, request: Any, way: str) -> None:
-    if beside.family != GENAI:
-        pytest.skip("the others leave the attempt current")
-    request.node.add_marker(pytest.mark.xfail(strict=True, reason=LOSES_ATTEMPTS))
-    _, asked = beside.with_us(lambda: ask(OPENAI["both fail"], way, chain_of, "hello"))
-    check_attempts(beside, asked)

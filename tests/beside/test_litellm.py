@@ -31,12 +31,16 @@ class Told:
         self.successes = 0
 
     async def async_log_success_event(self, *args: Any, **options: Any) -> None:
-        await super().async_log_success_event(*args, **options)  # type: ignore[misc]
-        self.successes += 1
+        try:
+            await super().async_log_success_event(*args, **options)  # type: ignore[misc]
+        finally:
+            self.successes += 1
 
     def log_success_event(self, *args: Any, **options: Any) -> None:
-        super().log_success_event(*args, **options)  # type: ignore[misc]
-        self.successes += 1
+        try:
+            super().log_success_event(*args, **options)  # type: ignore[misc]
+        finally:
+            self.successes += 1
 
 
 def old(beside: Beside) -> Any:
@@ -148,8 +152,12 @@ def test_routers_that_retry(beside: Beside, callback: Any, path: str, way: str) 
 @pytest.mark.parametrize("way", ["async"])
 @pytest.mark.parametrize("path", OPENAI)
 def test_in_a_request(beside: Beside, callback: Any, path: str, way: str) -> None:
-    """The old callback writes on the request's own span: the second one's answer, and the first one's error."""
-    lying = ("request",) if callback.__class__.__name__ == "Old" and path.startswith("second serves") else ()
+    """The old callback writes on the request's own span: the second one's answer, and the first one's error.
+
+    Where another instrumentation traces litellm, its span is the one that is current, and each call has its own.
+    """
+    lies = type(callback).__name__ == "Old" and "litellm" not in beside.members and path.startswith("second serves")
+    lying = ("request",) if lies else ()
     beside.honest(lambda: ask(OPENAI[path], way, callback, beside.tracer.start_as_current_span("request")), lying=lying)
 
 
