@@ -35,7 +35,7 @@ def run_in(context: Context | None = None) -> Run | None:
 def attempt_in(context: Context | None = None) -> Attempt | None:
     """Return the attempt of a context, live or not."""
     found: Any = context_api.get_value(ATTEMPT, context)
-    return displaced(context) if found is None else found  # type: ignore[no-any-return]
+    return displaced(context) if found is None else found
 
 
 _entered: ContextVar[Attempt | None] = ContextVar("failover-attempt", default=None)
