@@ -108,7 +108,7 @@ class AttributionProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
         context = get_current() if parent_context is None else parent_context
-        attempt: Any = context.get(scope.ATTEMPT)
+        attempt: Any = context.get(scope.ATTEMPT) or scope.displaced(context)
         if attempt is None and _inside and span.parent is not None:
             # A processor that runs in a pool's thread sees no context; the parent tells.
             attempt = _inside.get(span.parent.span_id) or _bound.get(span.parent.span_id)

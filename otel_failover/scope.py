@@ -7,6 +7,7 @@ closed from another task detaches in a foreign context, where OpenTelemetry woul
 from __future__ import annotations
 
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
@@ -27,6 +28,9 @@ CALL: Final = context_api.create_key("failover-call")
 SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, context_api.Context())))
 """OpenTelemetry's own key, of the span that is current: for adapters that leave ours out of a context."""
 
+_innermost: Final[ContextVar[Attempt | None]] = ContextVar("failover-attempt", default=None)
+"""The attempt of the context that we made current last; the OpenTelemetry context itself may have been exchanged."""
+
 
 def run_in(context: Context | None = None) -> Run | None:
     """Return the run of a context, whether it still takes attempts or not."""
@@ -35,7 +39,8 @@ def run_in(context: Context | None = None) -> Run | None:
 
 def attempt_in(context: Context | None = None) -> Attempt | None:
     """Return the attempt of a context, live or not."""
-    return (context_api.get_current() if context is None else context).get(ATTEMPT)  # type: ignore[return-value]
+    found: Any = (context_api.get_current() if context is None else context).get(ATTEMPT)
+    return displaced(context) if found is None else found
 
 
 def attempt_of(run: Run | None) -> Attempt | None:
@@ -46,6 +51,19 @@ def attempt_of(run: Run | None) -> Attempt | None:
     """
     attempt = attempt_in()
     return attempt if attempt is not None and run is not None and attempt.run is run else None
+
+
+def displaced(context: Context | None) -> Attempt | None:
+    """Return the attempt that was entered last, where a context lacks it that is used inside of it.
+
+    Some instrumentations make a context current, or start spans in one, that they took before the attempt began
+    (OpenTelemetry's of LangChain: its span's around the whole loop). A context of another run is left alone.
+    """
+    entered = _innermost.get()
+    if entered is None or not entered.live:
+        return None
+    run = run_in(context)
+    return entered if run is None or run is entered._run else None
 
 
 def call_in(context: Context | None = None) -> Any:
@@ -76,10 +94,11 @@ def attached(context: Context | None) -> Iterator[None]:
 class Attachment:
     """One attach and its detach."""
 
-    __slots__ = ("_token",)
+    __slots__ = ("_before", "_token")
 
     def __init__(self, context: Context) -> None:
         self._token: Any = context_api.attach(context)
+        self._before = _innermost.set(context.get(ATTEMPT))  # type: ignore[arg-type]
 
     def detach(self) -> None:
         """Restore what was current before; never logs, never raises, and leaves a foreign context alone."""
@@ -87,6 +106,7 @@ class Attachment:
         if token is None:
             return
         try:
+            _innermost.reset(self._before)
             token.var.reset(token)
         except (ValueError, RuntimeError):
             return

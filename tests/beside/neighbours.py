@@ -208,5 +208,9 @@ def _of_logfire(stack: ExitStack, local: Any, name: str, made: Neighbours) -> No
         from opentelemetry.instrumentation.google_genai import GoogleGenAiSdkInstrumentor
 
         stack.callback(GoogleGenAiSdkInstrumentor().uninstrument)
+    elif name == "litellm":
+        from openinference.instrumentation.litellm import LiteLLMInstrumentor
+
+        stack.callback(LiteLLMInstrumentor().uninstrument)
     elif hasattr(back, "__exit__"):
         stack.enter_context(back)

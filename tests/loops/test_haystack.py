@@ -136,7 +136,7 @@ def asked(bench: Bench, fallback: Any, how: str = "run", **options: Any) -> Any:
     return result["replies"][0].text, result["meta"]["successful_chat_generator_index"]
 
 
-def _through(pipeline: Any, bench: Bench, how: str) -> Any:
+def through(pipeline: Any, bench: Bench, how: str) -> Any:
     """Run a pipeline in either way; asynchronous ones have a class of their own in Haystack 2."""
 
     async def ask() -> Any:
@@ -281,7 +281,7 @@ def test_a_pipeline(telemetry: Telemetry, bench: Bench, how: str) -> None:
     pipeline = Pipeline()
     fallback = FallbackChatGenerator([bench.openai(Answer.openai_server_error()), bench.claude(Answer.ok("fine"))])
     pipeline.add_component("llm", fallback)
-    result = _through(pipeline, bench, how)
+    result = through(pipeline, bench, how)
     assert result["llm"]["replies"][0].text == "fine"
     assert outcomes(telemetry) == [(0, "error", "server_error"), (1, "success", None)]
 
@@ -376,7 +376,7 @@ def test_openinferences_spans_are_honest(telemetry: Telemetry, bench: Bench, how
             FallbackChatGenerator([bench.openai(Answer.openai_quota()), bench.claude(Answer.anthropic_overloaded())]),
         )
         with pytest.raises(Exception, match="All 2 chat generators failed"):
-            _through(pipeline, bench, how)
+            through(pipeline, bench, how)
     finally:
         openinference.HaystackInstrumentor().uninstrument()
     assert outcomes(telemetry) == [(0, "error", "billing"), (1, "error", "overloaded")]
