@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     Chain = tuple[str, str]
     Row = tuple[str | None, str | None, int | None, str | None]
+
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else litellm's import asks GitHub for prices
 
 SHORT: Final = 0.5
 LONG: Final = 20.0

