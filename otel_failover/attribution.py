@@ -73,7 +73,7 @@ _STATUS_LINE: Final = r"(?:http|error|status|code|#|-|\s)*"
 """What an SDK says where it has nothing but a status ("Error code: 502"), normalised: no text of the attempt's own."""
 _ISSUED_ID: Final = r"req_[0-9A-Za-z]{16,64}"
 """How OpenAI and Anthropic write request ids; anything else may be the application's own correlation id."""
-_ID_KEY: Final = r"(?<![\w-])(?:x-)?request[_-]?id[\s'\"\\]*[:=][\s'\"\\]*"
+_QUOTED_ID: Final = r"(?<![\w-])(?i:x-)?(?i:request[_-]?id)[\s'\"\\]*[:=][\s'\"\\]*([\w-]+)"
 """How an error's body, or its `repr`, names its request id; `previous_request_id` speaks of another request."""
 _CODE_POINT: Final = r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))"
 _ANSI: Final = r"\x1b\[[0-9;]{0,16}[A-Za-z]"
@@ -505,7 +505,7 @@ def _is_quoted(text: str, own: Own) -> bool:
 
 
 def _quotes_id(name: str, text: str) -> bool:
-    return re.search(f"{_ID_KEY}{re.escape(name)}(?![\\w-])", text, re.IGNORECASE) is not None
+    return name in compiled(_QUOTED_ID).findall(text)
 
 
 def _owns_text(own: Own, portion: str) -> bool:

@@ -358,14 +358,14 @@ CASES: Final[dict[str, Case]] = {
     "a request id in the text, incomplete evidence": Case(
         "own bytes may hold it",
         said(body_of("model: x", "req_of_openai")),
-        replace(ANSWERED, complete=False),
+        ANSWERED._replace(complete=False),
         ("unverified", "evidence_incomplete"),
     ),
     "the own request id in the text": Case("its own body", said(body_of("x", "req_own")), ANSWERED, NOTHING_BOUND),
     "a request id that another's message is quoted with, by the provider itself": Case(
         "own words, whatever they quote",
         said(body_of("model: x", "req_of_openai")),
-        replace(ANSWERED, texts=(normalise(body_of("model: x", "req_of_openai")),)),
+        ANSWERED._replace(texts=(normalise(body_of("model: x", "req_of_openai")),)),
         VERIFIED,
     ),
     "a request id of one before": Case(
@@ -378,7 +378,7 @@ CASES: Final[dict[str, Case]] = {
         said(body_of("model: x", "req_of_openai")),
         ANSWERED,
         NOTHING_BOUND,
-        others=(OPENAI, replace(LATER, request_ids=OPENAI.request_ids)),
+        others=(OPENAI, LATER._replace(request_ids=OPENAI.request_ids)),
     ),
     "an echoed request id": Case(
         "we sent it ourselves",
@@ -700,7 +700,7 @@ CASES: Final[dict[str, Case]] = {
         said("x", status=429, conflict="openai"),
         SERVED,
         ("mismatch", "provider_conflict"),
-        others=(OPENAI, replace(OPENAI, index=2, order=3, span_id="dddddddddddddddd", statuses=frozenset({500}))),
+        others=(OPENAI, OPENAI._replace(index=2, order=3, span_id="dddddddddddddddd", statuses=frozenset({500}))),
         bound_by="facts",
         source="openai",
     ),
@@ -787,7 +787,7 @@ TABLE: Final = [pytest.param(name, id=name, marks=case.marks) for name, case in 
 
 def test_a_conflict_names_the_attempt_whose_status_it_tells() -> None:
     """The latest at that provider where none answered so; nobody's where the run tried none."""
-    later = replace(OPENAI, index=2, order=3, span_id="dddddddddddddddd", statuses=frozenset({500}))
+    later = OPENAI._replace(index=2, order=3, span_id="dddddddddddddddd", statuses=frozenset({500}))
 
     def source(status: int, *others: Incident) -> tuple[int, str]:
         found = judge(said("x", status=status, conflict="openai"), SERVED, others).source
@@ -796,7 +796,7 @@ def test_a_conflict_names_the_attempt_whose_status_it_tells() -> None:
 
     assert source(429, OPENAI, later) == (0, OPENAI.span_id)
     assert source(500, OPENAI, later) == source(404, OPENAI, later) == (2, later.span_id)
-    assert source(429, ANTHROPIC, replace(OPENAI, same=True)) == (-1, "")
+    assert source(429, ANTHROPIC, OPENAI._replace(same=True)) == (-1, "")
 
 
 @pytest.mark.parametrize("name", TABLE)

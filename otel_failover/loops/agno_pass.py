@@ -37,11 +37,11 @@ class Pass(Run):
     Args:
         model: The one that is asked first.
         lists: The fallback models, by the errors they are for.
-        result: What the agent or team will return; it says from the beginning which model answered.
+        result: What the agent or team will return; it says from the beginning which model answered. Not kept alive.
     """
 
     def __init__(self, model: Any, lists: list[list[Any]], result: Any = None) -> None:
-        self._result = result
+        self._result = weakref.ref(result) if result is not None else None
         self._entries = _merged(model, lists)
         self._asked: set[int] = set()
         self._chosen: set[int] | None = None
@@ -86,8 +86,8 @@ class Pass(Run):
     @guarded(fallback=None)
     def _say_booked(self) -> None:
         """Take note of whom the result names; agno writes it before anybody is asked, and never again."""
-        said: tuple[object, ...] = (read(self._result, "model"), read(self._result, "model_provider"))
-        self._result = None
+        result = self._result() if self._result is not None else None
+        said: tuple[object, object] = (read(result, "model"), read(result, "model_provider"))
         if all(isinstance(each, str) for each in said):
             self.book(i for i, entry in enumerate(self._entries) if any(_booked_as(each) == said for each in entry))
 
