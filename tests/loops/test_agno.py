@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from agno.models.fallback import FallbackConfig
 from agno.models.message import Message
 from agno.models.openai import OpenAIChat
 from agno.models.openai.like import OpenAILike
+from agno.run.agent import RunOutput
 
 from otel_failover import Candidate, summarize
 from otel_failover.loops.agno_pass import candidate_of
@@ -525,3 +527,14 @@ def test_the_same(switch_on: Callable[[], Any], how: str, pair: str) -> None:
     telemetry = switch_on()
     assert once() == without
     assert telemetry.starting("failover ")
+
+
+def test_a_stream_that_nobody_reads_keeps_no_output_alive(telemetry: Telemetry, bench: Bench) -> None:
+    config = FallbackConfig(on_error=[bench.claude(Answer.ok("fine"))])
+    output = RunOutput(model="gpt-5.5", model_provider="OpenAI")
+    STREAMED.call_model_stream_with_fallback(bench.openai(Answer.ok("fine")), config, messages=[], run_response=output)
+    kept = weakref.ref(output)
+    del output
+    gc.collect()
+    assert kept() is None
+    assert not telemetry.spans
