@@ -1,4 +1,7 @@
-"""Turns on each family of neighbours in turn, and says at the end what was looked at."""
+"""Turns on each family of neighbours in turn, and says at the end what was looked at.
+
+These tests run where they are asked for by name (`pytest tests/beside`), as CI does: most wait, and they are many.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,12 @@ from tests.beside.counting import COUNTS, Beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:  # noqa: ARG001 - pytest's
+    """Leave these tests out unless something in here was named on the command line."""
+    return None if any("beside" in argument for argument in config.invocation_params.args) else True
 
 
 @pytest.fixture(scope="session", autouse=True)
