@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.beside.counting import Beside
 
 telemetries = pytest.importorskip("strands.telemetry.tracer")
-LIES = {"both fail with a 429": ("invoke_agent Strands Agents",)}
+LIES = dict.fromkeys(("both fail", "both fail with a 429"), ("invoke_agent Strands Agents",))
 """The agent's span names the first candidate's model, and carries the last one's exception."""
 
 
