@@ -163,7 +163,7 @@ def budget(table: list[Row], small: dict[str, Any]) -> list[Line]:
     """
     ours = {row.case: row for row in table if row.contender == "ours"}
     lines = [
-        Line(f"{case}: run, candidate and call / by hand", 1.2, row.by_hand.median, 3.6, "x", f"{row.by_hand:.2f}")
+        Line(f"{case}: run, candidate and call / by hand", 1.2, row.by_hand.median, 3.0, "x", f"{row.by_hand:.2f}")
         for case, row in ours.items()
     ]
     lines += [
