@@ -346,8 +346,18 @@ CASES: Final[dict[str, Case]] = {
         bound_by="text",
         source="openai",
     ),
-    "stale by a request id in a log line": Case(
-        "as other SDKs write it", said("404 no such model (X-Request-Id: req_of_openai)"), HUNG, STALE, source="openai"
+    "stale by a request id in JSON within JSON": Case(
+        "as a log line has it",
+        said('{"body": "{\\"request_id\\": \\"req_of_openai\\"}"}'),
+        HUNG,
+        STALE,
+        source="openai",
+    ),
+    "a request id in prose": Case(
+        "an honest account of the one before", said("timed out; earlier request-id=req_of_openai"), HUNG, NOTHING_BOUND
+    ),
+    "a request id of the one before, in prose": Case(
+        "it says so", said("gave up (previous request_id: req_of_openai)"), ANSWERED, NOTHING_BOUND
     ),
     "a request id in the text, beside own words": Case(
         "it sums up", said(f"{body_of('model: x', 'req_of_openai')}; {OWN_TEXT}"), ANSWERED, REPORT
