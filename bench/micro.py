@@ -62,7 +62,7 @@ def foreign_spans(rounds: int, calls: int) -> dict[str, Figure]:
         "without": plain.traces.get_tracer("application"),
         "with": watched.telemetry.traces.get_tracer("application"),
     }
-    tasks = {name: _spanning(tracer) for name, tracer in tracers.items()}
+    tasks = {name: spanning(tracer) for name, tracer in tracers.items()}
     outside = alternate(tasks, rounds, calls)
     with failover_run("chat", chain=CHAIN) as run, run.attempt(FIRST):
         inside = alternate(tasks, rounds, calls)
@@ -75,7 +75,13 @@ def foreign_spans(rounds: int, calls: int) -> dict[str, Figure]:
     }
 
 
-def _spanning(tracer: Tracer) -> Callable[[], None]:
+def spanning(tracer: Tracer) -> Callable[[], None]:
+    """Return a task that makes one span of an application's.
+
+    Args:
+        tracer: Whose.
+    """
+
     def span() -> None:
         with tracer.start_as_current_span("SELECT orders", attributes=_ATTRIBUTES):
             pass
@@ -155,8 +161,7 @@ def chain_growth(rounds: int) -> dict[int, Figure]:
         Microseconds per attempt beyond the bare call's.
     """
     most = max(LENGTHS)
-    cases = [refused_at(f"https://provider-{place}.example") for place in range(most)]
-    chain = [Candidate("openai", f"{MODEL}-{place}", f"https://provider-{place}.example") for place in range(most)]
+    chain, cases = refusing_chain(most)
     bare, ours = Contender(), Ours()
     found: dict[int, list[float]] = {length: [] for length in LENGTHS}
     for number in range(rounds + 1):
@@ -165,12 +170,23 @@ def chain_growth(rounds: int) -> dict[int, Figure]:
             with bare:
                 base = sum(_tried_bare(cases[:length]) for _ in range(repeats))
             with ours:
-                took = sum(_tried(chain[:length], cases[:length]) for _ in range(repeats))
+                took = sum(tried(chain[:length], cases[:length]) for _ in range(repeats))
             if number:
                 found[length].append((took - base) / repeats / length * 1e6)
     for each in (bare, ours):
         each.telemetry.shutdown()
     return {length: figure(values) for length, values in found.items()}
+
+
+def refusing_chain(length: int) -> tuple[list[Candidate], list[Case]]:
+    """Return a chain of providers that all refuse, and the calls that ask them.
+
+    Args:
+        length: How many.
+    """
+    endpoints = [f"https://provider-{place}.example" for place in range(length)]
+    chain = [Candidate("openai", f"{MODEL}-{place}", endpoint) for place, endpoint in enumerate(endpoints)]
+    return chain, [refused_at(endpoint) for endpoint in endpoints]
 
 
 def _tried_bare(cases: Sequence[Case]) -> float:
@@ -184,8 +200,13 @@ def _tried_bare(cases: Sequence[Case]) -> float:
     return clock() - started
 
 
-def _tried(chain: Sequence[Candidate], cases: Sequence[Case]) -> float:
-    """Return the seconds that all attempts of one run take."""
+def tried(chain: Sequence[Candidate], cases: Sequence[Case]) -> float:
+    """Return the seconds that all attempts of one run take.
+
+    Args:
+        chain: The candidates.
+        cases: What each is asked; a refused call is a failed candidate.
+    """
     with failover_run("chat", chain=chain) as run:
         started = clock()
         for candidate, case in zip(chain, cases, strict=True):
@@ -212,7 +233,7 @@ def alive_growth(rounds: int, calls: int, alive: int = 300) -> Figure:
         tracer = ours.telemetry.traces.get_tracer("application")
 
         def crowded() -> None:
-            opened = [_left_open(tracer) for _ in range(alive)]
+            opened = [left_open(tracer) for _ in range(alive)]
             gc.collect()
             timed(partial(ours.run, case), calls // 4)
             many.append(timed(partial(ours.run, case), calls))
@@ -232,8 +253,15 @@ def alive_growth(rounds: int, calls: int, alive: int = 300) -> Figure:
     return paired(many, few, float.__truediv__)
 
 
-def _left_open(tracer: Tracer) -> tuple[contextvars.Context, ExitStack]:
-    """Open a request's span, a run and an attempt in a context of their own."""
+def left_open(tracer: Tracer) -> tuple[contextvars.Context, ExitStack]:
+    """Open a request's span, a run and an attempt in a context of their own.
+
+    Args:
+        tracer: Of the request's span.
+
+    Returns:
+        The context, and what closes all of it inside.
+    """
     context, stack = contextvars.copy_context(), ExitStack()
 
     def enter() -> None:

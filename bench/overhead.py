@@ -4,6 +4,7 @@
 
 Each round measures every contender in a new order; what is shown are medians of differences within a round, with their
 quartiles. `added` is what a contender costs beyond the bare SDK. Ratios hold on any machine, microseconds on this one.
+Times never fail anything: `--gate` counts what is executed, which no other job on the machine can change.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import micro
+from bench import counted, micro
 from bench.contenders import CONTENDERS, Contender, assert_same_names
 from bench.figures import Figure, paired, settle, timed
 from bench.stage import Case, cases
@@ -50,7 +51,6 @@ class Line:
         what: In words.
         limit: What is allowed.
         measured: What was measured.
-        gate: Beyond this `--gate` fails: far enough that a noisy or slow machine never does.
         unit: Of the numbers.
         note: Quartiles, or what else is worth knowing.
     """
@@ -58,7 +58,6 @@ class Line:
     what: str
     limit: float
     measured: float
-    gate: float
     unit: str = ""
     note: str = ""
 
@@ -163,11 +162,11 @@ def budget(table: list[Row], small: dict[str, Any]) -> list[Line]:
     """
     ours = {row.case: row for row in table if row.contender == "ours"}
     lines = [
-        Line(f"{case}: run, candidate and call / by hand", 1.2, row.by_hand.median, 3.0, "x", f"{row.by_hand:.2f}")
+        Line(f"{case}: run, candidate and call / by hand", 1.2, row.by_hand.median, "x", f"{row.by_hand:.2f}")
         for case, row in ours.items()
     ]
     lines += [
-        Line(f"{case}: the same / genai-openai's one span", 1.5, row.genai.median, 5.0, "x", f"{row.genai:.2f}")
+        Line(f"{case}: the same / genai-openai's one span", 1.5, row.genai.median, "x", f"{row.genai:.2f}")
         for case, row in ours.items()
     ]
     foreign, chunk, growth = small["foreign"], small["chunk"], small["growth"]
@@ -177,23 +176,23 @@ def budget(table: list[Row], small: dict[str, Any]) -> list[Line]:
     memory = small["memory"]
     return [
         *lines,
-        Line("a mismatch, above an honest one", 200, small["mismatch"].median, 800, "us", f"{small['mismatch']:.0f}"),
-        Line("a foreign span outside", 1.5, foreign["outside"].median, 6, "us", f"{foreign['outside']:.2f}"),
-        Line("a foreign span inside an attempt", 1.5, foreign["inside"].median, 30, "us", f"{foreign['inside']:.2f}"),
+        Line("a mismatch, above an honest one", 200, small["mismatch"].median, "us", f"{small['mismatch']:.0f}"),
+        Line("a foreign span outside", 1.5, foreign["outside"].median, "us", f"{foreign['outside']:.2f}"),
+        Line("a foreign span inside an attempt", 1.5, foreign["inside"].median, "us", f"{foreign['inside']:.2f}"),
         Line(
-            "a stream, per chunk", 2, chunk["share"].median * 100, 20, "%",
+            "a stream, per chunk", 2, chunk["share"].median * 100, "%",
             f"{chunk['added'].median:.2f} us on {chunk['bare'].median:.1f} us",
         ),
         Line(
             f"an attempt in a chain of {longest} / of {shortest}", 1.15,
-            growth[longest].median / growth[shortest].median, 3, "x", shown,
+            growth[longest].median / growth[shortest].median, "x", shown,
         ),
-        Line("a run while 300 others are open", 1.1, small["alive"].median, 2, "x", f"{small['alive']:.2f}"),
+        Line("a run while 300 others are open", 1.1, small["alive"].median, "x", f"{small['alive']:.2f}"),
         Line(
-            "memory kept per run", 64, memory["traced"], 512, "B", f"resident {memory['resident']:.0f} B",
+            "memory kept per run", 64, memory["traced"], "B", f"resident {memory['resident']:.0f} B",
         ),
-        Line("import, beyond OpenTelemetry's", 15, beyond, 60, "ms"),
-        Line("SDKs imported", 0, len(imported), 0, "", ", ".join(imported)),
+        Line("import, beyond OpenTelemetry's", 15, beyond, "ms"),
+        Line("SDKs imported", 0, len(imported), "", ", ".join(imported)),
     ]  # fmt: skip
 
 
@@ -241,6 +240,17 @@ def show(table: list[Row], lines: list[Line]) -> None:
         print(f"{line.what:<46} {figures} {verdict:<4} {line.note}".rstrip())
 
 
+def show_gates(gates: Sequence[counted.Gate]) -> None:
+    """Print what was counted.
+
+    Args:
+        gates: What must hold.
+    """
+    print(f"\n{'bytecode instructions, counted':<54} {'gate':>6} {'counted':>9}")
+    for gate in gates:
+        print(f"{gate.what:<54} {gate.gate:>6g} {gate.measured:>9.2f} {'ok' if gate.ok else 'OVER'}")
+
+
 def as_json(table: list[Row], lines: list[Line]) -> str:
     """Return everything as JSON.
 
@@ -265,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line.
 
     Returns:
-        1 where `--gate` is given and a figure lies far beyond its limit.
+        1 where `--gate` is given and more is executed than may be.
     """
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, help="rounds of all contenders")
@@ -273,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, help="runs of the memory measurement")
     parser.add_argument("--quick", action="store_true", help="a rougher answer in a quarter of the time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
-    parser.add_argument("--gate", action="store_true", help="exit 1 where a figure is far over its limit")
+    parser.add_argument("--gate", action="store_true", help="count what is executed too; exit 1 where it is too much")
     given = parser.parse_args(arguments)
     logging.getLogger("otel_failover").setLevel(logging.ERROR)
     asked = cases()
@@ -285,10 +295,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(table, lines)
     if given.json is not None:
         given.json.write_text(as_json(table, lines), encoding="utf-8")
-    broken = [line for line in lines if line.measured > line.gate]
-    for line in broken:
-        print(f"far beyond its limit: {line.what}: {line.measured:.2f} {line.unit}, gate {line.gate:g}")
-    return 1 if given.gate and broken else 0
+    if not given.gate:
+        return 0
+    gates = counted.gates()
+    show_gates(gates)
+    return 0 if all(gate.ok for gate in gates) else 1
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 pytest.importorskip("openai")
 pytest.importorskip("opentelemetry.instrumentation.genai.openai")
 
-from bench import micro, overhead
+from bench import counted, micro, overhead
 from bench.contenders import CONTENDERS, Contender, Ours, assert_same_names, shape_of, two_failures
 from bench.figures import Figure
 from bench.stage import cases, refused, silent, success
@@ -77,6 +79,43 @@ def test_rows_and_budget_are_made_from_what_was_measured(tmp_path: Path, capsys:
     assert (growth.measured, growth.ok) == (2.0, False)
     (tmp_path / "figures.json").write_text(overhead.as_json(table, lines), encoding="utf-8")
     assert len(json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["contenders"]) == len(table)
+
+
+def test_what_is_executed_is_counted_alike_each_time_and_every_call_of_it() -> None:
+    def work(times: int) -> None:
+        for _ in range(times):
+            len("each")
+
+    counts = {times: {counted.executed(partial(work, times)) for _ in range(3)} for times in (0, 10, 1000)}
+    assert all(len(each) == 1 for each in counts.values())
+    none, ten, thousand = (min(each) for each in counts.values())
+    assert 0 < none < ten
+    assert thousand - none == 100 * (ten - none)
+    before = sys.gettrace()
+    with pytest.raises(ZeroDivisionError):
+        counted.executed(lambda: 1 / 0)
+    assert sys.gettrace() is before
+
+
+def test_a_contender_that_does_more_is_counted_dearer() -> None:
+    added = counted.per_case()
+    for case, counts in added.items():
+        assert counts["nothing"] == 0, case
+        assert counts["ours"] > counts["ours_outside"] > 0, case
+    assert added["success"]["ours"] > added["success"]["by_hand"] > 0
+
+
+@pytest.mark.parametrize(("measured", "code"), [(1.0, 0), (1.5, 0), (1.51, 1)])
+def test_the_gate_is_what_is_counted_never_what_is_timed(
+    measured: float, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = overhead.Line("slow as never before", 1.2, 99.0, "x")
+    monkeypatch.setattr(overhead, "measure", lambda *_: {})
+    monkeypatch.setattr(overhead, "measure_small", lambda **_: {})
+    monkeypatch.setattr(overhead, "budget", lambda *_: [slow])
+    monkeypatch.setattr(counted, "gates", lambda: [counted.Gate("a run", measured, 1.5)])
+    assert overhead.main(["--gate"]) == code
+    assert "99.00 x  OVER" in capsys.readouterr().out
 
 
 def test_importing_the_package_imports_no_sdk() -> None:
