@@ -33,7 +33,7 @@ from otel_failover.failsafe import guarded, logger
 from otel_failover.identity import Candidate
 from otel_failover.settlement import CANCELLED, ERROR, PARTIAL, SUCCESS, Settlement
 from otel_failover.streams import wrap_chunks
-from otel_failover.trails import Trail
+from otel_failover.trails import Trail, is_denied_by
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -565,6 +565,19 @@ class Attempt:
             self._own.message(settled, self.provider, time.monotonic()) if settled.outcome != SUCCESS else "",
         )  # fmt: skip
 
+    def is_anothers(self, problem: BaseException) -> bool:
+        """Whether an exception was another attempt's before, and what this one got over the wire is something else.
+
+        A breaker that clients share raises its last error in place of any call's: it leaves the SDK, and is not own.
+
+        Args:
+            problem: What left an SDK's call.
+        """
+        run = self._run
+        if run is None or not is_denied_by(self._ledger.own, problem):
+            return False
+        return any(trail.holds(problem) for trail, _ in run.others(self))
+
     def _history(self, fingerprint: str) -> Incident | None:
         return self._runtime.history.find(fingerprint, self.lasting_key)
 
@@ -661,9 +674,9 @@ class Attempt:
         """
         if isinstance(problem, Exception):
             settled = self._settled(None)
-            self._own.write_call_error(
-                span, problem, settled, self._own.message(settled, self.provider, time.monotonic())
-            )
+            mine = self._ledger.raised_here(problem)
+            kind = mine.type_name if mine is not None else settled.reason or reasons.UNKNOWN
+            self._own.write_call_error(span, kind, settled, self._own.message(settled, self.provider, time.monotonic()))
 
     def _count(self, settled: Settlement, verdict: Verdict, ended: float) -> None:
         metrics = self._runtime.metrics

@@ -259,7 +259,8 @@ class Call:
         if self.inference:
             ledger.open_calls -= 1
         if isinstance(problem, Exception):
-            ledger.call_raised(problem)
+            if self.attempt is None or not self.attempt.is_anothers(problem):
+                ledger.call_raised(problem)
         elif problem is None and self.inference:
             ledger.call_returned(response_id)
             self._look_at(result, ledger)

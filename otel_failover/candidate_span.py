@@ -14,7 +14,6 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
 from otel_failover import attribution, identity, marking, names, reasons, settlement
 from otel_failover.attribution import MISMATCH, Verdict
 from otel_failover.escapes import compiled
-from otel_failover.evidence import qualified
 from otel_failover.reading import may_claim, read_claim, read_events
 from otel_failover.redaction import cut, redact
 from otel_failover.settlement import ERROR, PARTIAL, Settlement
@@ -216,16 +215,16 @@ class CandidateSpan:
         )
         facts.update({name: value for name, value in found if value is not None})
 
-    def write_call_error(self, span: Span, problem: Exception, settled: Settlement, message: str) -> None:
-        """Write what a call of this attempt raised onto the call's span: its class, and own evidence.
+    def write_call_error(self, span: Span, kind: str, settled: Settlement, message: str) -> None:
+        """Write that a call of this attempt failed onto the call's span: own evidence only.
 
         Args:
             span: The call's span.
-            problem: What the SDK raised.
+            kind: The class of what the SDK raised, or our reason where that is another attempt's.
             settled: How the attempt would end now.
             message: The own error in a sentence.
         """
-        attributes: dict[str, Any] = {names.ERROR_TYPE: qualified(type(problem)), **_VERIFIED}
+        attributes: dict[str, Any] = {names.ERROR_TYPE: kind, **_VERIFIED}
         if settled.status is not None:
             attributes[names.HTTP_STATUS] = settled.status
         span.set_attributes(attributes)

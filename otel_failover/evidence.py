@@ -89,7 +89,7 @@ class Exchange:
     __slots__ = (
         "__weakref__", "_body", "_sent", "_told", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger",
         "method",
-        "model", "request",
+        "model", "problem", "request",
         "request_id", "response", "retry_after", "started", "status", "stopped", "stream", "taken", "timeout",
         "timeout_configured",
     )  # fmt: skip
@@ -105,6 +105,7 @@ class Exchange:
         self.issued_id: str | None = None
         self.retry_after: float | None = None
         self.failure: str | None = None
+        self.problem: Reference | None = None
         self.timeout: str | None = None
         self.timeout_configured: float | None = None
         self.kind = ASIDE
@@ -141,6 +142,7 @@ class Exchange:
             configured: The timeouts the request was sent with, as `httpx` keeps them: `{"connect": s, "read": s, …}`.
         """
         self.failure, self.timeout = transport_reason(problem)
+        self.problem = Reference(problem) if self.hold else None
         if self.timeout and isinstance(configured, dict):
             seconds = configured.get(self.timeout)
             self.timeout_configured = float(seconds) if isinstance(seconds, (int, float)) else None
@@ -196,7 +198,7 @@ class Exchange:
         self.request.release()
         if self.response is not None:
             self.response.release()
-        self.call = self._sent = self._told = None
+        self.call = self.problem = self._sent = self._told = None
 
 
 def transport_reason(problem: BaseException) -> tuple[str, str | None]:

@@ -15,7 +15,7 @@ from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Incident
 from otel_failover.failsafe import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from otel_failover.bodies import ErrorBody
     from otel_failover.evidence import Exchange, Raised, Reference
@@ -174,3 +174,23 @@ def response_of(thing: object) -> object:
         return _carried.get(thing)
     except TypeError:
         return None
+
+
+def is_denied_by(exchanges: Sequence[Exchange], problem: BaseException) -> bool:
+    """Whether all sends failed, and an exception was made of none of their answers and transport errors.
+
+    Args:
+        exchanges: An attempt's own sends.
+        problem: What left its SDK's call.
+    """
+    response, cause = response_of(problem), read(problem, "__cause__")
+    for exchange in exchanges:
+        if exchange.response is not None and exchange.response.is_(response):
+            return False
+        if exchange.failure is None:
+            if not exchange.is_error:
+                return False
+            continue
+        if exchange.problem is None or exchange.problem.is_(problem) or exchange.problem.is_(cause):
+            return False
+    return bool(exchanges)

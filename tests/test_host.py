@@ -137,15 +137,23 @@ def switch_on(request: pytest.FixtureRequest) -> Callable[[], Telemetry]:
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
+def patience(sdk: Any, provider: LocalProvider) -> Any:
+    """How long a client waits: for ever where an answer comes, however busy the machine is."""
+    hangs = any("hang" in (answer.kind, answer.then) for answer in provider.programmed)
+    return sdk.Timeout(30, read=0.2) if hangs else 30
+
+
 def ask_openai(provider: LocalProvider, retries: int = 0) -> Any:
-    with openai.OpenAI(base_url=provider.base_url, api_key="sk-local", max_retries=retries, timeout=0.2) as client:
+    with openai.OpenAI(
+        base_url=provider.base_url, api_key="sk-local", max_retries=retries, timeout=patience(openai, provider)
+    ) as client:
         return shown(client.chat.completions.create(model="m", messages=QUESTION))
 
 
 def ask_openai_async(provider: LocalProvider, retries: int = 0) -> Any:
     async def ask() -> Any:
         async with openai.AsyncOpenAI(
-            base_url=provider.base_url, api_key="sk-local", max_retries=retries, timeout=0.2
+            base_url=provider.base_url, api_key="sk-local", max_retries=retries, timeout=patience(openai, provider)
         ) as client:
             return shown(await client.chat.completions.create(model="m", messages=QUESTION))
 
@@ -153,14 +161,16 @@ def ask_openai_async(provider: LocalProvider, retries: int = 0) -> Any:
 
 
 def ask_anthropic(provider: LocalProvider, retries: int = 0) -> Any:
-    with anthropic.Anthropic(base_url=provider.base_url, api_key="local", max_retries=retries, timeout=0.2) as client:
+    with anthropic.Anthropic(
+        base_url=provider.base_url, api_key="local", max_retries=retries, timeout=patience(anthropic, provider)
+    ) as client:
         return shown(client.messages.create(model="m", max_tokens=5, messages=QUESTION))
 
 
 def ask_anthropic_async(provider: LocalProvider, retries: int = 0) -> Any:
     async def ask() -> Any:
         async with anthropic.AsyncAnthropic(
-            base_url=provider.base_url, api_key="local", max_retries=retries, timeout=0.2
+            base_url=provider.base_url, api_key="local", max_retries=retries, timeout=patience(anthropic, provider)
         ) as client:
             return shown(await client.messages.create(model="m", max_tokens=5, messages=QUESTION))
 
@@ -215,13 +225,17 @@ def test_an_error_of_ten_megabytes_is_the_same(switch_on: Callable[[], Telemetry
 
 
 def stream_openai(provider: LocalProvider) -> Any:
-    with openai.OpenAI(base_url=provider.base_url, api_key="sk-local", max_retries=0, timeout=0.2) as client:
+    with openai.OpenAI(
+        base_url=provider.base_url, api_key="sk-local", max_retries=0, timeout=patience(openai, provider)
+    ) as client:
         stream = client.chat.completions.create(model="m", messages=QUESTION, stream=True)
         return _drained(stream, openai.Stream)
 
 
 def stream_anthropic(provider: LocalProvider) -> Any:
-    with anthropic.Anthropic(base_url=provider.base_url, api_key="local", max_retries=0, timeout=0.2) as client:
+    with anthropic.Anthropic(
+        base_url=provider.base_url, api_key="local", max_retries=0, timeout=patience(anthropic, provider)
+    ) as client:
         stream = client.messages.create(model="m", max_tokens=5, messages=QUESTION, stream=True)
         return _drained(stream, anthropic.Stream)
 
@@ -241,7 +255,7 @@ def _drained(stream: Any, kind: type) -> Any:
 def stream_openai_async(provider: LocalProvider) -> Any:
     async def ask() -> Any:
         async with openai.AsyncOpenAI(
-            base_url=provider.base_url, api_key="sk-local", max_retries=0, timeout=0.2
+            base_url=provider.base_url, api_key="sk-local", max_retries=0, timeout=patience(openai, provider)
         ) as client:
             stream = await client.chat.completions.create(model="m", messages=QUESTION, stream=True)
             return await _adrained(stream, openai.AsyncStream)
@@ -252,7 +266,7 @@ def stream_openai_async(provider: LocalProvider) -> Any:
 def stream_anthropic_async(provider: LocalProvider) -> Any:
     async def ask() -> Any:
         async with anthropic.AsyncAnthropic(
-            base_url=provider.base_url, api_key="local", max_retries=0, timeout=0.2
+            base_url=provider.base_url, api_key="local", max_retries=0, timeout=patience(anthropic, provider)
         ) as client:
             stream = await client.messages.create(model="m", max_tokens=5, messages=QUESTION, stream=True)
             return await _adrained(stream, anthropic.AsyncStream)
@@ -315,7 +329,9 @@ def test_the_exception_that_arrives_is_the_one_the_sdk_made(
     monkeypatch.setattr(openai.OpenAIError, "__init__", remember)
     with (
         LocalProvider("openai", answer) as provider,
-        openai.OpenAI(base_url=provider.base_url, api_key="k", max_retries=0, timeout=0.2) as client,
+        openai.OpenAI(
+            base_url=provider.base_url, api_key="k", max_retries=0, timeout=patience(openai, provider)
+        ) as client,
         pytest.raises(openai.APIError) as caught,
     ):
         place(lambda: client.chat.completions.create(model="m", messages=QUESTION))

@@ -89,6 +89,12 @@ class LocalProvider:
             self._queue = deque(answers)
             self._last: Answer | None = None
 
+    @property
+    def programmed(self) -> tuple[Answer, ...]:
+        """The answers not given yet, in order."""
+        with self._lock:
+            return tuple(self._queue)
+
     def clear(self) -> None:
         """Empty the log; answers under way still finish, unrecorded."""
         self._ledger.clear()

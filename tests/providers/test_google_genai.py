@@ -759,6 +759,94 @@ def test_openais_error_reported_for_gemini_is_pinned_on_openai(
     assert "current quota" not in stolen.description
 
 
+def _break(each: Stand, way: str, instead: Callable[[Exception], Exception]) -> None:
+    """Let a client raise something else inside the SDK's own call, whenever its request fails."""
+    api: Any = each.client._api_client
+    if way == "sync":
+        request = api.request
+
+        def broken(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return request(*args, **kwargs)
+            except Exception as own:  # noqa: BLE001 - whatever it is
+                raise instead(own) from None
+
+        api.request = broken
+        return
+    api = each.aclient._api_client
+    arequest = api.async_request
+
+    async def abroken(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await arequest(*args, **kwargs)
+        except Exception as own:  # noqa: BLE001 - whatever it is
+            raise instead(own) from None
+
+    api.async_request = abroken
+
+
+@every_way
+@pytest.mark.parametrize("answer", [Answer.hang(), Answer.gemini_overloaded()], ids=["hang", "503"])
+def test_openais_error_raised_inside_geminis_own_call_is_pinned_on_openai(
+    telemetry: Telemetry, stack: ExitStack, way: str, answer: Answer
+) -> None:
+    """A breaker that clients share raises its last error from within the SDK: what the wire said is Gemini's."""
+    first, second, _ = chain_of(stack, Answer.openai_quota(), answer, Answer.ok(), way=way)
+    with failover_run("chat", chain=[first.candidate, second.candidate]) as run:
+        with pytest.raises(Exception) as stale, run.attempt(first.candidate):  # noqa: PT011 - the SDK's own
+            first.ask()
+        _break(second, way, lambda _: stale.value)
+        with pytest.raises(type(stale.value)), run.attempt(second.candidate):
+            ask(second, way)
+    _, stolen = telemetry.candidates
+    assert stolen.verdict == ("mismatch", "stale_error")
+    assert stolen["failover.attribution.source.provider"] == "openai"
+    reason = "timeout" if answer.kind == "hang" else "overloaded"
+    assert stolen["failover.reason.code"] == reason
+    (call,) = telemetry.starting("generate_content")
+    assert call["error.type"] == reason
+    assert "openai" not in call.description
+
+
+@every_way
+def test_one_exception_raised_twice_is_own_where_the_wire_says_nothing_else(
+    telemetry: Telemetry, stack: ExitStack, way: str
+) -> None:
+    """A breaker's constant, raised before anything is sent; or the same error of the same candidate, tried again."""
+    constant = RuntimeError("the circuit is open")
+    first, second = (gemini(stack, Answer.gemini_overloaded(), way=way) for _ in range(2))
+    for each in (first, second):
+        api: Any = each.client._api_client if way == "sync" else each.aclient._api_client
+
+        def broken(*_: Any, **__: Any) -> Any:
+            raise constant
+
+        api.request = api.async_request = broken
+    with failover_run("chat", chain=[first.candidate, second.candidate]) as run:
+        for each in (first, second):
+            with pytest.raises(RuntimeError), run.attempt(each.candidate):
+                ask(each, way)
+    assert {span.verdict[0] for span in telemetry.candidates} <= {"verified", "unverified"}
+    assert telemetry.markers == []
+
+
+def test_one_exception_of_a_transport_is_the_own_one_of_each_who_meets_it(
+    telemetry: Telemetry, stack: ExitStack
+) -> None:
+    constant = httpx.ConnectError("no route")
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise constant
+
+    stands = [gemini(stack, client_args={"transport": httpx.MockTransport(refuse)}) for _ in range(2)]
+    with failover_run("chat", chain=[each.candidate for each in stands]) as run:
+        for each in stands:
+            with pytest.raises(httpx.ConnectError), run.attempt(each.candidate):
+                each.ask()
+    assert [span.verdict for span in telemetry.candidates] == [("verified", None)] * 2
+    assert [span["failover.reason.code"] for span in telemetry.candidates] == ["connection"] * 2
+
+
 def geminis_text(stale: Any) -> Exception:
     return LoopError(stale.message, provider="anthropic")
 
