@@ -66,6 +66,16 @@ class Stand:
         await (self.aclient.aclose() if self.server.kind == "gemini" else self.aclient.close())
 
 
+def patience(provider: LocalProvider, short: float = 0.2) -> float:
+    """How long a client waits for a provider: where an answer comes, as long as a busy machine may need.
+
+    Args:
+        provider: As it is programmed now.
+        short: In seconds, where it is programmed to hang.
+    """
+    return short if any("hang" in (answer.kind, answer.then) for answer in provider.programmed) else 30
+
+
 def _gemini(server: LocalProvider, key: str, timeout: float, retries: int, more: dict[str, Any]) -> tuple[Any, Any]:
     """Return Google's own client, both kinds; times in milliseconds, `retries` without a wait between them."""
     from google import genai

@@ -27,6 +27,7 @@ import pytest
 
 from otel_failover import Candidate, failover_run
 from otel_failover.testing.providers import Answer, LocalProvider
+from tests.hosts import patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -137,15 +138,14 @@ def switch_on(request: pytest.FixtureRequest) -> Callable[[], Telemetry]:
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
-def patience(sdk: Any, provider: LocalProvider) -> Any:
-    """How long a client waits: for ever where an answer comes, however busy the machine is."""
-    hangs = any("hang" in (answer.kind, answer.then) for answer in provider.programmed)
-    return sdk.Timeout(30, read=0.2) if hangs else 30
+def timeout_of(sdk: Any, provider: LocalProvider) -> Any:
+    """Return a client's timeout: connecting takes what it takes."""
+    return sdk.Timeout(30, read=patience(provider))
 
 
 def ask_openai(provider: LocalProvider, retries: int = 0) -> Any:
     with openai.OpenAI(
-        base_url=provider.base_url, api_key="sk-local", max_retries=retries, timeout=patience(openai, provider)
+        base_url=provider.base_url, api_key="sk-local", max_retries=retries, timeout=timeout_of(openai, provider)
     ) as client:
         return shown(client.chat.completions.create(model="m", messages=QUESTION))
 
@@ -153,7 +153,7 @@ def ask_openai(provider: LocalProvider, retries: int = 0) -> Any:
 def ask_openai_async(provider: LocalProvider, retries: int = 0) -> Any:
     async def ask() -> Any:
         async with openai.AsyncOpenAI(
-            base_url=provider.base_url, api_key="sk-local", max_retries=retries, timeout=patience(openai, provider)
+            base_url=provider.base_url, api_key="sk-local", max_retries=retries, timeout=timeout_of(openai, provider)
         ) as client:
             return shown(await client.chat.completions.create(model="m", messages=QUESTION))
 
@@ -162,7 +162,7 @@ def ask_openai_async(provider: LocalProvider, retries: int = 0) -> Any:
 
 def ask_anthropic(provider: LocalProvider, retries: int = 0) -> Any:
     with anthropic.Anthropic(
-        base_url=provider.base_url, api_key="local", max_retries=retries, timeout=patience(anthropic, provider)
+        base_url=provider.base_url, api_key="local", max_retries=retries, timeout=timeout_of(anthropic, provider)
     ) as client:
         return shown(client.messages.create(model="m", max_tokens=5, messages=QUESTION))
 
@@ -170,7 +170,7 @@ def ask_anthropic(provider: LocalProvider, retries: int = 0) -> Any:
 def ask_anthropic_async(provider: LocalProvider, retries: int = 0) -> Any:
     async def ask() -> Any:
         async with anthropic.AsyncAnthropic(
-            base_url=provider.base_url, api_key="local", max_retries=retries, timeout=patience(anthropic, provider)
+            base_url=provider.base_url, api_key="local", max_retries=retries, timeout=timeout_of(anthropic, provider)
         ) as client:
             return shown(await client.messages.create(model="m", max_tokens=5, messages=QUESTION))
 
@@ -226,7 +226,7 @@ def test_an_error_of_ten_megabytes_is_the_same(switch_on: Callable[[], Telemetry
 
 def stream_openai(provider: LocalProvider) -> Any:
     with openai.OpenAI(
-        base_url=provider.base_url, api_key="sk-local", max_retries=0, timeout=patience(openai, provider)
+        base_url=provider.base_url, api_key="sk-local", max_retries=0, timeout=timeout_of(openai, provider)
     ) as client:
         stream = client.chat.completions.create(model="m", messages=QUESTION, stream=True)
         return _drained(stream, openai.Stream)
@@ -234,7 +234,7 @@ def stream_openai(provider: LocalProvider) -> Any:
 
 def stream_anthropic(provider: LocalProvider) -> Any:
     with anthropic.Anthropic(
-        base_url=provider.base_url, api_key="local", max_retries=0, timeout=patience(anthropic, provider)
+        base_url=provider.base_url, api_key="local", max_retries=0, timeout=timeout_of(anthropic, provider)
     ) as client:
         stream = client.messages.create(model="m", max_tokens=5, messages=QUESTION, stream=True)
         return _drained(stream, anthropic.Stream)
@@ -255,7 +255,7 @@ def _drained(stream: Any, kind: type) -> Any:
 def stream_openai_async(provider: LocalProvider) -> Any:
     async def ask() -> Any:
         async with openai.AsyncOpenAI(
-            base_url=provider.base_url, api_key="sk-local", max_retries=0, timeout=patience(openai, provider)
+            base_url=provider.base_url, api_key="sk-local", max_retries=0, timeout=timeout_of(openai, provider)
         ) as client:
             stream = await client.chat.completions.create(model="m", messages=QUESTION, stream=True)
             return await _adrained(stream, openai.AsyncStream)
@@ -266,7 +266,7 @@ def stream_openai_async(provider: LocalProvider) -> Any:
 def stream_anthropic_async(provider: LocalProvider) -> Any:
     async def ask() -> Any:
         async with anthropic.AsyncAnthropic(
-            base_url=provider.base_url, api_key="local", max_retries=0, timeout=patience(anthropic, provider)
+            base_url=provider.base_url, api_key="local", max_retries=0, timeout=timeout_of(anthropic, provider)
         ) as client:
             stream = await client.messages.create(model="m", max_tokens=5, messages=QUESTION, stream=True)
             return await _adrained(stream, anthropic.AsyncStream)
@@ -330,7 +330,7 @@ def test_the_exception_that_arrives_is_the_one_the_sdk_made(
     with (
         LocalProvider("openai", answer) as provider,
         openai.OpenAI(
-            base_url=provider.base_url, api_key="k", max_retries=0, timeout=patience(openai, provider)
+            base_url=provider.base_url, api_key="k", max_retries=0, timeout=timeout_of(openai, provider)
         ) as client,
         pytest.raises(openai.APIError) as caught,
     ):

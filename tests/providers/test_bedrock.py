@@ -19,7 +19,7 @@ from otel_failover import Candidate, FailoverInstrumentor, failover_run
 from otel_failover.providers.bedrock_shapes import text_in
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests import test_host
-from tests.hosts import LoopError, Stand, stand
+from tests.hosts import LoopError, Stand, patience, stand
 from tests.test_host import switch_on
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _observed(provider: LocalProvider, call: Callable[[Any], Any], answer: Answe
     provider.program(answer)
     provider.clear()
     try:
-        result: Any = call(client_of(provider, retries=1, read_timeout=0.2))
+        result: Any = call(client_of(provider, retries=1, read_timeout=patience(provider)))
     except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         result = _told(problem)
     heads = [{name: value for name, value in each.headers.items() if name not in _FRESH} for each in provider.log]

@@ -16,7 +16,7 @@ import pytest
 from otel_failover import Candidate, failover_run, runtime
 from otel_failover.evidence import orphans
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.hosts import LoopError, stand
+from tests.hosts import LoopError, patience, stand
 from tests.test_host import same_everywhere, switch_on
 
 if TYPE_CHECKING:
@@ -437,7 +437,7 @@ def test_what_lies_under_httpx_is_counted_once(
     each = stack.enter_context(stand("openai", answer))
 
     async def main() -> None:
-        http: Any = httpx.AsyncClient(transport=OverAiohttp(), timeout=0.2)
+        http: Any = httpx.AsyncClient(transport=OverAiohttp(), timeout=patience(each.server))
         async with openai.AsyncOpenAI(
             api_key=KEY, base_url=each.server.base_url, max_retries=0, http_client=http
         ) as client:

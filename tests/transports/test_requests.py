@@ -14,7 +14,7 @@ import pytest
 from otel_failover import Candidate, failover_run, runtime
 from otel_failover.evidence import orphans
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.hosts import LoopError, stand
+from tests.hosts import LoopError, patience, stand
 from tests.test_host import same_everywhere, switch_on
 
 if TYPE_CHECKING:
@@ -67,46 +67,48 @@ def _shown(response: Any) -> Any:
     )
 
 
-def _posted(url: str) -> Any:
-    response = requests.post(url, json=ASKED, timeout=0.2)
+def _posted(url: str, wait: float) -> Any:
+    response = requests.post(url, json=ASKED, timeout=wait)
     return len(response.content), _shown(response)
 
 
-def _in_a_session(url: str) -> Any:
+def _in_a_session(url: str, wait: float) -> Any:
     with requests.Session() as session:
-        response = session.request("POST", url, data=b'{"model": "m"}', params={"a": "b"}, timeout=(1, 0.2))
+        response = session.request("POST", url, data=b'{"model": "m"}', params={"a": "b"}, timeout=(30, wait))
         return response.text != "", _shown(response)
 
 
-def _prepared(url: str) -> Any:
+def _prepared(url: str, wait: float) -> Any:
     with requests.Session() as session:
-        response = session.send(request=session.prepare_request(requests.Request("POST", url, json=ASKED)), timeout=0.2)
+        response = session.send(
+            request=session.prepare_request(requests.Request("POST", url, json=ASKED)), timeout=wait
+        )
         return len(response.content), _shown(response)
 
 
-def _raising(url: str) -> Any:
-    response = requests.post(url, json=ASKED, timeout=0.2)
+def _raising(url: str, wait: float) -> Any:
+    response = requests.post(url, json=ASKED, timeout=wait)
     response.raise_for_status()
     return _shown(response)
 
 
-def _lines(url: str) -> Any:
-    with requests.post(url, json={**ASKED, "stream": True}, stream=True, timeout=0.2) as response:
+def _lines(url: str, wait: float) -> Any:
+    with requests.post(url, json={**ASKED, "stream": True}, stream=True, timeout=wait) as response:
         return [len(line) > 1 for line in response.iter_lines()], _shown(response)
 
 
-def _unread(url: str) -> Any:
-    with requests.post(url, json=ASKED, stream=True, timeout=0.2) as response:
+def _unread(url: str, wait: float) -> Any:
+    with requests.post(url, json=ASKED, stream=True, timeout=wait) as response:
         return response._content, _shown(response)
 
 
-def _not_prepared(url: str) -> Any:
+def _not_prepared(url: str, _: float) -> Any:
     with requests.Session() as session:
         return session.send(requests.Request("POST", url))
 
 
-def _wrong(_: str) -> Any:
-    return requests.post("no-url-at-all", json=ASKED, timeout=0.2)
+def _wrong(_: str, wait: float) -> Any:
+    return requests.post("no-url-at-all", json=ASKED, timeout=wait)
 
 
 ANSWERS = {
@@ -123,9 +125,11 @@ WAYS = [_posted, _in_a_session, _prepared, _raising, _lines, _unread, _not_prepa
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_a_way_of_sending_gives_the_same(
-    way: Callable[[str], Any], answer: Answer, switch_on: Callable[[], Any]
+    way: Callable[[str, float], Any], answer: Answer, switch_on: Callable[[], Any]
 ) -> None:
-    same_everywhere(switch_on, lambda provider: way(provider.base_url + "/chat/completions"), "openai", answer)
+    same_everywhere(
+        switch_on, lambda provider: way(provider.base_url + "/chat/completions", patience(provider)), "openai", answer
+    )
 
 
 # --- evidence ---------------------------------------------------------------------------------------------------------
@@ -375,7 +379,7 @@ def test_what_lies_under_httpx_is_counted_once(
     telemetry: Telemetry, stack: ExitStack, answer: Answer, statuses: list[str], reason: str | None
 ) -> None:
     each = stack.enter_context(stand("openai", answer))
-    http: Any = stack.enter_context(httpx.Client(transport=OverRequests(), timeout=0.2))
+    http: Any = stack.enter_context(httpx.Client(transport=OverRequests(), timeout=patience(each.server)))
     client = openai.OpenAI(api_key=KEY, base_url=each.server.base_url, max_retries=0, http_client=http)
     try:
         with failover_run("chat", chain=[each.candidate]) as run, run.attempt(each.candidate):
