@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -114,8 +115,11 @@ def test_the_gate_is_what_is_counted_never_what_is_timed(
     monkeypatch.setattr(overhead, "measure_small", lambda **_: {})
     monkeypatch.setattr(overhead, "budget", lambda *_: [slow])
     monkeypatch.setattr(counted, "gates", lambda: [counted.Gate("a run", measured, 1.5)])
+    logger = logging.getLogger("otel_failover")
+    before = logger.level
     assert overhead.main(["--gate"]) == code
     assert "99.00 x  OVER" in capsys.readouterr().out
+    assert logger.level == before
 
 
 def test_importing_the_package_imports_no_sdk() -> None:
