@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_failover import attribution, identity, reasons
+from otel_failover import identity, reasons, wording
 from otel_failover.candidate_error import CandidateError
 from otel_failover.claims import from_exception
 from otel_failover.escapes import compiled
@@ -111,10 +111,10 @@ class Account:
 
     def _told(self, said: Said) -> Iterator[int]:
         """Yield the positions of the attempts whose own error a report tells: by object, or in its words."""
-        texts = [attribution.normalise(text) for text in said.texts]
+        texts = [wording.normalise(text) for text in said.texts]
         things = (said.thing, *said.members)
         for position, past in enumerate(self.pasts):
-            trail, own = past.trail, attribution.normalise(past.settled.message)
+            trail, own = past.trail, wording.normalise(past.settled.message)
             if (trail is not None and any(bond for thing in things for bond in trail.bonds(thing))) or (
                 own and any(own in text for text in texts)
             ):
@@ -213,18 +213,18 @@ def _own_texts(past: Past) -> Iterator[str]:
     """Yield the error messages that an attempt's own evidence holds, normalised, where they are long enough to bind."""
     messages = [past.settled.message, *(each.body.message for each in past.attempt._ledger.own if each.is_error)]
     for message in messages:
-        text = attribution.normalise(message)
-        if len(text) >= attribution.MINIMUM and text not in attribution.STOCK:
+        text = wording.normalise(message)
+        if len(text) >= wording.MINIMUM and text not in wording.STOCK:
             yield text
 
 
 def _claimed(past: Past, known: set[str]) -> Iterator[str]:
     """Yield fingerprints of what was claimed, and of the candidates' messages that stand in it."""
     for claimed in past.claimed:
-        text = attribution.normalise(claimed)
-        if len(text) >= attribution.MINIMUM:
-            yield attribution.fingerprint(text)
-            yield from (attribution.fingerprint(each) for each in known if each in text)
+        text = wording.normalise(claimed)
+        if len(text) >= wording.MINIMUM:
+            yield wording.fingerprint(text)
+            yield from (wording.fingerprint(each) for each in known if each in text)
 
 
 def _tried(past: Past, started: float, known: set[str]) -> Tried:
@@ -249,7 +249,7 @@ def _tried(past: Past, started: float, known: set[str]) -> Tried:
         len(ledger.own),
         ledger.calls,
         ledger.retries,
-        frozenset(map(attribution.fingerprint, _own_texts(past))) if known else frozenset(),
+        frozenset(map(wording.fingerprint, _own_texts(past))) if known else frozenset(),
         frozenset(_claimed(past, known)),
         settled.timeout,
         settled.timeout_configured,

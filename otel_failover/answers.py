@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover.attribution import KNOWN_WORDING, normalise
 from otel_failover.failsafe import read
+from otel_failover.wording import KNOWN_WORDING, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

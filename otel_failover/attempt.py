@@ -23,6 +23,7 @@ from otel_failover import (
     reasons,
     scope,
     settlement,
+    wording,
 )
 from otel_failover.attribution import MISMATCH, Incident, Verdict
 from otel_failover.candidate_error import CandidateError
@@ -617,17 +618,17 @@ class Attempt:
 
     def _remember(self, attributes: dict[str, Any], settled: Settlement) -> None:
         """Keep the message's fingerprint for later runs, and write it."""
-        message = attribution.normalise(settled.message)
+        message = wording.normalise(settled.message)
         who = Incident(
             self.provider, self._index, self._own.span_id, self._order,
             statuses=frozenset({settled.status} if settled.status is not None else ()),
         )  # fmt: skip
-        found = attribution.fingerprint(message)
-        if len(message) >= attribution.MINIMUM and message not in attribution.STOCK:
+        found = wording.fingerprint(message)
+        if len(message) >= wording.MINIMUM and message not in wording.STOCK:
             self._runtime.history.add(found, self.lasting_key, who)
         shown = self._own.redacted(settled.message)
         same = shown == settled.message
-        attributes[names.ERROR_FINGERPRINT] = found if same else attribution.fingerprint(attribution.normalise(shown))
+        attributes[names.ERROR_FINGERPRINT] = found if same else wording.fingerprint(wording.normalise(shown))
 
     # --- what the checker asks ----------------------------------------------------------------------------------------
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
-from otel_failover.attribution import normalise
 from otel_failover.failsafe import read, text_of
 from otel_failover.headers import aws_error, of_answer
+from otel_failover.wording import normalise
 
 _WHOLE: Final = 65_536
 _SEARCHED: Final = 1_048_576

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from otel_failover import attribution, evidence, reasons
+from otel_failover import evidence, reasons, wording
 from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Claim, Incident
 from otel_failover.bodies import ErrorBody, error_in
 from otel_failover.failsafe import read, text_of
@@ -284,6 +284,6 @@ def _wraps_own(member: BaseException, ledger: evidence.Ledger) -> bool:
     """Whether a member of a group is the own error in another wrapping: raised from it, or with its words."""
     if any(ledger.raised_here(link) is not None for link in chain_of(member)):
         return True
-    text = attribution.normalise(text_of(member))
+    text = wording.normalise(text_of(member))
     own = [raised.text for raised in ledger.raised] + [e.body.message for e in ledger.exchanges if e.is_error]
-    return any(known in text for known in map(attribution.normalise, own) if known)
+    return any(known in text for known in map(wording.normalise, own) if known)

@@ -19,9 +19,9 @@ from typing import Any, Final
 
 from otel_failover import headers as header_facts
 from otel_failover import identity, reasons
-from otel_failover.attribution import normalise
 from otel_failover.bodies import ErrorBody, error_in, pieces, read_error, seconds_asked, text_holds
 from otel_failover.failsafe import read, text_of
+from otel_failover.wording import normalise
 
 OWN: Final = "own"
 ELSEWHERE: Final = "elsewhere"

@@ -11,7 +11,6 @@ from functools import lru_cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from otel_failover.attribution import STOCK, fingerprint
 from otel_failover.identity import canonical, shown
 from otel_failover.model_names import bare, is_opaque, is_prefixed, match
 from otel_failover.reasons import (
@@ -28,6 +27,7 @@ from otel_failover.reasons import (
 )
 from otel_failover.records import Finding, Record, Report, Skipped, Thresholds, Tried
 from otel_failover.redaction import cut
+from otel_failover.wording import STOCK, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

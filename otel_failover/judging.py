@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_failover import attribution, identity, reasons
+from otel_failover import attribution, identity, reasons, wording
 from otel_failover.attribution import Incident, Own, Verdict
 from otel_failover.bodies import pieces
 from otel_failover.claims import bind
@@ -79,9 +79,7 @@ def own_evidence(ledger: Ledger, settled: Settlement, told: str = "") -> Own:
         codes=frozenset(codes),
         request_ids=frozenset(issued),
         response_ids=frozenset(ledger.response_ids),
-        texts=tuple(
-            filter(None, dict.fromkeys(attribution.normalise(p) for text in texts if text for p in pieces(text)))
-        ),
+        texts=tuple(filter(None, dict.fromkeys(wording.normalise(p) for text in texts if text for p in pieces(text)))),
         reasons=frozenset(_evident(own, settled)),
         elsewhere=ledger.holds,
     )

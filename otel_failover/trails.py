@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from otel_failover import attribution
+from otel_failover import wording
 from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Incident
 from otel_failover.failsafe import read
 
@@ -102,7 +102,7 @@ class Trail:
                 self.span_id,
                 self._order,
                 self._alive,
-                messages=tuple(dict.fromkeys(filter(None, (attribution.normalise(b.message) for b in bodies)))),
+                messages=tuple(dict.fromkeys(filter(None, (wording.normalise(b.message) for b in bodies)))),
                 codes=frozenset(code for body in bodies for code in body.codes),
                 statuses=frozenset(e.status for e in self.exchanges if e.status is not None and e.is_error),
                 request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
@@ -124,7 +124,7 @@ class Trail:
     def texts(self) -> tuple[str, ...]:
         """Its own error texts, normalised, for a span around the run that names this candidate."""
         said = [text for body in self.bodies for text in (body.message, body.text)]
-        return tuple(filter(None, map(attribution.normalise, [*said, *(raised.text for raised in self.raised)])))
+        return tuple(filter(None, map(wording.normalise, [*said, *(raised.text for raised in self.raised)])))
 
     def holds(self, thing: object) -> bool:
         """Whether an exception is one that this attempt's calls raised, or that left it."""

@@ -14,7 +14,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover.attribution import STOCK, Claim, Incident, Own, judge, normalise
+from otel_failover.attribution import Claim, Incident, Own, judge
+from otel_failover.wording import STOCK, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable

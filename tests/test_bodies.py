@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_failover.attribution import normalise
 from otel_failover.bodies import ErrorBody, error_in, read_error, seconds_asked, text_holds
 from otel_failover.headers import of_answer
 from otel_failover.testing import wire_anthropic, wire_bedrock, wire_gemini, wire_openai
 from otel_failover.testing.answers import Answer
+from otel_failover.wording import normalise
 
 
 def wrong(reason: str) -> pytest.MarkDecorator:

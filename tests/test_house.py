@@ -21,7 +21,7 @@ KEPT_TO = {
     "set_status": {"candidate_span.py", "marking.py", "run.py"},
     "get_current_span": {"run.py", "hints.py"},  # what a run happens inside of, never what an error was
 }
-PURE = ["attribution.py", "reasons.py", "redaction.py"]
+PURE = ["attribution.py", "wording.py", "reasons.py", "redaction.py"]
 CORE = sorted(PACKAGE.glob("*.py"))
 ADAPTERS = sorted(path for kind in ("loops", "providers", "transports") for path in (PACKAGE / kind).glob("*.py"))
 BY_TEXT = {"getattr", "hasattr", "setattr"}  # `failsafe.read` is for foreign objects

@@ -22,8 +22,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from opentelemetry.trace import StatusCode, get_current_span
 
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
-from otel_failover.attribution import normalise
 from otel_failover.testing.providers import Answer
+from otel_failover.wording import normalise
 from tests.hosts import LoopError, Stand, stand
 from tests.spans import Exported
 
