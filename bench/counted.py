@@ -20,8 +20,11 @@ from bench.stage import CHAIN, FIRST, cases, refused, silent, stream, success
 from otel_failover import failover_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import FrameType
+
+    from bench.stage import Case
+    from otel_failover import Candidate
 
 _WARMING: Final = 5
 _TIMES: Final = 5
@@ -139,16 +142,31 @@ def foreign_span() -> tuple[float, float]:
     return outside - without, inside - without
 
 
-def growth() -> float:
-    """Return what one more attempt executes in a long chain, over what it does in a short one; all attempts fail."""
-    lengths = few, more, many, most = 2, 22, 100, 120
+def growth(attempt: Callable[[Sequence[Candidate], Sequence[Case]], object]) -> float:
+    """Return what one more attempt executes in a long chain, over what it does in a short one; all attempts fail.
+
+    Args:
+        attempt: Asks all of a chain.
+    """
+    lengths = few, more, many, most = 2, 22, 180, 200
     chain, refusals = micro.refusing_chain(most)
     with Ours() as ours:
         for _ in range(2):  # the first time that a function is traced, Python 3.13 counts it too low
-            executed(partial(micro.tried, chain, refusals))
-        counts = {each: executed(partial(micro.tried, chain[:each], refusals[:each])) for each in lengths}
+            executed(partial(attempt, chain, refusals))
+        counts = {each: executed(partial(attempt, chain[:each], refusals[:each])) for each in lengths}
     ours.telemetry.shutdown()
     return (counts[most] - counts[many]) / (counts[more] - counts[few])
+
+
+def tried_bare(chain: Sequence[Candidate], refusals: Sequence[Case]) -> None:
+    """Ask all of a chain in a run whose attempts are inferred.
+
+    Args:
+        chain: The candidates.
+        refusals: The calls that ask them.
+    """
+    with failover_run("chat", chain=chain):
+        micro.tried_bare(refusals)
 
 
 def crowded() -> float:
@@ -189,6 +207,7 @@ def gates() -> list[Gate]:
         Gate("a foreign span outside, instructions", outside, 180),
         Gate("a foreign span inside an attempt, instructions", inside, 950),
         Gate("a stream, per chunk / the bare SDK's", per_chunk(), 0.02),
-        Gate("one more attempt in a chain of 100 / of 2", growth(), 1.15),
+        Gate("one more attempt in a chain of 180 / of 2", growth(micro.tried), 1.05),
+        Gate("one more bare call in a chain of 180 / of 2", growth(tried_bare), 1.05),
         Gate("a run while 300 others are open / alone", crowded(), 1.1),
     ]

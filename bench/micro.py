@@ -168,7 +168,7 @@ def chain_growth(rounds: int) -> dict[int, Figure]:
         for length in LENGTHS:
             repeats = max(1, most // length)
             with bare:
-                base = sum(_tried_bare(cases[:length]) for _ in range(repeats))
+                base = sum(tried_bare(cases[:length]) for _ in range(repeats))
             with ours:
                 took = sum(tried(chain[:length], cases[:length]) for _ in range(repeats))
             if number:
@@ -189,8 +189,12 @@ def refusing_chain(length: int) -> tuple[list[Candidate], list[Case]]:
     return chain, [refused_at(endpoint) for endpoint in endpoints]
 
 
-def _tried_bare(cases: Sequence[Case]) -> float:
-    """Return the seconds that all calls take."""
+def tried_bare(cases: Sequence[Case]) -> float:
+    """Return the seconds that all calls take.
+
+    Args:
+        cases: What is asked; a refused call is a failed candidate.
+    """
     started = clock()
     for case in cases:
         try:

@@ -229,7 +229,7 @@ class Attempt:
     @property
     def lasting_key(self) -> object:
         """Its candidate's identity across runs; the place in the chain tells equal entries apart."""
-        twice = self._run is not None and self._run.places.is_listed_twice(self._candidate)
+        twice = self._run is not None and self._run.places.chain.has_twice(self._candidate)
         return (self._candidate, self._index if twice else None)
 
     # --- claims -------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from opentelemetry.trace import Span, SpanKind
 from otel_failover import answers, dropping, evidence, hints, identity, names, processor, runtime, scope
 from otel_failover.attempt import Attempt
 from otel_failover.base import is_suppressed
+from otel_failover.chain import EMPTY
 from otel_failover.failsafe import guarded, read
 from otel_failover.identity import Candidate
 
@@ -114,8 +115,8 @@ class Call:
         In this order: the chain's entry with this endpoint, aliases, the table of hosts, the SDK's own where the base
         URL is its default, a chain entry whose model alone matches, else the host's name.
         """
-        chain = run._chain.members if run is not None else ()
-        listed = next((each.provider for each in chain if each.endpoint == self.endpoint), None)
+        chain = run._chain if run is not None else EMPTY
+        listed = chain.owners.get(self.endpoint)
         if listed:
             return listed
         host = identity.host_of(self.endpoint)
@@ -125,7 +126,8 @@ class Call:
         if known is None and self.asked.is_default:
             known = self.asked.provider
         if known is None:
-            known = next((each.provider for each in chain if each.model == self.model and each.endpoint is None), None)
+            alike = (chain.members[place] for place in chain.asking_for(self.model))
+            known = next((each.provider for each in alike if each.model == self.model and each.endpoint is None), None)
         return known or host
 
     def candidate(self, run: Run | None) -> Candidate:

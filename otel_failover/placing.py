@@ -88,7 +88,7 @@ class Places:
     def _fitting(self, call: Call, run: Run) -> Iterator[int]:
         """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone."""
         chain = self.chain.members
-        same_model = [i for i, each in enumerate(chain) if each.model in (call.model, "")]
+        same_model = self.chain.asking_for(call.model)
         provider = call.provider_of(run)
         yield from (i for i in same_model if chain[i].endpoint == call.endpoint)
         yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
@@ -152,10 +152,6 @@ class Places:
         if self.declared:
             return who in self.chain.doubled
         return sum((known.provider, known.model) == who for known, _ in self._seen) > 1
-
-    def is_listed_twice(self, candidate: Candidate) -> bool:
-        """Whether the chain holds an entry twice, so that only the place tells them apart."""
-        return self.chain.members.count(candidate) > 1
 
     def member_at(self, endpoint: str) -> Candidate | None:
         """Return the chain's only owner of an endpoint, or of a well-known host."""
