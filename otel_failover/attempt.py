@@ -176,7 +176,6 @@ class Attempt:
         if run is None:
             return
         current = context_api.get_current()
-        run.note_around(current)
         outer = scope.attempt_in(current)
         if outer is not None and outer.live:
             self._around = (*outer._around, outer._order)

@@ -54,10 +54,8 @@ class _Enclosing:
         self._runs: OrderedDict[int, list[Run]] = OrderedDict()
 
     def begin(self, span_id: int, run: Run) -> None:
-        """A run, or an attempt of it, begins inside a span."""
+        """A run begins inside a span."""
         runs = self._runs.setdefault(span_id, [])
-        if run in runs:
-            return
         if len(runs) >= _RUNS:
             runs.pop(0)
         runs.append(run)
@@ -218,7 +216,7 @@ def _judge_inside(span: Any, attempt: Attempt, found: Reading, *, writable: bool
 
 
 def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool) -> None:
-    """A span around a run, or around attempts of it, that names a candidate, and an error or only a response's id."""
+    """A span around a run, where it names one of its candidates and carries an error, or only a response's id."""
     if found.said.members:
         return
     said = found.said if found.error else Said(response_id=found.said.response_id)

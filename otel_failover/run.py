@@ -21,7 +21,6 @@ from otel_failover.evidence import Ledger
 from otel_failover.failsafe import exportable, guarded, logger, text_of
 from otel_failover.identity import Candidate
 from otel_failover.placing import Places
-from otel_failover.processor import enclosing
 from otel_failover.settlement import CANCELLED, SUCCESS, Settlement, is_cancelling
 
 if TYPE_CHECKING:
@@ -199,7 +198,7 @@ class Run:
             kind=SpanKind.INTERNAL,
             attributes=attributes,
         )
-        self.note_around(current)
+        self._note_enclosing(current)
         self._context = scope.with_values({scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}, self._span, current)
         self._attachment = scope.Attachment(self._context)
 
@@ -217,14 +216,12 @@ class Run:
         except Exception as problem:
             logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop, text_of(problem))
 
-    def note_around(self, current: Context) -> None:
-        """Tell the checker which span this run, or an attempt of it, happens in: it is judged by the run's evidence.
+    def _note_enclosing(self, current: Context) -> None:
+        """Tell the checker which span this run happens in: spans that enclose a run are judged by its evidence."""
+        from otel_failover.processor import enclosing
 
-        Args:
-            current: Where the run or the attempt begins.
-        """
         around = get_current_span(current)
-        if around is not self._span and around.is_recording():
+        if around.is_recording():
             enclosing.begin(around.get_span_context().span_id, self)
 
     # --- candidates ---------------------------------------------------------------------------------------------------
@@ -386,7 +383,7 @@ class Run:
             yield from self._around._run.others(self._around)
 
     def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Trail], list[Trail]]:
-        """Return the trails of the candidates that a span names, and those of the others that are over.
+        """Return the trails of the candidates that a span names, and those of the others.
 
         Args:
             named: Tells whether a candidate is named.
@@ -395,7 +392,6 @@ class Run:
         others: list[Trail] = []
         for trail in tuple(self._trails):
             (own if named(Candidate(trail.provider, trail.model)) else others).append(trail)
-        own += (each.trail() for each in tuple(self._open) if named(Candidate(each.provider, each.model)))
         return own, others
 
     # --- skips --------------------------------------------------------------------------------------------------------
