@@ -34,7 +34,7 @@ from otel_failover.failsafe import guarded, logger
 from otel_failover.identity import Candidate
 from otel_failover.settlement import CANCELLED, ERROR, PARTIAL, SUCCESS, Settlement
 from otel_failover.streams import wrap_chunks
-from otel_failover.trails import Trail, is_denied_by
+from otel_failover.trails import Trail, is_of_the_wire
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -566,18 +566,22 @@ class Attempt:
             self._own.message(settled, self.provider, time.monotonic()) if settled.outcome != SUCCESS else "",
         )  # fmt: skip
 
-    def is_anothers(self, problem: BaseException) -> bool:
-        """Whether an exception was another attempt's before, and what this one got over the wire is something else.
+    def disowns(self, problem: BaseException) -> bool:
+        """Whether an exception that left an SDK's call is a claim, and no evidence of this attempt.
 
-        A breaker that clients share raises its last error in place of any call's: it leaves the SDK, and is not own.
+        A breaker that clients share raises its last error in place of any call's. What the wire said is own; what was
+        made of another attempt's answer is not, nor is anything else where every own send failed in its own way.
 
         Args:
-            problem: What left an SDK's call.
+            problem: What left the call.
         """
-        run = self._run
-        if run is None or not is_denied_by(self._ledger.own, problem):
+        ledger, run = self._ledger, self._run
+        if run is None or is_of_the_wire((*ledger.exchanges, *ledger.elsewhere), problem):
             return False
-        return any(trail.holds(problem) for trail, _ in run.others(self))
+        own = ledger.own
+        if own and all(exchange.is_error or exchange.failure is not None for exchange in own):
+            return True
+        return any(trail.is_source_of(problem) for trail, incident in run.others(self) if not incident.same)
 
     def _history(self, fingerprint: str) -> Incident | None:
         return self._runtime.history.find(fingerprint, self.lasting_key)
@@ -595,7 +599,7 @@ class Attempt:
         left = [said.thing for said in self._claims if isinstance(said.thing, BaseException)]
         if self._problem is not None:
             left.append(self._problem)
-        failed = settled is not None and settled.outcome != SUCCESS
+        failed = settled if settled is not None and settled.outcome != SUCCESS else None
         return Trail(
             self.provider,
             self._index,
@@ -612,7 +616,8 @@ class Attempt:
             around=self._around,
             complete=complete,
             reason=settled.reason if settled is not None else None,
-            sentence=settlement.sentence(ledger, settled) if settled is not None and failed else "",
+            sentence=settlement.sentence(ledger, failed) if failed is not None else "",
+            told=self._own.message(failed, self.provider, time.monotonic()) if failed is not None else "",
         )
 
     def _remember(self, attributes: dict[str, Any], settled: Settlement) -> None:

@@ -261,7 +261,7 @@ class Call:
         if self.inference:
             ledger.open_calls -= 1
         if isinstance(problem, Exception):
-            if self.attempt is None or not self.attempt.is_anothers(problem):
+            if self.attempt is None or not self.attempt.disowns(problem):
                 ledger.call_raised(problem)
         elif problem is None and self.inference:
             ledger.call_returned(response_id)

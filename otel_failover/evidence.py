@@ -142,7 +142,8 @@ class Exchange:
             configured: The timeouts the request was sent with, as `httpx` keeps them: `{"connect": s, "read": s, …}`.
         """
         self.failure, self.timeout = transport_reason(problem)
-        self.problem = Reference(problem) if self.hold else None
+        if self.ledger is not None and not self.ledger.closed:
+            self.problem = Reference(problem)
         if self.timeout and isinstance(configured, dict):
             seconds = configured.get(self.timeout)
             self.timeout_configured = float(seconds) if isinstance(seconds, (int, float)) else None

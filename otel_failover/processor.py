@@ -33,10 +33,13 @@ from otel_failover.reading import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from otel_failover.attempt import Attempt
+    from otel_failover.identity import Candidate
     from otel_failover.run import Run
     from otel_failover.trails import Trail
 
@@ -220,19 +223,16 @@ def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool)
     if found.said.members:
         return
     said = found.said if found.error else Said(response_id=found.said.response_id)
-    for run in reversed(runs):
-        own, others = _split(run, found)
-        if not own:
-            continue
+    own, others = _split(runs, found)
+    if own:
         if not found.error:
             # A span that is named after what was asked for may tell who answered, never who failed.
             others = [trail for trail in others if trail.reason is not None]
         verdict = judge_enclosing(said, own, others)
-        if not found.error and verdict.verdict == UNVERIFIED:
-            continue
-        who = (own[0].provider, own[0].model, own[0].index)
-        _tell(span, verdict, said, who, own[-1].sentence or _answer_of(own[-1]), (), writable=writable)
-        return
+        if found.error or verdict.verdict != UNVERIFIED:
+            who = (own[0].provider, own[0].model, own[0].index)
+            _tell(span, verdict, said, who, own[-1].sentence or _answer_of(own[-1]), (), writable=writable)
+            return
     if found.said.conflict is not None:
         _judge_alone(span, found, writable=writable)
 
@@ -243,12 +243,23 @@ def _answer_of(trail: Trail) -> str:
     return f"answered {statuses[-1]}, no error" if statuses else "an answer without error"
 
 
-def _split(run: Run, found: Reading) -> tuple[list[Trail], list[Trail]]:
-    """Return the trails of the candidates that a span names, and those of the others."""
-    own, others = run.split_by(lambda candidate: names_candidate(candidate, found))
+def _split(runs: list[Run], found: Reading) -> tuple[list[Trail], list[Trail]]:
+    """Return the trails of the candidates that a span names, and those of the others, of all runs inside it."""
+    own, others = _split_by(runs, lambda candidate: names_candidate(candidate, found))
     loose = by_model_alone(found) if not own else None
     if loose is not None:
-        return run.split_by(lambda candidate: names_candidate(candidate, loose))
+        return _split_by(runs, lambda candidate: names_candidate(candidate, loose))
+    return own, others
+
+
+def _split_by(runs: list[Run], named: Callable[[Candidate], bool]) -> tuple[list[Trail], list[Trail]]:
+    own: list[Trail] = []
+    others: list[Trail] = []
+    for run in runs:
+        mine, theirs = run.split_by(named)
+        own += mine
+        # A run that does not concern the span is none of its business.
+        others += theirs if mine else ()
     return own, others
 
 

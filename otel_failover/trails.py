@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from otel_failover import wording
 from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Incident
-from otel_failover.failsafe import read
+from otel_failover.failsafe import read, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from otel_failover.bodies import ErrorBody
     from otel_failover.evidence import Exchange, Raised, Reference
@@ -41,12 +41,14 @@ class Trail:
         complete: Its evidence was complete.
         reason: Why it failed.
         sentence: Its own evidence in a few words.
+        told: Its own error, as `attempt.error` tells it: a loop may report it.
     """
 
     __slots__ = (
         "_alive",
         "_incident",
         "_order",
+        "_texts",
         "around",
         "complete",
         "exchanges",
@@ -61,6 +63,7 @@ class Trail:
         "sentence",
         "span_id",
         "stream_error",
+        "told",
     )  # fmt: skip
 
     def __init__(
@@ -82,14 +85,16 @@ class Trail:
         complete: bool = False,
         reason: str | None = None,
         sentence: str = "",
+        told: str = "",
     ) -> None:
         self.around = around
         self.provider, self.index, self.model, self.span_id = provider, index, model, span_id
         self._order, self.key, self._alive = order, key, alive
         self.exchanges, self.raised, self.left = exchanges, tuple(raised), tuple(left)
         self.stream_error, self.response_ids = stream_error, tuple(response_ids)
-        self.complete, self.reason, self.sentence = complete, reason, sentence
+        self.complete, self.reason, self.sentence, self.told = complete, reason, sentence, told
         self._incident: Incident | None = None
+        self._texts: tuple[str, ...] | None = None
 
     @property
     def incident(self) -> Incident:
@@ -123,8 +128,11 @@ class Trail:
     @property
     def texts(self) -> tuple[str, ...]:
         """Its own error texts, normalised, for a span around the run that names this candidate."""
-        said = [text for body in self.bodies for text in (body.message, body.text)]
-        return tuple(filter(None, map(wording.normalise, [*said, *(raised.text for raised in self.raised)])))
+        if self._texts is None:
+            said = [text for body in self.bodies for text in (body.message, body.text)]
+            said += [*(raised.text for raised in self.raised), self.told]
+            self._texts = tuple(filter(None, map(wording.normalise, said)))
+        return self._texts
 
     def holds(self, thing: object) -> bool:
         """Whether an exception is one that this attempt's calls raised, or that left it."""
@@ -139,6 +147,20 @@ class Trail:
             yield RESPONSE
         if request is not None and any(exchange.request.is_(request) for exchange in self.exchanges):
             yield REQUEST
+
+    def is_source_of(self, problem: BaseException) -> bool:
+        """Whether an exception was made of what this attempt's wire said: of a response or request, or of its words.
+
+        A constant that several raise is of nobody's.
+
+        Args:
+            problem: What left another attempt's call.
+        """
+        bonds = set(self.bonds(problem))
+        if bonds & {RESPONSE, REQUEST}:
+            return True
+        said = wording.normalise(text_of(problem)) if OBJECT in bonds else ""
+        return any(body.message and wording.normalise(body.message) in said for body in self.bodies)
 
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""
@@ -176,21 +198,20 @@ def response_of(thing: object) -> object:
         return None
 
 
-def is_denied_by(exchanges: Sequence[Exchange], problem: BaseException) -> bool:
-    """Whether all sends failed, and an exception was made of none of their answers and transport errors.
+def is_of_the_wire(exchanges: Iterable[Exchange], problem: BaseException) -> bool:
+    """Whether an exception was made of an answer, or of a transport error, of one of these sends.
 
     Args:
-        exchanges: An attempt's own sends.
+        exchanges: An attempt's sends, those to somebody else's host included.
         problem: What left its SDK's call.
     """
     response, cause = response_of(problem), read(problem, "__cause__")
+    made_in = None if read(problem, "__suppress_context__") else read(problem, "__context__")
     for exchange in exchanges:
         if exchange.response is not None and exchange.response.is_(response):
-            return False
-        if exchange.failure is None:
-            if not exchange.is_error:
-                return False
-            continue
-        if exchange.problem is None or exchange.problem.is_(problem) or exchange.problem.is_(cause):
-            return False
-    return bool(exchanges)
+            return True
+        if exchange.failure is not None:
+            raised = exchange.problem
+            if raised is None or any(raised.is_(each) for each in (problem, cause, made_in)):
+                return True
+    return False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import copy
 import enum
 import functools
@@ -15,6 +17,8 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 import traceback
 import weakref
 from pathlib import Path
@@ -1084,3 +1088,40 @@ def test_a_stream_collected_while_metrics_are_read_blocks_nobody() -> None:
         print("READ")
     """)
     assert "READ" in printed
+
+
+class _Witness:
+    """Stands in a frame; dies with it."""
+
+
+def test_a_failure_after_the_attempt_has_ended_keeps_no_frames(telemetry: Telemetry) -> None:
+    """Its caller gave up; what its thread raises later, a builtin error, is not kept with its frames."""
+    go, done, seen = threading.Event(), threading.Event(), list[Any]()
+
+    def late(_: httpx.Request) -> httpx.Response:
+        witness = _Witness()
+        seen.append(weakref.ref(witness))
+        go.wait(20)
+        raise ConnectionResetError(104, "reset")
+
+    candidate = Candidate("openai", "m", "https://api.openai.com")
+
+    def work() -> None:
+        with httpx.Client(transport=httpx.MockTransport(late)) as client, contextlib.suppress(OSError):
+            client.post("https://api.openai.com/v1/chat/completions", json={})
+        done.set()
+
+    with failover_run("chat", chain=[candidate]) as run:
+        with contextlib.suppress(TimeoutError), run.attempt(candidate):
+            thread = threading.Thread(target=contextvars.copy_context().run, args=(work,))
+            thread.start()
+            while not seen:
+                time.sleep(0.001)
+            raise TimeoutError("gave up")
+        go.set()
+        assert done.wait(20)
+        thread.join()
+    gc.collect()
+    assert telemetry.candidates[0]["candidate.index"] == 0
+    assert run is not None
+    assert seen[0]() is None

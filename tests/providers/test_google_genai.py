@@ -809,6 +809,76 @@ def test_openais_error_raised_inside_geminis_own_call_is_pinned_on_openai(
 
 
 @every_way
+def test_openais_words_raised_anew_inside_geminis_own_call_are_pinned_on_openai(
+    telemetry: Telemetry, stack: ExitStack, way: str
+) -> None:
+    first, second, _ = chain_of(stack, Answer.openai_quota(), Answer.hang(), Answer.ok(), way=way)
+    with failover_run("chat", chain=[first.candidate, second.candidate]) as run:
+        with pytest.raises(Exception) as stale, run.attempt(first.candidate):  # noqa: PT011 - the SDK's own
+            first.ask()
+        _break(second, way, lambda _: LoopError(str(stale.value), status_code=429))
+        with pytest.raises(LoopError), run.attempt(second.candidate):
+            ask(second, way)
+    assert telemetry.candidates[1].verdict == ("mismatch", "stale_error")
+    assert telemetry.candidates[1]["failover.attribution.source.provider"] == "openai"
+
+
+def test_openais_error_of_an_earlier_run_raised_inside_geminis_own_call(telemetry: Telemetry, stack: ExitStack) -> None:
+    """Most breakers open in one request and tell in the next."""
+    first, second, _ = chain_of(stack, Answer.openai_quota(), Answer.hang(), Answer.ok())
+    with failover_run("chat", chain=[first.candidate]) as run:
+        with pytest.raises(Exception) as stale, run.attempt(first.candidate):  # noqa: PT011 - the SDK's own
+            first.ask()
+    telemetry.clear()
+    _break(second, "sync", lambda _: stale.value)
+    with failover_run("chat", chain=[second.candidate]) as run:
+        with pytest.raises(type(stale.value)), run.attempt(second.candidate):
+            second.ask()
+    assert only(telemetry).verdict == ("mismatch", "stale_error")
+
+
+def test_openais_error_raised_after_geminis_good_answer(telemetry: Telemetry, stack: ExitStack) -> None:
+    """Nothing of it stands on Gemini's span, which was answered."""
+    first = stack.enter_context(stand("openai", Answer.openai_quota()))
+    second = gemini(stack, Answer.ok())
+    api: Any = second.client._api_client
+    request = api.request
+    with failover_run("chat", chain=[first.candidate, second.candidate]) as run:
+        with pytest.raises(Exception) as stale, run.attempt(first.candidate):  # noqa: PT011 - the SDK's own
+            first.ask()
+
+        def broken(*args: Any, **kwargs: Any) -> Any:
+            request(*args, **kwargs)
+            raise stale.value
+
+        api.request = broken
+        with pytest.raises(type(stale.value)), run.attempt(second.candidate):
+            second.ask()
+    stolen = telemetry.candidates[1]
+    assert stolen.verdict == ("mismatch", "stale_error")
+    assert stolen["http.response.status_code"] in (None, 200)
+    assert not any("current quota" in str(event) for event in stolen.events)
+
+
+@every_way
+def test_one_constant_raised_for_each_own_failure_blames_nobody(
+    telemetry: Telemetry, stack: ExitStack, way: str
+) -> None:
+    """An application's middleware says one thing whenever a provider fails; it says nothing of any provider."""
+    constant = LoopError("the model did not answer in time")
+    pair = [gemini(stack, answer, way=way) for answer in (Answer.gemini_overloaded(), Answer.gemini_quota())]
+    for each in pair:
+        _break(each, way, lambda _: constant)
+    with failover_run("chat", chain=[each.candidate for each in pair]) as run:
+        for each in pair:
+            with pytest.raises(LoopError), run.attempt(each.candidate):
+                ask(each, way)
+    assert {span.verdict[0] for span in telemetry.candidates} <= {"verified", "unverified"}
+    assert [span["failover.reason.code"] for span in telemetry.candidates] == ["overloaded", "rate_limit"]
+    assert telemetry.markers == []
+
+
+@every_way
 def test_one_exception_raised_twice_is_own_where_the_wire_says_nothing_else(
     telemetry: Telemetry, stack: ExitStack, way: str
 ) -> None:
