@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from opentelemetry import context as context_api
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 
-from otel_failover import dropping, identity, names, runtime, scope
+from otel_failover import dropping, identity, left, names, runtime, scope
 from otel_failover.accounts import Account, Past
 from otel_failover.attempt import Attempt
 from otel_failover.chain import NOBODY, chain_of
@@ -154,7 +154,13 @@ class Run:
         if traceback is not None:
             # The place, not the traceback: that would keep the request's frames alive.
             self._left_in = (traceback.tb_frame.f_code, traceback.tb_lasti)
+        if problem is not None:
+            self._note_left_by(problem)
         self.leave(problem)
+
+    @guarded(fallback=None)
+    def _note_left_by(self, problem: BaseException) -> None:
+        left.note(problem, self)
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""

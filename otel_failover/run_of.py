@@ -1,8 +1,8 @@
 """Which run an exception left: told by the frames it passed through, never by what is current or was last.
 
 A run that our own code holds open (a decorated function, an adapter) stands in a frame of ours. One that people hold
-open with `with failover_run(...) as run` stands in theirs, which counts only where this very exception left it: at the
-instruction that the run remembers.
+open with `with failover_run(...)` stands in theirs, by a name or not, which counts only where this very exception left
+it: at the instruction that the run remembers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_failover.attempt import Attempt
 from otel_failover.failsafe import read
+from otel_failover.left import runs_left_by
 from otel_failover.run import Run
 
 if TYPE_CHECKING:
@@ -84,14 +85,17 @@ _given: Final[dict[int, tuple[weakref.ref[object], Run]]] = {}
 
 def _left(problem: BaseException) -> Iterator[Run]:
     """Yield the runs in the frames of a traceback, from the outermost on."""
+    unnamed = runs_left_by(problem)[::-1]
     for entry in _entries(problem):
         frame = entry.tb_frame
         module = frame.f_globals.get("__name__")
         if isinstance(module, str) and module.startswith(_OURS):
             yield from _held(frame)
-        elif _OPENER in frame.f_code.co_names:
-            place = (frame.f_code, entry.tb_lasti)
-            yield from (run for run in _runs(frame) if run._left_in == place)
+            continue
+        place = (frame.f_code, entry.tb_lasti)
+        named = _runs(frame) if _OPENER in frame.f_code.co_names else []
+        yield from (run for run in named if run._left_in == place)
+        yield from (run for run in unnamed if run._left_in == place and not any(run is each for each in named))
 
 
 def _entries(problem: BaseException) -> Iterator[TracebackType]:

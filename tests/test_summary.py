@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import pickle
 import threading
 import traceback
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -451,18 +454,87 @@ def test_a_pickled_exception_is_taken_at_its_word(telemetry: Telemetry, stack: E
     assert [(each.provider, each.status_code, each.text) for each in found.candidates] == [("openai", 429, None)]
 
 
-@pytest.mark.parametrize("how", ["gone", "cleared"])
-def test_without_its_traceback_an_exception_is_taken_at_its_word(
-    telemetry: Telemetry, stack: ExitStack, how: str
-) -> None:
+def test_without_its_traceback_an_exception_is_taken_at_its_word(telemetry: Telemetry, stack: ExitStack) -> None:
     stands = incident(stack)
     with pytest.raises(LoopError) as caught:
         by_with(stands)
-    if how == "gone":
-        caught.value.__traceback__ = None
-    else:
-        traceback.clear_frames(caught.value.__traceback__)
+    caught.value.__traceback__ = None
     assert checked(caught.value).outcome == "failed"
+
+
+def test_a_run_is_found_after_the_frames_were_cleared(telemetry: Telemetry, stack: ExitStack) -> None:
+    """As `unittest` does it: the places are still told, and the exception that left there."""
+    stands = incident(stack)
+    with pytest.raises(LoopError) as caught:
+        by_with(stands)
+    traceback.clear_frames(caught.value.__traceback__)
+    assert checked(caught.value).outcome == "exhausted"
+
+
+class Holder:
+    """Keeps its run where no frame has it by a name."""
+
+    def __init__(self, each: Stand) -> None:
+        self.each = each
+        self.run = failover_run("chat", chain=[each.candidate])
+
+    def nameless(self) -> Any:
+        with failover_run("chat", chain=[self.each.candidate]):
+            return self.each.ask()
+
+    def kept(self) -> Any:
+        with self.run:
+            return self.each.ask()
+
+    def closed_over(self) -> Any:
+        run = failover_run("chat", chain=[self.each.candidate])
+
+        def inner() -> Any:
+            with run:
+                return self.each.ask()
+
+        return inner()
+
+
+@pytest.mark.parametrize("way", ["nameless", "kept", "closed_over"])
+def test_a_run_that_has_no_name_is_found(telemetry: Telemetry, stack: ExitStack, way: str) -> None:
+    each = stack.enter_context(stand("openai", Answer.openai_quota()))
+    with pytest.raises(openai.RateLimitError) as caught:
+        getattr(Holder(each), way)()
+    found = checked(caught.value)
+    assert found.outcome == "exhausted"
+    assert [(row.provider, row.status_code, row.reason) for row in found.candidates] == [("openai", 429, "billing")]
+
+
+def test_one_exception_that_leaves_run_after_run_tells_of_the_last(telemetry: Telemetry, stack: ExitStack) -> None:
+    """An application's constant: where both runs are over, the later one is meant; side by side, neither."""
+    constant = LoopError("nobody answered")
+    pair = [stack.enter_context(stand("openai", answer)) for answer in (Answer.openai_quota(), Answer.openai_bad_key())]
+
+    def nameless(each: Stand) -> None:
+        with failover_run("chat", chain=[each.candidate]):
+            with contextlib.suppress(openai.OpenAIError):
+                each.ask()
+            raise constant
+
+    for each, status in zip(pair, (429, 401), strict=True):
+        with pytest.raises(LoopError) as caught:
+            nameless(each)
+        assert [row.status_code for row in checked(caught.value).candidates] == [status]
+
+
+def test_a_dead_exception_keeps_no_run(telemetry: Telemetry, stack: ExitStack) -> None:
+    each = stack.enter_context(stand("openai", Answer.openai_quota()))
+
+    def once() -> weakref.ref[Any]:
+        holder = Holder(each)
+        with contextlib.suppress(openai.OpenAIError):
+            holder.kept()
+        return weakref.ref(holder.run)
+
+    run = once()
+    gc.collect()
+    assert run() is None
 
 
 def test_an_sdks_own_error_tells_what_it_knows(stack: ExitStack) -> None:
