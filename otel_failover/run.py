@@ -82,6 +82,8 @@ class Run:
         self._pending: list[Attempt] = []
         self._held: Attempt | None = None
         self._served: tuple[Candidate, int] | None = None
+        self._served_inside: tuple[Candidate, int] | None = None
+        self._outer: Run | None = None
         self._served_at = 0.0
         self._left_at: tuple[int, float] | None = None
         self._last: tuple[Candidate, int] | None = None
@@ -189,6 +191,7 @@ class Run:
         current = context_api.get_current()
         around = scope.attempt_in(current)
         self._around = around if around is not None and around.live else None
+        self._outer = scope.run_in(current) if self._around is None else None
         self._started = time.monotonic()
         attributes: dict[str, Any] = dict(self._around.inherited()) if self._around is not None else {}
         attributes |= {
@@ -502,6 +505,9 @@ class Run:
         if self._done or self._span is None:
             return
         self._done = True
+        outer, self._outer = self._outer, None
+        if outer is not None:
+            outer._served_inside = self._who_served() or outer._served_inside
         self._settle(self._span)
         self._span.end(self._left_at[0] if self._left_at is not None else None)
         self._note_ended()
@@ -515,7 +521,7 @@ class Run:
             names.ATTEMPT_COUNT: self._count,
             names.WASTED_DURATION: round(self._wasted, 6),
         }
-        shown = self._served or self._last
+        shown = self._who_served() or self._last
         if shown is not None:
             attributes[names.CANDIDATE_PROVIDER] = shown[0].provider
             attributes[names.CANDIDATE_MODEL] = identity.shown(shown[0].model)
@@ -564,8 +570,9 @@ class Run:
             trail.forget()
 
     def _outcome(self) -> str:
-        if self._served is not None:
-            return PRIMARY if self._served[1] == 0 else FALLBACK
+        served = self._who_served()
+        if served is not None:
+            return PRIMARY if served[1] == 0 else FALLBACK
         if self._left_by_cancel:
             return CANCELLED
         if self._untried() or (self._stop_reason is not None and not self._declared):
@@ -573,6 +580,11 @@ class Run:
         if self._count and not self._failures:
             return CANCELLED
         return EXHAUSTED
+
+    def _who_served(self) -> tuple[Candidate, int] | None:
+        """Return who served: its own candidate; in a run that asked nobody by itself, that of a run inside it."""
+        asked = self._served is not None or self._count or self._skipped
+        return self._served if asked else self._served_inside
 
     def _untried(self) -> list[str]:
         return [self._chain.labels[at] for at in self._places.untried]

@@ -54,12 +54,14 @@ class Summary:
 
     @property
     def status(self) -> int | None:
-        """The HTTP status a service might answer with; a suggestion, None where the request was served or still runs.
+        """The HTTP status a service might answer with: a suggestion.
+
+        None where the request was served or still runs, and where no candidate is known: that is no provider's failure.
 
         429, 504 or 422 where every candidate that was tried ran into a rate limit, gave no response in time, or refused
         the request itself; else 503.
         """
-        if self.outcome in (run.PRIMARY, run.FALLBACK, OPEN):
+        if self.outcome in (run.PRIMARY, run.FALLBACK, OPEN) or not self.candidates:
             return None
         untold = (settlement.SKIPPED, UNTRIED, OPEN)
         found = {each.reason for each in self.candidates if each.outcome not in untold}

@@ -156,6 +156,35 @@ def test_a_run_without_any_attempt_failed(telemetry: Telemetry) -> None:
     assert telemetry.run["failover.attempt.count"] == 0
 
 
+@pytest.mark.parametrize(
+    ("answers", "outcome"), [((Answer.ok(),), "primary"), ((Answer.reset(), Answer.ok()), "fallback")]
+)
+def test_a_run_that_only_holds_a_run_was_served_by_it(
+    telemetry: Telemetry, stack: ExitStack, answers: tuple[Answer, ...], outcome: str
+) -> None:
+    """A request's run around a framework's: what was served inside it has not failed."""
+    stands = [stack.enter_context(stand("openai", answer)) for answer in answers]
+    with failover_run("request"), failover_run("chat", chain=chain_of(stands)) as run:
+        for each in stands:
+            with contextlib.suppress(openai.OpenAIError), run.attempt(each.candidate):
+                each.ask()
+    inner, outer = (telemetry.named(f"failover {name}")[0] for name in ("chat", "request"))
+    assert (outer["failover.outcome"], outer.status, outer["error.type"]) == (outcome, "UNSET", None)
+    assert outer["candidate.index"] == inner["candidate.index"] == len(stands) - 1
+
+
+def test_a_run_whose_own_candidate_failed_is_not_served_by_a_run_inside(telemetry: Telemetry, stack: ExitStack) -> None:
+    """A moderation with a loop of its own, before the question."""
+    first, helper = (stack.enter_context(stand("openai", answer)) for answer in (Answer.openai_quota(), Answer.ok()))
+    with failover_run("chat", chain=[first.candidate]) as run:
+        with failover_run("moderation", chain=[helper.candidate]) as inner, inner.attempt(helper.candidate):
+            helper.ask()
+        with contextlib.suppress(openai.OpenAIError), run.attempt(first.candidate):
+            first.ask()
+    assert telemetry.named("failover chat")[0]["failover.outcome"] == "exhausted"
+    assert telemetry.named("failover moderation")[0]["failover.outcome"] == "primary"
+
+
 # --- skips ------------------------------------------------------------------------------------------------------------
 
 
