@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from otel_failover import evidence, reasons, wording
+from otel_failover import evidence, hints, reasons, wording
 from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Claim, Incident
 from otel_failover.bodies import ErrorBody, error_in
 from otel_failover.failsafe import read, text_of
@@ -246,17 +246,22 @@ def own_bonds(thing: object, ledger: evidence.Ledger) -> Iterator[str]:
 def adopt(thing: BaseException, ledger: evidence.Ledger) -> None:
     """Take in the sends of a call that had no attempt, or another attempt at the same candidate, if this is its error.
 
+    Also that of a call whose client sends elsewhere than the candidate declares, where nothing else was asked.
+
     Args:
         thing: What leaves the attempt; what it was raised from counts, since loops wrap errors in their own.
         ledger: The attempt's evidence.
     """
-    if ledger.raised_here(thing) is not None:
-        return
+    known = ledger.raised_here(thing) is not None
     for link in chain_of(thing):
         response, request = response_of(link), read(link, "request")
         if response is None and request is None:
             continue
-        if ledger.by_response(response) is not None or ledger.by_request(request) is not None:
+        mine = ledger.by_response(response) or ledger.by_request(request)
+        if mine is not None and mine.is_to_its_calls_base and not ledger.own:
+            ledger.adopt(mine)
+            hints.sent_elsewhere(ledger.endpoint, mine.endpoint)
+        if mine is not None or known:
             return
         found = evidence.orphans.find(response, request, ledger) or evidence.flights.find(response, request, ledger)
         for exchange in found:

@@ -158,6 +158,11 @@ class Exchange:
         return self.stopped is None
 
     @property
+    def is_to_its_calls_base(self) -> bool:
+        """Whether an inference call sent it to the base URL that its client has."""
+        return self.call is not None and self.call.inference and self.call.endpoint == self.endpoint
+
+    @property
     def is_error(self) -> bool:
         """Whether the provider answered with an error status."""
         return self.status is not None and self.status >= _HELD_STATUS
@@ -483,9 +488,16 @@ class Ledger:
         for exchange in own:
             if exchange.is_error and not exchange.body.whole:
                 return "body_not_seen"
+        if self.asked_elsewhere:
+            return "other_endpoint"
         if self.orphaned or (self.endpoint and orphans.overlap(self.endpoint, self.started, own)):
             return "orphan"
         return None
+
+    @property
+    def asked_elsewhere(self) -> bool:
+        """Whether nothing was asked where the candidate is declared to be, and something where its client sends."""
+        return not self.own and any(exchange.is_to_its_calls_base for exchange in self.exchanges)
 
     @property
     def secrets(self) -> tuple[str, ...]:

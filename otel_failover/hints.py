@@ -1,6 +1,7 @@
-"""One INFO for people whose loop nobody declared: calls outside any run that look like a fallback.
+"""What people should know of how they use this, said once.
 
-A failure followed by a call to another candidate under one parent span, ten times: then the log says how to name it.
+Calls outside any run that look like a fallback (a failure followed by a call to another candidate under one parent
+span, ten times): the log says how to name it. A client that sends elsewhere than its candidate declares.
 """
 
 from __future__ import annotations
@@ -47,3 +48,24 @@ def call_failed(call: Call) -> None:
     parent = call.parent() if call.parent is not None else None
     if parent is not None and _seen[0] < TIMES:
         _failed[parent] = (call.endpoint, call.model)
+
+
+_elsewhere: Final[set[tuple[str | None, str]]] = set()
+
+
+def sent_elsewhere(declared: str | None, asked: str) -> None:
+    """Say once that a candidate's client sends to another endpoint than the candidate declares.
+
+    Args:
+        declared: The candidate's endpoint; None where only its provider is known.
+        asked: Where its client sends.
+    """
+    if declared is None or (declared, asked) in _elsewhere or len(_elsewhere) >= TIMES:
+        return
+    _elsewhere.add((declared, asked))
+    logger.warning(
+        "otel-failover: a candidate declares the endpoint %s, and its client asks %s; what is answered there is taken "
+        "for the candidate's only where the error that leaves the attempt was made of it",
+        declared,
+        asked,
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from opentelemetry import context as context_api
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
@@ -608,10 +608,20 @@ class Run:
         )
 
 
-def failover_run(operation: str = "chat", chain: Iterable[object] | None = None, *, name: str | None = None) -> Run:
+@overload
+def failover_run(operation: F) -> F: ...
+
+
+@overload
+def failover_run(operation: str = ..., chain: Iterable[object] | None = ..., *, name: str | None = ...) -> Run: ...
+
+
+def failover_run(
+    operation: str | F = "chat", chain: Iterable[object] | None = None, *, name: str | None = None
+) -> Run | F:
     """Say that what follows is one pass of a fallback loop.
 
-    A plain `with`, in async code too, or a decorator:
+    A plain `with`, in async code too, or a decorator, `@failover_run` or `@failover_run("chat", chain=CHAIN)`:
 
         with failover_run("chat", chain=["openai/gpt-5.5", "anthropic/claude-opus-4-7"]) as run:
             ...
@@ -625,4 +635,6 @@ def failover_run(operation: str = "chat", chain: Iterable[object] | None = None,
     Returns:
         The run: `run.attempt(candidate)`, `run.skip(candidate, reason)`, `run.stop(reason)`. Nothing of it raises.
     """
-    return Run(operation, chain, name=name)
+    if isinstance(operation, str) or not callable(operation):
+        return Run(operation, chain, name=name)
+    return Run("chat", chain, name=name)(operation)

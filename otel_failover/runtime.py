@@ -7,6 +7,7 @@ processor is attached to the tracer provider when there is one: at `instrument()
 from __future__ import annotations
 
 import logging
+import os
 import random
 import re
 import time
@@ -118,6 +119,7 @@ class Runtime:
         self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
         self._attached: weakref.ref[Any] | None = None
         self._told_no_sdk = False
+        self._told_not_on = True
         self._serving: dict[tuple[object, ...], str] = {}
         self._told: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
 
@@ -135,6 +137,12 @@ class Runtime:
         """
         if not self.active:
             return False
+        if tell and not self._told_not_on:
+            self._told_not_on = True
+            logger.warning(
+                "otel-failover: nothing is instrumented, so no evidence is seen and every reason is unknown: call "
+                "FailoverInstrumentor().instrument(), or start with opentelemetry-instrument."
+            )
         provider = self.provider or trace.get_tracer_provider()
         if self._attached is not None and self._attached() is provider:
             return True
@@ -247,7 +255,15 @@ def current() -> Runtime:
     global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     if _runtime is None:
         _runtime = Runtime(load({}))
+        _runtime._told_not_on = _is_switched_off()
     return _runtime
+
+
+def _is_switched_off() -> bool:
+    """Whether OpenTelemetry's own switches say that nothing is to be instrumented."""
+    disabled = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").replace(" ", "").split(",")
+    off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return off or bool({"otel_failover", "*"} & set(disabled))
 
 
 def turn_off() -> None:

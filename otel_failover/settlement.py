@@ -92,10 +92,15 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
         return found
     if rejected and not marked:
         answered = FROM_RESPONSE if last is not None and not last.open else None
-        return found._replace(outcome=REJECTED, reason=reasons.RESPONSE_REJECTED, origin=answered)
+        return found._replace(outcome=REJECTED, reason=_why_refused(ledger), origin=answered)
     if last is None or last.open:
         return found._replace(outcome=ERROR, reason=reasons.UNKNOWN)
-    return found._replace(outcome=REJECTED, reason=reasons.RESPONSE_REJECTED, origin=FROM_RESPONSE)
+    return found._replace(outcome=REJECTED, reason=_why_refused(ledger), origin=FROM_RESPONSE)
+
+
+def _why_refused(ledger: Ledger) -> str:
+    """Why the loop would not take an answer, as far as the answer tells."""
+    return reasons.EMPTY_RESPONSE if ledger.empty else reasons.RESPONSE_REJECTED
 
 
 def _answer(last: Exchange | None) -> Settlement:
@@ -180,6 +185,8 @@ def _origin(reason: str) -> str:
 
 def _client_error(ledger: Ledger) -> Settlement:
     """A provider call that raised before anything was sent: this process said it, no provider."""
+    if ledger.asked_elsewhere:
+        return Settlement(outcome=ERROR, reason=reasons.UNKNOWN, exception=_last_raised(ledger))
     return Settlement(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT, exception=_last_raised(ledger))
 
 
@@ -189,7 +196,7 @@ def _unseen(ledger: Ledger, last: Exchange | None, problem: BaseException) -> Se
         return None
     if last is not None:
         return _caller_timeout(Settlement(outcome=ERROR)) if is_timeout(problem) else None
-    if ledger.calls:
+    if ledger.calls and not ledger.asked_elsewhere:
         return Settlement(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT)
     return Settlement(outcome=ERROR, reason=reasons.TIMEOUT if is_timeout(problem) else reasons.UNKNOWN)
 

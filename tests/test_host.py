@@ -1005,6 +1005,26 @@ def test_without_an_sdk_one_warning_and_the_host_goes_on() -> None:
     assert printed.count("ERROR 401 No") == 3
 
 
+@pytest.mark.parametrize(
+    ("environment", "times"), [({}, 1), ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "flask, otel_failover"}, 0)]
+)
+def test_a_run_where_nothing_was_instrumented_says_so_once(environment: dict[str, str], times: int) -> None:
+    """Every reason is unknown then; silence is how instrumentation dies."""
+    printed = in_a_process(
+        """
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from otel_failover import failover_run
+        trace.set_tracer_provider(TracerProvider())
+        for _ in range(3):
+            with failover_run("chat", chain=["openai/m"]) as run:
+                pass
+        """,
+        **environment,
+    )
+    assert printed.count("nothing is instrumented") == times
+
+
 def test_a_disabled_sdk_is_respected() -> None:
     printed = in_a_process(
         """

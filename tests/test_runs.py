@@ -891,3 +891,31 @@ def test_misuse_is_a_warning_not_an_error(telemetry: Telemetry, caplog: pytest.L
     assert "otel-failover" in caplog.text
     assert len(telemetry.starting("failover ")) == 1
     assert telemetry.candidates == []
+
+
+# --- as people write it -----------------------------------------------------------------------------------------------
+
+
+def test_a_decorator_without_parentheses_is_one(telemetry: Telemetry, stack: ExitStack) -> None:
+    each = stack.enter_context(stand("openai", Answer.ok()))
+
+    @failover_run
+    def answer(question: str) -> str:
+        """Answer."""
+        return f"{question} {each.ask().choices[0].message.content}"
+
+    assert answer("Well?") == "Well? Hello"
+    assert (answer.__name__, answer.__doc__) == ("answer", "Answer.")
+    assert telemetry.run["failover.outcome"] == "primary"
+
+
+@pytest.mark.parametrize(("text", "reason"), [("", "empty_response"), ("Hello", "response_rejected")])
+def test_an_answer_that_is_not_taken_is_empty_where_it_is(
+    telemetry: Telemetry, stack: ExitStack, text: str, reason: str
+) -> None:
+    each = stack.enter_context(stand("openai", Answer.ok(text)))
+    with failover_run("chat", chain=[each.candidate]) as run, run.attempt(each.candidate) as attempt:
+        each.ask()
+        attempt.reject("empty reply")
+    (span,) = telemetry.candidates
+    assert (span["candidate.outcome"], span["failover.reason.code"]) == ("rejected", reason)
