@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_failover import FailoverInstrumentor, Loop, failsafe
+from otel_failover import FailoverInstrumentor, Loop, failsafe, instrumentor, runtime
+from otel_failover.patching import PATCHED
 from otel_failover.settings import PREFIX, Settings, load
 from tests.test_host import in_a_process
 
@@ -320,6 +321,77 @@ def test_strict_raises_our_own_errors_and_stops_with_us(monkeypatch: pytest.Monk
     assert failsafe.strict()
     FailoverInstrumentor().uninstrument()
     assert not failsafe.strict()
+
+
+# --- what comes from OpenTelemetry, and a second call -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"tracer_provider": "no"},
+            "tracer_provider is not usable: 'no' is given, allowed is an object with get_tracer()",
+        ),
+        ({"tracer_provider": TracerProvider}, "tracer_provider is not usable: the class TracerProvider is given"),
+        (
+            {"meter_provider": object()},
+            "meter_provider is not usable: an object is given, allowed is an object with get_m",
+        ),
+        ({"meter_provider": TracerProvider()}, "meter_provider is not usable: a TracerProvider is given"),
+    ],
+    ids=str,
+)
+def test_a_provider_that_is_none_is_told_and_the_global_one_used(
+    given: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    FailoverInstrumentor().instrument(**given)
+    try:
+        assert runtime.current().provider is None
+        assert any(state.status == PATCHED for state in instrumentor.states())
+    finally:
+        FailoverInstrumentor().uninstrument()
+    (warning,) = [line for line in _warnings(caplog) if "is not usable" in line]
+    assert said in warning
+    assert "the global one is used" in warning
+
+
+_TWICE = """
+    import sys
+    HIDDEN
+    from opentelemetry.sdk.trace import TracerProvider
+    from otel_failover import FailoverInstrumentor, runtime
+    provider = TracerProvider()
+    FailoverInstrumentor().instrument(tracer_provider=provider, log_interval=5)
+    for same in ({}, {"tracer_provider": provider}, {"log_interval": 5.0}, {"call_spans": "auto", "ignore": None}):
+        FailoverInstrumentor().instrument(**same)
+    print("THEN")
+    FailoverInstrumentor().instrument(tracer_provider=TracerProvider(), log_interval=6, error_text="none")
+    print("STANDS", runtime.current().settings.log_interval)
+    FailoverInstrumentor().uninstrument()
+    FailoverInstrumentor().instrument(log_interval=6, tracer_provider=provider)
+    print("NOW", runtime.current().settings.log_interval)
+"""
+
+
+def test_a_second_call_with_other_settings_is_told_and_the_first_stays() -> None:
+    """Where OpenTelemetry's instrumentor is not installed; its own says only that it is on already."""
+    hidden = """[sys.modules.pop(each) for each in [*sys.modules] if each.startswith("otel_failover")]
+    sys.modules["opentelemetry.instrumentation"] = sys.modules["opentelemetry.instrumentation.instrumentor"] = None"""
+    printed = in_a_process(_TWICE.replace("HIDDEN", hidden))
+    before, _, after = printed.partition("THEN")
+    assert "WARNING" not in before
+    assert after.count("WARNING") == 1
+    assert "the settings of that call stay; to change tracer_provider, log_interval, error_text, call unins" in after
+    assert "STANDS 5.0" in after
+    assert "NOW 6.0" in after
+
+
+def test_a_second_call_is_told_once_where_opentelemetry_does() -> None:
+    pytest.importorskip("opentelemetry.instrumentation.instrumentor")
+    _, _, after = in_a_process(_TWICE.replace("HIDDEN", "")).partition("THEN")
+    assert after.count("WARNING") == 1
+    assert "opentelemetry.instrumentation.instrumentor WARNING" in after
 
 
 def test_the_dataclass_is_offered_to_declarative_configuration_with_types_it_converts() -> None:
