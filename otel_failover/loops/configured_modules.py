@@ -29,7 +29,8 @@ def absent(module: str) -> str | None:
 
 def _absent(module: str) -> str | None:
     """Walk down the name: in what is imported as an import would, below that through plain packages on disk only."""
-    package, path = "", None
+    package = ""
+    path: Any = None
     for name in module.split("."):
         full = f"{package}.{name}" if package else name
         imported = sys.modules.get(full)
