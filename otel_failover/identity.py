@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from otel_failover.failsafe import exportable, text_of
+from otel_failover.failsafe import exportable, guarded, logger, read, text_of
 from otel_failover.redaction import redact
 
 if TYPE_CHECKING:
@@ -172,17 +172,52 @@ def parse(entry: object) -> Candidate:
     """Return a chain entry as a Candidate.
 
     Args:
-        entry: A Candidate, or text: `openai/gpt-5.5`, `anthropic:claude-opus-4-7`, or a bare model.
+        entry: A Candidate, or text: `openai/gpt-5.5`, `anthropic:claude-opus-4-7`, or a bare model. A pair of texts is
+            provider and model.
 
     Returns:
-        A Candidate; anything else becomes one whose provider is the entry's type name, so that the host goes on and
-        the trace shows what was passed.
+        A Candidate. Anything else is told once for its type, and becomes one that is open but for a label, the name of
+        that type: the host goes on, and the trace has the provider and the model of the requests that were sent.
     """
-    if isinstance(entry, Candidate):
-        return entry
-    if not isinstance(entry, str):
-        return Candidate(type(entry).__name__, text_of(entry)[:120])
-    return _parse_text(entry)
+    try:
+        if isinstance(entry, Candidate):
+            return entry
+        text = entry if isinstance(entry, str) else None
+    except Exception:  # a host's proxy, with nothing behind it
+        text = None
+    if text is not None:
+        return _parse_text(text)
+    kind = type(entry)
+    if kind in (tuple, list) and _is_pair(entry):  # no subclass: the fields of a named tuple may mean anything
+        return Candidate(*entry)  # type: ignore[misc]
+    _tell_of(kind)
+    return Candidate("", "", None, _name_of(kind).rpartition(".")[2])
+
+
+def _is_pair(entry: Any) -> bool:
+    """Whether two texts are a provider and a model; two entries of a chain are not."""
+    return len(entry) == 2 and all(isinstance(each, str) for each in entry) and not {"/", ":"}.intersection(entry[0])
+
+
+def _name_of(kind: type) -> str:
+    return text_of(read(kind, "__qualname__") or "object")[:120]
+
+
+@guarded(fallback=None)
+def _tell_of(kind: type) -> None:
+    """Log once that objects of a type are no candidates."""
+    name = f"{text_of(read(kind, '__module__'))}.{_name_of(kind)}".removeprefix("builtins.")
+    if name not in _told and len(_told) < _MOST_TOLD:
+        _told.add(name)
+        logger.warning(
+            "otel-failover: a candidate of type %s says neither provider nor model; allowed are a Candidate, a text "
+            "like openai/gpt-5.5, or a pair of provider and model; its requests say who is asked",
+            name,
+        )
+
+
+_told: Final[set[str]] = set()
+_MOST_TOLD: Final = 64
 
 
 @lru_cache(maxsize=512)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import inspect
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover import failsafe, patching, runtime
 from otel_failover.attribution import MISMATCH
 from otel_failover.base import Base
-from otel_failover.failsafe import guarded, logger
+from otel_failover.failsafe import guarded, logger, read
 from otel_failover.patching import MISSING, PATCHED, SKIPPED, WAITING, Library, State
-from otel_failover.settings import Settings, load
+from otel_failover.settings import Settings, load, quoted
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ def libraries() -> tuple[Library, ...]:
 
 
 _states: list[State] = []
+_first: Final[dict[str, Any]] = {}
+"""What was passed to the `instrument()` that counts."""
+_SAYS_SO: Final = Base.__module__.startswith("opentelemetry.")
+"""Whether the base class tells by itself of a second `instrument()`."""
 
 
 def states() -> tuple[State, ...]:
@@ -81,6 +86,16 @@ class FailoverInstrumentor(Base):  # type: ignore[misc]
         """Return nothing: each library is patched if it is there and supported, and named if not."""
         return ()
 
+    def instrument(self, **kwargs: Any) -> Any:
+        """Turn it on; a second time, nothing but a WARNING where it is asked for with other settings.
+
+        Args:
+            **kwargs: See `Settings`; and `tracer_provider` and `meter_provider`.
+        """
+        if self.is_instrumented_by_opentelemetry and not _SAYS_SO:
+            _tell_that_the_first_stays(kwargs)
+        return super().instrument(**kwargs)
+
     def _instrument(self, **kwargs: Any) -> None:
         _turn_on(kwargs)
 
@@ -90,9 +105,11 @@ class FailoverInstrumentor(Base):  # type: ignore[misc]
 
 @guarded(fallback=None)
 def _turn_on(given: dict[str, Any]) -> None:
+    _first.update(given)
     settings = load(given)
     failsafe.set_strict(settings.strict)
-    active = runtime.Runtime(settings, given.get("tracer_provider"), given.get("meter_provider"))
+    providers = (_provider(given, "tracer_provider", "get_tracer"), _provider(given, "meter_provider", "get_meter"))
+    active = runtime.Runtime(settings, *providers)
     runtime.configure(active)
     active.attach()
     active.metrics.checks.born(MISMATCH)
@@ -105,6 +122,37 @@ def _turn_on(given: dict[str, Any]) -> None:
         known = ", ".join(state.name for state in _states)
         logger.warning("otel-failover: disabled_libraries names %s; known are %s", ", ".join(sorted(unknown)), known)
     _tell()
+
+
+def _provider(given: dict[str, Any], name: str, method: str) -> Any:
+    """Return a provider of OpenTelemetry's that was passed; None, which is the global one, where it is none."""
+    found = given.get(name)
+    if found is None or (callable(read(found, method)) and not inspect.isclass(found)):
+        return found
+    what = f"the class {found.__name__}" if inspect.isclass(found) else quoted(found)
+    logger.warning(
+        "otel-failover: %s is not usable: %s is given, allowed is an object with %s(); the global one is used",
+        name,
+        what,
+        method,
+    )
+    return None
+
+
+@guarded(fallback=None)
+def _tell_that_the_first_stays(given: dict[str, Any]) -> None:
+    standing = {**vars(runtime.current().settings), **_first}
+    others = [name for name, value in given.items() if value is not None and not _is_same(value, standing.get(name))]
+    if others:
+        logger.warning(
+            "otel-failover: instrument() was called before, and the settings of that call stay; to change %s, call "
+            "uninstrument() first",
+            ", ".join(others),
+        )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return one is other or bool(one == other)
 
 
 def _configured(settings: Settings, disabled: frozenset[str]) -> list[State]:
@@ -121,6 +169,7 @@ def _turn_off() -> None:
     for state in _states:
         patching.take_off(state)
     _states.clear()
+    _first.clear()
     failsafe.set_strict(False)
     runtime.turn_off()
 

@@ -1,8 +1,8 @@
 """Settings: one dataclass, three ways in.
 
 The same names in `FailoverInstrumentor().instrument(...)`, as `OTEL_FAILOVER_*` in the environment (JSON, or `@file`,
-where structured) and in declarative configuration. A bad value is answered with a WARNING that names the setting and
-what is allowed, and the default is kept: a typing error in a variable never stops a service.
+where structured) and in declarative configuration. A bad value is answered with a WARNING that names the setting, what
+was given and what is allowed, and the default is kept: a typing error in a variable never stops a service.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from otel_failover import identity
 from otel_failover.attribution import RULES
 from otel_failover.failsafe import logger, text_of
 from otel_failover.loop import Loop
+from otel_failover.redaction import cut, redact
 
 PREFIX: Final = "OTEL_FAILOVER_"
 _NOT_OURS: Final = (
@@ -28,6 +30,11 @@ _NOT_OURS: Final = (
     "raise_exception_on_conflict",
 )
 """Keyword arguments that OpenTelemetry passes to every instrumentor."""
+_SECRET: Final = frozenset({"redact"})
+"""What is never quoted: a text that must not leave may stand there as it is."""
+_QUOTED: Final = 60
+_NEAR_ENOUGH: Final = 0.75
+"""How alike a provider of the user's own and a known one are where it looks like a typing error; words may be own."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +82,40 @@ class Settings:
     strict: bool = False
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "", alike: float = 0.6) -> str:
     """Return the nearest of the known names as the end of a sentence, empty where none is near.
 
     Args:
         word: What was written.
         known: What could have been meant.
+        prefix: What all of them begin with, left out of both.
+        alike: How near a name has to be, up to 1.
     """
     import difflib
 
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = difflib.get_close_matches(word, list(known), 1, alike)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""
+
+
+def quoted(value: object) -> str:
+    """Return what was given as a message shows it: plain values redacted and cut, of others only the type's name.
+
+    Args:
+        value: Anything.
+    """
+    try:
+        if _is_plain(value) or (isinstance(value, (list, tuple)) and all(map(_is_plain, value))):
+            return cut(redact(repr(value)[:1_000]), _QUOTED)
+        if isinstance(value, dict) and all(map(_is_plain, (*value, *value.values()))):
+            return cut(redact(repr(value)[:1_000]), _QUOTED)
+    except Exception:
+        logger.debug("otel-failover: a value of a setting cannot be shown", exc_info=True)
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or type(value) in (str, int, float, bool)
 
 
 def _choice(*allowed: str) -> Callable[[Any], Any]:
@@ -106,59 +136,100 @@ def _words(value: Any) -> list[str]:
     return list(value)
 
 
-def _rules(find: Callable[[], Iterable[str]]) -> Callable[[Any], list[str]]:
-    def check(value: Any) -> list[str]:
-        words, known = _words(value), tuple(find())
-        for word in words:
-            if word not in known:
-                raise ValueError(f"rules of {', '.join(known)}{did_you_mean(word, known)}")
-        return words
-
-    return check
-
-
-def _can_be_off() -> Iterable[str]:
+def _disabled(value: Any) -> list[str]:
     from otel_failover import findings
 
-    return (*RULES, *findings.RULES)
+    words, known = _words(value), (*RULES, *findings.RULES)
+    for word in words:
+        if word not in known:
+            raise ValueError(f"rules of {', '.join(known)}{did_you_mean(word, known)}")
+    return words
 
 
-def _can_be_on() -> Iterable[str]:
+def _enabled(value: Any) -> list[str]:
     from otel_failover import findings
 
-    return sorted(findings.OFF)
+    words, off = _words(value), sorted(findings.OFF)
+    for word in words:
+        if word not in (*RULES, *findings.RULES):
+            raise ValueError(f"findings that are off by default: {', '.join(off)}{did_you_mean(word, off)}")
+    on = [word for word in words if word not in off]
+    if on:
+        logger.warning(
+            "otel-failover: enabled_rules: %s on already; off by default, and so to be enabled, is %s",
+            f"{', '.join(on)} {'is' if len(on) == 1 else 'are'}",
+            ", ".join(off),
+        )
+    return [word for word in words if word in off]
 
 
 def _count(value: Any) -> int:
-    number = _seconds(value)
+    allowed = "a whole number, 0 or more"
+    number = _number(value, allowed)
     if number != int(number):
-        raise ValueError("a whole number, 0 or more")
+        raise ValueError(allowed)
     return int(number)
+
+
+def _hosts(value: Any) -> list[str]:
+    """Return hosts; of a URL, or with a port, the host is taken."""
+    words = _words(value)
+    hosts = [_host(word) for word in words]
+    if not all(hosts):
+        raise ValueError("a list of names of hosts")
+    return hosts
+
+
+def _host(word: str) -> str:
+    return identity.host_of(identity.endpoint_of(word) or "") or ("" if "/" in word else word)
 
 
 def _patterns(value: Any) -> list[str]:
     words = [value] if isinstance(value, str) else _words(value)
-    try:
-        [re.compile(word) for word in words]
-    except re.error as problem:
-        raise ValueError(f"regular expressions ({problem.pattern!r}: {problem})") from None
+    for place, word in enumerate(words, 1):
+        wrong = _wrong_in(word)
+        if wrong is not None:
+            raise ValueError(f"regular expressions (number {place} of {len(words)}: {wrong})")
     return words
 
 
-def _mapping(value: Any) -> dict[str, str]:
+def _wrong_in(pattern: str) -> str | None:
+    """Say what is wrong with a regular expression, and where; what stands in it is not repeated."""
+    try:
+        re.compile(pattern)
+    except re.error as problem:
+        what = re.split(r"['\"\\?]", problem.msg)[0].strip()
+        return f"{what} at position {problem.pos}"
+    except (OverflowError, RecursionError) as problem:
+        return type(problem).__name__
+    return None
+
+
+def _aliases(value: Any) -> dict[str, str]:
+    """Return words, or hosts, with their providers: the user's own too, but one that is nearly a known one is told."""
     if not isinstance(value, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
         raise ValueError("a map of names to names")
-    return dict(value)
+    for word in value.values():
+        near = did_you_mean(word, (*identity.PROVIDERS, *identity._ALIASES), alike=_NEAR_ENOUGH)
+        if near and identity.canonical(word) not in identity.PROVIDERS:
+            logger.warning(
+                "otel-failover: provider_aliases: %s is no known provider%s; it is used as it is", quoted(word), near
+            )
+    return {(_host(word) or word) if "://" in word else word: provider for word, provider in value.items()}
 
 
 def _seconds(value: Any) -> float:
+    return _number(value, "seconds, 0 or more")
+
+
+def _number(value: Any, allowed: str) -> float:
     try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ValueError("seconds, 0 or more")
-    return seconds
+        number = -1.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ValueError(allowed)
+    return number
 
 
 def _flag(value: Any) -> bool:
@@ -187,7 +258,7 @@ def _loop(given: Any, place: int) -> Loop | None:
     if isinstance(given, Loop):
         return given
     if not isinstance(given, Mapping) or "run" not in given:
-        wrong = "it has no 'run'" if isinstance(given, Mapping) else f"it is a {type(given).__name__}"
+        wrong = "it has no 'run'" if isinstance(given, Mapping) else f"{quoted(given)} is given"
         logger.warning(
             "otel-failover: loops[%d] is not usable: %s; allowed is a Loop or a map of %s", place, wrong, _LOOP_NAMES
         )
@@ -197,7 +268,7 @@ def _loop(given: Any, place: int) -> Loop | None:
             logger.warning(
                 "otel-failover: loops[%d] has an unknown %s%s; allowed are %s",
                 place,
-                name[:80],
+                cut(redact(name[:1_000]), _QUOTED),
                 did_you_mean(name, _LOOP),
                 _LOOP_NAMES,
             )
@@ -209,11 +280,11 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "on_mismatch": _choice("annotate", "correct"),
     "call_spans": _choice("auto", "on", "off"),
     "disabled_libraries": _words,
-    "disabled_rules": _rules(_can_be_off),
-    "enabled_rules": _rules(_can_be_on),
+    "disabled_rules": _disabled,
+    "enabled_rules": _enabled,
     "ignore": _words,
-    "provider_aliases": _mapping,
-    "gateways": _words,
+    "provider_aliases": _aliases,
+    "gateways": _hosts,
     "error_text": _choice("redacted", "none"),
     "redact": _patterns,
     "stale_after": _seconds,
@@ -237,38 +308,54 @@ def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     environment = os.environ if environment is None else environment
     result = Settings()
     known = [each.name for each in fields(Settings)]
-    _warn_of_unknown([name for name in given if name not in (*known, *_NOT_OURS)], known)
-    _warn_of_unknown([name for name in environment if name.startswith(PREFIX)], [PREFIX + n.upper() for n in known])
+    _warn_of_unknown([name for name in given if name not in _NOT_OURS], known)
+    _warn_of_unknown([name for name in environment if name.startswith(PREFIX)], [n.upper() for n in known], PREFIX)
     for name in known:
         variable = PREFIX + name.upper()
         if environment.get(variable, "").strip():
-            result = _with(result, name, variable, lambda v=variable: _decoded(environment[v]))  # type: ignore[misc]
+            result = _with(result, name, variable, environment[variable], _decoded)
         if given.get(name) is not None:
-            result = _with(result, name, name, lambda n=name: given[n])  # type: ignore[misc]
+            result = _with(result, name, name, given[name], lambda value: value)
     return result
 
 
-def _warn_of_unknown(names: list[str], known: list[str]) -> None:
+def _warn_of_unknown(names: list[str], known: list[str], prefix: str = "") -> None:
     """Name what is not a setting: a typing error would otherwise be silence."""
     for name in names:
-        if name not in known:
-            logger.warning("otel-failover: there is no setting %s%s", name, did_you_mean(name, known))
+        word = name.removeprefix(prefix)
+        if word not in known:
+            near = did_you_mean(word, known, prefix)
+            there = near or f"; there are {f'{prefix}* with ' if prefix else ''}{', '.join(known)}"
+            logger.warning("otel-failover: there is no setting %s%s", cut(redact(name[:1_000]), _QUOTED), there)
 
 
-def _with(settings: Settings, name: str, shown: str, value: Callable[[], Any]) -> Settings:
+class _FileError(Exception):
+    """A file that cannot be read."""
+
+
+def _with(settings: Settings, name: str, shown: str, given: Any, decode: Callable[[Any], Any]) -> Settings:
     try:
-        return replace(settings, **{name: _CHECKS[name](value())})
+        return replace(settings, **{name: _CHECKS[name](decode(given))})
+    except _FileError as problem:
+        what = f"{'its file' if name in _SECRET else f'the file {quoted(given[1:])}'} cannot be read ({problem})"
+    except ValueError as problem:
+        what = f"{'' if name in _SECRET else f'{quoted(given)} is given, '}allowed is {problem}"
     except Exception as problem:
-        logger.warning(
-            "otel-failover: %s is not usable: allowed is %s; kept %r", shown, problem, getattr(settings, name)
-        )
-        return settings
+        what = f"reading it raised {type(problem).__name__}"
+    kept = getattr(settings, name)
+    logger.warning(
+        "otel-failover: %s is not usable: %s; kept %s",
+        shown,
+        what,
+        f"the {len(kept)} set before" if kept and name in _SECRET else quoted(kept),
+    )
+    return settings
 
 
 def _decoded(text: str) -> Any:
     """Return an environment variable's value: `@file` is read, JSON is decoded, anything else is a word or a list."""
     if text.startswith("@"):
-        text = Path(text[1:]).read_text(encoding="utf-8")
+        text = _read(text[1:])
     stripped = text.strip()
     if stripped[:1] in ("[", "{", '"'):
         try:
@@ -276,3 +363,14 @@ def _decoded(text: str) -> Any:
         except ValueError as problem:
             raise ValueError(f"JSON ({problem})") from None
     return stripped
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise _FileError("it is no text in UTF-8") from None
+    except OSError as problem:
+        raise _FileError(problem.strerror or type(problem).__name__) from None
+    except ValueError:
+        raise _FileError("that is no path") from None

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_failover import Candidate, identity
+from otel_failover import Candidate, failover_run, identity
 from otel_failover.identity import address_of, canonical, endpoint_of, host_of, metric_value, parse, provider_of_host
+from otel_failover.testing.providers import Answer
+from tests.hosts import stand
+
+if TYPE_CHECKING:
+    from tests.spans import Telemetry
 
 
 def wrong(reason: str) -> pytest.MarkDecorator:
@@ -148,9 +153,75 @@ class Hostile:
         raise RuntimeError("no text")
 
 
-@pytest.mark.parametrize("entry", [None, 7, Hostile(), object(), [], {}, b"openai/gpt"])
-def test_an_entry_that_is_no_entry_raises_nothing(entry: Any) -> None:
-    assert isinstance(parse(entry), Candidate)
+class Unbound:
+    """As a host's proxy is with nothing behind it: whatever is asked of it raises."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("no object")
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None: ...
+
+
+class Named(NamedTuple):
+    model: str
+    provider: str
+
+
+ODD: dict[str, tuple[Any, str]] = {
+    "None": (None, "NoneType"),
+    "int": (7, "int"),
+    "hostile": (Hostile(), "tests.test_identity.Hostile"),
+    "unbound": (Unbound(), "tests.test_identity.Unbound"),
+    "object": (object(), "object"),
+    "list": ([], "list"),
+    "dict": ({"provider": "openai"}, "dict"),
+    "bytes": (b"openai/gpt", "bytes"),
+    "named": (Named("gpt-5.5", "openai"), "tests.test_identity.Named"),
+    "three": (("openai", "gpt-5.5", 3), "tuple"),
+    "half a pair": (("openai", None), "tuple"),
+    "two entries": (["openai/gpt-5.5", "anthropic/claude-opus-4-7"], "list"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_entry_that_is_no_entry_is_open_but_for_its_types_name_and_told_once(
+    kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing of what it holds: its text may be anything, and its requests say who is asked."""
+    entry, name = ODD[kind]
+    monkeypatch.setattr(identity, "_told", set())
+    made = parse(entry)
+    assert made == parse(entry) == Candidate("", "", None, name.rpartition(".")[2])
+    assert made.label == name.rpartition(".")[2]
+    (record,) = caplog.records
+    assert f"a candidate of type {name} says neither provider nor model; allowed are a Candidate" in record.getMessage()
+
+
+def test_the_trace_of_an_odd_entry_has_who_was_asked_and_nothing_of_its_text(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Vendor:
+        def __repr__(self) -> str:
+            return "Vendor(of='tenant-4711')"
+
+    monkeypatch.setattr(identity, "_told", set())
+    vendor: Any = Vendor()
+    with stand("openai", Answer.ok("Hello")) as standing, failover_run("chat", chain=[vendor]) as run:
+        with run.attempt(vendor):
+            standing.ask()
+    (candidate,) = telemetry.candidates
+    assert telemetry.run["failover.chain"] == ["Vendor"]
+    assert (candidate["candidate.index"], candidate["candidate.profile"]) == (0, "Vendor")
+    assert candidate["candidate.model"] == "gpt-5.5"
+    assert "tenant-4711" not in repr([vars(span) for span in telemetry.spans])
+
+
+@pytest.mark.parametrize("pair", [("openai", "gpt-5.5"), ["OpenAI", "gpt-5.5"]])
+def test_a_pair_of_texts_is_provider_and_model(pair: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert parse(pair) == Candidate("openai", "gpt-5.5")
+    assert not caplog.records
 
 
 def test_a_candidate_is_itself_in_a_chain() -> None:

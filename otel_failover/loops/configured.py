@@ -6,9 +6,7 @@ imported by us. The wrapper of the attempt goes on first, so that where both are
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import pkgutil
 import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +15,13 @@ from otel_failover import patching
 from otel_failover.failsafe import guarded, logger, read, text_of
 from otel_failover.identity import Candidate
 from otel_failover.loops.candidates import WHO, Source
+from otel_failover.loops.configured_modules import absent
 from otel_failover.loops.functions import Function
 from otel_failover.loops.passes import AttemptVisit, RunVisit, wrapper
 from otel_failover.loops.paths import RESULT, Path, instead, parse
 from otel_failover.patching import DISABLED, PATCHED, SKIPPED, WAITING, Library, Patch, State
 from otel_failover.redaction import redact
-from otel_failover.settings import did_you_mean
+from otel_failover.settings import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -72,7 +71,8 @@ def _put_on(loop: Loop, disabled: frozenset[str], tell: Callable[[State], None])
             _name_copies(state)
         tell(state)
 
-    state.why = _absent(library)
+    modules = dict.fromkeys(patch.module for patch in library.patches)
+    state.why = next((why for module in modules if (why := absent(module)) is not None), None)
     patching.when_ready(library, state, told)
     if state.status == WAITING and state.why is not None:
         logger.warning("otel-failover: %s waits for a module that is not there: %s", state.name, state.why)
@@ -102,7 +102,7 @@ def _library(loop: Loop) -> Library:
 def _place(field: str, value: Any) -> tuple[str, str]:
     if not isinstance(value, str) or not _PLACE.fullmatch(value.strip()):
         raise ValueError(
-            f"{field}: {_shown(value)} names no function; allowed is module:function or module:Class.method"
+            f"{field}: {quoted(value)} names no function; allowed is module:function or module:Class.method"
         )
     module, _, name = value.strip().partition(":")
     return module, name
@@ -110,7 +110,7 @@ def _place(field: str, value: Any) -> tuple[str, str]:
 
 def _path(field: str, value: Any) -> Path:
     if not isinstance(value, str):
-        raise ValueError(f"{field}: {_shown(value)} is no path; a path is a text")  # noqa: TRY004 - told as a bad value
+        raise ValueError(f"{field}: {quoted(value)} is no path; a path is a text")  # noqa: TRY004 - told as a bad value
     try:
         path = parse(value)
     except ValueError as problem:
@@ -123,7 +123,7 @@ def _path(field: str, value: Any) -> Path:
 def _operation(value: Any) -> str:
     word = _WORD.fullmatch(text_of(value).strip())
     if word is None:
-        raise ValueError(f"operation: {_shown(value)} is no word; allowed is a word, as chat")
+        raise ValueError(f"operation: {quoted(value)} is no word; allowed is a word, as chat")
     return word[2]
 
 
@@ -133,28 +133,12 @@ def _listed(value: Any) -> tuple[Any, ...] | None:
         return None
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, (str, Candidate, dict)) for each in value):
         raise ValueError(
-            f"chain: {_shown(value)} is no chain; allowed is a path, or a list of texts like openai/gpt-5.5"
+            f"chain: {quoted(value)} is no chain; allowed is a path, or a list of texts like openai/gpt-5.5"
         )
     return tuple(value)
 
 
-def _shown(value: Any) -> str:
-    return repr(value[:120]) if isinstance(value, str) else f"a {type(value).__name__}"
-
-
 # --- finding it -------------------------------------------------------------------------------------------------------
-
-
-@guarded(fallback=None)
-def _absent(library: Library) -> str | None:
-    """Say which package cannot be imported as things are: it is looked for, and nothing is imported."""
-    for patch in library.patches:
-        package = patch.module.partition(".")[0]
-        if package not in sys.modules and importlib.util.find_spec(package) is None:
-            known = {module.name for module in pkgutil.iter_modules()}.union(sys.modules)
-            near = [name for name in known if "." not in name and name[:1] == package[:1]]
-            return f"no module {package!r} is found on sys.path{did_you_mean(package, near)}"
-    return None
 
 
 def _unfit(patches: list[Patch]) -> Iterator[str]:

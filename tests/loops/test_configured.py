@@ -549,13 +549,14 @@ def test_a_bad_path_is_told_with_its_column_and_the_other_loops_stand(
     ("fields", "said"),
     [
         ({"run": "acme.router.Router.route"}, "run: 'acme.router.Router.route' names no function"),
-        ({"run": 5}, "run: a int names no function"),
+        ({"run": 5}, "run: 5 names no function"),
+        ({"run": object()}, "run: an object names no function"),
         ({"attempt": "Router._ask"}, "attempt: 'Router._ask' names no function; allowed is module:function"),
         ({"attempt": None, "provider": "vendor.label"}, "provider cannot be read without an attempt"),
-        ({"provider": 7}, "provider: a int is no path"),
+        ({"provider": 7}, "provider: 7 is no path"),
         ({"endpoint": "result.url"}, "endpoint: 'result.url' starts at 'result'"),
         ({"chain": "result"}, "chain: 'result' starts at 'result'"),
-        ({"chain": [5]}, "chain: a list is no chain"),
+        ({"chain": [5]}, "chain: [5] is no chain"),
         ({"operation": ""}, "operation: '' is no word"),
     ],
     ids=repr,
@@ -620,6 +621,9 @@ def late_package(folder: Path) -> None:
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "router.py").write_text("def route():\n    return ask()\n\ndef ask():\n    return 'asked'\n")
+    (package / "inner").mkdir()
+    (package / "inner" / "__init__.py").write_text("")
+    (package / "inner" / "user.py").write_text("")
     (package / "user.py").write_text("from late_acme.router import route\n")
     (package / "odd.py").write_text("def __getattr__(name):\n    raise RuntimeError(name)\n")
 
@@ -651,6 +655,94 @@ def test_a_module_that_is_nowhere_is_told_at_once(caplog: pytest.LogCaptureFixtu
         assert state.status == WAITING
     (warning,) = told(caplog)
     assert "no module 'opentelemetri' is found on sys.path; did you mean opentelemetry?" in warning
+
+
+_NOWHERE = """
+    import sys
+    sys.path.insert(0, {path!r})
+    from otel_failover import FailoverInstrumentor, Loop, instrumentor
+    {before}
+    there = set(sys.modules)
+    FailoverInstrumentor().instrument(loops=[Loop(run="{run}:route"), Loop(run="late_acme.router:ask")])
+    print("IMPORTED", [each for each in sys.modules if each not in there and "late_acme" in each])
+    for state in instrumentor.states():
+        if "acme" in state.name:
+            print("STATE", state.name, state.status)
+"""
+
+
+@pytest.mark.parametrize("before", ["", "import late_acme.inner, late_acme.router"])
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        ("late_acme.ruter", "no module 'late_acme.ruter' is found in the package late_acme; did you mean late_acme.router?"),
+        ("late_acme.zzz", "no module 'late_acme.zzz' is found in the package late_acme\n"),
+        ("late_acme.inner.usr", "'late_acme.inner.usr' is found in the package late_acme.inner; did you mean late_acme.inner.user?"),
+        ("late_acme.iner.user", "'late_acme.iner' is found in the package late_acme; did you mean late_acme.inner?"),
+        ("late_acme.router.Router", "'late_acme.router.Router' is found: late_acme.router is no package; a class stands"),
+    ],
+)  # fmt: skip
+def test_a_module_that_is_not_in_its_package_is_told_at_once_and_nothing_is_imported(
+    run: str, said: str, before: str, tmp_path: Path
+) -> None:
+    late_package(tmp_path)
+    printed = in_a_process(_NOWHERE.format(path=str(tmp_path), run=run, before=before))
+    assert "IMPORTED []" in printed
+    assert f"STATE {run}:route waiting" in printed
+    (warning,) = [line for line in printed.splitlines() if "WARNING" in line]
+    assert f"{run}:route waits for a module that is not there: " in warning
+    assert said in f"{warning}\n"
+
+
+def test_a_module_that_is_not_there_yet_is_waited_for_all_the_same(tmp_path: Path) -> None:
+    late_package(tmp_path)
+    then = f"""
+    from pathlib import Path
+    import importlib
+    Path({str(tmp_path)!r}, "late_acme", "made.py").write_text("def route(): ...")
+    importlib.invalidate_caches()
+    import late_acme.made
+    print("THEN", *(state.status for state in instrumentor.states() if "made" in state.name))
+    """
+    printed = in_a_process(_NOWHERE.format(path=str(tmp_path), run="late_acme.made", before="") + then)
+    assert "STATE late_acme.made:route waiting" in printed
+    assert "THEN patched" in printed
+
+
+_RAISES = """
+    class Odd:
+        def find_spec(self, name, path=None, target=None):
+            if "acme" in name:
+                raise OSError("odd")
+    import late_acme.router; sys.meta_path.insert(0, Odd())
+"""
+_FINDS = """
+    class Theirs:
+        def find_spec(self, name, path=None, target=None):
+            return importlib.util.spec_from_loader(name, self, is_package=True) if name == "theirs_acme" else None
+    import importlib.util; sys.meta_path.insert(0, Theirs())
+"""
+
+
+@pytest.mark.parametrize(
+    ("run", "before"),
+    [
+        ("late_acme.ruter", _RAISES.strip()),
+        ("acme_nowhere.router", _RAISES.strip()),
+        ("theirs_acme.router", _FINDS.strip()),
+        ("space_acme.sub.router", "pass"),
+        ("late_acme.router", "sys.modules['late_acme'] = object()"),
+    ],
+    ids=["raises below", "raises", "a finder of the host's", "a namespace", "no module at all"],
+)
+def test_what_finders_raise_or_leave_open_is_no_warning(run: str, before: str, tmp_path: Path) -> None:
+    late_package(tmp_path)
+    (tmp_path / "space_acme" / "sub").mkdir(parents=True)
+    printed = in_a_process(_NOWHERE.format(path=str(tmp_path), run=run, before=before))
+    assert f"STATE {run}:route waiting" in printed
+    assert "failed in" not in printed
+    if "object()" not in before:
+        assert "WARNING" not in printed
 
 
 def test_copies_made_before_are_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
