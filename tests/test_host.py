@@ -1008,7 +1008,7 @@ def test_without_an_sdk_one_warning_and_the_host_goes_on() -> None:
 @pytest.mark.parametrize(
     ("environment", "times"), [({}, 1), ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "flask, otel_failover"}, 0)]
 )
-def test_a_run_where_nothing_was_instrumented_says_so_once(environment: dict[str, str], times: int) -> None:
+def test_a_run_where_nothing_was_instrumented_says_so_once(environment: dict[str, Any], times: int) -> None:
     """Every reason is unknown then; silence is how instrumentation dies."""
     printed = in_a_process(
         """
