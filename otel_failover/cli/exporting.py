@@ -94,7 +94,7 @@ def targets(signal: str) -> Iterator[Target]:
 def _target(signal: str, name: str, variable: str) -> Target:
     protocol, said_by = _protocol(signal)
     if name == "otlp" and protocol and protocol not in _KINDS:
-        problem = f"{said_by} is {protocol!r}; the SDK takes {' or '.join(_KINDS)}, and configures nothing else"
+        problem = f"{said_by} is {protocol!r}; the SDK takes {' or '.join(_KINDS)} and nothing else"
         return Target(signal, "otlp", "", said_by, name, problem)
     kind = _KINDS.get(protocol, GRPC) if name == "otlp" else _OTLP.get(name, CONSOLE if name == "console" else CUSTOM)
     component = _COMPONENTS.get(kind, name)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.cli.collector import Collector
-from tests.cli.command import found, run
+from tests.cli.command import environment, found, run
 from tests.cli.test_doctor import is_found_by_launcher, launcher
 
 if TYPE_CHECKING:
@@ -34,6 +36,23 @@ def has_distro() -> bool:
     return bool(importlib.metadata.entry_points(group="opentelemetry_distro"))
 
 
+LOOK = """
+import json
+from dataclasses import asdict
+from otel_failover.cli import telemetry
+print(json.dumps(asdict(telemetry.look())))
+"""
+
+
+def seen(tmp_path: Path, given: dict[str, str] | None = None, before: str = "") -> dict[str, Any]:
+    """What doctor sees of telemetry in a process of its own, without the rest of it."""
+    command = [sys.executable, "-c", before + LOOK]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(given), capture_output=True, timeout=60, check=True)
+    assert done.stderr == b""
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
 def told(exporter: dict[str, Any], *names: str) -> tuple[Any, ...]:
     return tuple(exporter[name] for name in names)
 
@@ -51,7 +70,7 @@ def listening() -> Iterator[str]:
 def test_a_grpc_exporter_at_work_is_named_with_its_address(tmp_path: Path, listening: str) -> None:
     """The address as it is, without a path; user, password and query are not shown."""
     given = {**GRPC, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://user:secret@{listening}?token=secret"}
-    code, document = found(tmp_path, given, before=CONFIGURED)
+    document = seen(tmp_path, given, CONFIGURED)
     (traces,) = document["exporters"]
     assert told(traces, "signal", "kind", "endpoint", "reachable", "live") == (
         "traces", "otlp grpc", f"http://{listening}", True, True,
@@ -59,7 +78,7 @@ def test_a_grpc_exporter_at_work_is_named_with_its_address(tmp_path: Path, liste
     assert traces["name"] == "opentelemetry.exporter.otlp.proto.grpc.trace_exporter.OTLPSpanExporter"
     assert traces["source"] == "tracer provider"
     assert "secret" not in json.dumps(document)
-    assert (code, document["problems"]) == (0, [])
+    assert document["problems"] == []
 
 
 def test_http_exporters_at_work_are_named_with_their_paths(tmp_path: Path) -> None:
@@ -77,10 +96,10 @@ def test_http_exporters_at_work_are_named_with_their_paths(tmp_path: Path) -> No
 
 
 def test_a_console_exporter_has_no_address(tmp_path: Path) -> None:
-    code, document = found(tmp_path, {**NONE, "OTEL_TRACES_EXPORTER": "console"}, before=CONFIGURED)
+    document = seen(tmp_path, {**NONE, "OTEL_TRACES_EXPORTER": "console"}, CONFIGURED)
     (traces,) = document["exporters"]
     assert told(traces, "kind", "endpoint", "reachable", "problem") == ("console", "", None, None)
-    assert code == 0
+    assert document["problems"] == []
 
 
 CUSTOM = """
@@ -117,7 +136,7 @@ metrics.set_meter_provider(MeterProvider(metric_readers=[InMemoryMetricReader()]
 
 def test_classes_of_others_are_named(tmp_path: Path) -> None:
     """Exporters in processors within processors, one whose address raises, a processor that exports by itself."""
-    _, document = found(tmp_path, before=CUSTOM)
+    document = seen(tmp_path, before=CUSTOM)
     assert [told(each, "signal", "kind", "name", "endpoint") for each in document["exporters"]] == [
         ("traces", "custom", "__main__.Acme", "https://127.0.0.1:9/spans"),
         ("traces", "custom", "__main__.Broken", ""),
@@ -131,7 +150,7 @@ def test_classes_of_others_are_named(tmp_path: Path) -> None:
 def test_an_sdk_without_an_exporter_is_a_problem(tmp_path: Path) -> None:
     """Our own processor is none that exports; `none` for metrics alone is nobody's harm, and lists none."""
     code, document = found(tmp_path, NONE, before=CONFIGURED)
-    assert (code, document["exporters"], document["provider"]["processor"]) == (1, [], False)
+    assert (code, document["exporters"]) == (1, [])
     assert document["problems"] == [
         "no exporter is attached to the tracer provider: spans go nowhere (OTEL_TRACES_EXPORTER is none)"
     ]
@@ -140,8 +159,8 @@ def test_an_sdk_without_an_exporter_is_a_problem(tmp_path: Path) -> None:
 def test_an_sdk_that_is_disabled_is_a_problem(tmp_path: Path, listening: str) -> None:
     """Its exporters are there and get nothing."""
     given = {**GRPC, "OTEL_SDK_DISABLED": "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{listening}"}
-    code, document = found(tmp_path, given, before=CONFIGURED)
-    assert (code, document["exporters"]) == (1, [])
+    document = seen(tmp_path, given, CONFIGURED)
+    assert document["exporters"] == []
     assert document["problems"] == ["OTEL_SDK_DISABLED is true: there are no spans and no metrics at all"]
 
 
@@ -169,16 +188,14 @@ def test_the_other_protocols_port_is_a_problem(
 ) -> None:
     """Whether or not somebody listens there, and before anything is sent."""
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
-    code, document = found(tmp_path, {**given, **endpoint}, before=before)
-    (problem,) = document["problems"]
-    assert code == 1
+    (problem,) = seen(tmp_path, {**given, **endpoint}, before)["problems"]
     assert problem.startswith(said)
 
 
 @pytest.mark.parametrize(("given", "port"), [(GRPC, 4317), (HTTP, 4318)])
 def test_a_protocols_own_port_is_none(tmp_path: Path, given: dict[str, str], port: int) -> None:
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
-    _, document = found(tmp_path, {**given, **endpoint})
+    document = seen(tmp_path, {**given, **endpoint})
     assert document["exporters"][0]["usable"]
     assert document["problems"] == []
 
@@ -242,10 +259,10 @@ def test_what_the_environment_would_have(
     tmp_path: Path, given: dict[str, str], expected: list[tuple[str, str, str]]
 ) -> None:
     """The rules of the SDK's configurator and of its exporters, for one signal."""
-    code, document = found(tmp_path, {"OTEL_TRACES_EXPORTER": "console", **given})
+    document = seen(tmp_path, {"OTEL_TRACES_EXPORTER": "console", **given})
     exporters = [each for each in document["exporters"] if each["signal"] == "metrics"]
     assert [told(each, "kind", "endpoint", "source") for each in exporters] == expected
-    assert (code, document["problems"]) == (0, [])
+    assert document["problems"] == []
 
 
 @pytest.mark.parametrize(
@@ -257,8 +274,7 @@ def test_what_the_environment_would_have(
         ),
         (
             {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http"},
-            "traces: OTEL_EXPORTER_OTLP_PROTOCOL is 'http'; the SDK takes grpc or http/protobuf, and configures "
-            "nothing else",
+            "traces: OTEL_EXPORTER_OTLP_PROTOCOL is 'http'; the SDK takes grpc or http/protobuf and nothing else",
         ),
         (
             {**HTTP, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1"},
@@ -268,8 +284,7 @@ def test_what_the_environment_would_have(
     ],
 )
 def test_what_would_never_work_is_a_problem(tmp_path: Path, given: dict[str, str], problem: str) -> None:
-    code, document = found(tmp_path, {"OTEL_METRICS_EXPORTER": "none", **given})
-    assert (code, document["problems"]) == (1, [problem])
+    assert seen(tmp_path, {"OTEL_METRICS_EXPORTER": "none", **given})["problems"] == [problem]
 
 
 def test_text_says_whether_it_is_so_or_would_be(tmp_path: Path, listening: str) -> None:
@@ -296,10 +311,9 @@ def test_opentelemetry_instrument_without_a_distro_is_a_problem(tmp_path: Path) 
     """It turns instrumentations on, and no SDK; what the environment names is not said, as nothing reads it."""
     code, document = found(tmp_path, GRPC, start=(str(launcher()),))
     assert (code, document["exporters"]) == (1, [])
-    assert document["problems"] == [
-        "started by opentelemetry-instrument, and no SDK is configured: spans go nowhere; opentelemetry-distro is not "
-        "installed"
-    ]
+    (problem,) = document["problems"]
+    assert problem.startswith("started by opentelemetry-instrument, and no SDK is configured: spans go nowhere; ")
+    assert problem.endswith("opentelemetry-distro is not installed")
 
 
 @launched
