@@ -14,7 +14,6 @@ import pytest
 
 from otel_failover import FailoverInstrumentor, instrumentor
 from otel_failover.cli import main
-from otel_failover.cli.examination import examine
 from tests.cli.collector import Collector
 from tests.cli.command import ROOT, found, run
 
@@ -198,18 +197,19 @@ def test_a_library_that_is_too_new_is_a_problem(
     assert out.endswith("not ok\n")
 
 
-def test_exporters_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exporters_are_tried(tmp_path: Path) -> None:
     """Reachable or not, and never with a password."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    given = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
     with Collector() as collector:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.replace("//", "//user:secret@"))
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:9/v1/metrics")
-        document = examine().as_dict()
+        given["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url.replace("//", "//user:secret@")
+        given["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] = "http://127.0.0.1:9/v1/metrics"
+        code, document = found(tmp_path, given)
     traces, metrics = document["exporters"]
     assert (traces["reachable"], traces["endpoint"]) == (True, f"{collector.url}/v1/traces")
     assert (metrics["reachable"], metrics["source"]) == (False, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
     assert collector.got == {}
     assert "secret" not in json.dumps(document)
+    assert code == 0
 
 
 def test_switches_of_opentelemetry_are_told(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def is_found_by_launcher() -> bool:
 
 @pytest.mark.skipif(not is_found_by_launcher(), reason="opentelemetry-instrument or our entry point is not installed")
 def test_under_opentelemetry_instrument_it_sees_the_real_thing(tmp_path: Path) -> None:
-    """The instrumentation is on already, and the processor is attached to the provider that counts."""
+    """The instrumentation is on already, and the processor attached to the provider that counts; it exports nothing."""
     given = {
         "OTEL_PYTHON_TRACER_PROVIDER": "sdk_tracer_provider",
         # With the distribution installed, telemetry would be sent to a collector that is not there.
