@@ -46,7 +46,7 @@ class Target:
     @property
     def has_address(self) -> bool:
         """Whether its URL names a host and a port that can be tried, rather than a socket or a name of its own."""
-        return self.url.startswith(("http://", "https://"))
+        return self.url.startswith(("http://", "https://", "grpc://"))
 
 
 def has_distro() -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 0.5
 _DEEP: Final = 8
 _OTLP: Final = re.compile(r"opentelemetry\.exporter\.otlp\.\w+\.(grpc|http)\b")
+_SCHEMES: Final[dict[object, str]] = {True: "http", False: "https"}
 _LAUNCHER: Final = "opentelemetry.instrumentation.auto_instrumentation"
 _DISABLED: Final = "OTEL_SDK_DISABLED"
 _NO_SDK: Final = (
@@ -174,7 +175,7 @@ def _metric_targets(provider: object) -> Iterator[Target]:
     """Yield the exporters of a meter provider's readers; one that is read from outside is its own."""
     readers = read(provider, "_metric_readers")
     if not isinstance(readers, (tuple, list)):
-        readers = read(read(provider, "_sdk_config"), "metric_readers")  # before 1.40
+        readers = read(read(provider, "_sdk_config"), "metric_readers")  # in older releases
     for reader in list(readers) if isinstance(readers, (tuple, list, set, frozenset)) else []:
         exporter = read(reader, "_exporter")
         yield _target(METRICS, reader if exporter is None else exporter, "meter provider")
@@ -209,8 +210,8 @@ def _url(exporter: object, kind: str) -> str:
     found = read(exporter, "_endpoint") or read(exporter, "endpoint")
     if not isinstance(found, str):
         return ""
-    if kind == GRPC and "://" not in found:  # it keeps the host and port, and whether to encrypt
-        return f"{'http' if read(exporter, '_insecure') is True else 'https'}://{found}"
+    if kind == GRPC and "://" not in found:  # it keeps the host and port, and from some release on whether it encrypts
+        return f"{_SCHEMES.get(read(exporter, '_insecure'), 'grpc')}://{found}"
     return found
 
 

@@ -72,9 +72,9 @@ def test_a_grpc_exporter_at_work_is_named_with_its_address(tmp_path: Path, liste
     given = {**GRPC, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://user:secret@{listening}?token=secret"}
     document = seen(tmp_path, given, CONFIGURED)
     (traces,) = document["exporters"]
-    assert told(traces, "signal", "kind", "endpoint", "reachable", "live") == (
-        "traces", "otlp grpc", f"http://{listening}", True, True,
-    )  # fmt: skip
+    assert told(traces, "signal", "kind", "reachable", "live") == ("traces", "otlp grpc", True, True)
+    # The exporter of the oldest SDK does not keep whether it encrypts: `grpc` is no claim about that.
+    assert traces["endpoint"] in (f"http://{listening}", f"grpc://{listening}")
     assert traces["name"] == "opentelemetry.exporter.otlp.proto.grpc.trace_exporter.OTLPSpanExporter"
     assert traces["source"] == "tracer provider"
     assert "secret" not in json.dumps(document)
@@ -170,6 +170,14 @@ def test_nobody_listening_is_a_problem_of_a_process_that_sends(tmp_path: Path) -
     (problem,) = document["problems"]
     assert problem.startswith(f"traces: nothing listens at {NOWHERE} (")
     assert told(document["exporters"][0], "reachable", "usable") == (False, True)
+
+
+@pytest.mark.parametrize("kept", ["unix:///run/me:secret@collector.sock", "dns:///collector:4317?secret"])
+def test_an_address_of_grpcs_own_is_not_tried(tmp_path: Path, kept: str) -> None:
+    """It is shown as it is, without what may be a password."""
+    document = seen(tmp_path, {**GRPC, "OTEL_EXPORTER_OTLP_ENDPOINT": kept})
+    assert document["exporters"][0]["reachable"] is None
+    assert "secret" not in json.dumps(document)
 
 
 # --- the usual mistakes -----------------------------------------------------------------------------------------------
@@ -323,4 +331,5 @@ def test_opentelemetry_instrument_with_the_distro_exports_by_default(tmp_path: P
     given = {"OTEL_METRICS_EXPORTER": "none"}
     _, document = found(tmp_path, given, start=(str(launcher()),))
     (traces,) = document["exporters"]
-    assert told(traces, "signal", "kind", "endpoint", "live") == ("traces", "otlp grpc", "http://localhost:4317", True)
+    assert told(traces, "signal", "kind", "live") == ("traces", "otlp grpc", True)
+    assert traces["endpoint"].endswith("//localhost:4317")
