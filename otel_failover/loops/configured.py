@@ -105,13 +105,15 @@ def unknown_names(loop: Loop) -> Iterator[str]:
     Args:
         loop: One that is patched: its modules are imported, its paths can be read.
     """
+    from pkgutil import resolve_name
+
     fields = {field: (loop.attempt, getattr(loop, field)) for field in (*WHO, "error")}
     for field, (place, text) in {**fields, "chain": (loop.run, loop.chain)}.items():
         path = _path(field, text) if isinstance(text, str) else None
         if path is None or place is None or path.root in ("", RESULT):
             continue
         try:
-            Parameters(pkgutil.resolve_name(place.strip())).declared(path.root)
+            Parameters(resolve_name(place.strip())).declared(path.root)
         except UnresolvedError as problem:
             yield redact(f"{field}: {path.text!r} leads nowhere: {problem}")
 
