@@ -21,7 +21,8 @@ def run(options: argparse.Namespace) -> int:
     """Look at this process, and say what was found.
 
     Returns:
-        0 if something is patched and nothing was left out against the user's will, else 1.
+        0 if something is patched, nothing was left out against the user's will, every setting is usable, and
+        telemetry can go somewhere; else 1.
     """
     found = examine()
     print(json.dumps(found.as_dict(), indent=2) if options.json else report(found))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+import urllib.request
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+from otel_failover.redaction import redact
 
 TRACES: Final = "traces"
 METRICS: Final = "metrics"
@@ -15,6 +19,7 @@ _BASE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _PORTS: Final = {"http": 80, "https": 443}
 _GRPC_PORT: Final = 4317
 _PATIENCE: Final = 2.0
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,9 @@ class Endpoint:
     @property
     def shown(self) -> str:
         """The URL without user, password and query: nobody's credentials are printed."""
-        parts = urlsplit(self.url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-        return f"{parts.scheme or 'http'}://{host}:{self.port}{parts.path.rstrip('/')}"
+        parts = _parts(self.url)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return redact(f"{parts.scheme or 'http'}://{host}:{self.port}{parts.path.rstrip('/')}")
 
     @property
     def port(self) -> int:
@@ -48,19 +53,46 @@ class Endpoint:
     @property
     def host(self) -> str:
         """The host's name or address."""
-        return urlsplit(self.url).hostname or ""
+        return _parts(self.url).hostname or ""
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether the environment names a proxy on the way: whether somebody listens cannot be seen from here then."""
+        if self.host in _LOOPBACK or not {"http", "https"} & urllib.request.getproxies().keys():
+            return False
+        return not urllib.request.proxy_bypass(self.host)
 
     def problem(self) -> str | None:
         """Return why nobody can be reached there, by a TCP connection; None if somebody listens."""
+        return self.tried(_PATIENCE)[1]
+
+    def tried(self, patience: float) -> tuple[bool | None, str | None]:
+        """Return whether somebody listens there, by a TCP connection, and why not; None where that took too long.
+
+        Args:
+            patience: Seconds, at most, to find the host's addresses, and to try them.
+        """
         if not self.host:
-            return f"{self.source} names no host"
+            return False, f"{self.source} names no host"
+        found: list[str] = []
+        trial = threading.Thread(target=self._try, args=(patience, found), daemon=True)
+        trial.start()
+        trial.join(patience)
+        if not found:
+            return None, f"no connection to {self.host}:{self.port} within {patience:g} s"
+        return not found[0], found[0] or None
+
+    def _try(self, patience: float, found: list[str]) -> None:
+        """Add to a list why nobody can be reached, or an empty text; nothing where it takes too long."""
         try:
-            socket.create_connection((self.host, self.port), timeout=_PATIENCE).close()
+            socket.create_connection((self.host, self.port), timeout=patience).close()
+            found.append("")
         except TimeoutError:
-            return f"no connection to {self.host}:{self.port} within {_PATIENCE:.0f} s"
+            return
         except OSError as problem:
-            return f"nothing listens at {self.host}:{self.port} ({problem.strerror or problem})"
-        return None
+            found.append(f"nothing listens at {self.host}:{self.port} ({problem.strerror or problem})")
+        except Exception as problem:  # a name that is no name, a port that is none
+            found.append(f"no connection to {self.host}:{self.port} can be tried ({type(problem).__name__})")
 
     @property
     def hint(self) -> str | None:
@@ -68,9 +100,17 @@ class Endpoint:
         return "port 4317 is usually OTLP over gRPC; over HTTP it is 4318" if self.port == _GRPC_PORT else None
 
 
+def _parts(url: str) -> SplitResult:
+    """Return a URL's parts; none of one that cannot be read, as with half an IPv6 address."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
 def _port_of(url: str) -> int:
     try:
-        parts = urlsplit(url)
+        parts = _parts(url)
         return parts.port or _PORTS.get(parts.scheme, 80)
     except ValueError:
         return 0

@@ -13,28 +13,32 @@ import logging
 import os
 import platform
 import re
+import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 
 from otel_failover import instrumentor, runtime
-from otel_failover.cli import endpoints
-from otel_failover.failsafe import logger
+from otel_failover.cli import telemetry
+from otel_failover.failsafe import logger, text_of
 from otel_failover.instrumentor import FailoverInstrumentor
+from otel_failover.loops import configured
 from otel_failover.patching import PATCHED, SKIPPED, WAITING, installed
 from otel_failover.processor import AttributionProcessor
 from otel_failover.redaction import redact
-from otel_failover.settings import Settings
+from otel_failover.settings import Settings, did_you_mean, load
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from otel_failover.cli.telemetry import Exporter
     from otel_failover.loop import Loop
-    from otel_failover.patching import Library, State
+    from otel_failover.patching import Library
 
 _LOOKED_FOR: Final = (
     "opentelemetry-api",
@@ -51,7 +55,11 @@ _GENAI: Final = re.compile(
 )
 """Distributions that make GenAI spans, as their names stand on PyPI."""
 
-_TOLD_AS_PROBLEM: Final = re.compile(r"not patched|nothing was patched| skipped: | waits for a module ")
+_TOLD_AS_PROBLEM: Final = re.compile(
+    r"not patched|nothing was patched| skipped: | waits for a module |^disabled_libraries names "
+)
+
+_NOT_FOUND: Final = "is found on sys.path"
 
 _SWITCHED_OFF: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
@@ -65,7 +73,7 @@ class Patched:
         status: `patched`, `waiting`, `missing`, `skipped`, `disabled`.
         version: What is installed.
         supported: What is supported.
-        why: Why it is not patched.
+        why: Why it is not patched; of a configured loop, which paths lead nowhere, too.
     """
 
     name: str
@@ -90,25 +98,6 @@ class Provider:
     sdk: bool
     processor: bool | None
     hook: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Exporter:
-    """Where one signal is sent to.
-
-    Args:
-        signal: `traces` or `metrics`.
-        endpoint: Scheme, host, port, path.
-        source: The variable that says so.
-        reachable: Whether somebody listens there.
-        problem: Why not.
-    """
-
-    signal: str
-    endpoint: str
-    source: str
-    reachable: bool
-    problem: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +134,7 @@ class Examination:
 
     @property
     def healthy(self) -> bool:
-        """Whether something is patched, and nothing that is installed was left out against the user's will."""
+        """Whether something is patched, nothing left out against the user's will, and telemetry can go somewhere."""
         return not self.problems
 
     def as_dict(self) -> dict[str, Any]:
@@ -156,22 +145,21 @@ class Examination:
 def examine() -> Examination:
     """Look at everything, and leave the process as it was."""
     active = bool(FailoverInstrumentor().is_instrumented_by_opentelemetry)
+    with _warnings() as bad_settings:
+        load({})
     with _warnings() as warnings:
         if not active:
             FailoverInstrumentor().instrument()
         try:
-            failed = dict(_imported(library) for library in instrumentor.libraries())
-            waiting = {state.name for state in instrumentor.states() if state.status == WAITING}
-            loops = [loop for loop in runtime.current().settings.loops if loop.run in waiting]
-            failed |= dict(map(_imported_loop, loops))
-            libraries = tuple(_patched(state, failed.get(state.name)) for state in instrumentor.states())
+            libraries = tuple(_libraries())
             settings = runtime.current().settings
             provider = _provider()
         finally:
             if not active:
                 FailoverInstrumentor().uninstrument()
-    exporters = tuple(map(_exporter, endpoints.configured()))
+    found = telemetry.look()
     others = _genai_instrumentations()
+    notes = [text for text in warnings if text not in bad_settings]
     return Examination(
         version=__version__,
         python=f"{platform.python_implementation()} {platform.python_version()}",
@@ -179,12 +167,12 @@ def examine() -> Examination:
         active=active,
         libraries=libraries,
         provider=provider,
-        exporters=exporters,
+        exporters=found.exporters,
         settings=_shown(settings),
         changed=tuple(name for name, value in asdict(settings).items() if value != asdict(Settings())[name]),
         genai_instrumentations=others,
-        problems=tuple(_problems(libraries)),
-        notes=(*warnings, *_notes(provider, exporters, others)),
+        problems=(*bad_settings, *_unknown(settings, libraries), *_problems(libraries), *found.problems),
+        notes=(*notes, *found.notes, *_notes(provider, others)),
     )
 
 
@@ -221,12 +209,40 @@ def _imported_loop(loop: Loop) -> tuple[str, str | None]:
     return loop.run, None
 
 
-def _patched(state: State, failed: str | None) -> Patched:
-    return Patched(state.name, state.status, state.version, state.supported, state.why or failed)
+def _libraries() -> Iterator[Patched]:
+    """Import what is to be patched, and yield what became of it."""
+    failed = dict(_imported(library) for library in instrumentor.libraries())
+    loops = runtime.current().settings.loops
+    waiting = {state.name for state in instrumentor.states() if state.status == WAITING}
+    failed |= dict(_imported_loop(loop) for loop in loops if text_of(loop.run) in waiting)
+    for state in instrumentor.states():
+        why = _hinted(state.why) or failed.get(state.name)
+        if state.status == PATCHED:
+            mine = [loop for loop in loops if text_of(loop.run) == state.name]
+            why = "; ".join(name for loop in mine for name in configured.unknown_names(loop)) or None
+        yield Patched(state.name, state.status, state.version, state.supported, why)
+
+
+def _hinted(why: str | None) -> str | None:
+    """Return why a loop waits, with what helps: a console script does not look in the directory where it is called."""
+    if why is None or _NOT_FOUND not in why:
+        return why
+    if Path.cwd() in map(Path.absolute, map(Path, sys.path)):
+        return f"{why}. Its module must be importable: name its directory in PYTHONPATH"
+    return f"{why}. The current directory is not on it: PYTHONPATH=. otel-failover doctor looks there, too"
+
+
+def _unknown(settings: Settings, libraries: tuple[Patched, ...]) -> Iterator[str]:
+    known = [library.name for library in libraries]
+    for name in settings.disabled_libraries:
+        if name not in known:
+            yield f"disabled_libraries names {name}{did_you_mean(name, known)}; known are {', '.join(known)}"
 
 
 def _problems(libraries: tuple[Patched, ...]) -> Iterator[str]:
     for library in libraries:
+        if library.status == PATCHED and library.why:
+            yield f"{library.name}: {library.why}"
         if library.status in (SKIPPED, WAITING):
             version = f" {library.version}" if library.version else ""
             yield f"{library.name}{version} is not patched: {library.why or 'its modules were not imported'}"
@@ -258,11 +274,6 @@ def _has_processor(provider: object) -> bool | None:
     return any(isinstance(processor, AttributionProcessor) for processor in processors)
 
 
-def _exporter(endpoint: endpoints.Endpoint) -> Exporter:
-    problem = endpoint.problem()
-    return Exporter(endpoint.signal, endpoint.shown, endpoint.source, problem is None, problem)
-
-
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
@@ -276,21 +287,11 @@ def _genai_instrumentations() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _notes(provider: Provider, exporters: tuple[Exporter, ...], others: dict[str, str]) -> Iterator[str]:
-    if not provider.sdk:
-        yield (
-            "no OpenTelemetry SDK is configured in this process: spans go nowhere. To see what a service sees: "
-            "opentelemetry-instrument otel-failover doctor (with opentelemetry-distro installed)"
-        )
+def _notes(provider: Provider, others: dict[str, str]) -> Iterator[str]:
     if not provider.hook:
         yield "this SDK has no hook at a span's end (1.40 and newer): spans of others get a marker, no attributes"
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        yield "OTEL_SDK_DISABLED is true: there are no spans at all"
     if "otel_failover" in [name.strip() for name in os.environ.get(_SWITCHED_OFF, "").split(",")]:
         yield f"{_SWITCHED_OFF} names otel_failover: opentelemetry-instrument does not turn it on"
-    for exporter in exporters:
-        if not exporter.reachable:
-            yield f"{exporter.signal}: {exporter.problem}"
     if others:
         yield "another GenAI instrumentation is installed: where it is on, call_spans=auto adds no spans beside its own"
 
@@ -311,7 +312,7 @@ class _Heard(logging.Handler):
 def _warnings() -> Iterator[list[str]]:
     """Give a list that fills with our own warnings, settings that are not usable among them, and keep them off stderr.
 
-    What is also a problem is not told twice.
+    Nothing is told twice, and what is also a problem not at all.
     """
     handler, propagate, level = _Heard(), logger.propagate, logger.level
     logger.addHandler(handler)
@@ -322,8 +323,4 @@ def _warnings() -> Iterator[list[str]]:
     finally:
         logger.removeHandler(handler)
         logger.propagate, logger.level = propagate, level
-        found += [
-            text
-            for text in handler.messages
-            if not re.search(r"not patched|nothing was patched| skipped: | waits for a module ", text)
-        ]
+        found += dict.fromkeys(text for text in handler.messages if not _TOLD_AS_PROBLEM.search(text))

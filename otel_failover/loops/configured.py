@@ -18,7 +18,7 @@ from otel_failover.loops.candidates import WHO, Source
 from otel_failover.loops.configured_modules import absent
 from otel_failover.loops.functions import Function
 from otel_failover.loops.passes import AttemptVisit, RunVisit, wrapper
-from otel_failover.loops.paths import RESULT, Path, instead, parse
+from otel_failover.loops.paths import RESULT, Parameters, Path, UnresolvedError, instead, parse
 from otel_failover.patching import DISABLED, PATCHED, SKIPPED, WAITING, Library, Patch, State
 from otel_failover.redaction import redact
 from otel_failover.settings import quoted
@@ -97,6 +97,25 @@ def _library(loop: Loop) -> Library:
         visit = wrapper(attempt, lambda *call: AttemptVisit(attempt, run, *call))
         patches.insert(0, Patch(*attempt_place, visit, "one try at one candidate"))
     return Library(loop.run, "", "", tuple(patches), lambda: next(_unfit(patches), None))
+
+
+def unknown_names(loop: Loop) -> Iterator[str]:
+    """Yield the paths of a loop that start at no parameter of their function, as its calls would tell it.
+
+    Args:
+        loop: One that is patched: its modules are imported, its paths can be read.
+    """
+    from pkgutil import resolve_name
+
+    fields = {field: (loop.attempt, getattr(loop, field)) for field in (*WHO, "error")}
+    for field, (place, text) in {**fields, "chain": (loop.run, loop.chain)}.items():
+        path = _path(field, text) if isinstance(text, str) else None
+        if path is None or place is None or path.root in ("", RESULT):
+            continue
+        try:
+            Parameters(resolve_name(place.strip())).declared(path.root)
+        except UnresolvedError as problem:
+            yield redact(f"{field}: {path.text!r} leads nowhere: {problem}")
 
 
 def _place(field: str, value: Any) -> tuple[str, str]:

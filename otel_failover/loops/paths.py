@@ -212,9 +212,7 @@ class Parameters:
         Raises:
             UnresolvedError: Where the function has no such parameter, or the call gives no value.
         """
-        at, parameter = self._known.get(name, (0, None))
-        if parameter is None:
-            raise UnresolvedError(self._name, name, lambda: ("its parameters are", self._known))
+        at, parameter = self.declared(name)
         if parameter.kind is parameter.VAR_KEYWORD:
             return {key: value for key, value in kwargs.items() if key not in self._named}
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -226,3 +224,16 @@ class Parameters:
         if parameter.default is parameter.empty:
             raise UnresolvedError(f"this call of {self._name}", name, lambda: ("", ()))
         return parameter.default
+
+    def declared(self, name: str) -> tuple[int, inspect.Parameter]:
+        """Return where a parameter stands, and the parameter.
+
+        Args:
+            name: Of the parameter.
+
+        Raises:
+            UnresolvedError: Where the function has no such parameter.
+        """
+        if name not in self._known:
+            raise UnresolvedError(self._name, name, lambda: ("its parameters are", self._known))
+        return self._known[name]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from otel_failover.cli.examination import Examination, Exporter, Patched, Provider
+    from otel_failover.cli.examination import Examination, Patched, Provider
+    from otel_failover.cli.telemetry import Exporter
 
 
 def report(found: Examination) -> str:
@@ -66,7 +67,12 @@ def _provider(provider: Provider, *, active: bool) -> Iterator[tuple[str, str]]:
 
 
 def _exporter(exporter: Exporter) -> tuple[str, str]:
-    return exporter.signal, f"{exporter.endpoint} ({exporter.source}) {exporter.problem or 'reachable'}"
+    reached = {True: "reachable", False: "not reachable", None: ""}[exporter.reachable]
+    word = exporter.kind if exporter.live or exporter.kind != "custom" else f"custom {exporter.name}"
+    place = f" to {exporter.endpoint}" if exporter.endpoint else ""
+    source = exporter.name if exporter.live else exporter.source
+    start = "" if exporter.live else "would be "
+    return exporter.signal, f"{start}{word}{place} ({source}) {exporter.problem or reached}".rstrip()
 
 
 def _settings(found: Examination) -> Iterator[tuple[str, str]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import otel_failover
 
@@ -40,3 +41,16 @@ def run(
     """
     command = [*start, sys.executable, "-c", f"{before}\n{MAIN}", *arguments]
     return subprocess.run(command, cwd=cwd, env=environment(given), capture_output=True, timeout=60, check=False)
+
+
+def found(tmp_path: Path, given: Mapping[str, str] | None = None, **more: Any) -> tuple[int, dict[str, Any]]:
+    """Run `otel-failover doctor --json` in a process that complains of nothing; return its code and its document.
+
+    Args:
+        tmp_path: Where.
+        given: Further variables of the environment.
+        more: As for `run`.
+    """
+    done = run("doctor", "--json", cwd=tmp_path, given=given, **more)
+    assert done.stderr == b""
+    return done.returncode, json.loads(done.stdout)
