@@ -18,7 +18,7 @@ from otel_failover.attempt import Attempt
 from otel_failover.chain import NOBODY, chain_of
 from otel_failover.decorating import decorated
 from otel_failover.evidence import Ledger
-from otel_failover.failsafe import exportable, guarded, logger, text_of
+from otel_failover.failsafe import guarded, logger, text_of
 from otel_failover.identity import Candidate
 from otel_failover.placing import Places
 from otel_failover.settlement import CANCELLED, SUCCESS, Settlement, is_cancelling
@@ -112,7 +112,7 @@ class Run:
         """
         made = self._make(candidate)
         if made is None:
-            made = self._bare(Candidate("", text_of(candidate)[:120]), -1)
+            made = self._bare(Candidate("", ""), -1)
         made._probe = probe
         return made
 
@@ -183,8 +183,8 @@ class Run:
         if self._done:
             self._reset()
         self.id = runtime.new_run_id()
-        operation = text_of(self._operation)
-        self._loop = exportable(text_of(self._name_given or operation)[:255])
+        operation = self._runtime.redacted(text_of(self._operation), (), 120)
+        self._loop = self._runtime.redacted(text_of(self._name_given), (), 255) if self._name_given else operation
         self._read_chain()
         self._runtime.attach(tell=True)
         dropping.end_waiting()
@@ -202,7 +202,7 @@ class Run:
         if self._places.declared:
             attributes[names.CHAIN] = self._chain.labels
         self._span = self._runtime.tracer.start_span(
-            f"{names.SPAN_RUN} {exportable(operation[:120])}",
+            f"{names.SPAN_RUN} {operation}",
             current,
             kind=SpanKind.INTERNAL,
             attributes=attributes,

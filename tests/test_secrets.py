@@ -431,3 +431,12 @@ def test_the_net_finds_a_key_in_a_span_and_in_a_log_line(telemetry: Telemetry) -
     with pytest.raises(AssertionError, match="log: plain"):
         planted.check(telemetry, [f"WARNING {ODD_KEY}"])
     planted.check(telemetry, ["WARNING nothing"])
+
+
+def test_a_key_in_the_name_of_a_run_does_not_leave(telemetry: Telemetry) -> None:
+    key = "sk-proj-Qw3eRt5yUi7oPa9sDf2gHj4kL6zX8cV1bN0m"
+    with failover_run(f"chat with {key}", name=f"route {key}"):
+        pass
+    assert telemetry.run.name.startswith("failover chat with ")
+    assert not any(key.encode() in raw for raw in telemetry.exporter.raw)
+    assert key not in str(telemetry.metric("failover.runs"))
