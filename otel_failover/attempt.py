@@ -29,7 +29,7 @@ from otel_failover.attribution import MISMATCH, Incident, Verdict
 from otel_failover.candidate_error import CandidateError
 from otel_failover.candidate_span import CandidateSpan
 from otel_failover.claims import Said, adopt, from_error, from_exception
-from otel_failover.evidence import Ledger, Reference
+from otel_failover.exchange import Reference
 from otel_failover.failsafe import guarded, logger
 from otel_failover.identity import Candidate
 from otel_failover.settlement import CANCELLED, ERROR, PARTIAL, SUCCESS, Settlement
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from typing_extensions import Self
 
+    from otel_failover.evidence import Ledger
     from otel_failover.run import Run
     from otel_failover.runtime import Runtime
 

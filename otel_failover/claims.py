@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from otel_failover import evidence, hints, reasons, wording
 from otel_failover.attribution import OBJECT, REQUEST, RESPONSE, Claim, Incident
 from otel_failover.bodies import ErrorBody, error_in
+from otel_failover.exchange import ASIDE, flights, orphans
 from otel_failover.failsafe import read, text_of
 from otel_failover.trails import Trail, response_of
 
@@ -238,7 +239,7 @@ def own_bonds(thing: object, ledger: evidence.Ledger) -> Iterator[str]:
         ledger.adopt(exchange)
         yield RESPONSE
     if request is not None and (exchange := ledger.by_request(request)) is not None:
-        if exchange.kind == evidence.ASIDE:
+        if exchange.kind == ASIDE:
             ledger.adopt(exchange)
         yield REQUEST
 
@@ -263,7 +264,7 @@ def adopt(thing: BaseException, ledger: evidence.Ledger) -> None:
             hints.sent_elsewhere(ledger.endpoint, mine.endpoint)
         if mine is not None or known:
             return
-        found = evidence.orphans.find(response, request, ledger) or evidence.flights.find(response, request, ledger)
+        found = orphans.find(response, request, ledger) or flights.find(response, request, ledger)
         for exchange in found:
             ledger.adopt(exchange)
             if exchange.ledger is not None and exchange.ledger.heard:

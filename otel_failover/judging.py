@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from otel_failover.claims import Said
-    from otel_failover.evidence import Exchange, Ledger
+    from otel_failover.evidence import Ledger
+    from otel_failover.exchange import Exchange
     from otel_failover.run import Run
     from otel_failover.settlement import Settlement
 

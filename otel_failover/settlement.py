@@ -15,7 +15,8 @@ from otel_failover.failsafe import read
 
 if TYPE_CHECKING:
     from otel_failover.bodies import ErrorBody
-    from otel_failover.evidence import Exchange, Ledger
+    from otel_failover.evidence import Ledger
+    from otel_failover.exchange import Exchange
 
 SUCCESS: Final = "success"
 ERROR: Final = "error"

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from otel_failover.bodies import ErrorBody
-    from otel_failover.evidence import Exchange, Raised, Reference
+    from otel_failover.evidence import Raised
+    from otel_failover.exchange import Exchange, Reference
 
 
 class Trail:

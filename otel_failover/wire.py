@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover import identity, runtime, scope
-from otel_failover.evidence import Exchange, Raised, orphans
+from otel_failover.evidence import Raised
+from otel_failover.exchange import Exchange, orphans
 from otel_failover.failsafe import guarded, read
 
 if TYPE_CHECKING:

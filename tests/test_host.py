@@ -898,8 +898,8 @@ _LOOP = """
             print("SAME", same, "COUNTED", sum(failsafe.failures.values()) > 0, flush=True)
 """
 PLANTED = [
-    "evidence.Exchange.__init__",
-    "evidence.Exchange.answered",
+    "exchange.Exchange.__init__",
+    "exchange.Exchange.answered",
     "evidence.Ledger.add",
     "evidence.Ledger.call_raised",
     "attempt.Attempt._settled",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from otel_failover import reasons, wire
-from otel_failover.evidence import Exchange, Reference, transport_reason
+from otel_failover.exchange import Exchange, Reference, transport_reason
 from otel_failover.failsafe import guarded, read, text_of
 from otel_failover.patching import Library, Patch
 

@@ -15,7 +15,7 @@ from otel_failover.failsafe import guarded, read, text_of
 from otel_failover.patching import Library, Patch
 
 if TYPE_CHECKING:
-    from otel_failover.evidence import Exchange
+    from otel_failover.exchange import Exchange
 
 
 def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

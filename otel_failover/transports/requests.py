@@ -16,7 +16,7 @@ from otel_failover.patching import Library, Patch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otel_failover.evidence import Exchange
+    from otel_failover.exchange import Exchange
 
 
 def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from otel_failover import Candidate, failover_run, runtime
-from otel_failover.evidence import orphans
+from otel_failover.exchange import orphans
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import LoopError
 

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from otel_failover import Candidate, failover_run, runtime
-from otel_failover.evidence import orphans
+from otel_failover.exchange import orphans
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import LoopError, patience, stand
 from tests.test_host import same_everywhere, switch_on
