@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,11 +24,11 @@ STREAMS = ("stream", "async stream")
 
 
 class Told:
-    """Counts what a callback has written of successes: litellm runs it in tasks and threads of its own."""
+    """Counts what a callback has written: litellm runs it in tasks and threads of its own."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.successes = 0
+        self.successes = self.failures = 0
 
     async def async_log_success_event(self, *args: Any, **options: Any) -> None:
         try:
@@ -41,6 +41,18 @@ class Told:
             super().log_success_event(*args, **options)  # type: ignore[misc]
         finally:
             self.successes += 1
+
+    async def async_log_failure_event(self, *args: Any, **options: Any) -> None:
+        try:
+            await super().async_log_failure_event(*args, **options)  # type: ignore[misc]
+        finally:
+            self.failures += 1
+
+    def log_failure_event(self, *args: Any, **options: Any) -> None:
+        try:
+            super().log_failure_event(*args, **options)  # type: ignore[misc]
+        finally:
+            self.failures += 1
 
 
 def old(beside: Beside) -> Any:
@@ -105,13 +117,21 @@ def bench_of(stack: ExitStack, path: Path) -> Bench:
 
 
 def done(way: str, ask: Callable[[], Any], aask: Callable[[], Any], callback: Any) -> Any:
-    """Ask, and wait until the callback has written of the answer, if there is one."""
-    before = getattr(callback, "successes", None)
+    """Ask, and wait until the callback has written of the answer, or of a failure, if there is one to write of."""
+    before = (callback.successes, callback.failures) if isinstance(callback, Told) else None
+
+    async def told(said: Any) -> None:
+        if before is None:
+            return
+        if not isinstance(said, Exception):
+            await until(lambda: callback.successes > before[0])
+            return
+        with suppress(TimeoutError):  # litellm does not tell of every failure
+            await until(lambda: callback.failures > before[1], seconds=2)
 
     async def whole() -> Any:
         said = outcome(ask) if way == "sync in a loop" else await aoutcome(aask)
-        if before is not None and not isinstance(said, Exception):
-            await until(lambda: callback.successes > before)
+        await told(said)
         await settle()
         return said
 
@@ -119,8 +139,7 @@ def done(way: str, ask: Callable[[], Any], aask: Callable[[], Any], callback: An
         clear_clients()
         return shown(asyncio.run(whole()))
     said = outcome(ask)
-    if before is not None and not isinstance(said, Exception):
-        asyncio.run(until(lambda: callback.successes > before))
+    asyncio.run(told(said))
     return shown(said)
 
 

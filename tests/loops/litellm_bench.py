@@ -133,9 +133,9 @@ async def settle() -> None:
     await worker.GLOBAL_LOGGING_WORKER.flush()
 
 
-async def until(done: Callable[[], bool]) -> None:
+async def until(done: Callable[[], bool], seconds: float = 10) -> None:
     """Wait until something has happened in another task or thread, ten seconds at most."""
-    for _ in range(1000):
+    for _ in range(int(seconds * 100)):
         if done():
             return
         await asyncio.sleep(0.01)
