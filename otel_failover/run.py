@@ -93,7 +93,7 @@ class Run:
         self._was_stopped = False
         self._stop_reason: str | None = None
         self._left = self._done = False
-        self._left_by_cancel = False
+        self._left_by_cancel = self._left_by_error = False
         self._left_in: tuple[CodeType, int] | None = None
         self._started = 0.0
 
@@ -494,6 +494,7 @@ class Run:
             held._finish() if problem is None or isinstance(problem, GeneratorExit) else held.refused()
         self._account.left_by(problem)
         self._left_by_cancel = problem is not None and not isinstance(problem, (Exception, GeneratorExit))
+        self._left_by_error = isinstance(problem, Exception)
         pending, self._pending = self._pending, []
         for cancelled in pending:
             cancelled._finish(killed="user" if self._left_by_cancel else "")
@@ -582,9 +583,12 @@ class Run:
         return EXHAUSTED
 
     def _who_served(self) -> tuple[Candidate, int] | None:
-        """Return who served: its own candidate; in a run that asked nobody by itself, that of a run inside it."""
-        asked = self._served is not None or self._count or self._skipped
-        return self._served if asked else self._served_inside
+        """Return who served: its own candidate; in a run that only holds another, that one's.
+
+        A run with a chain, or one that an error leaves, is no such run: its own loop was passed by.
+        """
+        own = self._served is not None or self._count or self._skipped
+        return self._served if own or self._places.declared or self._left_by_error else self._served_inside
 
     def _untried(self) -> list[str]:
         return [self._chain.labels[at] for at in self._places.untried]

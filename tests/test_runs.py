@@ -173,6 +173,26 @@ def test_a_run_that_only_holds_a_run_was_served_by_it(
     assert outer["candidate.index"] == inner["candidate.index"] == len(stands) - 1
 
 
+@pytest.mark.parametrize("raised", [True, False], ids=["thrown out", "returned"])
+@pytest.mark.parametrize("declared", [True, False], ids=["a chain", "no chain"])
+def test_a_loop_that_is_passed_by_is_not_served_by_a_helpers_run(
+    telemetry: Telemetry, stack: ExitStack, declared: bool, raised: bool
+) -> None:
+    """A moderation is served, then an unknown model throws out of the loop: nobody of the chain was asked."""
+    helper = stack.enter_context(stand("openai", Answer.ok()))
+    chain = ["openai/gpt-5.5", "anthropic/claude-opus-4-7"] if declared else None
+    with contextlib.suppress(LoopError), failover_run("chat", chain=chain):
+        with failover_run("moderation", chain=[helper.candidate]) as inner, inner.attempt(helper.candidate):
+            helper.ask()
+        if raised:
+            raise LoopError("unknown model")
+    run = telemetry.named("failover chat")[0]
+    served = not (declared or raised)
+    assert (run["failover.outcome"] == "primary") is served
+    assert (run.status == "ERROR") is not served
+    assert ("chain_bypassed" in (run["failover.findings"] or ())) is declared
+
+
 def test_a_run_whose_own_candidate_failed_is_not_served_by_a_run_inside(telemetry: Telemetry, stack: ExitStack) -> None:
     """A moderation with a loop of its own, before the question."""
     first, helper = (stack.enter_context(stand("openai", answer)) for answer in (Answer.openai_quota(), Answer.ok()))
