@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import openai
 from opentelemetry.trace import SpanKind, StatusCode
 
-from otel_failover import names
+from otel_failover._core.domain import attributes as names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from bench.by_hand import ByHand
 from bench.stage import CHAIN, FIRST, SECOND, Case, Telemetry
-from otel_failover import FailoverInstrumentor, failover_run, names
+from otel_failover import FailoverInstrumentor, failover_run
+from otel_failover._core.domain import attributes as names
 
 if TYPE_CHECKING:
     from types import TracebackType

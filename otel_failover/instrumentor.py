@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover import failsafe, patching, runtime
-from otel_failover.attribution import MISMATCH
-from otel_failover.base import Base
-from otel_failover.failsafe import guarded, logger, read
-from otel_failover.patching import MISSING, PATCHED, SKIPPED, WAITING, Library, State
-from otel_failover.settings import Settings, load, quoted
+from otel_failover._core import failsafe
+from otel_failover._core.attribution.rules import MISMATCH
+from otel_failover._core.config import runtime
+from otel_failover._core.config.settings import Settings, load, quoted
+from otel_failover._core.failsafe import guarded, logger, read
+from otel_failover._core.otel_base import Base
+from otel_failover.integrations import patching
+from otel_failover.integrations.patching import MISSING, PATCHED, SKIPPED, WAITING, Library, State
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
@@ -19,23 +21,23 @@ if TYPE_CHECKING:
 
 def libraries() -> tuple[Library, ...]:
     """Return what can be patched. To add a library: one module, one line here."""
-    from otel_failover.loops.agno import AGNO
-    from otel_failover.loops.google_adk import GOOGLE_ADK
-    from otel_failover.loops.haystack import HAYSTACK
-    from otel_failover.loops.langchain import LANGCHAIN
-    from otel_failover.loops.langchain_core import LANGCHAIN_CORE
-    from otel_failover.loops.litellm import LITELLM
-    from otel_failover.loops.livekit import LIVEKIT
-    from otel_failover.loops.pydantic_ai import PYDANTIC_AI
-    from otel_failover.loops.strands import STRANDS
-    from otel_failover.providers.anthropic import ANTHROPIC
-    from otel_failover.providers.bedrock import BEDROCK
-    from otel_failover.providers.google_genai import GOOGLE_GENAI
-    from otel_failover.providers.openai import OPENAI
-    from otel_failover.transports.aiohttp import AIOHTTP
-    from otel_failover.transports.botocore import BOTOCORE
-    from otel_failover.transports.httpx import HTTPX, HTTPX2
-    from otel_failover.transports.requests import REQUESTS
+    from otel_failover.integrations.loops.agno.patches import AGNO
+    from otel_failover.integrations.loops.google_adk.patches import GOOGLE_ADK
+    from otel_failover.integrations.loops.haystack import HAYSTACK
+    from otel_failover.integrations.loops.langchain.agents import LANGCHAIN
+    from otel_failover.integrations.loops.langchain.runnables import LANGCHAIN_CORE
+    from otel_failover.integrations.loops.litellm.patches import LITELLM
+    from otel_failover.integrations.loops.livekit import LIVEKIT
+    from otel_failover.integrations.loops.pydantic_ai.patches import PYDANTIC_AI
+    from otel_failover.integrations.loops.strands.patches import STRANDS
+    from otel_failover.integrations.providers.anthropic import ANTHROPIC
+    from otel_failover.integrations.providers.bedrock import BEDROCK
+    from otel_failover.integrations.providers.google_genai import GOOGLE_GENAI
+    from otel_failover.integrations.providers.openai import OPENAI
+    from otel_failover.integrations.transports.aiohttp import AIOHTTP
+    from otel_failover.integrations.transports.botocore import BOTOCORE
+    from otel_failover.integrations.transports.httpx import HTTPX, HTTPX2
+    from otel_failover.integrations.transports.requests import REQUESTS
 
     return (
         HTTPX,
@@ -159,7 +161,7 @@ def _configured(settings: Settings, disabled: frozenset[str]) -> list[State]:
     """Put on the loops that are only configured."""
     if not settings.loops:
         return []
-    from otel_failover.loops import configured
+    from otel_failover.integrations.loops.configured import patches as configured
 
     return configured.put_on(settings.loops, disabled, _tell_late)
 

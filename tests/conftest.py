@@ -22,7 +22,8 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from otel_failover import FailoverInstrumentor, failsafe
+from otel_failover import FailoverInstrumentor
+from otel_failover._core import failsafe
 from tests import planted
 from tests.spans import SerialisingExporter, Telemetry
 

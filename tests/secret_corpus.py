@@ -347,7 +347,7 @@ def main() -> None:
     if sys.argv[1:]:
         take_over(Path(sys.argv[1]))
         return
-    from otel_failover.redaction import redact
+    from otel_failover._core.text.redaction import redact
 
     tried, leaks = measure(redact)
     said = [f"{len(rules())} rules, {tried} messages, {len(leaks)} leaks: {1 - len(leaks) / tried:.4f}"]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.trace import get_current_span
 
-from otel_failover import Candidate, scope
-from otel_failover.run import Run
+from otel_failover import Candidate
+from otel_failover._core import context as scope
+from otel_failover._core.runs.run import Run
 
 if TYPE_CHECKING:
     from tests.spans import Telemetry

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from otel_failover import attribution, wording
-from otel_failover.attribution import RULES, Claim, Incident, Own, Verdict, judge, worst
+from otel_failover._core.attribution import rules as attribution
+from otel_failover._core.attribution.rules import RULES, Claim, Incident, Own, Verdict, judge, worst
+from otel_failover._core.text import matching as wording
+from otel_failover._core.text.matching import STOCK, fingerprint, normalise
 from otel_failover.testing.answers import Answer
-from otel_failover.wording import STOCK, fingerprint, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

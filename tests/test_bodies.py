@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_failover.bodies import ErrorBody, error_in, read_error, seconds_asked, text_holds
-from otel_failover.headers import of_answer
-from otel_failover.testing import wire_anthropic, wire_bedrock, wire_gemini, wire_openai
+from otel_failover._core.evidence.error_body import ErrorBody, error_in, read_error, seconds_asked, text_holds
+from otel_failover._core.evidence.headers import of_answer
+from otel_failover._core.text.matching import normalise
 from otel_failover.testing.answers import Answer
-from otel_failover.wording import normalise
+from otel_failover.testing.wire import anthropic as wire_anthropic
+from otel_failover.testing.wire import bedrock as wire_bedrock
+from otel_failover.testing.wire import gemini as wire_gemini
+from otel_failover.testing.wire import openai as wire_openai
 
 
 def wrong(reason: str) -> pytest.MarkDecorator:

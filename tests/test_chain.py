@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_failover import Candidate, identity
-from otel_failover.chain import Chain
+from otel_failover import Candidate
+from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain.chain import Chain
 
 _ENDPOINTS = st.sampled_from([None, "https://a.example", "https://b.example"])
 _CANDIDATES = st.builds(

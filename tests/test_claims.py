@@ -13,9 +13,9 @@ import httpx
 import openai
 import pytest
 
-from otel_failover.claims import Said, chain_of, from_error, from_exception
+from otel_failover._core.attribution.from_exception import Said, chain_of, from_error, from_exception
+from otel_failover._core.attribution.source import response_of
 from otel_failover.testing.providers import Answer, LocalProvider
-from otel_failover.trails import response_of
 from tests.hosts import MESSAGES, LoopError
 
 

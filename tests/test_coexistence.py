@@ -222,7 +222,8 @@ _CAPTURED = """
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-    from otel_failover import FailoverInstrumentor, failsafe
+    from otel_failover import FailoverInstrumentor
+    from otel_failover._core import failsafe
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -497,7 +498,8 @@ def _limited(limits: SpanLimits, name: str) -> tuple[Any, Any, Any]:
 _FORK = """
     import openai, threading
     from opentelemetry.sdk.trace import TracerProvider
-    from otel_failover import FailoverInstrumentor, failover_run, Candidate, runtime
+    from otel_failover import FailoverInstrumentor, failover_run, Candidate
+    from otel_failover._core.config import runtime
     FailoverInstrumentor().instrument(tracer_provider=TracerProvider())
     with LocalProvider("openai", default=Answer.openai_quota()) as local:
         def ask():

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_failover import findings
-from otel_failover.findings import OFF, RULES, Finding, Record, Report, Skipped, Thresholds, Tried, find
-from otel_failover.model_names import bare, is_prefixed
-from otel_failover.reasons import REASONS
-from otel_failover.wording import fingerprint, normalise
+from otel_failover._core.domain.model_names import bare, is_prefixed
+from otel_failover._core.domain.reasons import REASONS
+from otel_failover._core.findings import rules as findings
+from otel_failover._core.findings.rules import OFF, RULES, Finding, Record, Report, Skipped, Thresholds, Tried, find
+from otel_failover._core.text.matching import fingerprint, normalise
 
 OPENAI: Final = ("openai", "gpt-5.5")
 ANTHROPIC: Final = ("anthropic", "claude-opus-4-7")

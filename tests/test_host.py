@@ -846,8 +846,9 @@ def in_a_process(code: str, *, python: str = sys.executable, timeout: float = 20
 
 _LOOP = """
     import operator, openai
-    import otel_failover.processor, otel_failover.patching
-    from otel_failover import FailoverInstrumentor, failover_run, failsafe, Candidate
+    import otel_failover._core.spans.processor, otel_failover.integrations.patching
+    from otel_failover import FailoverInstrumentor, failover_run, Candidate
+    from otel_failover._core import failsafe
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import StatusCode
     tracer_provider = TracerProvider()
@@ -898,25 +899,25 @@ _LOOP = """
             print("SAME", same, "COUNTED", sum(failsafe.failures.values()) > 0, flush=True)
 """
 PLANTED = [
-    "exchange.Exchange.__init__",
-    "exchange.Exchange.answered",
-    "evidence.Ledger.add",
-    "evidence.Ledger.call_raised",
-    "attempt.Attempt._settled",
-    "attempt.Attempt._tell_error",
-    "attempt.Attempt.trail",
-    "attempt.Attempt._first_attributes",
-    "attempt.from_error",
-    "candidate_span.CandidateSpan.write",
-    "run.Run._read_chain",
-    "run.Run._next_step",
-    "run.Run._outcome",
-    "calls.Call.open",
-    "calls.Call._settle",
-    "processor.read_claim",
-    "runtime.redact",
-    "runtime.Runtime.attach",
-    "patching.put_on",
+    "_core.evidence.exchange.Exchange.__init__",
+    "_core.evidence.exchange.Exchange.answered",
+    "_core.evidence.ledger.Ledger.add",
+    "_core.evidence.ledger.Ledger.call_raised",
+    "_core.runs.attempt.Attempt._settled",
+    "_core.runs.attempt.Attempt._tell_error",
+    "_core.runs.attempt.Attempt.trail",
+    "_core.runs.attempt.Attempt._first_attributes",
+    "_core.runs.attempt.from_error",
+    "_core.spans.candidate_span.CandidateSpan.write",
+    "_core.runs.run.Run._read_chain",
+    "_core.runs.run.Run._next_step",
+    "_core.runs.run.Run._outcome",
+    "_core.runs.call.Call.open",
+    "_core.runs.call.Call._settle",
+    "_core.spans.processor.read_claim",
+    "_core.config.runtime.redact",
+    "_core.config.runtime.Runtime.attach",
+    "integrations.patching.put_on",
 ]
 
 
@@ -964,17 +965,23 @@ _AFTERWARDS = """
 
 
 @pytest.mark.parametrize(
-    "place", ["attempt.Attempt._tell_error", "attempt.Attempt._judged", "attempt.Attempt._settled", "run.Run._outcome"]
+    "place",
+    [
+        "_core.runs.attempt.Attempt._tell_error",
+        "_core.runs.attempt.Attempt._judged",
+        "_core.runs.attempt.Attempt._settled",
+        "_core.runs.run.Run._outcome",
+    ],
 )
 def test_a_failure_of_our_own_loses_facts_but_no_spans(place: str) -> None:
-    module, name = place.split(".", 1)
+    module, name = re.split(r"\.(?=[A-Z])", place, maxsplit=1)
     printed = in_a_process(_AFTERWARDS.format(module=f"otel_failover.{module}", place=name))
     assert "SPANS ['candidate openai', 'failover chat']" in printed
 
 
 def test_a_broken_log_filter_of_the_host_stops_nobody() -> None:
     printed = in_a_process("""
-        from otel_failover import failsafe
+        from otel_failover._core import failsafe
         logging.getLogger("otel_failover").addFilter(lambda record: 1 / 0)
 
         @failsafe.guarded(fallback=5)
@@ -1035,7 +1042,8 @@ def test_a_disabled_sdk_is_respected() -> None:
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
         trace.set_tracer_provider(provider)
-        from otel_failover import FailoverInstrumentor, failover_run, failsafe
+        from otel_failover import FailoverInstrumentor, failover_run
+        from otel_failover._core import failsafe
         FailoverInstrumentor().instrument()
         with LocalProvider("openai", Answer.ok("yes")) as local:
             client = openai.OpenAI(base_url=local.base_url, api_key="k")
@@ -1081,7 +1089,8 @@ def test_a_stream_collected_while_metrics_are_read_blocks_nobody() -> None:
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import InMemoryMetricReader
         from opentelemetry.sdk.trace import TracerProvider
-        from otel_failover import FailoverInstrumentor, failover_run, runtime
+        from otel_failover import FailoverInstrumentor, failover_run
+        from otel_failover._core.config import runtime
         reader = InMemoryMetricReader()
         provider = MeterProvider([reader])
         FailoverInstrumentor().instrument(tracer_provider=TracerProvider(), meter_provider=provider)

@@ -10,8 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_failover import Candidate, failover_run, identity
-from otel_failover.identity import address_of, canonical, endpoint_of, host_of, metric_value, parse, provider_of_host
+from otel_failover import Candidate, failover_run
+from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain.candidate import (
+    address_of,
+    canonical,
+    endpoint_of,
+    host_of,
+    metric_value,
+    parse,
+    provider_of_host,
+)
 from otel_failover.testing.providers import Answer
 from tests.hosts import stand
 

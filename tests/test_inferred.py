@@ -13,7 +13,8 @@ import httpx
 import openai
 import pytest
 
-from otel_failover import Candidate, FailoverInstrumentor, failover_run, hints
+from otel_failover import Candidate, FailoverInstrumentor, failover_run
+from otel_failover._core.config import usage_hints as hints
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import KEYS, MESSAGES, LoopError, Stand, stand
 

@@ -16,7 +16,8 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from otel_failover import FailoverInstrumentor, failover_run, failsafe
+from otel_failover import FailoverInstrumentor, failover_run
+from otel_failover._core import failsafe
 from otel_failover.testing.providers import Answer
 from tests.hosts import LoopError, stand
 

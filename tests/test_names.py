@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 import otel_failover
-from otel_failover import names
+from otel_failover._core.domain import attributes as names
 
 PACKAGE: Final = Path(otel_failover.__file__).parent
 COPIED: Final = {

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from otel_failover import Candidate, failover_run, hints
+from otel_failover import Candidate, failover_run
+from otel_failover._core.config import usage_hints as hints
 from otel_failover.testing.providers import Answer
 from tests.hosts import LoopError, stand
 

@@ -14,8 +14,10 @@ import openai
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_failover import FailoverInstrumentor, failover_run, failsafe, instrumentor, patching
-from otel_failover.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, Patch, State
+from otel_failover import FailoverInstrumentor, failover_run, instrumentor
+from otel_failover._core import failsafe
+from otel_failover.integrations import patching
+from otel_failover.integrations.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, Patch, State
 from otel_failover.testing.providers import Answer
 from tests.hosts import stand
 from tests.test_host import in_a_process
@@ -152,7 +154,8 @@ def test_nothing_is_imported_by_us() -> None:
 
 
 _REMOVED = """
-    from otel_failover import FailoverInstrumentor, failsafe, instrumentor
+    from otel_failover import FailoverInstrumentor, instrumentor
+    from otel_failover._core import failsafe
     {early}
     import openai._base_client, openai._streaming, {module}
     original = vars(openai._base_client.AsyncAPIClient)["request"]
@@ -196,9 +199,9 @@ def test_a_library_without_one_of_its_places_is_skipped_as_a_whole(library: str,
 def test_a_module_that_is_gone_leaves_the_library_waiting_and_the_host_alone() -> None:
     """A later version may move `_streaming`: the SDK works on, and the state says that nothing came."""
     printed = in_a_process("""
-        import openai, otel_failover.patching, otel_failover.instrumentor
+        import openai, otel_failover.integrations.patching, otel_failover.instrumentor
         from otel_failover import FailoverInstrumentor
-        from otel_failover.patching import Library, Patch
+        from otel_failover.integrations.patching import Library, Patch
         def wrapper(wrapped, instance, args, kwargs):
             return wrapped(*args, **kwargs)
         places = Patch("openai", "OpenAI.request", wrapper, ""), Patch("openai._nowhere", "x", wrapper, "")
@@ -212,7 +215,9 @@ def test_a_module_that_is_gone_leaves_the_library_waiting_and_the_host_alone() -
 
 
 _HOOK = """
-    from otel_failover import FailoverInstrumentor, failsafe, patching, instrumentor
+    from otel_failover import FailoverInstrumentor, instrumentor
+    from otel_failover._core import failsafe
+    from otel_failover.integrations import patching
     def boom(*args, **kwargs):
         raise RuntimeError("planted")
     FailoverInstrumentor().instrument()
@@ -237,7 +242,8 @@ def test_a_wrapper_that_cannot_be_put_on_half_way_leaves_none() -> None:
     printed = in_a_process("""
         import wrapt, openai
         from openai import _base_client
-        from otel_failover import FailoverInstrumentor, failsafe, instrumentor
+        from otel_failover import FailoverInstrumentor, instrumentor
+        from otel_failover._core import failsafe
         original = vars(_base_client.SyncAPIClient)["request"]
         real = wrapt.wrap_object
         def fails(module, name, *rest):
@@ -349,8 +355,8 @@ def test_a_class_that_was_met_is_not_kept_alive() -> None:
 def test_a_module_apart_is_waited_for_by_nobody_and_wrapped_when_it_comes() -> None:
     printed = in_a_process("""
         import httpx
-        from otel_failover import patching
-        from otel_failover.patching import Library, Patch
+        from otel_failover.integrations import patching
+        from otel_failover.integrations.patching import Library, Patch
         def wrapper(wrapped, instance, args, kwargs):
             return "wrapped " + wrapped(*args, **kwargs)
         places = (
@@ -374,8 +380,8 @@ def test_a_module_apart_is_waited_for_by_nobody_and_wrapped_when_it_comes() -> N
 
 def test_a_module_apart_that_comes_later_is_wrapped_and_taken_off_with_the_rest() -> None:
     printed = in_a_process("""
-        from otel_failover import patching
-        from otel_failover.patching import Library, Patch
+        from otel_failover.integrations import patching
+        from otel_failover.integrations.patching import Library, Patch
         def wrapper(wrapped, instance, args, kwargs):
             return "wrapped"
         places = Patch("httpx", "Client.send", wrapper, ""), Patch("colorsys", "rgb_to_hsv", wrapper, "", apart=True)

@@ -22,8 +22,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from opentelemetry.trace import StatusCode, get_current_span
 
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
+from otel_failover._core.text.matching import normalise
 from otel_failover.testing.providers import Answer
-from otel_failover.wording import normalise
 from tests.hosts import LoopError, Stand, stand
 from tests.spans import Exported
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from otel_failover import Attempt
-    from otel_failover.run import Run
+    from otel_failover._core.runs.run import Run
     from otel_failover.testing.providers import Served
 
 CHAINS = int(os.environ.get("FAILOVER_CHAINS", "2000"))

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import StatusCode
 
 from otel_failover import Candidate
-from otel_failover.reading import Reading, names_candidate, read_claim
+from otel_failover._core.attribution.from_span import Reading, names_candidate, read_claim
 
 TRACER = TracerProvider().get_tracer("tests")
 

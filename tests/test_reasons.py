@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_failover import reasons
-from otel_failover.bodies import error_in
-from otel_failover.reasons import REASONS, SYNTHETIC_STATUSES, compatible, from_answer, neutral
-from otel_failover.testing import wire_anthropic, wire_gemini, wire_openai
+from otel_failover._core.domain import reasons
+from otel_failover._core.domain.reasons import REASONS, SYNTHETIC_STATUSES, compatible, from_answer, neutral
+from otel_failover._core.evidence.error_body import error_in
 from otel_failover.testing.answers import Answer
+from otel_failover.testing.wire import anthropic as wire_anthropic
+from otel_failover.testing.wire import gemini as wire_gemini
+from otel_failover.testing.wire import openai as wire_openai
 
 REAL: Final = [
     (wire_openai, Answer.openai_quota(), "billing"),

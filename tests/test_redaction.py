@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from otel_failover.redaction import MASK, cut, own_secrets, redact
+from otel_failover._core.text.redaction import MASK, cut, own_secrets, redact
 from otel_failover.testing.answers import Answer
 from tests.provider_messages import MESSAGES
 

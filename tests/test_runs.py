@@ -27,7 +27,7 @@ from tests.hosts import LoopError, Stand, stand
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from otel_failover.run import Run
+    from otel_failover._core.runs.run import Run
     from tests.spans import Telemetry
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from otel_failover.redaction import redact
+from otel_failover._core.text.redaction import redact
 from tests.secret_corpus import LEFT_OUT, NOT_A_KEY, PER_RULE, in_python, measure, rules, secrets_of
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_failover import FailoverInstrumentor, Loop, failsafe, instrumentor, runtime
-from otel_failover.patching import PATCHED
-from otel_failover.settings import PREFIX, Settings, load
+from otel_failover import FailoverInstrumentor, Loop, instrumentor
+from otel_failover._core import failsafe
+from otel_failover._core.config import runtime
+from otel_failover._core.config.settings import PREFIX, Settings, load
+from otel_failover.integrations.patching import PATCHED
 from tests.test_host import in_a_process
 
 if TYPE_CHECKING:
@@ -360,7 +362,8 @@ _TWICE = """
     import sys
     HIDDEN
     from opentelemetry.sdk.trace import TracerProvider
-    from otel_failover import FailoverInstrumentor, runtime
+    from otel_failover import FailoverInstrumentor
+    from otel_failover._core.config import runtime
     provider = TracerProvider()
     FailoverInstrumentor().instrument(tracer_provider=provider, log_interval=5)
     for same in ({}, {"tracer_provider": provider}, {"log_interval": 5.0}, {"call_spans": "auto", "ignore": None}):
@@ -431,7 +434,7 @@ def test_declarative_configuration_comes_in_too(line: str, expected: str, tmp_pa
         """
         from opentelemetry.instrumentation.auto_instrumentation import initialize
         initialize()
-        from otel_failover import runtime
+        from otel_failover._core.config import runtime
         found = runtime.current().settings
         names = "call_spans disabled_libraries provider_aliases log_interval strict"
         print("SETTINGS", *(getattr(found, name) for name in names.split()))

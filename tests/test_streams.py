@@ -16,7 +16,8 @@ import pytest
 from opentelemetry import context as context_api
 from opentelemetry.trace import get_current_span
 
-from otel_failover import failover_run, scope
+from otel_failover import failover_run
+from otel_failover._core import context as scope
 from otel_failover.testing.providers import Answer
 from tests.hosts import MESSAGES, LoopError, Stand, stand
 

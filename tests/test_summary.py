@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from otel_failover import Candidate, FailoverInstrumentor, Run, Summary, failover_run, reasons, summarize, summary
-from otel_failover.summary_row import OUTCOMES, SKIPS, TITLES
+from otel_failover import Candidate, FailoverInstrumentor, Run, Summary, failover_run, summarize
+from otel_failover._core.domain import reasons
+from otel_failover._core.summary import summary
+from otel_failover._core.summary.row import OUTCOMES, SKIPS, TITLES
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import KEYS, MESSAGES, LoopError, Stand, stand
 from tests.test_incident import THEFTS
@@ -136,7 +138,7 @@ def by_decorator(stands: list[Stand]) -> None:
 
     @failover_run("chat", chain=chain_of(stands))
     def loop() -> None:
-        from otel_failover import scope
+        from otel_failover._core import context as scope
 
         run = scope.run_in()
         assert run is not None
@@ -704,7 +706,7 @@ def test_an_exception_that_passes_through_both_runs_is_the_outer_ones(telemetry:
 
     @failover_run("chat", chain=["acme/pool"])
     def outer() -> None:
-        from otel_failover import scope
+        from otel_failover._core import context as scope
 
         run = scope.run_in()
         assert run is not None

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from otel_failover import failover_run, run_of
+from otel_failover import failover_run
+from otel_failover._core.summary import find_run as run_of
 from tests.loop_failures import (
     BREAKS_OFF,
     DOWN_THEN_OVERLOADED,

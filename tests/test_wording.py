@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from otel_failover._core.text.matching import KNOWN_WORDING, MINIMUM, STOCK, fingerprint, normalise, quoted
 from otel_failover.testing.answers import Answer
-from otel_failover.wording import KNOWN_WORDING, MINIMUM, STOCK, fingerprint, normalise, quoted
 
 QUOTA: Final = str(Answer.openai_quota().message)
 

@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from otel_failover.cli import demo, doctor
+    from otel_failover.cli.demo import command as demo
+    from otel_failover.cli.doctor import command as doctor
 
     parser = argparse.ArgumentParser(
         prog="otel-failover", description="OpenTelemetry that tells the truth about failover between LLM providers."

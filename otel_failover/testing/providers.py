@@ -20,9 +20,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from otel_failover.testing.answers import Answer
-from otel_failover.testing.exchange import FORMATS, Exchange, Ledger, Served, ServedEnding
 from otel_failover.testing.loopback import LoopbackServer
-from otel_failover.testing.wire_formats import Kind
+from otel_failover.testing.played_request import FORMATS, Exchange, Ledger, Served, ServedEnding
+from otel_failover.testing.wire.common import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -17,12 +17,14 @@ from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otel_failover import Loop, cli, failsafe, names
-from otel_failover.cli import demo, endpoints
-from otel_failover.cli.stage import SERVICE, Stage
-from otel_failover.render.table import told_the_truth
-from otel_failover.testing import borrowed, scenarios
-from otel_failover.testing.scenarios import (
+from otel_failover import Loop, cli
+from otel_failover._core import failsafe
+from otel_failover._core.domain import attributes as names
+from otel_failover.cli import otlp_endpoints as endpoints
+from otel_failover.cli.demo import command as demo
+from otel_failover.cli.demo import router as borrowed
+from otel_failover.cli.demo import scenarios
+from otel_failover.cli.demo.scenarios import (
     INCIDENT,
     INCIDENT_CONFIGURED,
     INCIDENT_PYDANTIC_AI,
@@ -30,6 +32,8 @@ from otel_failover.testing.scenarios import (
     SCENARIOS,
     Deviation,
 )
+from otel_failover.cli.demo.stage import SERVICE, Stage
+from otel_failover.cli.demo.tables import told_the_truth
 from tests.cli.collector import Collector
 from tests.cli.command import run
 

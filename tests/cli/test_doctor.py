@@ -20,7 +20,7 @@ from tests.cli.command import ROOT, found, run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_failover.patching import Library
+    from otel_failover.integrations.patching import Library
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from otel_failover.cli.endpoints import Endpoint, below, configured
+from otel_failover.cli.otlp_endpoints import Endpoint, below, configured
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ def has_distro() -> bool:
 LOOK = """
 import json
 from dataclasses import asdict
-from otel_failover.cli import telemetry
+from otel_failover.cli.doctor import telemetry
 print(json.dumps(asdict(telemetry.look())))
 """
 

@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 
 from examples.fastapi_chat.app import create_app
 from examples.fastapi_chat.stand_ins import GREETING, SITUATIONS, stand_ins
-from otel_failover import summary
+from otel_failover._core.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import Candidate, FailoverInstrumentor, Loop, failover_run, instrumentor
-from otel_failover.patching import PATCHED, SKIPPED, WAITING
+from otel_failover.integrations.patching import PATCHED, SKIPPED, WAITING
 from otel_failover.testing.providers import Answer
 from tests.hosts import stand
 from tests.loops.acme import router as acme

@@ -15,7 +15,7 @@ pytest.importorskip("google.adk.models._fallback_model")
 from google.genai import types
 
 from otel_failover import Candidate, FailoverInstrumentor
-from otel_failover.loops.google_adk_models import candidate_of
+from otel_failover.integrations.loops.google_adk.candidates import candidate_of
 from otel_failover.testing.providers import Answer
 from tests.loops.adk_models import Bench, agents, answered, chain, claudes, models, reached, runners
 

@@ -19,7 +19,7 @@ from haystack.tracing.tracer import disable_tracing, enable_tracing
 from haystack.utils import Secret
 
 from otel_failover import Candidate, summarize
-from otel_failover.loops.haystack import candidate_of
+from otel_failover.integrations.loops.haystack import candidate_of
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import KEYS
 from tests.test_host import seen, switch_on

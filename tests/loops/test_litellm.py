@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip("litellm")
 
-from otel_failover import FailoverInstrumentor, patching
+from otel_failover import FailoverInstrumentor
+from otel_failover.integrations import patching
 from otel_failover.testing.providers import Answer
 from tests.hosts import MESSAGES
 from tests.loops.litellm_bench import (

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("livekit.agents.llm")
 
 from otel_failover import Candidate, FailoverInstrumentor
-from otel_failover.loops.livekit import candidate_of
+from otel_failover.integrations.loops.livekit import candidate_of
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import KEYS
 

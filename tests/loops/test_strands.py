@@ -13,7 +13,7 @@ pytest.importorskip("strands.models.routing")
 from opentelemetry.trace import get_current_span
 
 from otel_failover import Candidate, FailoverInstrumentor
-from otel_failover.loops.strands_models import candidate_of
+from otel_failover.integrations.loops.strands.candidates import candidate_of
 from otel_failover.testing.providers import Answer
 from tests.loops.strands_models import (
     Bench,

@@ -16,7 +16,7 @@ from opentelemetry import context as context_api
 from opentelemetry.trace import get_current_span
 
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
-from otel_failover.providers.bedrock_shapes import text_in
+from otel_failover.integrations.providers.bedrock_shapes import text_in
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests import test_host
 from tests.hosts import LoopError, Stand, patience, stand

@@ -19,7 +19,8 @@ from opentelemetry import context as context_api
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import get_current_span
 
-from otel_failover import Candidate, calls, failover_run
+from otel_failover import Candidate, failover_run
+from otel_failover._core.runs import call as calls
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import KEYS, LoopError, Stand, stand
 from tests.test_host import same_everywhere, switch_on
@@ -431,7 +432,7 @@ def test_the_provider_is_read_from_where_a_client_sends(
 ) -> None:
     from google.auth.credentials import AnonymousCredentials
 
-    from otel_failover.providers import google_genai
+    from otel_failover.integrations.providers import google_genai
 
     for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"):
         monkeypatch.delenv(name, raising=False)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from otel_failover import names
-from otel_failover.render.views import SpanView
+from otel_failover._core.domain import attributes as names
+from otel_failover.cli.demo.span_view import SpanView
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

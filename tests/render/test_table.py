@@ -8,11 +8,12 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from otel_failover import Candidate, names
-from otel_failover.render.table import ClaimsTable, MetricsTable, answered, told_the_truth
-from otel_failover.render.tree import Glyphs
+from otel_failover import Candidate
+from otel_failover._core.domain import attributes as names
+from otel_failover.cli.demo.scenarios import INCIDENT, Played, Report
+from otel_failover.cli.demo.tables import ClaimsTable, MetricsTable, answered, told_the_truth
+from otel_failover.cli.demo.tree import Glyphs
 from otel_failover.testing.providers import Served
-from otel_failover.testing.scenarios import INCIDENT, Played, Report
 from tests.render.drawing import drawn
 
 

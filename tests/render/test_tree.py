@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 
-from otel_failover import names
-from otel_failover.cli.stage import Act, Stage
-from otel_failover.render.table import ClaimsTable
-from otel_failover.render.tree import TraceTree
-from otel_failover.render.views import EventView, SpanView
-from otel_failover.testing.scenarios import FIRST_ERROR_AGAIN, INCIDENT
+from otel_failover._core.domain import attributes as names
+from otel_failover.cli.demo.scenarios import FIRST_ERROR_AGAIN, INCIDENT
+from otel_failover.cli.demo.span_view import EventView, SpanView
+from otel_failover.cli.demo.stage import Act, Stage
+from otel_failover.cli.demo.tables import ClaimsTable
+from otel_failover.cli.demo.tree import TraceTree
 from tests.render.drawing import drawn, span
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
-from otel_failover.render import otlp
-from otel_failover.render.views import SpanView, by_trace, from_otlp, from_readable
+from otel_failover.cli.demo import otlp
+from otel_failover.cli.demo.span_view import SpanView, by_trace, from_otlp, from_readable
 
 
 def some_spans() -> list[ReadableSpan]:

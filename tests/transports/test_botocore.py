@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from otel_failover import Candidate, failover_run, runtime
-from otel_failover.exchange import orphans
+from otel_failover import Candidate, failover_run
+from otel_failover._core.config import runtime
+from otel_failover._core.evidence.exchange import orphans
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import LoopError
 

@@ -1,0 +1,216 @@
+"""What a span of anybody's claims about an error, read out of its attributes, status and events.
+
+Claims are: the status description, `error.*`, HTTP status keys, `gen_ai.response.*`, and on an ERROR span the type and
+message of its exception events. Not the stack trace, links, prompts, tool content, or keys that speak of `previous`,
+`fallback` or `retry`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from opentelemetry.trace import StatusCode
+
+from otel_failover._core.attribution.from_exception import Said
+from otel_failover._core.domain import attributes as names
+from otel_failover._core.domain import candidate as identity
+from otel_failover._core.failsafe import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ERROR_PROVIDER: Final = ("error.llm_provider", "litellm.provider.error.llm_provider")
+_HTTP_STATUS: Final = (names.HTTP_STATUS, "http.status_code")
+_CODES: Final = ("error.code",)
+_REQUEST_IDS: Final = ("error.request_id",)
+_ADDRESS: Final = ("server.address", "net.peer.name")
+_URLS: Final = ("url.full", "http.url")
+_CLAIM_KEYS: Final = frozenset({names.GEN_AI_RESPONSE_ID, _ERROR_PROVIDER[1], *_HTTP_STATUS, "exception.message"})
+_NO_TEXT: Final = frozenset({names.ERROR_TYPE, *_ERROR_PROVIDER, *_CODES, *_REQUEST_IDS})
+_INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "completion", "responses"})
+_EVENTS: Final = 8
+
+_CANNOT_RAISE: Final[dict[str, frozenset[str]]] = {
+    "anthropic": frozenset({"gcp.gemini", "openai", "cohere", "mistral_ai", "perplexity"}),
+    "google.genai": frozenset(
+        {"openai", "anthropic", "aws.bedrock", "azure.ai.openai", "cohere", "mistral_ai", "groq"}
+    ),
+    "botocore": frozenset({"openai", "gcp.gemini", "gcp.vertex_ai", "azure.ai.openai", "groq"}),
+    "cohere": frozenset({"openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "groq"}),
+    "mistralai": frozenset({"openai", "anthropic", "gcp.gemini", "groq", "cohere"}),
+}
+"""SDK families, by the module of their exceptions, and the providers that never raise them. The OpenAI SDK talks to
+everybody, so it is not here."""
+
+
+class Reading(NamedTuple):
+    """One span's claim, and whom the span speaks of.
+
+    Args:
+        said: The claim.
+        error: Whether it claims an error; else only a response.
+        provider: The one provider that the span names, in OpenTelemetry's spelling.
+        model: The requested model that it names.
+        address: Host and port that it names.
+    """
+
+    said: Said
+    error: bool
+    provider: str | None = None
+    model: str | None = None
+    address: tuple[str, int | None] | None = None
+
+
+def read_claim(span: Any) -> Reading | None:
+    """Return what a span claims, or None where it claims nothing.
+
+    Args:
+        span: A span that is ending, or has ended.
+    """
+    attributes: Mapping[str, Any] = span.attributes or {}
+    is_error = span.status.status_code is StatusCode.ERROR
+    if not is_error and not may_claim(attributes):
+        return None
+    status = next((n for key in _HTTP_STATUS if (n := _status(attributes.get(key))) is not None), None)
+    said = _said(span, attributes, status, is_error=is_error)
+    error = (
+        is_error or said.type is not None or bool(said.texts or said.codes or said.request_ids) or (status or 0) >= 400
+    )
+    if not error and said.response_id is None:
+        return None
+    provider = _single(attributes.get(names.GEN_AI_PROVIDER) or attributes.get(names.GEN_AI_SYSTEM))
+    model = attributes.get(names.GEN_AI_REQUEST_MODEL)
+    return Reading(said, error, provider, model if isinstance(model, str) else None, _address(attributes))
+
+
+def read_events(span: Any) -> list[tuple[Any, Said]]:
+    """Return the exception events of a span, each with what it claims.
+
+    Args:
+        span: A span of the SDK.
+    """
+    told = [event for event in span.events if event.name == names.EVENT_EXCEPTION and event.attributes]
+    return [(event, _told(event.attributes)) for event in told[-_EVENTS:]]
+
+
+def _told(attributes: Mapping[str, Any]) -> Said:
+    kind, text = attributes.get(names.EXCEPTION_TYPE), attributes.get(names.EXCEPTION_MESSAGE)
+    return Said(
+        type=kind if isinstance(kind, str) else None,
+        texts=(text,) if isinstance(text, str) and text else (),
+        conflict=None,
+    )
+
+
+def may_conflict(span: Any) -> bool:
+    """Whether a span outside every attempt and run is worth reading: it runs for every span of the process."""
+    return span.status.status_code is StatusCode.ERROR or has_error_provider(span)
+
+
+def has_error_provider(span: Any) -> bool:
+    """Whether a span names its error's provider in a key of its own."""
+    attributes = span.attributes
+    # Not asked by name: to look up what is not there raises, two frames deep.
+    return attributes is not None and _ERROR_PROVIDER[0] in iter(attributes)
+
+
+def may_claim(attributes: Mapping[str, Any]) -> bool:
+    """Whether a span without an ERROR status may claim anything: with little ado, since many are asked."""
+    keys = list(attributes)
+    if not _CLAIM_KEYS.isdisjoint(keys):
+        return True
+    return "error." in " ".join(keys) and any(key.startswith("error.") for key in keys)
+
+
+def _said(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_error: bool) -> Said:
+    texts = [span.status.description, attributes.get("exception.message")]
+    texts += [value for key, value in attributes.items() if key.startswith("error.") and key not in _NO_TEXT]
+    types = [attributes.get(names.ERROR_TYPE)]
+    if is_error:
+        told = [said for _, said in read_events(span)]
+        texts += [text for said in told for text in said.texts]
+        types += [said.type for said in told]
+    kinds = [kind for kind in types if isinstance(kind, str) and kind]
+    words = [kind for kind in kinds if "." not in kind and not kind[:1].isupper() and not kind.isdigit()]
+    codes = [*(attributes.get(key) for key in _CODES), *words]
+    numbers = [_status(value) for value in (*codes, *kinds)]
+    response_id = attributes.get(names.GEN_AI_RESPONSE_ID)
+    return Said(
+        type=kinds[0] if kinds else None,
+        texts=tuple(dict.fromkeys(text for text in texts if isinstance(text, str) and text)),
+        status=status if status is not None else next((n for n in numbers if n is not None), None),
+        codes=frozenset(code for code in codes if isinstance(code, str) and code and not code.isdigit()),
+        request_ids=frozenset(value for key in _REQUEST_IDS if isinstance(value := attributes.get(key), str)),
+        response_id=response_id if isinstance(response_id, str) and not is_error else None,
+        conflict=_conflict(attributes, kinds),
+    )
+
+
+def _status(value: object) -> int | None:
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600 else None
+
+
+def _single(value: object) -> str | None:
+    """Return the one provider that a value names; a composite one (`fallback:openai,anthropic`) names none."""
+    if not isinstance(value, str) or not value or "," in value or ":" in value:
+        return None
+    return identity.canonical(value)
+
+
+def _conflict(attributes: Mapping[str, Any], kinds: list[str]) -> str | None:
+    """Return the provider of the span's error where the span itself names another one."""
+    named = _single(attributes.get(names.GEN_AI_PROVIDER) or attributes.get(names.GEN_AI_SYSTEM))
+    if named is None or named not in identity.PROVIDERS:
+        return None
+    for key in _ERROR_PROVIDER:
+        theirs = _single(attributes.get(key))
+        if theirs is not None and theirs in identity.PROVIDERS:
+            return None if _is_kin(theirs, named) else theirs
+    if text_of(attributes.get(names.GEN_AI_OPERATION)) not in _INFERENCE:
+        return None
+    for kind in kinds:
+        family = next((each for each in _CANNOT_RAISE if kind.startswith(each + ".")), None)
+        if family is not None and named in _CANNOT_RAISE[family]:
+            return {"google.genai": "gcp.gemini", "botocore": "aws.bedrock", "mistralai": "mistral_ai"}.get(
+                family, family
+            )
+    return None
+
+
+def _is_kin(one: str, other: str) -> bool:
+    """Whether two names may mean one provider: Google's three, Azure's two and the OpenAI they host."""
+    if one == other:
+        return True
+    families = ("gcp.", "azure.")
+    if any(one.startswith(family) and other.startswith(family) for family in families):
+        return True
+    return {one, other} in ({"openai", "azure.ai.openai"}, {"openai", "azure.ai.inference"})
+
+
+def _address(attributes: Mapping[str, Any]) -> tuple[str, int | None] | None:
+    for key in _ADDRESS:
+        host = attributes.get(key)
+        if isinstance(host, str) and host:
+            port = attributes.get("server.port", attributes.get("net.peer.port"))
+            return host, port if isinstance(port, int) else None
+    for key in _URLS:
+        url = attributes.get(key)
+        if isinstance(url, str) and (endpoint := identity.endpoint_of(url)):
+            return identity.address_of(endpoint)
+    return None
+
+
+def names_candidate(candidate: identity.Candidate, reading: Reading) -> bool:
+    """Whether a span names a candidate: by its model, else by its provider."""
+    if reading.model is not None and reading.model == candidate.model:
+        return reading.provider is None or reading.provider == candidate.provider
+    return reading.model is None and reading.provider is not None and reading.provider == candidate.provider
+
+
+def by_model_alone(reading: Reading) -> Reading | None:
+    """Return a reading without its provider, where that is no provider: a framework's own name, `strands-agents`."""
+    if reading.model is None or reading.provider is None or reading.provider in identity.PROVIDERS:
+        return None
+    return reading._replace(provider=None)

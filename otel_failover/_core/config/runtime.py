@@ -1,0 +1,286 @@
+"""The one place that knows the active settings, tracer and instruments.
+
+`instrument()` puts a configured one in; until then a default one serves, so that `failover_run` works by itself. The
+processor is attached to the tracer provider when there is one: at `instrument()`, else at our first span.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import re
+import time
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.metrics import NoOpMeterProvider
+
+from otel_failover._core.config.metrics import metrics_of
+from otel_failover._core.config.settings import Settings, load
+from otel_failover._core.domain import attributes as names
+from otel_failover._core.domain import candidate as identity
+from otel_failover._core.failsafe import exportable, guarded, logger
+from otel_failover._core.spans import hanging as hung
+from otel_failover._core.text.redaction import cut, redact
+from otel_failover.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import Tracer, TracerProvider
+
+    from otel_failover._core.attribution.rules import Incident
+
+_TEXT: Final = 2_048
+_HISTORY: Final = 1_024
+_HISTORY_SECONDS: Final = 600.0
+_WHOSE: Final = 8
+_CACHED: Final = 64
+
+
+class History:
+    """Errors of earlier runs, by fingerprint only: at most 1,024, for 10 minutes.
+
+    Without a lock, so that a fork never finds it held: each step is one operation of a dict.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[float, dict[object, Incident]]] = OrderedDict()
+
+    def add(self, fingerprint: str, who: object, incident: Incident) -> None:
+        """Remember that a candidate said a message.
+
+        Args:
+            fingerprint: Of the normalised message.
+            who: The candidate's identity.
+            incident: Whose it was; kept without its messages.
+        """
+        now = time.monotonic()
+        _, whose = self._known.pop(fingerprint, (now, {}))
+        if len(whose) < _WHOSE or who in whose:
+            whose[who] = incident
+        self._known[fingerprint] = (now, whose)
+        if len(self._known) > _HISTORY:
+            self._known.popitem(last=False)
+
+    def find(self, fingerprint: str, who: object) -> Incident | None:
+        """Return an earlier incident with this message: the candidate's own first, else the latest."""
+        known = self._known.get(fingerprint)
+        if known is None or time.monotonic() - known[0] > _HISTORY_SECONDS:
+            return None
+        whose = dict(known[1])
+        mine = next((incident for other, incident in whose.items() if _may_be(who, other)), None)
+        if mine is not None:
+            return mine._replace(same=True)
+        return max(whose.values(), key=lambda incident: incident.order)
+
+
+def _may_be(one: Any, other: Any) -> bool:
+    """Whether two identities may be one candidate: what only one of them knows tells nothing."""
+    (mine, place), (theirs, their_place) = one, other
+    pairs = ((mine.endpoint, theirs.endpoint), (mine.profile, theirs.profile), (place, their_place))
+    known = all(a == b for a, b in pairs if a is not None and b is not None)
+    return (
+        known and (mine.provider == theirs.provider or mine.endpoint == theirs.endpoint) and mine.model == theirs.model
+    )
+
+
+class Runtime:
+    """Settings, tracer, instruments and what is remembered across runs.
+
+    Args:
+        settings: Valid settings.
+        tracer_provider: None: the global one, whenever it is set.
+        meter_provider: None: the global one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+    ) -> None:
+        self.settings = settings
+        self.provider = tracer_provider
+        self.active = True
+        self.history = History()
+        self.open_attempts: dict[Any, None] = {}
+        self.order = 0
+        self.tracer: Tracer = trace.get_tracer(names.SCOPE, __version__, tracer_provider=tracer_provider)
+        self.metrics = metrics_of(meter_provider)
+        self.metrics.open_ages = self._open_ages
+        self.gateways = frozenset(settings.gateways)
+        self.disabled_rules = frozenset(settings.disabled_rules)
+        self.aliases = {word.lower(): identity.canonical(value) for word, value in settings.provider_aliases.items()}
+        identity.admit(settings.provider_aliases)
+        self._redacted: OrderedDict[tuple[str, tuple[str, ...], int], str] = OrderedDict()
+        self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
+        self._attached: weakref.ref[Any] | None = None
+        self._told_no_sdk = False
+        self._told_not_on = True
+        self._serving: dict[tuple[object, ...], str] = {}
+        self._told: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
+
+    # --- the processor ------------------------------------------------------------------------------------------------
+
+    @guarded(fallback=False)
+    def attach(self, *, tell: bool = False) -> bool:
+        """Attach the checking processor to the tracer provider, once there is one that takes processors.
+
+        Args:
+            tell: Log a WARNING where no SDK is configured (once).
+
+        Returns:
+            Whether it is attached.
+        """
+        if not self.active:
+            return False
+        if tell and not self._told_not_on:
+            self._told_not_on = True
+            logger.warning(
+                "otel-failover: nothing is instrumented, so no evidence is seen and every reason is unknown: call "
+                "FailoverInstrumentor().instrument(), or start with opentelemetry-instrument."
+            )
+        provider = self.provider or trace.get_tracer_provider()
+        if self._attached is not None and self._attached() is provider:
+            return True
+        if not hasattr(provider, "add_span_processor"):
+            if tell and not self._told_no_sdk:
+                self._told_no_sdk = True
+                logger.warning(
+                    "otel-failover: no OpenTelemetry SDK is configured: spans go nowhere, and spans of others are not "
+                    "checked. Configure a TracerProvider, or start with opentelemetry-instrument."
+                )
+            return False
+        from otel_failover._core.spans.processor import AttributionProcessor
+
+        self._attached = weakref.ref(provider)
+        AttributionProcessor.attach_to(provider)
+        return True
+
+    # --- texts --------------------------------------------------------------------------------------------------------
+
+    def redacted(self, text: str, secrets: Sequence[str] = (), limit: int = _TEXT) -> str:
+        """Return a text without secrets, cut to a length; the one way a foreign text reaches a span or a log.
+
+        The same few come again and again, so the last 64 are kept.
+        """
+        key = (text, tuple(secrets), limit)
+        known = self._redacted.get(key)
+        if known is None:
+            known = exportable(cut(redact(text[: 4 * limit], secrets, extra=self._patterns), limit))
+            self._redacted[key] = known
+            if len(self._redacted) > _CACHED:
+                self._redacted.popitem(last=False)
+        return known
+
+    def provider_alias(self, word: str) -> str | None:
+        """Return the provider that the user's aliases give for a word or a host."""
+        return self.aliases.get(word.lower())
+
+    def next_order(self) -> int:
+        """Return a number larger than any before: which of two incidents is the later."""
+        self.order += 1
+        return self.order
+
+    # --- logs ---------------------------------------------------------------------------------------------------------
+
+    def log_limited(self, key: tuple[object, ...], message: Callable[[], str], level: int = logging.WARNING) -> None:
+        """Log a line at most once per interval and key, saying how many were left out.
+
+        Args:
+            key: What makes two lines the same.
+            message: Makes the line, where it is logged.
+            level: Of `logging`.
+        """
+        now = time.monotonic()
+        since, suppressed = self._told.get(key, (None, 0))
+        if since is not None and now - since < self.settings.log_interval:
+            self._told[key] = (since, suppressed + 1)
+            return
+        self._told[key] = (now, 0)
+        self._told.move_to_end(key)
+        while len(self._told) > 256:
+            self._told.popitem(last=False)
+        logger.log(level, "%s%s", message(), f" suppressed={suppressed}" if suppressed else "")
+
+    def note_served(self, loop: tuple[object, ...], who: str) -> None:
+        """Log when the candidate that serves a loop changes: a failover that nobody hears of is a complaint of its own.
+
+        Args:
+            loop: Library, name and chain of the loop.
+            who: `provider/model` of the one that served, with its place.
+        """
+        before = self._serving.get(loop)
+        if before == who:
+            return
+        self._serving[loop] = who
+        if len(self._serving) > _HISTORY:
+            self._serving.pop(next(iter(self._serving)))
+        if before is not None:
+            told = f"{loop[1]} ({loop[0]}) is now served by {who}, before by {before}"
+            self.log_limited(("served", loop), lambda: told, logging.INFO)
+
+    def _open_ages(self) -> Iterable[tuple[str, float]]:
+        """Return the age of the oldest open attempt of each provider."""
+        now = time.monotonic()
+        oldest: dict[str, float] = {}
+        for attempt in tuple(self.open_attempts):
+            provider = identity.metric_value(attempt.provider)
+            oldest[provider] = max(oldest.get(provider, 0.0), now - attempt.started)
+            if now - attempt.started > self.settings.stale_after:
+                hung.look_at(self, attempt, now)
+        return oldest.items()
+
+
+endpoints: Final[dict[str, None]] = {}
+"""Endpoints that candidates have had, at most 1,024: where a request without an attempt is worth remembering."""
+
+
+def remember_endpoint(endpoint: str | None) -> None:
+    """Remember a candidate's endpoint."""
+    if endpoint is not None and endpoint not in endpoints:
+        if len(endpoints) >= _HISTORY:
+            endpoints.pop(next(iter(endpoints)), None)
+        endpoints[endpoint] = None
+
+
+_runtime: Runtime | None = None
+
+
+def current() -> Runtime:
+    """Return the active runtime, made with the environment's settings where `instrument()` was not called."""
+    global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
+    if _runtime is None:
+        _runtime = Runtime(load({}))
+        _runtime._told_not_on = _is_switched_off()
+    return _runtime
+
+
+def _is_switched_off() -> bool:
+    """Whether OpenTelemetry's own switches say that nothing is to be instrumented."""
+    disabled = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").replace(" ", "").split(",")
+    off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return off or bool({"otel_failover", "*"} & set(disabled))
+
+
+def turn_off() -> None:
+    """After `uninstrument()` everything is off: wrappers that are still held, the processor, `failover_run`."""
+    off = Runtime(load({}), trace.NoOpTracerProvider(), NoOpMeterProvider())
+    off.active = False
+    configure(off)
+
+
+def configure(runtime: Runtime | None) -> None:
+    """Put a runtime in place, or take it out."""
+    global _runtime  # noqa: PLW0603 - see current()
+    _runtime = runtime
+
+
+def new_run_id() -> str:
+    """Return 32 hex digits; not a secret, so the fast generator will do."""
+    return f"{random.getrandbits(128):032x}"

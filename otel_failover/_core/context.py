@@ -1,0 +1,114 @@
+"""State in the OpenTelemetry context: which run, attempt and call are current.
+
+Never in baggage: SDKs send baggage to providers. Detaching goes through the token itself, guarded: a generator that is
+closed from another task detaches in a foreign context, where OpenTelemetry would log an error into the host's logs.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as context_api
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from otel_failover._core.runs.attempt import Attempt
+    from otel_failover._core.runs.run import Run
+
+RUN: Final = context_api.create_key("failover-run")
+ATTEMPT: Final = context_api.create_key("failover-attempt")
+CALL: Final = context_api.create_key("failover-call")
+SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, context_api.Context())))
+"""OpenTelemetry's own key, of the span that is current: for adapters that leave ours out of a context."""
+
+_innermost: Final[ContextVar[Attempt | None]] = ContextVar("failover-attempt", default=None)
+"""The attempt of the context that we made current last; the OpenTelemetry context itself may have been exchanged."""
+
+
+def run_in(context: Context | None = None) -> Run | None:
+    """Return the run of a context, whether it still takes attempts or not."""
+    return (context_api.get_current() if context is None else context).get(RUN)  # type: ignore[return-value]
+
+
+def attempt_in(context: Context | None = None) -> Attempt | None:
+    """Return the attempt of a context, live or not."""
+    found: Any = (context_api.get_current() if context is None else context).get(ATTEMPT)
+    return displaced(context) if found is None else found
+
+
+def attempt_of(run: Run | None) -> Attempt | None:
+    """Return the current attempt where it is a run's own, live or not: for adapters, what it asks is no step of theirs.
+
+    Args:
+        run: The run of an adapter's pass; None where that has not opened one.
+    """
+    attempt = attempt_in()
+    return attempt if attempt is not None and run is not None and attempt.run is run else None
+
+
+def displaced(context: Context | None) -> Attempt | None:
+    """Return the attempt that was entered last, where a context lacks it that is used inside of it.
+
+    Some instrumentations make a context current, or start spans in one, that they took before the attempt began
+    (OpenTelemetry's of LangChain: its span's around the whole loop). A context of another run is left alone.
+    """
+    entered = _innermost.get()
+    if entered is None or not entered.live:
+        return None
+    run = run_in(context)
+    return entered if run is None or run is entered._run else None
+
+
+def call_in(context: Context | None = None) -> Any:
+    """Return the open SDK call of a context."""
+    return (context_api.get_current() if context is None else context).get(CALL)
+
+
+def with_values(values: dict[str, object], span: Span | None = None, base: Context | None = None) -> Context:
+    """Return a context with our keys, and a span, set: one copy instead of one per key."""
+    if span is not None:
+        values[SPAN] = span
+    return context_api.Context(context_api.get_current() if base is None else base, **values)
+
+
+@contextmanager
+def attached(context: Context | None) -> Iterator[None]:
+    """Make a context current for a while; None leaves things as they are."""
+    if context is None:
+        yield
+        return
+    attachment = Attachment(context)
+    try:
+        yield
+    finally:
+        attachment.detach()
+
+
+class Attachment:
+    """One attach and its detach."""
+
+    __slots__ = ("_before", "_token")
+
+    def __init__(self, context: Context) -> None:
+        self._token: Any = context_api.attach(context)
+        self._before = _innermost.set(context.get(ATTEMPT))  # type: ignore[arg-type]
+
+    def detach(self) -> None:
+        """Restore what was current before; never logs, never raises, and leaves a foreign context alone."""
+        token, self._token = self._token, None
+        if token is None:
+            return
+        try:
+            _innermost.reset(self._before)
+            token.var.reset(token)
+        except (ValueError, RuntimeError):
+            return
+        except AttributeError:
+            context_api.detach(token)

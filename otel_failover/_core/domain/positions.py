@@ -1,0 +1,171 @@
+"""Who stands where in a run: the places of its chain, declared or as they appear, and who has been at them.
+
+With a chain, identity is the position; without one, the same provider, model, endpoint and credential are the same
+candidate, in order of first appearance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.chain import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otel_failover._core.domain.chain import Chain
+    from otel_failover._core.runs.call import Call
+    from otel_failover._core.runs.run import Run
+
+
+class Places:
+    """The places of one run, whose chain nobody has declared yet."""
+
+    __slots__ = ("_holders", "_numbers", "_seen", "chain", "declared", "used")
+
+    def __init__(self) -> None:
+        self.chain: Chain = EMPTY
+        self.declared = False
+        self.used: set[int] = set()
+        self._seen: list[tuple[Candidate, object]] = []
+        self._holders: dict[int, object] = {}
+        self._numbers: dict[object, int] = {}
+
+    def declare(self, chain: Chain) -> None:
+        """Take the configured chain.
+
+        Args:
+            chain: Its members in order.
+        """
+        self.chain, self.declared = chain, True
+
+    # --- finding a place ----------------------------------------------------------------------------------------------
+
+    def of(self, given: object, candidate: Candidate) -> int:
+        """Return a candidate's place: by object, then by equality, equal entries in order of first use.
+
+        Args:
+            given: As the host gave it.
+            candidate: The same, understood.
+        """
+        if not self.declared:
+            return self._first_appearance(candidate, None)
+        places = self.chain.places(given, candidate)
+        return next((i for i in places if i not in self.used), places[-1] if places else -1)
+
+    def of_call(self, call: Call, run: Run) -> tuple[Candidate, int]:
+        """Return who a bare provider call asks, and its place.
+
+        With a chain, the first place that fits and is not held by another credential.
+
+        Args:
+            call: The SDK call about to be made.
+            run: The run it belongs to.
+        """
+        if not self.declared:
+            candidate = call.candidate(run)
+            return candidate, self._first_appearance(candidate, call.credential)
+        index = next((i for i in self._fitting(call, run) if self._free(i, call.credential)), -1)
+        if index < 0:
+            return call.candidate(run), -1
+        self._holders[index] = call.credential
+        listed = self.chain.members[index]
+        return Candidate(listed.provider, listed.model, listed.endpoint or call.endpoint, listed.profile), index
+
+    def _first_appearance(self, candidate: Candidate, credential: object) -> int:
+        """Return the place of a candidate in a chain that nobody declared: in order of first appearance."""
+        for index, (known, held) in enumerate(self._seen):
+            if known == candidate and (credential is None or held is None or held == credential):
+                return index
+        self._seen.append((candidate, credential))
+        return len(self._seen) - 1
+
+    def _free(self, index: int, credential: object) -> bool:
+        return index not in self._holders or self._holders[index] == credential
+
+    def _fitting(self, call: Call, run: Run) -> Iterator[int]:
+        """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone."""
+        chain = self.chain.members
+        same_model = self.chain.asking_for(call.model)
+        provider = call.provider_of(run)
+        yield from (i for i in same_model if chain[i].endpoint == call.endpoint)
+        yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
+        if not run._runtime.provider_alias(identity.host_of(call.endpoint)):
+            known = identity.provider_of_host(identity.host_of(call.endpoint))
+            yield from (i for i in same_model if chain[i].endpoint is None and known is None)
+
+    # --- counting -----------------------------------------------------------------------------------------------------
+
+    def next_number(self, candidate: Candidate, index: int) -> int:
+        """Return which attempt at a candidate this is, 1-based."""
+        key: object = index if index >= 0 else candidate
+        number = self._numbers[key] = self._numbers.get(key, 0) + 1
+        return number
+
+    def anew(self, was: Candidate, candidate: Candidate, index: int) -> tuple[int, int | None]:
+        """Return the place, and the number there, of an attempt whose candidate has become known after it began.
+
+        Args:
+            was: What was known of it before.
+            candidate: What is known now.
+            index: Its place so far.
+
+        Returns:
+            The place; the number is None where the place is the same.
+        """
+        found = self._found_anew(was, candidate, index)
+        if found == index:
+            return index, None
+        key: object = index if index >= 0 else was
+        self._numbers[key] = max(0, self._numbers.get(key, 0) - 1)
+        self.used.add(found)
+        return found, self.next_number(candidate, found)
+
+    def _found_anew(self, was: Candidate, candidate: Candidate, index: int) -> int:
+        if self.declared:
+            if index >= 0:
+                return index
+            return next((at for at, each in enumerate(self.chain.members) if each.is_like(candidate)), -1)
+        if not 0 <= index < len(self._seen):
+            return index
+        known = next((at for at, (each, _) in enumerate(self._seen) if each == candidate), -1)
+        if known >= 0:
+            return known
+        if self._numbers.get(index, 0) == 1 and self._seen[index][0] == was:
+            self._seen[index] = (candidate, None)
+            return index
+        self._seen.append((candidate, None))
+        return len(self._seen) - 1
+
+    # --- the chain ----------------------------------------------------------------------------------------------------
+
+    @property
+    def untried(self) -> list[int]:
+        """Places that were neither tried nor skipped."""
+        return [at for at in range(len(self.chain.members)) if at not in self.used]
+
+    def is_doubled(self, candidate: Candidate) -> bool:
+        """Whether provider and model occur twice, so that the name needs the place."""
+        who = (candidate.provider, candidate.model)
+        if self.declared:
+            return who in self.chain.doubled
+        return sum((known.provider, known.model) == who for known, _ in self._seen) > 1
+
+    def member_at(self, endpoint: str) -> Candidate | None:
+        """Return the chain's only owner of an endpoint, or of a well-known host."""
+        provider = identity.provider_of_host(identity.host_of(endpoint))
+        for member in self.chain.members:
+            if member.endpoint == endpoint or (member.endpoint is None and member.provider == provider):
+                return member
+        return None
+
+    def place_of(self, member: Candidate) -> int:
+        """Return a member's place in the chain, -1 outside it."""
+        return self.chain.members.index(member) if member in self.chain.members else -1
+
+    def forget(self) -> None:
+        """Let go of credentials and candidates, once the run is over."""
+        self._holders.clear()
+        self._seen.clear()

@@ -1,0 +1,199 @@
+"""What an error body says, in the envelopes that providers use.
+
+We never call `read()`: a body is looked at only where the host has read it. What is longer than 64 KB was not seen
+whole, and the evidence says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple
+
+from otel_failover._core.evidence.headers import aws_error, of_answer
+from otel_failover._core.failsafe import read, text_of
+from otel_failover._core.text.matching import normalise
+
+_WHOLE: Final = 65_536
+_SEARCHED: Final = 1_048_576
+_MESSAGE: Final = 4_096
+_FOREVER: Final = 31_536_000
+_PIECE: Final = 16_384
+_STEP: Final = 12_288
+
+
+class ErrorBody(NamedTuple):
+    """One error as a provider sent it.
+
+    Args:
+        message: The provider's own sentence: `error.message`, else the body's text, at most 4,096 characters.
+        code: The most telling structured code (`insufficient_quota`, `overloaded_error`, `RESOURCE_EXHAUSTED`).
+        codes: Every structured code of the body.
+        text: The body as text, at most 64 KB.
+        whole: Whether all of it was seen.
+        retry_after: Seconds to wait, where the body says it (Google's `RetryInfo`).
+    """
+
+    message: str = ""
+    code: str | None = None
+    codes: frozenset[str] = frozenset()
+    text: str = ""
+    whole: bool = False
+    retry_after: float | None = None
+
+
+def _content_of(message: object) -> object:
+    """Return the body that the host has read or sent, without reading it.
+
+    It is httpx's `content` and aiohttp's `_body`. For requests and botocore `content` would read, and `_content` holds
+    what was read; what they send is their requests' `body`.
+    """
+    held = read(message, "__dict__")
+    kept = held.get("_content", message) if isinstance(held, dict) else message
+    content = read(message, "content") if kept is message else kept
+    if isinstance(content, bytes):
+        return content
+    body = read(message, "_body") or read(message, "body")
+    return body.encode("utf-8", "replace") if isinstance(body, str) else body
+
+
+def read_error(response: object, told: dict[bytes, str] | None = None) -> ErrorBody:
+    """Read the error out of a response whose body the host has read.
+
+    Args:
+        response: Of `httpx`, `httpx2`, `aiohttp`, `requests` or `botocore`.
+        told: What its headers tell, where that has been read.
+
+    Returns:
+        The error; `whole` is False where the body was not read, or not all of it was looked at.
+    """
+    content = _content_of(response)
+    if not isinstance(content, bytes):
+        return ErrorBody()
+    found, named = _read_text(content), aws_error(told if told is not None else of_answer(read(response, "headers")))
+    if named is None:
+        return found
+    return found._replace(code=found.code or named, codes=found.codes | {named})
+
+
+def _read_text(content: bytes) -> ErrorBody:
+    whole = len(content) <= _WHOLE
+    text = content[:_WHOLE].decode("utf-8", "replace")
+    try:
+        found = error_in(json.loads(text)) if whole else None
+    except (ValueError, RecursionError):
+        found = None
+    if found is None:
+        return ErrorBody(message=text[:_MESSAGE].strip(), text=text, whole=whole)
+    return found._replace(message=found.message or text[:_MESSAGE].strip(), text=text, whole=whole)
+
+
+def error_in(body: Any) -> ErrorBody | None:
+    """Find the error in a decoded body or stream event.
+
+    Args:
+        body: Anything JSON can be: OpenAI's `{"error": {"message", "type", "code"}}`, Anthropic's
+            `{"type": "error", "error": {"type", "message"}}`, Google's `{"error": {"code", "message", "status"}}` (also
+            in a list), `{"message": …}`, `{"detail": …}`, botocore's `{"Error": {"Code", "Message"}}`.
+
+    Returns:
+        The error, or None where there is none to be found.
+    """
+    if isinstance(body, list) and body:
+        body = body[0]
+    if not isinstance(body, Mapping):
+        return None
+    error = body.get("error") or body.get("errors") or body.get("detail") or body.get("Error") or body
+    if isinstance(error, list) and error:
+        error = error[0]
+    if isinstance(error, str):
+        error = {**body, "message": error}
+    if not isinstance(error, Mapping):
+        return None
+    message = error.get("message") or error.get("msg") or body.get("message") or error.get("Message")
+    details = error.get("details")
+    finer = details.get("error_code") if isinstance(details, Mapping) else _detail(details, "reason")
+    words = [error.get("code"), error.get("status"), finer, error.get("type"), body.get("code"), error.get("Code")]
+    codes = [word for word in words if isinstance(word, str) and word and word != "error"]
+    if not isinstance(message, str) and not codes:
+        return None
+    shown = message[:_MESSAGE] if isinstance(message, str) else ""
+    wait = _span_of(_detail(details, "retryDelay"))
+    return ErrorBody(shown, codes[0] if codes else None, frozenset(codes), shown, whole=True, retry_after=wait)
+
+
+def _detail(details: Any, name: str) -> Any:
+    """Return a field of Google's typed details: `ErrorInfo` has a `reason`, `RetryInfo` a `retryDelay`."""
+    found = details if isinstance(details, list) else ()
+    return next((each[name] for each in found if isinstance(each, Mapping) and each.get(name)), None)
+
+
+def _span_of(delay: object) -> float | None:
+    """Return the seconds of a protobuf Duration as JSON spells it: `10s`, `0.5s`."""
+    return _seconds(delay[:-1], 1) if isinstance(delay, str) and delay.endswith("s") else None
+
+
+def text_holds(message: object, text: str, *, request: bool = False) -> bool | None:
+    """Whether a normalised text stands in an HTTP message's body; None where the body cannot be seen.
+
+    Args:
+        message: A request or response of an HTTP library, None where it is gone.
+        text: Normalised text.
+        request: Whether it is a request. One that is gone, or was streamed, cannot have been quoted from.
+    """
+    content = _content_of(message)
+    if not isinstance(content, bytes):
+        return False if request or message is None else None
+    if len(content) > _SEARCHED:
+        return None
+    raw = content.decode("utf-8", "replace")
+    return any(text in normalise(piece) for piece in pieces(_decoded(raw)))
+
+
+def _decoded(raw: str) -> str:
+    """Undo the escapes of JSON beyond ASCII."""
+    if "\\u" in raw:
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.dumps(json.loads(raw), ensure_ascii=False)
+    return raw
+
+
+def pieces(text: str) -> list[str]:
+    """Cut a long text into overlapping pieces: comparing looks at 16,384 characters at a time."""
+    return [text] if len(text) <= _PIECE else [text[start : start + _PIECE] for start in range(0, len(text), _STEP)]
+
+
+def seconds_asked(headers: Mapping[bytes, str]) -> float | None:
+    """Return the seconds that a provider asks us to wait, from `retry-after-ms` or `retry-after`.
+
+    Args:
+        headers: Of the response, names in lower case.
+    """
+    if not headers:
+        return None
+    asked = headers.get(b"retry-after")
+    found = _seconds(headers.get(b"retry-after-ms"), 1000)
+    if found is None:
+        found = _seconds(asked, 1)
+    if found is None and asked is not None:
+        found = _until(asked, headers.get(b"date"))
+    return found
+
+
+def _seconds(text: str | None, unit: int) -> float | None:
+    """Return a plain number of seconds; what is no wait, or never ends, is none."""
+    try:
+        seconds = float(text) / unit if text is not None else -1.0
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < _FOREVER else None
+
+
+def _until(date: str, now: object) -> float | None:
+    """Return the seconds between an HTTP date and the response's own `Date`."""
+    try:
+        return max(0.0, (parsedate_to_datetime(date) - parsedate_to_datetime(text_of(now))).total_seconds())
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,103 @@
+"""Reads the few headers that matter, in one pass over the raw ones.
+
+A look-up by name encodes and compares for each name; a request has some fifteen headers and we want to know of a dozen
+names, on every request.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_failover._core.failsafe import read
+from otel_failover._core.text.redaction import own_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ISSUED: Final = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id", b"x-ms-request-id")
+_SENT: Final = frozenset({*_ISSUED, b"x-client-request-id", b"x-correlation-id"})
+_AWS_ERROR: Final = b"x-amzn-errortype"
+_ANSWER: Final = frozenset({*_ISSUED, b"retry-after", b"retry-after-ms", b"date", _AWS_ERROR})
+
+
+def _raw(headers: object) -> Iterable[tuple[bytes, bytes]]:
+    """Return the raw headers of `httpx`, or any mapping's in the same form."""
+    raw: Any = read(headers, "raw")
+    if raw is not None:
+        return raw  # type: ignore[no-any-return]
+    items: Any = read(headers, "items")
+    if items is None:
+        return ()
+    return [(_encoded(name), _encoded(value)) for name, value in items()]
+
+
+def _encoded(part: object) -> bytes:
+    return part if isinstance(part, bytes) else str(part).encode("utf-8", "replace")
+
+
+def of_answer(headers: object) -> dict[bytes, str]:
+    """Return the request ids, `retry-after*`, `date` and AWS's error of a response, names in lower case."""
+    return {lowered: value.decode("latin-1") for name, value in _raw(headers) if (lowered := name.lower()) in _ANSWER}
+
+
+def aws_error(answer: dict[bytes, str]) -> str | None:
+    """Return the code of an AWS error, which stands in a header: `ThrottlingException:http://…` and `…#Throttling…`.
+
+    Args:
+        answer: As `of_answer` gives it.
+    """
+    value = answer.get(_AWS_ERROR)
+    return value.partition(":")[0].rpartition("#")[2].strip()[:255] or None if value else None
+
+
+def issued_id(answer: dict[bytes, str]) -> str | None:
+    """Return the request id that a response issued."""
+    for name in _ISSUED if answer else ():
+        if name in answer:
+            return answer[name]
+    return None
+
+
+class Sent(NamedTuple):
+    """What the headers of a request tell.
+
+    Args:
+        secrets: The credentials that it carries.
+        ids: The request ids that we sent ourselves: a provider that echoes one has not issued it.
+    """
+
+    secrets: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+
+
+def of_request(headers: object, url: object) -> Sent:
+    """Return what matters of a request.
+
+    Args:
+        headers: Of the request.
+        url: Of the request, with its query.
+    """
+    named, ids = [], []
+    for name, value in [each for each in _raw(headers) if _matters(each[0])]:
+        if name.lower() in _SENT:
+            ids.append(value.decode("latin-1"))
+        else:
+            named.append((name, value))
+    query = read(url, "query")
+    held: tuple[str, ...] = _of_headers(tuple(named))
+    if query or read(url, "userinfo") or query is None:
+        held = (*held, *own_secrets((), str(url)))
+    return Sent(held, tuple(ids))
+
+
+@lru_cache(maxsize=512)
+def _matters(name: bytes) -> bool:
+    """Whether a request's header of this name is a request id, or may hold a credential."""
+    return name.lower() in _SENT or bool(own_secrets([(name.decode("latin-1"), "k=Xy7Zw5Vu3Ts1Rq9Po")]))
+
+
+@lru_cache(maxsize=64)
+def _of_headers(found: tuple[tuple[bytes, bytes], ...]) -> tuple[str, ...]:
+    """Return the credentials of some headers; the same few come again and again."""
+    return own_secrets((name.decode("latin-1"), value.decode("latin-1")) for name, value in found)

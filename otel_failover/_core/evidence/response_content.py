@@ -1,0 +1,90 @@
+"""What an answer holds: whether there is anything in it, and whether its text reads like an error.
+
+Read from the SDKs' own response objects, by the shapes of OpenAI's, Anthropic's and Google's; of anything else nothing
+is said.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_failover._core.failsafe import read
+from otel_failover._core.text.matching import KNOWN_WORDING, normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_LONGEST: Final = 400
+"""An answer longer than this is no error message."""
+
+_SAID_ANYWAY: Final = ("tool_calls", "function_call", "refusal", "audio")
+_SILENT: Final = frozenset({"reasoning", "thinking", "redacted_thinking"})
+
+
+def is_empty(answer: object) -> bool | None:
+    """Return whether an answer has neither text nor a tool call; None where its shape is not known."""
+    if _begins_with_text(answer):
+        return False
+    parts = _parts(answer)
+    return None if parts is None else not any(_says(part) for part in parts)
+
+
+def _begins_with_text(answer: Any) -> bool:
+    """Whether an answer is the common one, a chat completion with a text: it is on every request."""
+    try:
+        text = answer.choices[0].message.content
+    except Exception:
+        return False
+    return type(text) is str and not text.isspace() and text != ""
+
+
+def reads_like_error(answer: object) -> bool | None:
+    """Return whether the text of an answer is a provider's or an agent's error message; None where it has no text."""
+    parts = _parts(answer)
+    text = "".join(filter(None, map(_text, parts))) if parts is not None else ""
+    if not text or len(text) > _LONGEST:
+        return None if not text else False
+    plain = normalise(text)
+    return any(wording in plain for wording in KNOWN_WORDING)
+
+
+def _parts(answer: object) -> list[Any] | None:
+    """Return the parts of an answer: messages, content blocks, output items."""
+    choices = read(answer, "choices")
+    if isinstance(choices, list):
+        return [read(choice, "message") or choice for choice in choices]
+    candidates = read(answer, "candidates")
+    if isinstance(candidates, list):
+        return list(_flat(read(read(each, "content"), "parts") for each in candidates))
+    content = read(answer, "content") if read(answer, "stop_reason") else read(answer, "output")
+    return list(content) if isinstance(content, list) else None
+
+
+def _flat(lists: Iterable[Any]) -> Iterator[Any]:
+    for each in lists:
+        yield from each or ()
+
+
+def _says(part: Any) -> bool:
+    """Whether a part of an answer is anything for whoever asked: text, a tool call, a picture."""
+    if any(read(part, name) for name in _SAID_ANYWAY):
+        return True
+    kind = read(part, "type")
+    if kind in _SILENT or read(part, "thought") is True:
+        return False
+    if kind not in (None, "text", "message", "output_text"):
+        return True
+    if kind is None and any(read(part, name) for name in ("function_call", "inline_data", "executable_code")):
+        return True
+    text = _text(part)
+    return bool(text and text.strip())
+
+
+def _text(part: Any) -> str | None:
+    for name in ("text", "content"):
+        value = read(part, name)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list):
+            return "".join(filter(None, map(_text, value)))
+    return None

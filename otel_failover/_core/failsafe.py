@@ -1,0 +1,108 @@
+"""Never hurt the host: telemetry may fail, the application may not notice.
+
+What runs inside `guarded` catches `Exception`, counts it by site, logs it once per site with its traceback, and goes
+on. With `OTEL_FAILOVER_STRICT=1` it is re-raised, so that our own test suite fails on our own bugs. `BaseException`
+(cancellation, KeyboardInterrupt) always passes. The host's own call never stands inside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from otel_failover._core.domain.attributes import SCOPE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+D = TypeVar("D")
+
+logger = logging.getLogger(SCOPE)
+
+failures: Counter[str] = Counter()
+"""Failures of our own, by site, since the process started; read by the metric `failover.internal.errors`."""
+
+
+_asked_for_strict = [False]
+
+
+def set_strict(value: bool) -> None:
+    """Raise our own errors, or stop raising them; what the setting `strict` does."""
+    _asked_for_strict[0] = value
+
+
+def strict() -> bool:
+    """Whether our own errors are raised: only when asked for by name, never by noticing a test runner."""
+    return _asked_for_strict[0] or os.environ.get("OTEL_FAILOVER_STRICT", "").strip().lower() in ("1", "true")
+
+
+def note(site: str, problem: BaseException) -> None:
+    """Count a failure of our own, and log the first of each site.
+
+    Args:
+        site: The function that failed, as `module.name`.
+        problem: What it raised.
+    """
+    failures[site] += 1
+    if failures[site] == 1:
+        with contextlib.suppress(Exception):  # a filter of the host's may raise, here of all places
+            logger.warning("otel-failover failed in %s and goes on without it", site, exc_info=problem)
+
+
+def guarded(fallback: D) -> Callable[[Callable[P, R]], Callable[P, R | D]]:
+    """Make a function of ours unable to raise into the host.
+
+    Args:
+        fallback: What is returned when the function fails.
+
+    Returns:
+        A decorator. The decorated function re-raises only in strict mode.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R | D]:
+        site = f"{function.__module__.removeprefix('otel_failover.')}.{function.__qualname__}"
+
+        @functools.wraps(function)
+        def safe(*args: P.args, **kwargs: P.kwargs) -> R | D:
+            try:
+                return function(*args, **kwargs)
+            except Exception as problem:
+                note(site, problem)
+                if strict():
+                    raise
+                return fallback
+
+        return safe
+
+    return decorate
+
+
+def read(thing: object, name: str) -> object:
+    """Return an attribute of a foreign object, or None whatever its getter raises.
+
+    `httpx` errors raise RuntimeError from `.request` when it was never set; any property of an application's own
+    exception may do worse.
+    """
+    try:
+        return getattr(thing, name, None)
+    except Exception:
+        return None
+
+
+def exportable(text: str) -> str:
+    """Return a text that UTF-8 can carry: a lone surrogate would make the exporter drop its whole batch."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def text_of(thing: object) -> str:
+    """Return `str(thing)`, or a placeholder where its `__str__` raises."""
+    try:
+        return thing if type(thing) is str else str(thing)
+    except Exception:
+        return f"<{type(thing).__name__}: text unavailable>"

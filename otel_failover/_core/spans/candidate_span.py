@@ -1,0 +1,297 @@
+"""The span of a candidate: the one class that writes error facts.
+
+They come from the attempt's own evidence. What a loop says never reaches `error.*`, the status or an event; where it
+lies, it stands in `failover.attribution.claimed.*`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
+
+from otel_failover._core.attribution import rules as attribution
+from otel_failover._core.attribution.from_span import may_claim, read_claim, read_events
+from otel_failover._core.attribution.rules import MISMATCH, Verdict
+from otel_failover._core.domain import attributes as names
+from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import reasons
+from otel_failover._core.evidence import outcome as settlement
+from otel_failover._core.evidence.outcome import ERROR, PARTIAL, Settlement
+from otel_failover._core.spans import mismatch as marking
+from otel_failover._core.text.escapes import compiled
+from otel_failover._core.text.redaction import cut, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from otel_failover._core.attribution.from_exception import Said
+    from otel_failover._core.config.runtime import Runtime
+    from otel_failover._core.domain.candidate import Candidate
+    from otel_failover._core.evidence.ledger import Ledger
+
+_STATUSES: Final = 8
+_LONG: Final = 48
+_PIECE: Final = 8
+_FAILED: Final = (ERROR, PARTIAL)
+_ERROR_KEYS: Final = ("error.", "http.response.status_code", "http.status_code")
+_VERIFIED: Final = {names.VERDICT: attribution.VERIFIED}
+
+
+class CandidateSpan:
+    """Owns one candidate's span, or a call's span where the call is outside any run.
+
+    Args:
+        runtime: Settings, tracer, instruments.
+        ledger: The attempt's evidence.
+        started: When it began, in seconds of the monotonic clock.
+        in_run: It is a candidate's span: `error.type` is the reason; on a call's it is the exception's class.
+    """
+
+    __slots__ = ("_in_run", "_ledger", "_runtime", "_shown", "_started", "span")
+
+    def __init__(self, runtime: Runtime, ledger: Ledger, started: float, *, in_run: bool) -> None:
+        self._runtime, self._ledger, self._started, self._in_run = runtime, ledger, started, in_run
+        self._shown: dict[str, str] = {}
+        self.span: Span | None = None
+
+    @property
+    def context(self) -> SpanContext:
+        """The span's context; an invalid one before it is opened."""
+        return (self.span or INVALID_SPAN).get_span_context()
+
+    @property
+    def span_id(self) -> str:
+        """16 hex digits, empty with tracing off."""
+        context = self.context
+        return f"{context.span_id:016x}" if context.is_valid else ""
+
+    # --- what application code wrote here -----------------------------------------------------------------------------
+
+    def taken_over(self, settled: Settlement) -> list[tuple[Said, Any]]:
+        """Return what application code claimed on this span, each with its event where it is one.
+
+        `get_current_span()` inside an attempt is the candidate's span. Status and attributes are taken out: own
+        evidence has the last word. Events stay; they are claims on a span that is, or will be, an error.
+
+        Args:
+            settled: How the attempt ended.
+        """
+        span: Any = self.span
+        if span is None or not self._in_run or not span.is_recording() or not hasattr(span, "status"):
+            return []
+        is_error = span.status.status_code is StatusCode.ERROR
+        claims: list[tuple[Said, Any]] = []
+        if span.events and (is_error or settled.outcome in _FAILED):
+            claims += [(said, event) for event, said in read_events(span)]
+        if is_error or may_claim(span.attributes):
+            found = read_claim(span)
+            marking.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
+            if found is not None and found.error:
+                claims.append((found.said, None))
+        return claims
+
+    def correct(self, events: Iterable[Any]) -> None:
+        """Take events out that are somebody else's, where the host asked for it.
+
+        Args:
+            events: Exception events that application code put here.
+        """
+        if self._runtime.settings.on_mismatch == "correct":
+            marking.take_out_events(self.span, events)
+
+    # --- texts --------------------------------------------------------------------------------------------------------
+
+    def redacted(self, text: str) -> str:
+        """Return a provider's text without secrets; kept, since several spans carry the same one."""
+        shown = self._shown.get(text)
+        if shown is None:
+            shown = self._shown[text] = self._around_known(text)
+        return shown
+
+    def _around_known(self, text: str) -> str:
+        """Redact a text; where it wraps one that was clean ("Error code: 429 - …"), only what is around that."""
+        secrets = self._ledger.secrets
+        for known, shown in self._shown.items():
+            if known == shown and len(known) >= _LONG and known in text:
+                head, _, tail = text.partition(known)
+                return cut(
+                    self._runtime.redacted(head, secrets)
+                    + known
+                    + (self._runtime.redacted(tail, secrets) if tail else ""),
+                    2048,
+                )
+        return self._runtime.redacted(text, secrets)
+
+    def message(self, settled: Settlement, provider: str, now: float) -> str:
+        """Return the own error in a sentence: the provider's own words, or that it had none.
+
+        Args:
+            settled: How the attempt ended.
+            provider: Whose it is.
+            now: In seconds of the monotonic clock.
+        """
+        if settled.message and self._runtime.settings.error_text != "none":
+            return self.redacted(settled.message)
+        if settled.origin == settlement.FROM_RESPONSE:
+            return f"{settled.status} {settled.reason} from {provider}"
+        if settled.reason == reasons.TIMEOUT:
+            return f"no response from {provider} within {now - self._started:.1f} s"
+        if settled.origin == settlement.FROM_TRANSPORT:
+            return f"connection to {provider} failed"
+        if settled.origin == settlement.FROM_CLIENT:
+            raised = f" ({settled.exception[0]})" if settled.exception else ""
+            return f"nothing was asked of {provider}: this process failed{raised}"
+        return f"{settled.reason or reasons.UNKNOWN}: {provider}"
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        candidate: Candidate,
+        inherited: dict[str, Any],
+        attributes: dict[str, Any],
+        settled: Settlement,
+        verdict: Verdict,
+        message: str,
+    ) -> None:
+        """Write what the wire said and what became of the claims.
+
+        Args:
+            candidate: Whose span it is.
+            inherited: What stood on it from the start; written again where limits have pushed it out.
+            attributes: What stands on it besides; taken over.
+            settled: How the attempt ended.
+            verdict: Of the claims.
+            message: The own error in a sentence.
+        """
+        span = self.span
+        if span is None or not span.is_recording():
+            return
+        self._add_facts(attributes, settled, verdict)
+        attributes.update(
+            _VERIFIED if verdict.rule is None else marking.verdict_attributes(verdict, candidate.provider)
+        )
+        secrets = self._ledger.secrets
+        if secrets:
+            _clean(attributes, candidate, secrets)
+        span.set_attributes(attributes)
+        if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or inherited):
+            span.set_attributes(inherited)
+        if settled.outcome in _FAILED:
+            span.set_status(StatusCode.ERROR, message)
+            if settled.exception is not None:
+                event = {names.EXCEPTION_TYPE: settled.exception[0]}
+                if self._runtime.settings.error_text != "none":
+                    event[names.EXCEPTION_MESSAGE] = self.redacted(settled.exception[1])
+                span.add_event(names.EVENT_EXCEPTION, event)
+
+    def _add_facts(self, facts: dict[str, Any], settled: Settlement, verdict: Verdict) -> None:
+        """Add what the wire said, as attributes."""
+        own = self._ledger.own
+        facts[names.CANDIDATE_OUTCOME] = settled.outcome
+        facts[names.WIRE_REQUESTS] = len(own)
+        facts[names.WIRE_STATUSES] = [str(e.status) if e.status is not None else "-" for e in own[-_STATUSES:]]
+        if settled.status is not None:
+            facts[names.HTTP_STATUS] = settled.status
+        if settled.request_id is not None:
+            facts[names.WIRE_REQUEST_ID] = settled.request_id
+        if verdict.synthetic is not None:
+            facts[names.STATUS_SYNTHETIC] = verdict.synthetic
+        if settled.reason is not None:
+            self._add_reason(facts, settled)
+        if verdict.replayed:
+            facts[names.ERROR_REPLAYED] = True
+            if not own:
+                facts[names.KILLED_BY] = "breaker"
+
+    def _add_reason(self, facts: dict[str, Any], settled: Settlement) -> None:
+        """Add why it failed."""
+        found = (
+            (names.REASON_CODE, settled.reason),
+            (names.ERROR_ORIGIN, settled.origin),
+            (names.ERROR_CODE, settled.code),
+            (names.TIMEOUT_KIND, settled.timeout),
+            (names.TIMEOUT_CONFIGURED, settled.timeout_configured),
+            (names.KILLED_BY, settled.killed_by),
+            (names.RETRY_AFTER, settled.retry_after),
+            (names.ERROR_TYPE, settled.reason if self._in_run and settled.outcome in _FAILED else None),
+        )
+        facts.update({name: value for name, value in found if value is not None})
+
+    def write_call_error(self, span: Span, kind: str, settled: Settlement, message: str) -> None:
+        """Write that a call of this attempt failed onto the call's span: own evidence only.
+
+        Args:
+            span: The call's span.
+            kind: The class of what the SDK raised, or our reason where that is another attempt's.
+            settled: How the attempt would end now.
+            message: The own error in a sentence.
+        """
+        attributes: dict[str, Any] = {names.ERROR_TYPE: kind, **_VERIFIED}
+        if settled.status is not None:
+            attributes[names.HTTP_STATUS] = settled.status
+        span.set_attributes(attributes)
+        span.set_status(StatusCode.ERROR, message)
+
+    def announce(
+        self,
+        candidate: Candidate,
+        index: int,
+        verdict: Verdict,
+        said: Said | None,
+        settled: Settlement,
+        end_time: int | None,
+    ) -> None:
+        """Make a mismatch seen: marker, counter, log."""
+        if verdict.verdict == MISMATCH and said is not None:
+            marking.announce(
+                self._runtime, self.context, verdict, said,
+                (candidate.provider, identity.shown(candidate.model), index),
+                settlement.sentence(self._ledger, settled), self._ledger.secrets, end_time,
+            )  # fmt: skip
+
+
+def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str, ...]) -> None:
+    """Keep the attempt's own credential out of what the host or the provider named."""
+    attributes.update(_cleaned(candidate.model, candidate.profile, secrets))
+    for name, plain in ((names.ERROR_CODE, _WORDS), (names.WIRE_REQUEST_ID, _ISSUED)):
+        value = attributes.get(name)
+        if value is not None and not is_plain(value, plain, secrets):
+            attributes[name] = redact(value[:255], secrets)
+
+
+_WORDS: Final = r"(?a)[a-z]{1,24}(?:[_-][a-z]{1,24}){0,5}"
+"""Codes that are no credential nor a piece of one: `insufficient_quota`, words without a digit."""
+
+_ISSUED: Final = r"(?a)req_[0-9A-Za-z]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""Request ids as the providers issue them."""
+
+
+def is_plain(value: str, plain: str, secrets: tuple[str, ...]) -> bool:
+    """Whether a provider's word needs no redaction: a cheap test before it.
+
+    Args:
+        value: A code or an id.
+        plain: Pattern of what is harmless.
+        secrets: The attempt's own credentials.
+    """
+    if compiled(plain).fullmatch(value) is None:
+        return False
+    if len(value) >= _PIECE and not any(any(map(secret.__contains__, _quarters(value))) for secret in secrets):
+        return True
+    return not any(value[at : at + _PIECE] in secret for secret in secrets for at in range(max(1, len(value) - 7)))
+
+
+def _quarters(value: str) -> list[str]:
+    """Return a text in pieces of four: any eight of its characters in a row hold one of them."""
+    return [value[at : at + 4] for at in range(0, len(value) - 3, 4)]
+
+
+@lru_cache(maxsize=256)
+def _cleaned(model: str, profile: str | None, secrets: tuple[str, ...]) -> dict[str, str]:
+    """Return the labels that are exported otherwise than they are; the same few come again and again."""
+    labels = ((names.CANDIDATE_MODEL, model), (names.CANDIDATE_PROFILE, profile))
+    found = {name: (label, redact(identity.shown(label), secrets)) for name, label in labels if label}
+    return {name: cleaned for name, (label, cleaned) in found.items() if cleaned != label}

@@ -1,0 +1,178 @@
+"""Which run an exception left: told by the frames it passed through, never by what is current or was last.
+
+A run that our own code holds open (a decorated function, an adapter) stands in a frame of ours. One that people hold
+open with `with failover_run(...)` stands in theirs, by a name or not, which counts only where this very exception left
+it: at the instruction that the run remembers.
+"""
+
+from __future__ import annotations
+
+import weakref
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from otel_failover._core.failsafe import read
+from otel_failover._core.runs.attempt import Attempt
+from otel_failover._core.runs.left import runs_left_by
+from otel_failover._core.runs.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType, TracebackType
+
+_OURS: Final = "otel_failover."
+_HELD_AS: Final = ("opened", "run")
+_OPENER: Final = "failover_run"
+_STEPS: Final = ("__next__", "__anext__")
+_ATTEMPT_AS: Final = ("attempt", "_attempt")
+_FRAMES: Final = 512
+_CAUSES: Final = 8
+_NESTED: Final = 3
+
+
+def run_of(problem: BaseException) -> Run | None:
+    """Return the outermost run that an exception left, or that one it was raised from did.
+
+    `__context__` is not followed: Python fills it with whatever was being handled, which may be another request's
+    failure, or this one's that has nothing to do with the exception at hand.
+
+    Args:
+        problem: The exception.
+
+    Returns:
+        The run; None where the traceback is gone, passes through none, or through runs of several requests.
+    """
+    seen: list[object] = []
+    link: object = problem
+    while isinstance(link, BaseException) and len(seen) < _CAUSES and not any(link is each for each in seen):
+        found = _outermost(list(islice(_left(link), _FRAMES)))
+        if found is not None:
+            return found
+        seen.append(link)
+        link = read(link, "__cause__")
+    return None
+
+
+def remember(result: object, run: Run) -> None:
+    """Let the run be found by what a framework will return, where it makes the error a value.
+
+    Args:
+        result: The object, which nothing of the run's may keep alive; compared by identity, and held weakly.
+        run: The last run that was made for it.
+    """
+    key = id(result)
+
+    def forget(reference: weakref.ref[object]) -> None:
+        if key in _given and _given[key][0] is reference:
+            del _given[key]
+
+    _given[key] = (weakref.ref(result, forget), run)
+
+
+def run_given(result: object) -> Run | None:
+    """Return the run that was remembered for an object.
+
+    Args:
+        result: What a framework has returned.
+    """
+    reference, run = _given.get(id(result), (None, None))
+    return run if reference is not None and reference() is result else None
+
+
+_given: Final[dict[int, tuple[weakref.ref[object], Run]]] = {}
+"""Runs by the id of what they were made for, each with a weak reference that proves it: results have no hash."""
+
+
+def _left(problem: BaseException) -> Iterator[Run]:
+    """Yield the runs in the frames of a traceback, from the outermost on."""
+    unnamed = runs_left_by(problem)[::-1]
+    for entry in _entries(problem):
+        frame = entry.tb_frame
+        module = frame.f_globals.get("__name__")
+        if isinstance(module, str) and module.startswith(_OURS):
+            yield from _held(frame)
+            continue
+        place = (frame.f_code, entry.tb_lasti)
+        named = _runs(frame) if _OPENER in frame.f_code.co_names else []
+        yield from (run for run in named if run._left_in == place)
+        yield from (run for run in unnamed if run._left_in == place and not any(run is each for each in named))
+
+
+def _entries(problem: BaseException) -> Iterator[TracebackType]:
+    entry = problem.__traceback__
+    for _ in range(_FRAMES):
+        if entry is None:
+            return
+        yield entry
+        entry = entry.tb_next
+
+
+def _runs(frame: FrameType) -> list[Run]:
+    return [value for value in tuple(frame.f_locals.values()) if isinstance(value, Run)]
+
+
+def _held(frame: FrameType) -> Iterator[Run]:
+    """Yield the run that a frame of ours holds open, once it has been left."""
+    values = frame.f_locals
+    held = [values.get(name) for name in _HELD_AS]
+    held.append(read(values.get("self"), "_opened"))
+    runs = [run for value in held if (run := _run_in(value)) is not None]
+    if frame.f_code.co_name in _STEPS:
+        # A stream that outlived its loop: what it raised is the run's failure unless somebody else served it.
+        heard = (read(values.get("self"), "_listener"), values.get("call"))
+        runs += [run for each in heard if (run := _run_of_listener(each)) is not None and run._served is None]
+    yield from (run for run in runs if run._left)
+
+
+def _run_in(value: object, depth: int = _NESTED) -> Run | None:
+    """Return a run, that of an adapter's pass, or that of what holds one of them; an attempt is no run."""
+    if isinstance(value, Run):
+        return value
+    return None if isinstance(value, Attempt) or value is None or not depth else _run_in(read(value, "run"), depth - 1)
+
+
+def _run_of_listener(listener: object) -> Run | None:
+    """Return the run of what listens to a stream: an attempt, what holds one, or a call in one."""
+    attempt = listener
+    for name in _ATTEMPT_AS:
+        attempt = attempt if isinstance(attempt, Attempt) else read(listener, name)
+    return attempt._run if isinstance(attempt, Attempt) else None
+
+
+def _outermost(runs: list[Run]) -> Run | None:
+    """Return the first of some runs that tells of anybody, unless another of them belongs to another request.
+
+    One exception object may have been raised by several requests; its traceback then holds the frames of all. A run
+    around a framework's loop, with nothing of its own in it, knows nobody.
+    """
+    if not runs:
+        return None
+    first = runs[0]
+    if not all(each is first or _is_in(each, first) or _was_before(each, first) for each in runs):
+        return None
+    return next((each for each in runs if each._count or each._skipped), first)
+
+
+def _is_in(inner: Run, outer: Run) -> bool:
+    """Whether a run happened inside another."""
+    around = inner._around
+    while around is not None:
+        run = around._run
+        if run is outer:
+            return True
+        around = run._around if run is not None else None
+    return _has_parent(inner, outer)
+
+
+def _has_parent(inner: Run, outer: Run) -> bool:
+    """Whether two runs are of one trace, the inner one within the time of the outer."""
+    if inner._span is None or outer._span is None or inner._left_at is None or outer._left_at is None:
+        return False
+    mine, theirs = inner._span.get_span_context(), outer._span.get_span_context()
+    within = outer._started <= inner._started and inner._left_at[1] <= outer._left_at[1]
+    return mine.is_valid and mine.trace_id == theirs.trace_id and within
+
+
+def _was_before(earlier: Run, later: Run) -> bool:
+    """Whether a run was over before another began: the exception was kept, and raised again."""
+    return earlier._left_at is not None and earlier._left_at[1] <= later._started

@@ -1,0 +1,233 @@
+"""What happened to a request, candidate by candidate, in a form that may be shown to the people behind an API.
+
+From the run's own evidence where there is one, so that what a stale exception claims cannot surface; else from what the
+exceptions say. No provider's text unless it is asked for; status suggestions and titles come from closed tables.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import reasons
+from otel_failover._core.evidence import outcome as settlement
+from otel_failover._core.failsafe import guarded
+from otel_failover._core.runs import run
+from otel_failover._core.runs.run import Run
+from otel_failover._core.summary.find_run import run_given, run_of
+from otel_failover._core.summary.row import OPEN, OUTCOMES, SKIPS, UNTRIED, CandidateSummary, title_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otel_failover._core.domain.candidate import Candidate
+    from otel_failover._core.findings.rules import Skipped
+    from otel_failover._core.runs.attempt import Attempt
+    from otel_failover._core.runs.record_keeping import Past
+
+__all__ = ["OUTCOMES", "RUN_OUTCOMES", "CandidateSummary", "Summary", "schema", "summarize"]
+
+FAILED: Final = "failed"
+
+RUN_OUTCOMES: Final = (run.PRIMARY, run.FALLBACK, run.EXHAUSTED, run.STOPPED, settlement.CANCELLED, OPEN, FAILED)
+"""What may have become of a run: `open` while it lasts, `failed` where only exceptions tell of it."""
+
+_REFUSALS: Final = frozenset({reasons.INVALID_REQUEST, reasons.CONTEXT_OVERFLOW, reasons.CONTENT_POLICY})
+_STATUSES: Final = ((frozenset({reasons.RATE_LIMIT}), 429), (frozenset({reasons.TIMEOUT}), 504), (_REFUSALS, 422))
+_UNAVAILABLE: Final = 503
+_DEPTH: Final = 8
+_MOST: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What became of a request, and of each candidate.
+
+    Args:
+        outcome: One of `RUN_OUTCOMES`.
+        candidates: In the order of the chain, else of the attempts.
+        has_text: The providers' sentences were asked for.
+    """
+
+    outcome: str
+    candidates: tuple[CandidateSummary, ...] = ()
+    has_text: bool = False
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status a service might answer with: a suggestion.
+
+        None where the request was served or still runs, and where no candidate is known: that is no provider's failure.
+
+        429, 504 or 422 where every candidate that was tried ran into a rate limit, gave no response in time, or refused
+        the request itself; else 503.
+        """
+        if self.outcome in (run.PRIMARY, run.FALLBACK, OPEN) or not self.candidates:
+            return None
+        untold = (settlement.SKIPPED, UNTRIED, OPEN)
+        found = {each.reason for each in self.candidates if each.outcome not in untold}
+        return next((status for alike, status in _STATUSES if found and found <= alike), _UNAVAILABLE)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it in plain JSON types, as `schema()` describes them.
+
+        Two keys, neither of them RFC 9457's own: a service adds them to its problem, or to a WebSocket event.
+        """
+        return {
+            "outcome": self.outcome,
+            "candidates": [each.as_dict(text=self.has_text) for each in self.candidates],
+        }
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.candidates)) or self.outcome
+
+
+def summarize(failure: object, *, text: bool = False) -> Summary:
+    """Return what became of a request, candidate by candidate.
+
+    Args:
+        failure: A run, open or over; or an exception, of a loop, a framework or an SDK. The run that it left is found
+            by its traceback; its evidence is the truth, whatever the exception says. Without one (no traceback, as
+            after pickling; no run around the loop) the exceptions are taken at their word. Also what a framework
+            returns that makes the error a value, as agno's agents do.
+        text: With each provider's own sentence, redacted; only from a run's evidence, never from an exception.
+
+    Returns:
+        A summary; `as_dict()` is what a service sends. Never raises.
+    """
+    return _summarize(failure, text=text) or Summary(FAILED, has_text=text)
+
+
+@guarded(fallback=None)
+def _summarize(failure: object, *, text: bool) -> Summary | None:
+    if isinstance(failure, Run):
+        return Summary(_outcome(failure), tuple(_of_run(failure, text=text)), text)
+    if not isinstance(failure, BaseException):
+        given = run_given(failure)
+        return None if given is None else _summarize(given, text=text)
+    found = list(_told(failure, _DEPTH))
+    if len(found) == 1 and isinstance(found[0], Run):
+        left = found[0]
+        return Summary(_outcome(left, left=True), tuple(_of_run(left, text=text)), text)
+    rows: list[CandidateSummary] = []
+    for each in found:
+        rows += _of_run(each, text=text) if isinstance(each, Run) else [each]
+    return Summary(FAILED, tuple(rows[:_MOST]), text)
+
+
+def _told(problem: BaseException, depth: int) -> Iterator[Run | CandidateSummary]:
+    """Yield what tells of a failure: the run that it left, else those of a group's members, else its own words."""
+    from otel_failover._core.summary.from_exception import members_of, said_by  # late: most processes never need it
+
+    left = run_of(problem)
+    if left is not None:
+        yield left
+        return
+    members = members_of(problem) if depth else ()
+    if not any(run_of(member) is not None for member in members):
+        yield from said_by(problem)
+        return
+    seen: list[Run] = []
+    for member in members:
+        for each in _told(member, depth - 1):
+            if not isinstance(each, Run):
+                yield each
+            elif not any(each is known for known in seen):
+                seen.append(each)
+                yield each
+
+
+# --- from a run's evidence --------------------------------------------------------------------------------------------
+
+
+def _outcome(of: Run, *, left: bool = False) -> str:
+    """Return what became of a run.
+
+    Args:
+        of: The run.
+        left: An exception has left it, though something in it may still be open.
+    """
+    return of._outcome() if of._done or (left and of._left) else OPEN
+
+
+def _of_run(of: Run, *, text: bool) -> Iterator[CandidateSummary]:
+    """Yield a row for each candidate: the chain's in its order, then others as they came."""
+    rows: dict[object, CandidateSummary] = {}
+    for skipped in of.account.skipped:
+        rows[skipped.index if skipped.index >= 0 else (skipped.provider, skipped.model)] = _skipped(skipped)
+    for past in tuple(of.account.pasts):
+        if not past.attempt._probe:
+            rows[past.attempt.key] = _tried(past, _times(rows.get(past.attempt.key)), text=text)
+    for attempt in tuple(of._open):
+        if not attempt._probe:
+            rows[attempt.key] = _still_open(attempt, _times(rows.get(attempt.key)), text=text)
+    if of._left and of._served is None:
+        for index, member in enumerate(of._chain.members):
+            rows.setdefault(index, _untried(member))
+    return iter([rows[key] for key in sorted(rows, key=_place)])
+
+
+def _place(key: object) -> int:
+    return key if isinstance(key, int) else _MOST * _MOST
+
+
+def _times(before: CandidateSummary | None) -> int:
+    return (before.attempts if before is not None else 0) + 1
+
+
+def _tried(past: Past, times: int, *, text: bool) -> CandidateSummary:
+    settled = past.settled
+    return _row(past.attempt, settled.status, settled.reason, settled.outcome, times, text=text)
+
+
+def _still_open(attempt: Attempt, times: int, *, text: bool) -> CandidateSummary:
+    error = attempt.error
+    if error is None:
+        return _row(attempt, None, None, OPEN, times, text=False)
+    return _row(attempt, error.status_code, error.reason, settlement.ERROR, times, text=text)
+
+
+def _row(
+    attempt: Attempt, status: int | None, reason: str | None, outcome: str, times: int, *, text: bool
+) -> CandidateSummary:
+    error = attempt.error if text else None
+    return CandidateSummary(
+        _provider(attempt), identity.shown(attempt.model) or None, status, reason, title_of(outcome, reason), outcome,
+        times, error.message if error is not None else None,
+    )  # fmt: skip
+
+
+def _provider(attempt: Attempt) -> str | None:
+    """Return the provider as it may be told: the name of a host that nobody declared is the service's own affair."""
+    declared = attempt._declared or (attempt.index >= 0 and attempt._run is not None and attempt._run._declared)
+    known = identity.metric_value(attempt.provider) != identity.OTHER
+    return identity.shown(attempt.provider) or None if declared or known else None
+
+
+def _skipped(skipped: Skipped) -> CandidateSummary:
+    reason = skipped.reason if skipped.reason in SKIPS else None
+    return CandidateSummary(
+        identity.shown(skipped.provider) or None, skipped.model or None, None, reason,
+        title_of(settlement.SKIPPED, reason), settlement.SKIPPED, 0,
+    )  # fmt: skip
+
+
+def _untried(member: Candidate) -> CandidateSummary:
+    return CandidateSummary(
+        identity.shown(member.provider) or None, identity.shown(member.model) or None, None, None,
+        title_of(UNTRIED, None), UNTRIED, 0,
+    )  # fmt: skip
+
+
+# --- what it looks like on the wire -----------------------------------------------------------------------------------
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of `Summary.as_dict()`, as it ships in the package."""
+    from importlib import resources
+
+    shipped = resources.files("otel_failover").joinpath("summary.schema.json")
+    found: dict[str, Any] = json.loads(shipped.read_text(encoding="utf-8"))
+    return found

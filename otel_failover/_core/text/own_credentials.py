@@ -1,0 +1,212 @@
+"""The credentials of one request: which they are, and where they stand in a text, however they are written there.
+
+A credential is found whole, or any piece of eight characters or more of it: plain or in another case, percent-encoded,
+in base64, base64url or hex. This holds for keys of any format, and does not depend on how the text speaks of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import unquote
+
+from otel_failover._core.text.escapes import Span, compiled, from_base64, lowered, unescaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["SCHEMES", "own_secrets", "own_spans"]
+
+_PIECE: Final = 8  # characters of a credential that must not be readable in a row
+_BASE64_PIECE: Final = 10  # base64 characters that eight bytes fix, at the worst alignment
+_HEX_PIECE: Final = 16
+_SHORTEST: Final = 4  # below this a value says nothing, and masking it would eat words
+
+SCHEMES: Final = r"(?i)(?:(?:bearer|basic|token|apikey|api-key|key|digest|negotiate)[ ]+)+"
+
+
+# --- out of a request -------------------------------------------------------------------------------------------------
+
+_CREDENTIAL_HEADER: Final = (
+    r"(?i)authorization|-auth$|api[-_]?key|(?:access|auth|functions|subscription|virtual)[-_]key"
+    r"|token(?!s)|secret|passw|credential|signature"
+)
+_CREDENTIAL_PARAMETER: Final = (
+    r"(?i)^(?:key|sig|pwd|auth)$|api[-_]?key|(?:access|auth|functions|subscription)[-_]key"
+    r"|token(?!s)|secret|passw|credential|signature"
+)
+_SCHEME_PARAMETER: Final = r"""(\w{1,60})=("[^"]*|[^",\s]+)"""
+_SIGNED_SCHEME: Final = r"(?i)(?:aws4-|digest|oauth|hmac)\S*\s"
+_BASIC: Final = r"(?i)basic\s+"
+
+
+def own_secrets(headers: Iterable[tuple[str, str]], url: str = "") -> tuple[str, ...]:
+    """Returns the credential values of one request, for `redact`.
+
+    Args:
+        headers: Names, in any case, and values.
+        url: With its query; user info and credential parameters are taken from it.
+
+    Returns:
+        Each value once, in the order found. A scheme ("Bearer") is no part of its value. Of a signed request
+        (SigV4) only the key id and the signature count, since the rest names regions and services; of "Basic"
+        both the encoded pair and the password. Left out are values of fewer than four characters, short
+        numbers, and words that stand where a value is missing ("none").
+    """
+    found = [*_header_secrets(headers), *_url_secrets(url)]
+    return tuple(dict.fromkeys(value for value in found if _worth_hiding(value)))
+
+
+def _worth_hiding(value: str) -> bool:
+    """Leaves out what would eat ordinary words and numbers if it were hidden."""
+    if len(value) < _PIECE and value.isdigit():
+        return False
+    return len(value) >= _SHORTEST and value.lower() not in {"none", "null", "true", "false", "undefined"}
+
+
+def _header_secrets(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for name, value in headers:
+        if name.lower() == "cookie":
+            cookies = (cookie.partition("=")[2].strip(' "') for cookie in value.split(";"))
+            yield from (cookie for cookie in cookies if len(cookie) >= _PIECE)
+        elif compiled(_CREDENTIAL_HEADER).search(name):
+            yield from _credentials(value.strip())
+
+
+def _credentials(value: str) -> Iterator[str]:
+    """Reads a header value in the forms that Authorization has."""
+    if basic := compiled(_BASIC).match(value):
+        pair = value[basic.end() :].strip()
+        yield pair
+        yield from_base64(pair).decode("utf-8", "replace").partition(":")[2]
+    elif compiled(_SIGNED_SCHEME).match(value):
+        for name, parameter in compiled(_SCHEME_PARAMETER).findall(value):
+            if compiled(_CREDENTIAL_PARAMETER).search(name) or name.lower() == "response":
+                yield parameter.strip('"').partition("/")[0] if "redential" in name else parameter.strip('"')
+    else:
+        scheme = compiled(SCHEMES).match(f"{value} ")  # a scheme with nothing after it is none the less no credential
+        yield value[scheme.end() :].strip() if scheme else value
+
+
+def _url_secrets(url: str) -> Iterator[str]:
+    """Reads user info and query by hand: the standard library's parser raises for some strings."""
+    authority = re.split(r"[/?#]", url.partition("//")[2], maxsplit=1)[0]
+    user, _, password = authority.rpartition("@")[0].partition(":")
+    yield unquote(password)
+    if not password or len(user) >= 2 * _PIECE:  # a token in the user's place
+        yield unquote(user)
+    for parameter in url.partition("?")[2].partition("#")[0].split("&"):
+        name, _, value = parameter.partition("=")
+        if compiled(_CREDENTIAL_PARAMETER).search(unquote(name)):
+            value = unquote(value)
+            yield value.partition("/")[0] if "redential" in name else value
+
+
+# --- in a text --------------------------------------------------------------------------------------------------------
+
+
+class _Form(NamedTuple):
+    """One of the ways in which a credential may stand in a text.
+
+    Attributes:
+        size: This many characters of it are a find.
+        cased: Capitals count. In base64 they do; else a key in the wrong case is as good as the key.
+        words: Every four bytes in a row, in small letters. Wherever a find starts, it holds one of the text's `_words`
+            whole; a text that shares none with this set is clean, and most are.
+        pieces: Every `size` characters in a row.
+    """
+
+    size: int
+    cased: bool
+    words: frozenset[int]
+    pieces: frozenset[str]
+
+    @classmethod
+    def of(cls, size: int, texts: Iterable[str], *, cased: bool = False) -> _Form:
+        """Prepares the search for pieces of these texts."""
+        small = [lowered(text) for text in texts]
+        encoded = [text.encode("utf-8", "surrogatepass") for text in small]
+        return cls(
+            size,
+            cased,
+            frozenset(word for data in encoded for shift in range(4) for word in _words(data[shift:])),
+            frozenset(
+                text[at : at + size] for text in (texts if cased else small) for at in range(len(text) - size + 1)
+            ),
+        )
+
+
+@functools.lru_cache(maxsize=32)
+def _forms(secret: str) -> tuple[frozenset[int], tuple[_Form, ...]]:
+    """Returns all forms of a credential, and before them the words of all."""
+    data = secret.encode("utf-8", "surrogatepass")
+    forms = (
+        _Form.of(_PIECE, _plain_forms(secret, data)),
+        _Form.of(_BASE64_PIECE, _base64_forms(data), cased=True),
+        _Form.of(_HEX_PIECE, _hex_forms(data)),
+    )
+    return frozenset[int]().union(*(form.words for form in forms)), forms
+
+
+@functools.lru_cache(maxsize=32)
+def _short_forms(secret: str) -> tuple[str, ...]:
+    """Returns what a credential too short to be known by a piece of it must be found as, whole."""
+    data = secret.encode("utf-8", "surrogatepass")
+    return (*_plain_forms(secret, data), *_base64_forms(data), *_hex_forms(data))
+
+
+def _plain_forms(secret: str, data: bytes) -> frozenset[str]:
+    """Returns the credential as it is and as it reads with escapes undone, in characters and in bytes."""
+    return frozenset((secret, unescaped(secret)[0], data.decode("latin-1")))
+
+
+def _base64_forms(data: bytes) -> frozenset[str]:
+    """Returns the base64 characters that depend on `data` alone, wherever it starts within a longer input."""
+    forms: list[str] = []
+    for before in range(3):
+        first = -(-8 * before // 6)
+        last = 8 * (before + len(data)) // 6
+        standard = base64.b64encode(bytes(before) + data)[first:last].decode("ascii")
+        forms += (standard, standard.replace("+", "-").replace("/", "_"))
+    return frozenset(forms)
+
+
+def _hex_forms(data: bytes) -> frozenset[str]:
+    """Returns the hexadecimal digits, small and capital."""
+    return frozenset((data.hex(), data.hex().upper()))
+
+
+def _words(data: bytes) -> list[int]:
+    """Reads bytes four at a time, as numbers: the cheapest pieces of text to compare many of."""
+    return memoryview(data)[: len(data) & ~3].cast("I").tolist()
+
+
+def own_spans(text: str, small: str, secrets: Sequence[str]) -> list[Span]:
+    """Finds the given credentials, and pieces of them, in all their forms.
+
+    Args:
+        text: To look in.
+        small: The same, `lowered`.
+        secrets: As `own_secrets` gives them.
+    """
+    spans: list[Span] = []
+    words = _words(small.encode("utf-8", "surrogatepass"))
+    for secret in secrets:
+        if len(secret) >= _PIECE:
+            known, forms = _forms(secret)
+            if not known.isdisjoint(words):
+                for form in forms:
+                    if not form.words.isdisjoint(words):
+                        spans += _pieces(text if form.cased else small, form)
+        elif len(secret) >= _SHORTEST:
+            for written in _short_forms(secret):
+                spans += (match.span() for match in re.finditer(re.escape(written), text))
+    return spans
+
+
+def _pieces(text: str, form: _Form) -> list[Span]:
+    """Finds every place where a piece stands; together they cover each common run from end to end."""
+    size, pieces = form.size, form.pieces
+    return [(at, at + size) for at in range(len(text) - size + 1) if text[at : at + size] in pieces]

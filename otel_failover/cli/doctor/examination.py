@@ -1,0 +1,327 @@
+"""What `otel-failover doctor` looks at: versions, patches, providers, exporters, settings. Imports no rich.
+
+It looks at the process as it is. Under `opentelemetry-instrument` that is the real thing: the instrumentation is on
+already, and the tracer provider is the one that spans will go to. Otherwise the instrumentation is turned on, what can
+be patched is imported, and all is taken off again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import logging
+import os
+import platform
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor
+
+from otel_failover import instrumentor
+from otel_failover._core.config import runtime
+from otel_failover._core.config.settings import Settings, did_you_mean, load
+from otel_failover._core.failsafe import logger, text_of
+from otel_failover._core.spans.processor import AttributionProcessor
+from otel_failover._core.text.redaction import redact
+from otel_failover.cli.doctor import telemetry
+from otel_failover.instrumentor import FailoverInstrumentor
+from otel_failover.integrations.loops.configured import patches as configured
+from otel_failover.integrations.patching import PATCHED, SKIPPED, WAITING, installed
+from otel_failover.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otel_failover._core.config.loop import Loop
+    from otel_failover.cli.doctor.telemetry import Exporter
+    from otel_failover.integrations.patching import Library
+
+_LOOKED_FOR: Final = (
+    "opentelemetry-api",
+    "opentelemetry-sdk",
+    "opentelemetry-instrumentation",
+    "opentelemetry-distro",
+    "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-exporter-otlp-proto-grpc",
+    "wrapt",
+)
+_GENAI: Final = re.compile(
+    r"opentelemetry-instrumentation-(genai-.*|.*(openai|anthropic|google-?genai|vertexai|bedrock|litellm|langchain).*)"
+    r"|openinference-instrumentation-.+|logfire|traceloop-sdk|openlit|langfuse"
+)
+"""Distributions that make GenAI spans, as their names stand on PyPI."""
+
+_TOLD_AS_PROBLEM: Final = re.compile(
+    r"not patched|nothing was patched| skipped: | waits for a module |^disabled_libraries names "
+)
+
+_NOT_FOUND: Final = "is found on sys.path"
+
+_SWITCHED_OFF: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """What became of one library.
+
+    Args:
+        name: As in the support table.
+        status: `patched`, `waiting`, `missing`, `skipped`, `disabled`.
+        version: What is installed.
+        supported: What is supported.
+        why: Why it is not patched; of a configured loop, which paths lead nowhere, too.
+    """
+
+    name: str
+    status: str
+    version: str | None
+    supported: str
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where spans go in this process.
+
+    Args:
+        kind: The tracer provider's class.
+        sdk: Whether it takes span processors.
+        processor: Whether ours is attached; None where that cannot be seen.
+        hook: Whether the SDK has the hook at a span's end, where spans of others can still be written.
+    """
+
+    kind: str
+    sdk: bool
+    processor: bool | None
+    hook: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """All that was found.
+
+    Args:
+        version: Of otel-failover.
+        python: Implementation and version.
+        versions: Installed versions by distribution; None for what is not there.
+        active: Whether the instrumentation was on before we looked.
+        libraries: What became of each.
+        provider: Where spans go.
+        exporters: Where they are sent to.
+        settings: In force, by name.
+        changed: Names of settings that are not the default.
+        genai_instrumentations: Installed others that make GenAI spans, with their versions.
+        problems: What makes this a bad result.
+        notes: What is worth knowing.
+    """
+
+    version: str
+    python: str
+    versions: dict[str, str | None]
+    active: bool
+    libraries: tuple[Patched, ...]
+    provider: Provider
+    exporters: tuple[Exporter, ...]
+    settings: dict[str, Any]
+    changed: tuple[str, ...]
+    genai_instrumentations: dict[str, str]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether something is patched, nothing left out against the user's will, and telemetry can go somewhere."""
+        return not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it for JSON; keys are stable."""
+        return {"ok": self.healthy, **asdict(self)}
+
+
+def examine() -> Examination:
+    """Look at everything, and leave the process as it was."""
+    active = bool(FailoverInstrumentor().is_instrumented_by_opentelemetry)
+    with _warnings() as bad_settings:
+        load({})
+    with _warnings() as warnings:
+        if not active:
+            FailoverInstrumentor().instrument()
+        try:
+            libraries = tuple(_libraries())
+            settings = runtime.current().settings
+            provider = _provider()
+        finally:
+            if not active:
+                FailoverInstrumentor().uninstrument()
+    found = telemetry.look()
+    others = _genai_instrumentations()
+    notes = [text for text in warnings if text not in bad_settings]
+    return Examination(
+        version=__version__,
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        versions={name: installed(name) for name in _LOOKED_FOR},
+        active=active,
+        libraries=libraries,
+        provider=provider,
+        exporters=found.exporters,
+        settings=_shown(settings),
+        changed=tuple(name for name, value in asdict(settings).items() if value != asdict(Settings())[name]),
+        genai_instrumentations=others,
+        problems=(*bad_settings, *_unknown(settings, libraries), *_problems(libraries), *found.problems),
+        notes=(*notes, *found.notes, *_notes(provider, others)),
+    )
+
+
+# --- libraries --------------------------------------------------------------------------------------------------------
+
+
+def _imported(library: Library) -> tuple[str, str | None]:
+    """Import what a library's patches wait for; return its name, and why it cannot be imported."""
+    if installed(library.distribution) is not None:
+        try:
+            for patch in library.patches:
+                importlib.import_module(patch.module)
+        except Exception as problem:
+            return library.name, f"cannot be imported: {type(problem).__name__}: {problem}"
+    return library.name, None
+
+
+def _shown(settings: Settings) -> dict[str, Any]:
+    """Return the settings by name; a literal of a configured loop may hold a key by mistake."""
+    loops = [
+        {name: redact(value) if isinstance(value, str) else value for name, value in loop.items()}
+        for loop in asdict(settings)["loops"]
+    ]
+    return {**asdict(settings), "loops": loops}
+
+
+def _imported_loop(loop: Loop) -> tuple[str, str | None]:
+    """Import what a configured loop waits for, the user's own code; return its name, and why it cannot be imported."""
+    try:
+        for place in filter(None, (loop.run, loop.attempt)):
+            importlib.import_module(place.partition(":")[0])
+    except (Exception, SystemExit) as problem:
+        return loop.run, f"cannot be imported: {type(problem).__name__}: {problem}"
+    return loop.run, None
+
+
+def _libraries() -> Iterator[Patched]:
+    """Import what is to be patched, and yield what became of it."""
+    failed = dict(_imported(library) for library in instrumentor.libraries())
+    loops = runtime.current().settings.loops
+    waiting = {state.name for state in instrumentor.states() if state.status == WAITING}
+    failed |= dict(_imported_loop(loop) for loop in loops if text_of(loop.run) in waiting)
+    for state in instrumentor.states():
+        why = _hinted(state.why) or failed.get(state.name)
+        if state.status == PATCHED:
+            mine = [loop for loop in loops if text_of(loop.run) == state.name]
+            why = "; ".join(name for loop in mine for name in configured.unknown_names(loop)) or None
+        yield Patched(state.name, state.status, state.version, state.supported, why)
+
+
+def _hinted(why: str | None) -> str | None:
+    """Return why a loop waits, with what helps: a console script does not look in the directory where it is called."""
+    if why is None or _NOT_FOUND not in why:
+        return why
+    if Path.cwd() in map(Path.absolute, map(Path, sys.path)):
+        return f"{why}. Its module must be importable: name its directory in PYTHONPATH"
+    return f"{why}. The current directory is not on it: PYTHONPATH=. otel-failover doctor looks there, too"
+
+
+def _unknown(settings: Settings, libraries: tuple[Patched, ...]) -> Iterator[str]:
+    known = [library.name for library in libraries]
+    for name in settings.disabled_libraries:
+        if name not in known:
+            yield f"disabled_libraries names {name}{did_you_mean(name, known)}; known are {', '.join(known)}"
+
+
+def _problems(libraries: tuple[Patched, ...]) -> Iterator[str]:
+    for library in libraries:
+        if library.status == PATCHED and library.why:
+            yield f"{library.name}: {library.why}"
+        if library.status in (SKIPPED, WAITING):
+            version = f" {library.version}" if library.version else ""
+            yield f"{library.name}{version} is not patched: {library.why or 'its modules were not imported'}"
+    if not any(library.status == PATCHED for library in libraries):
+        supported = ", ".join(f"{library.name} {library.supported}" for library in libraries if library.supported)
+        yield f"nothing is patched; supported are {supported}"
+
+
+# --- where spans go ---------------------------------------------------------------------------------------------------
+
+
+def _provider() -> Provider:
+    provider = trace.get_tracer_provider()
+    kind = type(provider)
+    return Provider(
+        kind=f"{kind.__module__}.{kind.__qualname__}",
+        sdk=hasattr(provider, "add_span_processor"),
+        processor=_has_processor(provider),
+        hook=hasattr(SpanProcessor, "_on_ending"),
+    )
+
+
+def _has_processor(provider: object) -> bool | None:
+    """Whether our processor is among a provider's; the SDK has no public way to ask."""
+    multi = getattr(provider, "_active_span_processor", None)
+    processors = getattr(multi, "_span_processors", None)
+    if processors is None:
+        return None if hasattr(provider, "add_span_processor") else False
+    return any(isinstance(processor, AttributionProcessor) for processor in processors)
+
+
+# --- the rest ---------------------------------------------------------------------------------------------------------
+
+
+def _genai_instrumentations() -> dict[str, str]:
+    """Return installed distributions that make GenAI spans of their own."""
+    found = {}
+    for distribution in importlib.metadata.distributions():
+        name = str(distribution.metadata["Name"] or "").lower().replace("_", "-")
+        if _GENAI.fullmatch(name):
+            found[name] = distribution.version
+    return dict(sorted(found.items()))
+
+
+def _notes(provider: Provider, others: dict[str, str]) -> Iterator[str]:
+    if not provider.hook:
+        yield "this SDK has no hook at a span's end (1.40 and newer): spans of others get a marker, no attributes"
+    if "otel_failover" in [name.strip() for name in os.environ.get(_SWITCHED_OFF, "").split(",")]:
+        yield f"{_SWITCHED_OFF} names otel_failover: opentelemetry-instrument does not turn it on"
+    if others:
+        yield "another GenAI instrumentation is installed: where it is on, call_spans=auto adds no spans beside its own"
+
+
+class _Heard(logging.Handler):
+    """Keeps warnings."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record's text, without the name that stands before each."""
+        self.messages.append(record.getMessage().removeprefix("otel-failover: "))
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """Give a list that fills with our own warnings, settings that are not usable among them, and keep them off stderr.
+
+    Nothing is told twice, and what is also a problem not at all.
+    """
+    handler, propagate, level = _Heard(), logger.propagate, logger.level
+    logger.addHandler(handler)
+    logger.propagate, logger.level = False, logging.WARNING
+    found: list[str] = []
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate, logger.level = propagate, level
+        found += dict.fromkeys(text for text in handler.messages if not _TOLD_AS_PROBLEM.search(text))

@@ -1,0 +1,167 @@
+"""One pass of a loop of litellm's: its run, who stands in its chain, and what is passed over.
+
+A pass is found by the OpenTelemetry context, under a key of its own: its run is never current, since litellm's own
+callbacks ask which span is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as context_api
+
+from otel_failover._core import context as scope
+from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.failsafe import guarded, text_of
+from otel_failover._core.runs.run import Run
+from otel_failover.integrations.loops.litellm.candidates import (
+    candidate_of,
+    candidates_of,
+    deployments_of,
+    id_of,
+    label_of,
+)
+from otel_failover.integrations.loops.shared.held_open import Openable
+from otel_failover.integrations.loops.shared.library_run import MIDWAY, KeyedPass, pass_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.context import Context
+
+    from otel_failover._core.runs.attempt import Attempt
+
+NAME: Final = "litellm"
+PASS: Final = context_api.create_key("failover-litellm")
+_SYNC: Final = context_api.create_key("failover-litellm-sync")
+
+
+class Pass(KeyedPass):
+    """One pass of a loop.
+
+    Args:
+        operation: What is asked for.
+        name: The model group, or the first model.
+        chain: The candidates in order; None where the loop's choice is not known beforehand.
+        router: The `Router`; None for `completion(fallbacks=[...])`.
+    """
+
+    def __init__(self, operation: str, name: str, chain: list[Candidate] | None, router: Any = None) -> None:
+        super().__init__(PASS, Run(operation, chain, library=NAME, name=name))
+        self.router, self.tried = router, 0
+        self._declared = chain or []
+        self._began = False
+        self._outside = context_api.get_current()
+
+    def open_aside(self) -> None:
+        """Open the run without making it current."""
+        self._outside = context_api.get_current()
+        super().open_aside()
+
+    @property
+    def context(self) -> Context:
+        """The host's own context, by which this pass is found."""
+        return context_api.set_value(PASS, self)
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End the run, once its last stream has ended.
+
+        Args:
+            problem: The exception that leaves it, if any.
+        """
+        if self._began and isinstance(problem, Exception):
+            self.run.stop(MIDWAY)
+        super().leave(problem)
+
+    def attempt(self, asked: Mapping[str, Any]) -> Attempt:
+        """Return the next attempt.
+
+        Args:
+            asked: The arguments of `litellm.acompletion` and its like.
+        """
+        self.tried += 1
+        self._began = False
+        candidate = candidate_of(asked, self._profile(asked))
+        index = next((at for at, each in enumerate(self._declared) if each.is_like(candidate)), -1)
+        if index >= 0 and candidate not in self._declared:
+            return self.run.attempt_at(index, candidate)
+        return self.run.attempt(candidate)
+
+    def failed(self, *, began: bool) -> None:
+        """Take note that a stream failed; after its output began, nobody else is asked."""
+        self._began = began
+        if began and not self.goes_on:
+            self.run.stop(MIDWAY)
+
+    def _profile(self, asked: Mapping[str, Any]) -> str | None:
+        """Return the label of the deployment that a router has chosen."""
+        info, metadata = (asked.get(each) or {} for each in ("model_info", "metadata"))
+        group = metadata.get("model_group") or (asked.get("litellm_metadata") or {}).get("model_group")
+        if self.router is None or not isinstance(group, str):
+            return None
+        ids = [id_of(each) for each in deployments_of(self.router, group)]
+        return label_of(group, ids, info.get("id"))
+
+    @guarded(fallback=None)
+    def passed_over(self, group: object, problem: Exception) -> None:
+        """Take note that a group failed though nobody was asked.
+
+        Args:
+            group: The model group.
+            problem: What the router says of it: no provider's error, whatever status it bears.
+        """
+        reason = _reason(problem)
+        for candidate in candidates_of(self.router, text_of(group)) or [Candidate("", text_of(group))]:
+            self.run.skip(candidate, reason)
+
+    def outside(self) -> Context:
+        """Return the current context as it would be without us: for what asks which span is current."""
+        current, attempt = context_api.get_current(), scope.attempt_in()
+        keys = [PASS, scope.ATTEMPT, scope.RUN, scope.CALL]
+        if attempt is not None and attempt.owns(current.get(scope.SPAN)):
+            keys.append(scope.SPAN)
+        return context_api.Context({**current, **{key: self._outside.get(key) for key in keys}})
+
+
+class Sync(Openable):
+    """A synchronous call that asks several models: what it raises in the end passes through no frame of its pass."""
+
+    run: Run | None = None
+    """The run it made: a summary finds it here."""
+
+    @property
+    def context(self) -> Context:
+        """The host's own context, by which the pass finds this."""
+        return context_api.set_value(_SYNC, self)
+
+    @staticmethod
+    def note(opened: Pass) -> Pass:
+        """Tell the synchronous call that a pass is made in, if any.
+
+        Args:
+            opened: The pass; returned as it is.
+        """
+        found = context_api.get_value(_SYNC)
+        if isinstance(found, Sync) and found.run is None:
+            found.run = opened.run
+        return opened
+
+
+def current() -> Pass | None:
+    """Return the pass of this context, while it goes on."""
+    return pass_in(Pass, PASS)
+
+
+def is_trying(opened: Pass) -> bool:
+    """Whether a candidate of a pass is being asked: what happens then is its own, and no step of the pass."""
+    attempt = scope.attempt_of(opened.run)
+    return attempt is not None and attempt.live
+
+
+def _reason(problem: Exception) -> str:
+    kind, text = type(problem).__name__, text_of(problem)
+    if "crossed budget" in text:
+        return "budget"
+    if kind in ("RouterRateLimitError", "RouterRateLimitErrorBasic"):
+        return "cooldown"
+    return "not_configured" if "no healthy deployments" in text else kind

@@ -1,0 +1,248 @@
+"""Bedrock by botocore 1.35 to 1.44: `Converse` and `InvokeModel`, whole and streamed.
+
+One logical call is one `BaseClient._make_api_call` of a `bedrock-runtime` client, its retries inside; all other
+services pass untouched. A streamed answer is read from an `EventStream`, an invoked model's from a `StreamingBody`: the
+call stays open until that ends, fails, is closed or is dropped. `ClientError` carries a copy of the facts instead of
+the response; it is bound to the response with its request id. Guardrails, token counts and asynchronous invocations
+are no inference. aiobotocore passes elsewhere.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from otel_failover._core.attribution import source as trails
+from otel_failover._core.domain import candidate as identity
+from otel_failover._core.evidence.error_body import error_in
+from otel_failover._core.failsafe import guarded, read
+from otel_failover._core.runs import call as calls
+from otel_failover._core.runs.call import Asked, Call
+from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.providers.bedrock_shapes import Answer, shown, text_in
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_SDK: Final = "bedrock"
+_SERVICE: Final = "bedrock-runtime"
+_OPERATIONS: Final = frozenset({"Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream"})
+_READ_LATER: Final = _OPERATIONS - {"Converse"}
+_AWS_HOSTS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
+_RETRIES: Final = {"legacy": 4, "standard": 2, "adaptive": 2}
+_KEPT: Final = 65_536
+_END: Final[Any] = object()
+
+_reading: Final[weakref.WeakKeyDictionary[Any, Call]] = weakref.WeakKeyDictionary()
+"""Calls by the stream or body that the host reads their answer from."""
+
+
+# --- what was asked ---------------------------------------------------------------------------------------------------
+
+
+def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
+    """Read what a client was asked; None where it is no Bedrock client."""
+    if client.meta.service_model.service_name != _SERVICE:
+        return None
+    endpoint = identity.endpoint_of(client.meta.endpoint_url) or ""
+    model = api_params.get("modelId") if isinstance(api_params, Mapping) else None
+    model = model if isinstance(model, str) else ""
+    kind = "embeddings" if "embed" in model and operation_name == "InvokeModel" else "chat"
+    return Asked(
+        sdk=_SDK,
+        operation=kind if operation_name in _OPERATIONS else None,
+        model=model,
+        endpoint=endpoint,
+        is_default=(urlsplit(endpoint).hostname or "").endswith(_AWS_HOSTS),
+        provider="aws.bedrock",
+        credential=_credential(client),
+        streamed=operation_name in _READ_LATER,
+        own_spans=calls.is_instrumented_elsewhere(_SDK),
+        retries=_retries(client.meta.config),
+    )
+
+
+def _credential(client: Any) -> object:
+    """Return the access key's id, to tell two accounts apart; compared in memory only.
+
+    Read past the properties: asking for it may send a request for fresh credentials.
+    """
+    held = read(read(read(client, "_request_signer"), "_credentials"), "__dict__")
+    return (held.get("_access_key") or held.get("access_key")) if isinstance(held, dict) else None
+
+
+def _retries(config: Any) -> int | None:
+    """Return how often the client tries again, as botocore has worked it out of its configuration."""
+    given = read(config, "retries")
+    if not isinstance(given, Mapping):
+        return None
+    total = given.get("total_max_attempts")
+    return max(0, total - 1) if isinstance(total, int) else _RETRIES.get(str(given.get("mode")))
+
+
+# --- calls ------------------------------------------------------------------------------------------------------------
+
+
+def api_call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `BaseClient._make_api_call(operation_name, api_params)`: open, call, settle."""
+    call = calls.begin(lambda: _asked(instance, *args, **kwargs))
+    try:
+        result = wrapped(*args, **kwargs)
+    except BaseException as problem:
+        if call is not None:
+            _bind(call, problem)
+            call.raised(problem)
+        raise
+    if call is not None and call.asked.streamed:
+        _watch(call, result)
+        call.returned(None)
+    elif call is not None:
+        call.returned(_answer(result))
+    return result
+
+
+@guarded(fallback=None)
+def _bind(call: Call, problem: BaseException) -> None:
+    """Bind a `ClientError` to the response that it was made of: the call's last one, by its request id."""
+    told = read(problem, "response")
+    issued = told.get("ResponseMetadata", {}).get("RequestId") if isinstance(told, Mapping) else None
+    own = call.ledger.own if call.ledger is not None and issued else []
+    if own and own[-1].request_id == issued and own[-1].response is not None:
+        trails.carry(problem, own[-1].response.target)
+
+
+@guarded(fallback=None)
+def _answer(result: Any) -> Answer | None:
+    return shown(result)
+
+
+@guarded(fallback=None)
+def _watch(call: Call, result: Any) -> None:
+    """Keep a call open whose answer the host reads later."""
+    stream = _stream_in(result)
+    if stream is None:
+        call.unseen("stream_not_seen")
+    else:
+        call.stream_opened(stream)
+        _reading[stream] = call
+
+
+def _stream_in(result: Mapping[str, Any]) -> Any:
+    """Return botocore's own stream or body: another instrumentation may have put an object of its own around it."""
+    found: Any = result.get("stream", result.get("body"))
+    while (inner := getattr(found, "__wrapped__", None)) is not None:
+        found = inner
+    return found if hasattr(found, "_raw_stream") else None
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def events(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `EventStream.__iter__`: hand its events on, one by one."""
+    inner = wrapped(*args, **kwargs)
+    call = _reading.get(instance) if _reading else None
+    if call is None or call.done:
+        return inner
+    steps = _listened(inner, call)
+    _look_alike(steps, inner)
+    return steps
+
+
+@guarded(fallback=None)
+def _look_alike(steps: Any, inner: Any) -> None:
+    """Name our generator as botocore's own."""
+    if hasattr(inner, "__qualname__"):
+        steps.__name__, steps.__qualname__ = inner.__name__, inner.__qualname__
+
+
+def _listened(inner: Any, call: Call) -> Generator[Any, Any, None]:
+    """Hand the events on; one who stops early may come back, so that the stream ends when it is closed or dropped."""
+    try:
+        while (event := _step(inner, call)) is not _END:
+            _hear(call, event)
+            yield event
+    except GeneratorExit:
+        if hasattr(inner, "close"):
+            inner.close()
+        raise
+    call.stream_ended()
+
+
+def _step(inner: Any, call: Call) -> Any:
+    """Take one event; what breaks the stream off settles the call."""
+    call.busy = True
+    try:
+        return next(inner, _END)
+    except BaseException as problem:
+        _failed(call, problem)
+        raise
+    finally:
+        call.busy = False
+
+
+@guarded(fallback=None)
+def _hear(call: Call, event: Mapping[str, Any]) -> None:
+    call.stream_chunk(text_in(event))
+
+
+@guarded(fallback=None)
+def _failed(call: Call, problem: BaseException) -> None:
+    """Settle with what broke the stream off: `EventStreamError` states the exception event that it was made of."""
+    told = read(problem, "response")
+    if isinstance(told, Mapping):
+        call.stream_chunk(None, error_in(told))
+    call.stream_ended(problem)
+
+
+def body(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `StreamingBody.read(amt=None)`: the answer of an invoked model, once the host has read it."""
+    call = _reading.get(instance) if _reading else None
+    if call is None or call.done:
+        return wrapped(*args, **kwargs)
+    call.busy = True
+    try:
+        piece = wrapped(*args, **kwargs)
+    except BaseException as problem:
+        call.stream_ended(problem)
+        raise
+    finally:
+        call.busy = False
+    _has_read(call, piece, args[0] if args else kwargs.get("amt"))
+    return piece
+
+
+@guarded(fallback=None)
+def _has_read(call: Call, piece: bytes, wanted: int | None) -> None:
+    call.stream_chunk(piece[:_KEPT].decode("utf-8", "replace"))
+    if wanted is None or not piece:
+        call.stream_ended()
+
+
+def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `close` of a stream or body: a consumer that stops early."""
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        call = _reading.get(instance) if _reading else None
+        if call is not None:
+            call.response_closed()
+
+
+_CLOSED: Final = "the end of a stream that is closed early"
+
+BEDROCK: Final = Library(
+    _SDK,
+    "botocore",
+    ">=1.35,<2",
+    (
+        Patch("botocore.client", "BaseClient._make_api_call", api_call, "one logical call: its retries are inside"),
+        Patch("botocore.eventstream", "EventStream.__iter__", events, "every event of a streamed answer"),
+        Patch("botocore.eventstream", "EventStream.close", close, _CLOSED),
+        Patch("botocore.response", "StreamingBody.read", body, "every way of reading an invoked model's answer"),
+        Patch("botocore.response", "StreamingBody.close", close, _CLOSED),
+    ),
+)
+"""What is wrapped of botocore for Bedrock."""

@@ -1,0 +1,143 @@
+"""google-genai 1.60 to 3.x: generated content, its streams and chats, embeddings; the Gemini API and Vertex AI.
+
+One logical call is one call of `Models.generate_content` or of its stream: automatic function calling asks several
+times inside it, retries lie inside it too. A stream is a generator that sends nothing before its first step, so its
+call begins where the generator is made, and is current at each step. All else goes through `BaseApiClient.request`,
+where the path says what it is: counting tokens, files and caches are no inference and settle nothing. Those places are
+the same from 1.60 to 3.4. Live sessions (WebSocket) and the Interactions API pass elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otel_failover._core.domain import candidate as identity
+from otel_failover._core.evidence.error_body import ErrorBody, error_in
+from otel_failover._core.evidence.ledger import wordless
+from otel_failover._core.failsafe import read
+from otel_failover._core.runs import call as calls
+from otel_failover._core.runs.call import Asked
+from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.providers.generator_calls import Shown, Usage, Wrappers
+
+_SDK: Final = "google_genai"
+_DEFAULT: Final = "https://generativelanguage.googleapis.com"
+_CONTENT: Final = "generate_content"
+_OPERATIONS: Final = {
+    "generateContent": _CONTENT,
+    "streamGenerateContent": _CONTENT,
+    "predict": _CONTENT,
+    "predictLongRunning": _CONTENT,
+    "embedContent": "embeddings",
+    "batchEmbedContents": "embeddings",
+}
+"""Methods of a model that are inference; Vertex AI's `predict` makes images, and vectors where the model does."""
+
+_OPTIONS: Final = "http_options"
+_PARAMETERS: Final = ("http_method", "path", "request_dict", _OPTIONS)
+
+
+# --- what was asked ---------------------------------------------------------------------------------------------------
+
+
+def _of_models(models: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
+    """Read a call of `Models.generate_content`."""
+    return _asked(models._api_client, _CONTENT, kwargs.get("model"), _field(kwargs.get("config"), _OPTIONS))
+
+
+def _of_chat(chat: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
+    """Read a call of `Chat.send_message_stream`; the chat's own configuration stands in for the message's."""
+    config = kwargs.get("config") or (args[1] if len(args) > 1 else None) or read(chat, "_config")
+    return _asked(chat._modules._api_client, _CONTENT, read(chat, "_model"), _field(config, _OPTIONS))
+
+
+def _of_request(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
+    """Read a call of `BaseApiClient.request(http_method, path, request_dict, http_options)`."""
+    given = {**dict(zip(_PARAMETERS, args, strict=False)), **kwargs}
+    path, _, verb = str(given.get("path")).partition("?")[0].rpartition(":")
+    operation = _OPERATIONS.get(verb) if str(given.get("http_method")).lower() == "post" else None
+    model = path.rpartition("models/")[2]
+    return _asked(client, "embeddings" if operation and "embedding" in model else operation, model, given.get(_OPTIONS))
+
+
+def _of_upload(client: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
+    """Read an upload: it posts to the provider's host, and asks no model."""
+    return _asked(client, None, "", kwargs.get(_OPTIONS))
+
+
+def _asked(client: Any, operation: str | None, model: object, options: Any) -> Asked:
+    """Say what was asked; a base URL may be given with the call."""
+    given = _field(options, "base_url") or _field(read(client, "_http_options"), "base_url")
+    endpoint = identity.endpoint_of(given) or "" if isinstance(given, str) else ""
+    vertex = bool(read(client, "vertexai"))
+    return Asked(
+        sdk=_SDK,
+        operation=operation,
+        model=model if isinstance(model, str) else "",
+        endpoint=endpoint,
+        is_default=endpoint == _DEFAULT or (vertex and not read(client, "custom_base_url")),
+        provider="gcp.vertex_ai" if vertex else "gcp.gemini",
+        credential=read(client, "api_key") or (read(client, "project"), read(client, "location")),
+        own_spans=calls.is_instrumented_elsewhere(_SDK),
+    )
+
+
+def _field(thing: Any, name: str) -> Any:
+    """Return a field of options, which may be a mapping or the SDK's own object."""
+    return thing.get(name) if isinstance(thing, Mapping) else read(thing, name)
+
+
+# --- what came back ---------------------------------------------------------------------------------------------------
+
+
+def _shown(response: Any) -> Shown:
+    """Show a response or a chunk; its own `text` is left alone, since it logs into the host's log."""
+    usage = read(response, "usage_metadata")
+    counts = [read(usage, name) for name in ("candidates_token_count", "thoughts_token_count")]
+    numbers = [count for count in counts if isinstance(count, int)]
+    told = Usage(read(usage, "prompt_token_count"), sum(numbers) if numbers else None)
+    return Shown(read(response, "response_id"), read(response, "model_version"), told, _text(response))
+
+
+def _text(response: Any) -> str:
+    candidates = read(response, "candidates")
+    content = read(candidates[0], "content") if isinstance(candidates, list) and candidates else None
+    parts = read(content, "parts")
+    texts = [read(part, "text") or wordless(part) for part in parts] if isinstance(parts, list) else []
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _event_error(problem: BaseException) -> ErrorBody | None:
+    """Return the error event that a stream's exception states: its response is the SDK's, around the wire's."""
+    response = read(problem, "response")
+    return error_in(read(problem, "details")) if hasattr(response, "response_stream") else None
+
+
+# --- what is wrapped --------------------------------------------------------------------------------------------------
+
+_WRAP: Final = Wrappers(_shown, _event_error)
+
+_API, _MODELS, _CHATS = "google.genai._api_client", "google.genai.models", "google.genai.chats"
+_ONE: Final = "one logical call: retries and automatic function calling are inside"
+_MADE: Final = "where a stream's generator is made, before it sends anything"
+_ELSE: Final = "embeddings and images; what is no inference is told from it by its path"
+
+GOOGLE_GENAI: Final = Library(
+    _SDK,
+    "google-genai",
+    ">=1.60,<4",
+    (
+        Patch(_MODELS, "Models.generate_content", _WRAP.call(_of_models), _ONE),
+        Patch(_MODELS, "AsyncModels.generate_content", _WRAP.acall(_of_models), _ONE),
+        Patch(_MODELS, "Models.generate_content_stream", _WRAP.stream(_of_models), _MADE),
+        Patch(_MODELS, "AsyncModels.generate_content_stream", _WRAP.astream(_of_models), _MADE),
+        Patch(_CHATS, "Chat.send_message_stream", _WRAP.stream(_of_chat), _MADE),
+        Patch(_CHATS, "AsyncChat.send_message_stream", _WRAP.astream(_of_chat), _MADE),
+        Patch(_API, "BaseApiClient.request", _WRAP.call(_of_request), _ELSE),
+        Patch(_API, "BaseApiClient.async_request", _WRAP.acall(_of_request), _ELSE),
+        Patch(_API, "BaseApiClient.upload_file", _WRAP.call(_of_upload), "its posts are no inference"),
+        Patch(_API, "BaseApiClient.async_upload_file", _WRAP.acall(_of_upload), "its posts are no inference"),
+    ),
+)
+"""What is wrapped of google-genai."""

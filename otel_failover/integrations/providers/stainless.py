@@ -1,0 +1,142 @@
+"""What the SDKs made by Stainless share: openai, anthropic.
+
+Both have `_base_client.{Sync,Async}APIClient.request(cast_to, options, *, stream, stream_cls)`, one logical call with
+all its retries inside, and `_streaming.{Stream,AsyncStream}` with `__stream__`, the generator that every way of making
+a stream goes through, `.parse()` of a raw response included. Unchanged from openai 1.x to 3.x and anthropic 0.x to 2.x.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_failover._core.evidence import wire
+from otel_failover._core.failsafe import guarded, read
+from otel_failover._core.runs import call as calls
+from otel_failover._core.runs.call import Asked, Call
+from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.providers.stainless_streams import achunks, chunks, opened_raw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Adapter:
+    """One SDK.
+
+    Args:
+        name: Of the SDK, its package and its distribution.
+        provider: The provider behind its default base URL.
+        default_endpoint: Scheme and host of that URL.
+        operations: Path endings of inference calls, and their `gen_ai.operation.name`.
+        supported: Versions.
+        client: Name of its client's class; the asynchronous one has `Async` before it.
+        own_spans: Tells whether the SDK makes the call's span by itself, given the client.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        provider: str,
+        default_endpoint: str,
+        operations: Mapping[str, str],
+        supported: str,
+        client: str,
+        own_spans: Callable[[Any], bool] | None = None,
+    ) -> None:
+        self.name, self._provider, self._default, self._client = name, provider, default_endpoint, client
+        self._operations, self._supported, self._own_spans = operations, supported, own_spans
+
+    def library(self) -> Library:
+        """Return what is wrapped, and why there."""
+        base, client, streaming = (f"{self.name}.{module}" for module in ("_base_client", "_client", "_streaming"))
+        one_call = "one logical call: its retries are inside, its exception has not left yet"
+        in_front = "the same, where Logfire or OpenInference has put one of its own in front, which calls the base's"
+        each_chunk = "every stream's chunks, however the stream was made"
+        return Library(
+            self.name,
+            self.name,
+            self._supported,
+            (
+                Patch(base, "SyncAPIClient.request", self._request, one_call),
+                Patch(base, "AsyncAPIClient.request", self._arequest, one_call),
+                Patch(client, f"{self._client}.request", self._request, in_front, shadow=True),
+                Patch(client, f"Async{self._client}.request", self._arequest, in_front, shadow=True),
+                Patch(streaming, "Stream.__stream__", chunks, each_chunk),
+                Patch(streaming, "AsyncStream.__stream__", achunks, each_chunk),
+            ),
+        )
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def _request(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap `SyncAPIClient.request`: open, call, settle."""
+        call = calls.begin(lambda: self._asked(instance, args, kwargs))
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as problem:
+            if call is not None:
+                call.raised(problem)
+            raise
+        _settle(call, result)
+        return result
+
+    async def _arequest(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Wrap `AsyncAPIClient.request`: open, call, settle."""
+        call = calls.begin(lambda: self._asked(instance, args, kwargs))
+        try:
+            result = await wrapped(*args, **kwargs)
+        except BaseException as problem:
+            if call is not None:
+                call.raised(problem)
+            raise
+        _settle(call, result)
+        return result
+
+    def _asked(self, client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked | None:
+        """Read what the SDK was asked, from `FinalRequestOptions` and the client."""
+        options: Any = args[1] if len(args) > 1 else kwargs["options"]
+        body = options.json_data
+        model = body.get("model") if isinstance(body, dict) else None
+        operation = self._operation(options.url) if options.method.upper() == "POST" else None
+        endpoint = wire.endpoint_of(client.base_url)
+        return Asked(
+            sdk=self.name,
+            operation=operation,
+            model=model if isinstance(model, str) else "",
+            endpoint=endpoint,
+            is_default=endpoint == self._default,
+            provider=self._provider,
+            credential=self._credential(client),
+            streamed=bool(kwargs.get("stream")),
+            own_spans=calls.is_instrumented_elsewhere(self.name)
+            or read(client, "_is_instrumented_by_logfire") is True
+            or (self._own_spans is not None and self._own_spans(client)),
+            retries=options.get_max_retries(client.max_retries),
+        )
+
+    def _operation(self, path: str) -> str | None:
+        path = path.split("?", 1)[0].rstrip("/")
+        for ending, name in self._operations.items():
+            if path.endswith(ending):
+                return name
+        return None
+
+    @staticmethod
+    def _credential(client: Any) -> object:
+        """Return the client's key, to tell two keys of one provider apart; compared in memory only."""
+        return read(client, "api_key") or read(client, "auth_token")
+
+
+@guarded(fallback=None)
+def _settle(call: Call | None, result: object) -> None:
+    """Settle a call with its result; a stream settles when it ends."""
+    if call is None:
+        return
+    if call.asked.streamed:
+        if hasattr(type(result), "__stream__"):
+            call.stream_opened(result)
+        else:
+            opened_raw(call, result)
+    elif call.reads_later():
+        call.unseen("body_not_seen")
+    call.returned(result)

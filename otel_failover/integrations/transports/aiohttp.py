@@ -1,0 +1,174 @@
+"""aiohttp: every request of its client, as evidence; google-genai sends its asynchronous calls by it.
+
+Wrapped is `ClientSession._request`, where `get`, `post` and `request` all end, redirects inside. There is no request
+object that an exception carries: a response binds by identity, an exception that comes out of here by itself. A body
+has to be read before its connection is free again, so an unread response is never kept alive; it is looked at when the
+host has read it, in `ClientResponse.read`. Unchanged from aiohttp 3.10 to 3.14. No spans of our own.
+"""
+
+from __future__ import annotations
+
+import json
+import weakref
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from otel_failover._core.domain import reasons
+from otel_failover._core.evidence import wire
+from otel_failover._core.evidence.exchange import Exchange, Reference, transport_reason
+from otel_failover._core.failsafe import guarded, read, text_of
+from otel_failover.integrations.patching import Library, Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ERROR: Final = 400
+
+_started: ContextVar[list[Any] | None] = ContextVar("otel_failover_started", default=None)
+"""Responses whose status line came, of the request that is being sent."""
+
+_unread: weakref.WeakKeyDictionary[Any, Exchange] = weakref.WeakKeyDictionary()
+"""Exchanges by the response whose body the host has still to read."""
+
+
+class Sent:
+    """What is remembered of a request, under the names that `httpx` gives it; worked out when somebody asks.
+
+    Args:
+        session: That sends it.
+        url: Where it goes, as given.
+        options: Of `ClientSession.request`.
+    """
+
+    __slots__ = ("__weakref__", "_auth", "_common", "_options", "_timeout", "_url")
+
+    def __init__(self, session: Any, url: object, options: Mapping[str, Any]) -> None:
+        self._url, self._options = url, options
+        self._common, self._timeout = read(session, "headers"), read(session, "timeout")
+        self._auth: Any = options.get("auth") or read(session, "_default_auth")
+
+    @property
+    def url(self) -> str:
+        """The URL with its query."""
+        params = self._options.get("params")
+        query = params if isinstance(params, str) or not params else urlencode(params, doseq=True)
+        return f"{self._url}?{query}" if query else text_of(self._url)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The session's headers, the request's own, and its credentials."""
+        given: Any = (self._common, self._options.get("headers"))
+        found = {str(name): str(value) for each in given if each for name, value in dict(each).items()}
+        return {**found, "Authorization": self._auth.encode()} if self._auth is not None else found
+
+    @property
+    def content(self) -> bytes | None:
+        """The body, where it is one piece."""
+        data, document = self._options.get("data"), self._options.get("json")
+        if document is not None:
+            return json.dumps(document, ensure_ascii=False, default=str).encode()
+        return data.encode() if isinstance(data, str) else data if isinstance(data, bytes) else None
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """The timeouts in seconds; a plain number was a total once."""
+        given = self._options.get("timeout")
+        total = read(given, "total")
+        if isinstance(given, (int, float)):
+            total = given
+        elif not hasattr(given, "sock_read"):
+            given = self._timeout
+            total = read(given, "total")
+        connects = [each for name in ("connect", "sock_connect") if (each := read(given, name)) is not None]
+        connect = min(connects, default=None)  # type: ignore[type-var]
+        return {"timeout": {"connect": connect, "read": read(given, "sock_read"), "total": total}}
+
+
+async def request(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `ClientSession._request`: open, call, settle."""
+    exchange = _sending(instance, args, kwargs)
+    if exchange is None:
+        return await wrapped(*args, **kwargs)
+    started: list[Any] = []
+    token = _started.set(started)
+    try:
+        response = await wrapped(*args, **kwargs)
+    except BaseException as problem:
+        _raised(exchange, problem, started)
+        raise
+    finally:
+        wire.restore(_started, token)
+    _answered(exchange, response)
+    return response
+
+
+async def start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `ClientResponse.start`: an answer that `raise_for_status` turns into an exception is seen here only."""
+    result = await wrapped(*args, **kwargs)
+    started = _started.get()
+    if started is not None:
+        started[:] = [instance]
+    return result
+
+
+async def body(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `ClientResponse.read`: the host has the body, and the connection is free."""
+    result = await wrapped(*args, **kwargs)
+    if _unread:
+        _has_read(instance)
+    return result
+
+
+@guarded(fallback=None)
+def _sending(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exchange | None:
+    method = args[0] if args else kwargs.get("method")
+    url = args[1] if len(args) > 1 else kwargs.get("str_or_url", kwargs.get("url"))
+    endpoint = wire.endpoint_in(text_of(url)) or wire.endpoint_in(text_of(read(session, "_base_url")))
+    return wire.sending_to(endpoint, text_of(method).upper(), lambda: Sent(session, url, kwargs))
+
+
+@guarded(fallback=None)
+def _answered(exchange: Exchange, response: Any) -> None:
+    """Record that a response came; its connection is the host's to give back, so it is not kept alive."""
+    exchange.answered(response, response.status, response.headers)
+    if exchange.response is not None:
+        exchange.response.release()
+    _unread[response] = exchange
+    if read(response, "_body") is not None:
+        _has_read(response)
+
+
+@guarded(fallback=None)
+def _raised(exchange: Exchange, problem: BaseException, started: list[Any]) -> None:
+    """Record that no response came, or that one did which the session raises for."""
+    answer = started[-1] if started else None
+    by_transport = transport_reason(problem)[0] != reasons.CLIENT_ERROR
+    if answer is not None and answer.status >= _ERROR and not by_transport:
+        _answered(exchange, answer)
+    else:
+        wire.failed(exchange, problem)
+    wire.charge(exchange, problem)
+
+
+@guarded(fallback=None)
+def _has_read(response: Any) -> None:
+    """Keep a response that was read, until its attempt has ended."""
+    exchange = _unread.pop(response, None)
+    if exchange is None or exchange.ledger is None or not exchange.ledger.live:
+        return
+    wanted = exchange.is_error or not exchange.stream
+    exchange.response = Reference(response, hold=exchange.hold and wanted)
+
+
+AIOHTTP: Final = Library(
+    "aiohttp",
+    "aiohttp",
+    ">=3.10,<4",
+    (
+        Patch("aiohttp.client", "ClientSession._request", request, "every way of sending ends here"),
+        Patch("aiohttp.client_reqrep", "ClientResponse.start", start, "an answer that the session raises for"),
+        Patch("aiohttp.client_reqrep", "ClientResponse.read", body, "the body, once the host has read it"),
+    ),
+)
+"""What is wrapped of aiohttp."""

@@ -1,0 +1,58 @@
+"""botocore: every request of its clients, as evidence; Bedrock is asked by it.
+
+Wrapped is `URLLib3Session.send(request)`: below the retries, which each pass here, and above urllib3, which raises
+other errors than botocore does. An `AWSResponse` whose body nobody has read yet is not read by us; that of an error is
+read by botocore itself. `ClientError` carries a copy of the facts and no object of the wire: `providers/bedrock.py`
+binds it. Unchanged from botocore 1.35 to 1.44. No spans of our own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_failover._core.evidence import wire
+from otel_failover._core.failsafe import guarded, read, text_of
+from otel_failover.integrations.patching import Library, Patch
+
+if TYPE_CHECKING:
+    from otel_failover._core.evidence.exchange import Exchange
+
+
+def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `URLLib3Session.send`: open, call, settle."""
+    request = args[0] if args else kwargs.get("request")
+    exchange = _sending(request)
+    if exchange is None:
+        return wrapped(*args, **kwargs)
+    try:
+        response = wrapped(*args, **kwargs)
+    except BaseException as problem:
+        wire.failed(exchange, problem, _timeouts(instance, request))
+        wire.charge(exchange, problem)
+        raise
+    wire.answered(exchange, response)
+    return response
+
+
+@guarded(fallback=None)
+def _sending(request: Any) -> Exchange | None:
+    return wire.sending_to(wire.endpoint_in(text_of(request.url)), text_of(request.method).upper(), lambda: request)
+
+
+@guarded(fallback=None)
+def _timeouts(session: Any, request: Any) -> dict[str, Any]:
+    """Return the seconds that the session was given, and the request, where it has its own."""
+    given, context = read(session, "_timeout"), read(request, "context")
+    plain = given if isinstance(given, (int, float)) else None
+    own = context.get("read_timeout") if isinstance(context, dict) else None
+    connect, total = read(given, "connect_timeout"), read(given, "read_timeout")
+    return {"connect": plain if plain is not None else connect, "read": own or (total if plain is None else plain)}
+
+
+BOTOCORE: Final = Library(
+    "botocore",
+    "botocore",
+    ">=1.35,<2",
+    (Patch("botocore.httpsession", "URLLib3Session.send", send, "every try of every client ends here"),),
+)
+"""What is wrapped of botocore as a transport."""

@@ -1,0 +1,78 @@
+"""httpx and httpx2: every request an SDK sends, sync and async, as evidence.
+
+Wrapped is `Client.send` / `AsyncClient.send`, not the transport below: there the request and response objects are the
+very ones that SDK exceptions carry, which is what binds an error to the wire. Signature `(request, *, stream, auth,
+follow_redirects)`, unchanged from httpx 0.27 to 0.28 and httpx2 2.12 to 2.16. No spans of our own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from otel_failover._core.evidence import wire
+from otel_failover.integrations.patching import Library, Patch
+
+
+def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `Client.send`: open, call, settle; a transport that sends by another library is part of it."""
+    exchange = wire.sending(args, kwargs)
+    token = wire.above.set(exchange)
+    try:
+        response = wrapped(*args, **kwargs)
+    except BaseException as problem:
+        wire.failed(exchange, problem)
+        raise
+    finally:
+        wire.restore(wire.above, token)
+    wire.answered(exchange, response)
+    return response
+
+
+async def asend(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `AsyncClient.send`: open, call, settle; a transport that sends by another library is part of it."""
+    exchange = wire.sending(args, kwargs)
+    token = wire.above.set(exchange)
+    try:
+        response = await wrapped(*args, **kwargs)
+    except BaseException as problem:
+        wire.failed(exchange, problem)
+        raise
+    finally:
+        wire.restore(wire.above, token)
+    wire.answered(exchange, response)
+    return response
+
+
+def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Response.close`: a consumer that stops early, by whatever helper it has the stream."""
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        wire.closed(instance)
+
+
+async def aclose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Response.aclose`: a consumer that stops early, by whatever helper it has the stream."""
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        wire.closed(instance)
+
+
+def _library(name: str, supported: str) -> Library:
+    why = "the request and response objects that SDK exceptions carry pass here"
+    return Library(
+        name,
+        name,
+        supported,
+        (
+            Patch(name, "Client.send", send, why),
+            Patch(name, "AsyncClient.send", asend, why),
+            Patch(name, "Response.close", close, "the end of a stream that is closed early"),
+            Patch(name, "Response.aclose", aclose, "the end of a stream that is closed early"),
+        ),
+    )
+
+
+HTTPX: Final = _library("httpx", ">=0.25,<1")
+HTTPX2: Final = _library("httpx2", ">=2.12,<3")

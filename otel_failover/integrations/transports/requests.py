@@ -1,0 +1,65 @@
+"""requests: every request of its sessions, as evidence.
+
+Wrapped is `Session.send(request, **kwargs)`, where `get`, `post` and `request` all end, redirects inside: the request
+and response objects that pass there are the very ones that `requests` exceptions carry. A body that is streamed is the
+host's to read. Unchanged from requests 2.31 to 2.34. No spans of our own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_failover._core.evidence import wire
+from otel_failover._core.failsafe import guarded, read, text_of
+from otel_failover.integrations.patching import Library, Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otel_failover._core.evidence.exchange import Exchange
+
+
+def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Session.send`: open, call, settle; a redirect to the same host is part of it."""
+    exchange = _sending(instance, args, kwargs)
+    if exchange is None:
+        return wrapped(*args, **kwargs)
+    token = wire.above.set(exchange)
+    try:
+        response = wrapped(*args, **kwargs)
+    except BaseException as problem:
+        wire.failed(exchange, problem, _timeouts(kwargs))
+        wire.charge(exchange, problem)
+        raise
+    finally:
+        wire.restore(wire.above, token)
+    wire.answered(exchange, response)
+    return response
+
+
+@guarded(fallback=None)
+def _sending(session: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Exchange | None:
+    request = args[0] if args else kwargs.get("request")
+    endpoint = wire.endpoint_in(text_of(read(request, "url")))
+    stream = bool(kwargs.get("stream", read(session, "stream")))
+    return wire.sending_to(endpoint, text_of(read(request, "method")).upper(), lambda: request, stream=stream)
+
+
+@guarded(fallback=None)
+def _timeouts(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the seconds of `timeout`: one number for both kinds, a pair, or urllib3's `Timeout`."""
+    given = kwargs.get("timeout")
+    if isinstance(given, (tuple, list)):
+        return dict(zip(("connect", "read"), given, strict=False))
+    if isinstance(given, (int, float)):
+        return {"connect": given, "read": given}
+    return {"connect": read(given, "connect_timeout"), "read": read(given, "read_timeout")}
+
+
+REQUESTS: Final = Library(
+    "requests",
+    "requests",
+    ">=2.31,<3",
+    (Patch("requests.sessions", "Session.send", send, "the request and response objects that exceptions carry"),),
+)
+"""What is wrapped of requests."""

@@ -1,1 +1,0 @@
-"""Loops: libraries' own, and those that are only configured."""

@@ -1,1 +1,0 @@
-"""Provider adapters: where one logical SDK call begins and ends."""

@@ -1,1 +1,0 @@
-"""Wire adapters: what an HTTP client sent and got, as evidence."""
