@@ -6,9 +6,9 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import failsafe
-from otel_failover._core.attribution.rules import MISMATCH
 from otel_failover._core.config import runtime
 from otel_failover._core.config.settings import Settings, load, quoted
+from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.failsafe import guarded, logger, read
 from otel_failover._core.otel_base import Base
 from otel_failover.integrations import patching

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.rules import RULES, Claim, Incident, Own, Verdict, judge, worst
+from otel_failover._core.attribution.facts import Claim, Incident, Own, Verdict
+from otel_failover._core.attribution.rules import judge, worst
+from otel_failover._core.domain.verdicts import RULES
 from otel_failover._core.text import matching as wording
 from otel_failover._core.text.matching import STOCK, fingerprint, normalise
 from otel_failover.testing.answers import Answer

@@ -14,7 +14,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.attribution.rules import Claim, Incident, Own, judge
+from otel_failover._core.attribution.facts import Claim, Incident, Own
+from otel_failover._core.attribution.rules import judge
 from otel_failover._core.text.matching import STOCK, normalise
 
 if TYPE_CHECKING:

@@ -13,8 +13,10 @@ import httpx
 import openai
 import pytest
 
-from otel_failover._core.attribution.from_exception import Said, chain_of, from_error, from_exception
-from otel_failover._core.attribution.source import response_of
+from otel_failover._core.attribution.bonds import causes_of
+from otel_failover._core.attribution.claim import Said
+from otel_failover._core.attribution.from_exception import from_error, from_exception
+from otel_failover._core.evidence.carried_response import response_of
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import MESSAGES, LoopError
 
@@ -179,17 +181,17 @@ def test_huge_texts_are_cut() -> None:
 def test_causes_in_a_circle_end() -> None:
     one, two = LoopError("one"), LoopError("two")
     one.__cause__, two.__cause__ = two, one
-    assert list(chain_of(one)) == [one, two]
+    assert list(causes_of(one)) == [one, two]
     one.__cause__ = one
-    assert list(chain_of(one)) == [one]
+    assert list(causes_of(one)) == [one]
 
 
 def test_a_context_counts_until_it_is_hidden() -> None:
     problem = LoopError("outer")
     problem.__context__ = inner = LoopError("inner")
-    assert list(chain_of(problem)) == [problem, inner]
+    assert list(causes_of(problem)) == [problem, inner]
     problem.__suppress_context__ = True
-    assert list(chain_of(problem)) == [problem]
+    assert list(causes_of(problem)) == [problem]
 
 
 @pytest.mark.parametrize(

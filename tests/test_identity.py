@@ -12,15 +12,10 @@ from hypothesis import strategies as st
 
 from otel_failover import Candidate, failover_run
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain.candidate import (
-    address_of,
-    canonical,
-    endpoint_of,
-    host_of,
-    metric_value,
-    parse,
-    provider_of_host,
-)
+from otel_failover._core.domain import providers
+from otel_failover._core.domain.candidate import parse
+from otel_failover._core.domain.endpoint import address_of, endpoint_of, host_of
+from otel_failover._core.domain.providers import canonical, metric_value, provider_of_host
 from otel_failover.testing.providers import Answer
 from tests.hosts import stand
 
@@ -51,16 +46,16 @@ def test_other_spellings(word: str, provider: str) -> None:
     assert Candidate(word, "m").provider == provider
 
 
-@pytest.mark.parametrize("provider", sorted(identity.PROVIDERS))
+@pytest.mark.parametrize("provider", sorted(providers.PROVIDERS))
 def test_the_closed_table_is_spelled_as_it_is_and_may_be_counted(provider: str) -> None:
     assert canonical(provider) == provider
     assert metric_value(provider) == provider
 
 
 def test_tables_lead_into_the_closed_table() -> None:
-    assert set(identity._ALIASES.values()) <= identity.PROVIDERS
-    assert set(identity._HOSTS.values()) <= identity.PROVIDERS
-    assert {provider for _, provider in identity._HOST_ENDINGS} <= identity.PROVIDERS
+    assert set(providers._ALIASES.values()) <= providers.PROVIDERS
+    assert set(providers._HOSTS.values()) <= providers.PROVIDERS
+    assert {provider for _, provider in providers._HOST_ENDINGS} <= providers.PROVIDERS
 
 
 def test_a_word_of_the_hosts_own_is_counted_as_other() -> None:
@@ -70,7 +65,7 @@ def test_a_word_of_the_hosts_own_is_counted_as_other() -> None:
 
 def test_the_users_aliases_may_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "_USERS", set())
-    identity.admit({"llm.corp.example": "corp"})
+    providers.admit({"llm.corp.example": "corp"})
     assert metric_value("corp") == "corp"
 
 

@@ -24,7 +24,7 @@ import otel_failover
 from otel_failover import Candidate, instrumentor
 from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.config import settings
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import reasons, verdicts
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover._core.findings import rules as findings
 from otel_failover._core.runs import run
@@ -105,15 +105,15 @@ def test_every_attribute_is_in_the_tables_and_none_besides() -> None:
             "failover.error.origin",
             (settlement.FROM_RESPONSE, settlement.FROM_TRANSPORT, settlement.FROM_CLIENT, settlement.FROM_CANCEL),
         ),
-        ("failover.attribution.verdict", tuple(attribution.SEVERITY)),
+        ("failover.attribution.verdict", tuple(verdicts.SEVERITY)),
         (
             "failover.attribution.bound_by",
             (
-                attribution.OBJECT,
-                attribution.RESPONSE,
-                attribution.REQUEST_ID,
-                attribution.TEXT,
-                attribution.FACTS,
+                verdicts.OBJECT,
+                verdicts.RESPONSE,
+                verdicts.REQUEST_ID,
+                verdicts.TEXT,
+                verdicts.FACTS,
             ),
         ),
     ],
@@ -134,7 +134,7 @@ def test_the_values_of_other_attributes_stand_in_the_code(attribute: str) -> Non
 
 def test_the_rules_are_those_of_the_code_in_their_order() -> None:
     table = {plain(row[0]): row[-1] for row in rows("Rules") if len(row) == 3}
-    assert tuple(table) == attribution.RULES
+    assert tuple(table) == verdicts.RULES
     inconsistent = re.findall(r"Verdict\(INCONSISTENT, (\w+)", inspect.getsource(attribution))
     expected = {getattr(attribution, name) for name in inconsistent}
     assert {rule for rule, verdict in table.items() if verdict == "inconsistent"} == expected
@@ -143,10 +143,10 @@ def test_the_rules_are_those_of_the_code_in_their_order() -> None:
 
 def test_the_reasons_for_unverified_are_those_of_the_code() -> None:
     assert [plain(row[0]) for row in rows("Rules") if len(row) == 2] == [
-        attribution.REPORT,
-        attribution.EVIDENCE_INCOMPLETE,
-        attribution.NOTHING_SENT,
-        attribution.NOTHING_BOUND,
+        verdicts.REPORT,
+        verdicts.EVIDENCE_INCOMPLETE,
+        verdicts.NOTHING_SENT,
+        verdicts.NOTHING_BOUND,
     ]
 
 

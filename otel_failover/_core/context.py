@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import context
 from opentelemetry import context as context_api
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
@@ -112,3 +113,19 @@ class Attachment:
             return
         except AttributeError:
             context_api.detach(token)
+
+
+_SUPPRESS: Final = "suppress_instrumentation"
+
+
+def is_suppressed(current: context.Context) -> bool:
+    """Whether instrumentation is suppressed in a context, by the key that OpenTelemetry's own exporters set."""
+    return any(map(current.get, _KEYS))
+
+
+def _keys() -> tuple[str, ...]:
+    key = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
+    return (key, _SUPPRESS) if isinstance(key, str) else (_SUPPRESS,)
+
+
+_KEYS: Final = _keys()

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from typing import TYPE_CHECKING, Any, Final
-
-from opentelemetry import context
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-_SUPPRESS: Final = "suppress_instrumentation"
 
 
 class _Instrumentor:
@@ -60,16 +56,3 @@ class _Instrumentor:
 Base: Any = _Instrumentor
 with contextlib.suppress(ImportError):
     Base = importlib.import_module("opentelemetry.instrumentation.instrumentor").BaseInstrumentor
-
-
-def is_suppressed(current: context.Context) -> bool:
-    """Whether instrumentation is suppressed in a context, by the key that OpenTelemetry's own exporters set."""
-    return any(map(current.get, _KEYS))
-
-
-def _keys() -> tuple[str, ...]:
-    key = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
-    return (key, _SUPPRESS) if isinstance(key, str) else (_SUPPRESS,)
-
-
-_KEYS: Final = _keys()

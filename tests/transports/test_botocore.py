@@ -10,7 +10,7 @@ import pytest
 
 from otel_failover import Candidate, failover_run
 from otel_failover._core.config import runtime
-from otel_failover._core.evidence.exchange import orphans
+from otel_failover._core.evidence.orphans import orphans
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.hosts import LoopError
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.from_exception import bind
-from otel_failover._core.attribution.rules import Incident, Own, Verdict
+from otel_failover._core.attribution.bonds import bind
+from otel_failover._core.attribution.facts import Incident, Own, Verdict
 from otel_failover._core.attribution.source import Trail
-from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import endpoint, providers, reasons
 from otel_failover._core.evidence.error_body import pieces
 from otel_failover._core.text import matching as wording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from otel_failover._core.attribution.from_exception import Said
+    from otel_failover._core.attribution.claim import Said
     from otel_failover._core.evidence.exchange import Exchange
     from otel_failover._core.evidence.ledger import Ledger
     from otel_failover._core.evidence.outcome import Settlement
@@ -105,8 +104,8 @@ def _evident(own: list[Exchange], settled: Settlement) -> set[str]:
 def _elsewhere(exchange: Exchange, run: Run | None) -> Trail:
     """What a call to somebody else's host said inside this attempt."""
     member = run.places.member_at(exchange.endpoint) if run is not None else None
-    host = identity.host_of(exchange.endpoint)
-    provider = member.provider if member is not None else identity.provider_of_host(host) or host
+    host = endpoint.host_of(exchange.endpoint)
+    provider = member.provider if member is not None else providers.provider_of_host(host) or host
     return Trail(provider, -1, exchange.model or "", "", 0, None, [exchange])
 
 

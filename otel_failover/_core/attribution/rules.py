@@ -12,165 +12,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from otel_failover._core.attribution.facts import Claim, Incident, Own, Verdict
 from otel_failover._core.domain import reasons
+from otel_failover._core.domain.verdicts import (
+    CAUSE,
+    CLAIMED_ANSWER,
+    EVIDENCE_INCOMPLETE,
+    FACTS,
+    FOREIGN_ERROR,
+    FOREIGN_RESPONSE,
+    INCONSISTENT,
+    MISMATCH,
+    MIXED_ERROR,
+    NOTHING_BOUND,
+    NOTHING_SENT,
+    OBJECT,
+    PROVIDER_CONFLICT,
+    REASON_CONFLICT,
+    REPORT,
+    REQUEST,
+    REQUEST_ID,
+    RESPONSE,
+    SEVERITY,
+    STALE_ERROR,
+    STATUS_CONFLICT,
+    TEXT,
+    UNVERIFIED,
+    WRONG_ENDPOINT,
+)
 from otel_failover._core.text import matching as wording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-VERIFIED: Final = "verified"
-UNVERIFIED: Final = "unverified"
-INCONSISTENT: Final = "inconsistent"
-MISMATCH: Final = "mismatch"
-SEVERITY: Final = {VERIFIED: 0, UNVERIFIED: 1, INCONSISTENT: 2, MISMATCH: 3}
 
-MIXED_ERROR: Final = "mixed_error"
-STALE_ERROR: Final = "stale_error"
-FOREIGN_ERROR: Final = "foreign_error"
-FOREIGN_RESPONSE: Final = "foreign_response"
-WRONG_ENDPOINT: Final = "wrong_endpoint"
-PROVIDER_CONFLICT: Final = "provider_conflict"
-CLAIMED_ANSWER: Final = "claimed_answer"
-STATUS_CONFLICT: Final = "status_conflict"
-REASON_CONFLICT: Final = "reason_conflict"
-RULES: Final = (
-    MIXED_ERROR, STALE_ERROR, FOREIGN_ERROR, FOREIGN_RESPONSE, WRONG_ENDPOINT, PROVIDER_CONFLICT, CLAIMED_ANSWER,
-    STATUS_CONFLICT, REASON_CONFLICT,
-)  # fmt: skip
-"""Every rule, in the order of precedence: the first that fires is reported."""
-
-REPORT: Final = "report"
-EVIDENCE_INCOMPLETE: Final = "evidence_incomplete"
-NOTHING_SENT: Final = "nothing_sent"
-NOTHING_BOUND: Final = "nothing_bound"
-
-OBJECT: Final = "object"
-RESPONSE: Final = "response"
-REQUEST: Final = "request"
-CAUSE: Final = "cause"
-REQUEST_ID: Final = "request_id"
-TEXT: Final = "text"
-FACTS: Final = "facts"
 _SHOWN: Final = {REQUEST: RESPONSE, CAUSE: OBJECT}
 _STRENGTH: Final = {OBJECT: 5, CAUSE: 5, RESPONSE: 4, REQUEST: 4, REQUEST_ID: 3, TEXT: 2, FACTS: 1}
-
-
-class Incident(NamedTuple):
-    """What one attempt's wire said, as far as somebody else could repeat it.
-
-    Args:
-        provider: Whose it is.
-        index: Its place in the chain.
-        span_id: 16 hex digits of the span where it was first seen.
-        order: Larger is later.
-        alive: Whether the attempt is still open (hedged, probing).
-        same: Whether it is the judged candidate's own earlier attempt: replayed, never foreign.
-        messages: Normalised error messages.
-        codes: Structured codes of its error bodies.
-        statuses: Statuses of its error responses.
-        request_ids: Ids that its responses issued, echoes left out.
-        response_ids: Ids of its successful responses.
-    """
-
-    provider: str
-    index: int = 0  # type: ignore[assignment]  # hides tuple's own `index`, which nobody asks
-    span_id: str = ""
-    order: int = 0
-    alive: bool = False
-    same: bool = False
-    messages: tuple[str, ...] = ()
-    codes: frozenset[str] = frozenset()
-    statuses: frozenset[int] = frozenset()
-    request_ids: frozenset[str] = frozenset()
-    response_ids: frozenset[str] = frozenset()
-
-
-def _nowhere(_: str) -> bool | None:
-    return False
-
-
-class Own(NamedTuple):
-    """The judged attempt's own evidence.
-
-    Args:
-        complete: Every call returned or raised, every send answered or failed, every error body seen whole.
-        sent: Own requests, of which `answered` got a response.
-        statuses: Statuses of own responses, those of SDK retries included.
-        codes: Structured codes of own error bodies.
-        request_ids: Ids issued by own responses, and ids that we sent ourselves.
-        response_ids: Ids of own successful responses.
-        texts: Normalised texts of own error bodies, own stream errors and own exceptions.
-        reasons: What own evidence says, in our vocabulary.
-        elsewhere: Tells whether a normalised text stands in the rest of the own bytes (successful bodies, chunks, the
-            request); None where they could not be seen.
-        misdirected: An endpoint of another chain member was called and the candidate's was not.
-    """
-
-    complete: bool = True
-    sent: int = 0
-    answered: int = 0
-    statuses: frozenset[int] = frozenset()
-    codes: frozenset[str] = frozenset()
-    request_ids: frozenset[str] = frozenset()
-    response_ids: frozenset[str] = frozenset()
-    texts: tuple[str, ...] = ()
-    reasons: frozenset[str] = frozenset()
-    elsewhere: Callable[[str], bool | None] = _nowhere
-    misdirected: Incident | None = None
-
-
-class Claim(NamedTuple):
-    """What a span or an exception says about an error.
-
-    Args:
-        texts: Messages, as they stand there (redacted).
-        status: An HTTP status.
-        codes: Structured codes.
-        request_ids: Request ids.
-        reason: The claimed reason in our vocabulary.
-        response_id: The response id that a success names.
-        structured: A provider's structured error body is part of it.
-        own: Bonds by identity with own evidence: `object`, `response`, `request`.
-        foreign: Bonds by identity with others: (how, whose).
-        cause: An exception that is reached only by `__cause__`: counts if the claim repeats one of its facts.
-        unchanged: It is the own exception object, saying what it said when the provider call raised it.
-        own_member: It is an exception group with an own member.
-        conflict: The provider that the same span names for its error, where that cannot be the span's own.
-    """
-
-    texts: tuple[str, ...] = ()
-    status: int | None = None
-    codes: frozenset[str] = frozenset()
-    request_ids: frozenset[str] = frozenset()
-    reason: str | None = None
-    response_id: str | None = None
-    structured: bool = False
-    own: frozenset[str] = frozenset()
-    foreign: tuple[tuple[str, Incident], ...] = ()
-    cause: tuple[Incident, ...] = ()
-    unchanged: bool = False
-    own_member: bool = False
-    conflict: str | None = None
-
-
-class Verdict(NamedTuple):
-    """The outcome of one check.
-
-    Args:
-        verdict: `verified`, `unverified`, `inconsistent` or `mismatch`.
-        rule: The rule that fired, or why it is unverified; None where verified.
-        bound_by: How the claim was bound to its source.
-        source: Whose error it is; None for `claimed_answer` and where nobody else is involved.
-        replayed: It is the candidate's own earlier error.
-        synthetic: A claimed status that a library made up.
-    """
-
-    verdict: str = VERIFIED
-    rule: str | None = None
-    bound_by: str | None = None
-    source: Incident | None = None
-    replayed: bool = False
-    synthetic: int | None = None
 
 
 class _Match(NamedTuple):

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 
+from otel_failover._core.attribution.history import _HISTORY, History
 from otel_failover._core.config.metrics import metrics_of
 from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain import attributes as names
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
 from otel_failover._core.failsafe import exportable, guarded, logger
 from otel_failover._core.spans import hanging as hung
 from otel_failover._core.text.redaction import cut, redact
@@ -33,60 +34,9 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
 
-    from otel_failover._core.attribution.rules import Incident
 
 _TEXT: Final = 2_048
-_HISTORY: Final = 1_024
-_HISTORY_SECONDS: Final = 600.0
-_WHOSE: Final = 8
 _CACHED: Final = 64
-
-
-class History:
-    """Errors of earlier runs, by fingerprint only: at most 1,024, for 10 minutes.
-
-    Without a lock, so that a fork never finds it held: each step is one operation of a dict.
-    """
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[float, dict[object, Incident]]] = OrderedDict()
-
-    def add(self, fingerprint: str, who: object, incident: Incident) -> None:
-        """Remember that a candidate said a message.
-
-        Args:
-            fingerprint: Of the normalised message.
-            who: The candidate's identity.
-            incident: Whose it was; kept without its messages.
-        """
-        now = time.monotonic()
-        _, whose = self._known.pop(fingerprint, (now, {}))
-        if len(whose) < _WHOSE or who in whose:
-            whose[who] = incident
-        self._known[fingerprint] = (now, whose)
-        if len(self._known) > _HISTORY:
-            self._known.popitem(last=False)
-
-    def find(self, fingerprint: str, who: object) -> Incident | None:
-        """Return an earlier incident with this message: the candidate's own first, else the latest."""
-        known = self._known.get(fingerprint)
-        if known is None or time.monotonic() - known[0] > _HISTORY_SECONDS:
-            return None
-        whose = dict(known[1])
-        mine = next((incident for other, incident in whose.items() if _may_be(who, other)), None)
-        if mine is not None:
-            return mine._replace(same=True)
-        return max(whose.values(), key=lambda incident: incident.order)
-
-
-def _may_be(one: Any, other: Any) -> bool:
-    """Whether two identities may be one candidate: what only one of them knows tells nothing."""
-    (mine, place), (theirs, their_place) = one, other
-    pairs = ((mine.endpoint, theirs.endpoint), (mine.profile, theirs.profile), (place, their_place))
-    known = all(a == b for a, b in pairs if a is not None and b is not None)
-    return (
-        known and (mine.provider == theirs.provider or mine.endpoint == theirs.endpoint) and mine.model == theirs.model
-    )
 
 
 class Runtime:
@@ -115,8 +65,8 @@ class Runtime:
         self.metrics.open_ages = self._open_ages
         self.gateways = frozenset(settings.gateways)
         self.disabled_rules = frozenset(settings.disabled_rules)
-        self.aliases = {word.lower(): identity.canonical(value) for word, value in settings.provider_aliases.items()}
-        identity.admit(settings.provider_aliases)
+        self.aliases = {word.lower(): providers.canonical(value) for word, value in settings.provider_aliases.items()}
+        providers.admit(settings.provider_aliases)
         self._redacted: OrderedDict[tuple[str, tuple[str, ...], int], str] = OrderedDict()
         self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
         self._attached: weakref.ref[Any] | None = None
@@ -230,7 +180,7 @@ class Runtime:
         now = time.monotonic()
         oldest: dict[str, float] = {}
         for attempt in tuple(self.open_attempts):
-            provider = identity.metric_value(attempt.provider)
+            provider = providers.metric_value(attempt.provider)
             oldest[provider] = max(oldest.get(provider, 0.0), now - attempt.started)
             if now - attempt.started > self.settings.stale_after:
                 hung.look_at(self, attempt, now)

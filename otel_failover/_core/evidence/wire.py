@@ -15,9 +15,11 @@ from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
 from otel_failover._core.config import runtime
-from otel_failover._core.domain import candidate as identity
-from otel_failover._core.evidence.exchange import Exchange, orphans
-from otel_failover._core.evidence.ledger import Raised
+from otel_failover._core.domain import endpoint as endpoints
+from otel_failover._core.domain import providers
+from otel_failover._core.evidence.call_error import Raised
+from otel_failover._core.evidence.exchange import Exchange
+from otel_failover._core.evidence.orphans import orphans
 from otel_failover._core.failsafe import guarded, read
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def endpoint_of(url: Any) -> str:
     if found is None:
         if len(_endpoints) >= _MOST:
             _endpoints.clear()
-        found = identity.endpoint_of(f"{key[0].decode('ascii')}://{key[1].decode('ascii')}") or ""
+        found = endpoints.endpoint_of(f"{key[0].decode('ascii')}://{key[1].decode('ascii')}") or ""
         _endpoints[key] = found
     return found
 
@@ -55,7 +57,7 @@ def endpoint_in(url: str) -> str:
     if not separator:
         return ""
     place = rest.partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2]
-    return identity.endpoint_of(f"{scheme}://{place}") or ""
+    return endpoints.endpoint_of(f"{scheme}://{place}") or ""
 
 
 @guarded(fallback=None)
@@ -104,7 +106,7 @@ def _sent(endpoint: str, method: str, stream: bool, request: Callable[[], object
         if attempt._ledger.rootless:
             orphans.add(exchange)
         return exchange
-    if endpoint not in runtime.endpoints and identity.provider_of_host(identity.host_of(endpoint)) is None:
+    if endpoint not in runtime.endpoints and providers.provider_of_host(endpoints.host_of(endpoint)) is None:
         return None
     exchange = Exchange(request(), endpoint, method, stream=stream, hold=False)
     orphans.add(exchange)

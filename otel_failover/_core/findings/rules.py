@@ -11,8 +11,9 @@ from functools import lru_cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from otel_failover._core.domain.candidate import canonical, shown
+from otel_failover._core.domain.candidate import shown
 from otel_failover._core.domain.model_names import bare, is_opaque, is_prefixed, match
+from otel_failover._core.domain.providers import canonical
 from otel_failover._core.domain.reasons import (
     AUTH,
     BILLING,

@@ -16,21 +16,26 @@ from otel_failover._core import context as scope
 from otel_failover._core import deferred as dropping
 from otel_failover._core.attribution import own_facts as judging
 from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.from_exception import Said, adopt, from_error, from_exception
-from otel_failover._core.attribution.rules import MISMATCH, Incident, Verdict
-from otel_failover._core.attribution.source import Trail, is_of_the_wire
+from otel_failover._core.attribution.bonds import adopt
+from otel_failover._core.attribution.claim import Said
+from otel_failover._core.attribution.facts import Incident, Verdict
+from otel_failover._core.attribution.from_exception import from_error, from_exception
+from otel_failover._core.attribution.source import Trail
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import providers, reasons, verdicts
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.candidate_error import CandidateError
+from otel_failover._core.domain.endpoint import address_of
+from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.evidence.exchange import Reference
+from otel_failover._core.evidence.carried_response import is_of_the_wire
 from otel_failover._core.evidence.outcome import CANCELLED, ERROR, PARTIAL, SUCCESS, Settlement
 from otel_failover._core.failsafe import guarded, logger
+from otel_failover._core.references import Reference
 from otel_failover._core.runs.streams import wrap_chunks
+from otel_failover._core.spans import marker, processor
 from otel_failover._core.spans import mismatch as marking
-from otel_failover._core.spans import processor
 from otel_failover._core.spans.candidate_span import CandidateSpan
 from otel_failover._core.text import matching as wording
 
@@ -47,7 +52,7 @@ if TYPE_CHECKING:
 _CLAIMS: Final = 32
 _VERIFIED: Final = Verdict()
 _UNSETTLED: Final = Settlement(outcome=ERROR, reason=reasons.UNKNOWN)
-_UNSEEN: Final = Verdict(attribution.UNVERIFIED, attribution.EVIDENCE_INCOMPLETE)
+_UNSEEN: Final = Verdict(verdicts.UNVERIFIED, verdicts.EVIDENCE_INCOMPLETE)
 
 
 class Attempt:
@@ -190,7 +195,7 @@ class Attempt:
 
     def _name(self) -> str:
         place = f" #{self._index}" if self._doubled else ""
-        return f"{names.SPAN_CANDIDATE} {identity.metric_value(self.provider)}{place}"
+        return f"{names.SPAN_CANDIDATE} {providers.metric_value(self.provider)}{place}"
 
     def _first_attributes(self) -> dict[str, Any]:
         """What is known at the start, so that samplers see it."""
@@ -436,7 +441,7 @@ class Attempt:
         self._ledger.close()
         if self._own.span is not None:
             self._own.span.end(self._pending_end)
-        marking.make_waiting()
+        marker.make_waiting()
         dropping.end_waiting()
         self._count(settled, verdict, ended)
         if self._run is not None:
@@ -468,7 +473,7 @@ class Attempt:
     def _trail_left(self, settled: Settlement, verdict: Verdict) -> Trail:
         """Reduce it to what the others may be held against."""
         complete = self._state_left() == "complete"
-        if verdict.verdict == MISMATCH or (complete and verdict.rule == attribution.NOTHING_BOUND):
+        if verdict.verdict == MISMATCH or (complete and verdict.rule == verdicts.NOTHING_BOUND):
             # Somebody else's; or the application's own (a constant, a singleton) that says nothing of this candidate.
             self._problem, self._claims = None, []
         return self.trail(settled, complete=complete)
@@ -644,10 +649,10 @@ class Attempt:
         host, port = address
         known = [self._ledger.endpoint, *(exchange.endpoint for exchange in self._ledger.own)]
         for endpoint in filter(None, known):
-            own_host, own_port = identity.address_of(endpoint)
+            own_host, own_port = address_of(endpoint)
             if host == own_host and port in (None, own_port):
                 return True
-        return self._ledger.endpoint is None and identity.provider_of_host(host) == self.provider
+        return self._ledger.endpoint is None and providers.provider_of_host(host) == self.provider
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -685,7 +690,7 @@ class Attempt:
 
     def _count(self, settled: Settlement, verdict: Verdict, ended: float) -> None:
         metrics = self._runtime.metrics
-        provider = identity.metric_value(self.provider)
+        provider = providers.metric_value(self.provider)
         metrics.attempts.add(provider, settled.outcome, settled.reason)
         metrics.checks.add(verdict.verdict)
         labels = {names.CANDIDATE_PROVIDER: provider, names.CANDIDATE_OUTCOME: settled.outcome}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover._core.attribution.from_exception import from_exception
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import providers, reasons
 from otel_failover._core.domain.candidate_error import CandidateError
 from otel_failover._core.evidence.outcome import ERROR, SUCCESS
 from otel_failover._core.failsafe import read
@@ -20,7 +20,7 @@ from otel_failover._core.text.escapes import compiled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from otel_failover._core.attribution.from_exception import Said
+    from otel_failover._core.attribution.claim import Said
     from otel_failover._core.attribution.source import Trail
     from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.evidence.outcome import Settlement
@@ -207,7 +207,7 @@ def _blamed(problem: BaseException) -> Iterator[str]:
     """Yield the providers that an error names by a key of its own."""
     for name in _BLAME:
         value = read(problem, name)
-        if isinstance(value, str) and (known := identity.canonical(value)) in identity.PROVIDERS:
+        if isinstance(value, str) and (known := providers.canonical(value)) in providers.PROVIDERS:
             yield known
 
 

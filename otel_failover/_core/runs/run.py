@@ -17,6 +17,7 @@ from otel_failover._core import deferred as dropping
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.chain import NOBODY, chain_of
 from otel_failover._core.domain.positions import Places
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from typing_extensions import Self
 
-    from otel_failover._core.attribution.rules import Incident
+    from otel_failover._core.attribution.facts import Incident
     from otel_failover._core.attribution.source import Trail
     from otel_failover._core.domain.chain import Chain
     from otel_failover._core.runs.call import Call
@@ -436,7 +437,7 @@ class Run:
             attributes[names.SKIP_CAUSE_SPAN_ID] = armed_by
         now = time.time_ns()
         span = self._runtime.tracer.start_span(
-            f"{names.SPAN_SKIP} {identity.metric_value(candidate.provider)}",
+            f"{names.SPAN_SKIP} {providers.metric_value(candidate.provider)}",
             self._context, SpanKind.INTERNAL, attributes, start_time=now,
         )  # fmt: skip
         span.end(now)

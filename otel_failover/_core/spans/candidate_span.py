@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
 
-from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.attribution.from_span import may_claim, read_claim, read_events
-from otel_failover._core.attribution.rules import MISMATCH, Verdict
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import reasons, verdicts
+from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover._core.evidence.outcome import ERROR, PARTIAL, Settlement
 from otel_failover._core.spans import mismatch as marking
+from otel_failover._core.spans import span_access
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.redaction import cut, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from otel_failover._core.attribution.from_exception import Said
+    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.evidence.ledger import Ledger
@@ -36,7 +37,7 @@ _LONG: Final = 48
 _PIECE: Final = 8
 _FAILED: Final = (ERROR, PARTIAL)
 _ERROR_KEYS: Final = ("error.", "http.response.status_code", "http.status_code")
-_VERIFIED: Final = {names.VERDICT: attribution.VERIFIED}
+_VERIFIED: Final = {names.VERDICT: verdicts.VERIFIED}
 
 
 class CandidateSpan:
@@ -87,7 +88,7 @@ class CandidateSpan:
             claims += [(said, event) for event, said in read_events(span)]
         if is_error or may_claim(span.attributes):
             found = read_claim(span)
-            marking.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
+            span_access.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
             if found is not None and found.error:
                 claims.append((found.said, None))
         return claims
@@ -99,7 +100,7 @@ class CandidateSpan:
             events: Exception events that application code put here.
         """
         if self._runtime.settings.on_mismatch == "correct":
-            marking.take_out_events(self.span, events)
+            span_access.take_out_events(self.span, events)
 
     # --- texts --------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.failsafe import guarded
-from otel_failover._core.spans.mismatch import Marker
+from otel_failover._core.spans.marker import Marker
 
 if TYPE_CHECKING:
     from otel_failover._core.config.runtime import Runtime

@@ -16,12 +16,15 @@ from urllib.parse import urlencode
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.evidence import wire
-from otel_failover._core.evidence.exchange import Exchange, Reference, transport_reason
+from otel_failover._core.evidence.transport_error import transport_reason
 from otel_failover._core.failsafe import guarded, read, text_of
+from otel_failover._core.references import Reference
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from otel_failover._core.evidence.exchange import Exchange
 
 _ERROR: Final = 400
 
