@@ -20,9 +20,9 @@ CHAIN = [Candidate("openai", "m"), Candidate("anthropic", "m")]
 def test_an_attempt_that_is_cancelled_after_its_run_was_left(telemetry: Telemetry) -> None:
     """A stream handed over by a loop that has returned, and cancelled by its consumer: both spans end."""
     run = Run("chat", CHAIN)
-    run.open_aside()
+    run.open_detached()
     attempt = run.attempt_at(0)
-    attempt.open_aside()
+    attempt.open_detached()
     run.leave(None)
     attempt.leave(asyncio.CancelledError())
     assert telemetry.candidates[0]["candidate.outcome"] == "cancelled"
@@ -83,9 +83,9 @@ def test_an_attempt_that_was_interrupted_is_cancelled_whatever_the_loop_does_nex
 
 def test_a_loop_that_goes_on_after_a_cancellation_ended_it_itself(telemetry: Telemetry) -> None:
     run = Run("chat", CHAIN)
-    run.open_aside()
+    run.open_detached()
     attempt = run.attempt_at(0)
-    attempt.open_aside()
+    attempt.open_detached()
     attempt.leave(asyncio.CancelledError())
     run.step()
     run.leave(TimeoutError())
@@ -97,10 +97,10 @@ def test_a_run_goes_on_from_its_opening_until_it_is_left(telemetry: Telemetry) -
     """Streams may keep its span open for longer; nobody else is asked."""
     run = Run("chat", CHAIN)
     assert not run.goes_on
-    run.open_aside()
+    run.open_detached()
     assert run.goes_on
     attempt = run.attempt_at(0)
-    attempt.open_aside()
+    attempt.open_detached()
     run.leave(None)
     assert not run.goes_on
     attempt.leave(None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.facts import Claim, Incident, Own, Verdict
+from otel_failover._core.attribution.facts import Claim, OwnFacts, SourceFacts, Verdict
 from otel_failover._core.attribution.rules import judge, worst
 from otel_failover._core.domain.verdicts import RULES
 from otel_failover._core.text import matching as wording
@@ -30,7 +30,7 @@ LIMIT: Final = str(Answer.anthropic_rate_limit().message)
 OWN_TEXT: Final = "Our scheduler could not place this request on any replica"
 TIMEOUT_TEXT: Final = "Request timed out."
 
-OPENAI: Final = Incident(
+OPENAI: Final = SourceFacts(
     "openai",
     0,
     "aaaaaaaaaaaaaaaa",
@@ -49,7 +49,7 @@ LATER: Final = OPENAI._replace(
     request_ids=frozenset({"req_of_openrouter"}),
     response_ids=frozenset({"chatcmpl-of-openrouter"}),
 )
-ANTHROPIC: Final = Incident(
+ANTHROPIC: Final = SourceFacts(
     "anthropic",
     1,
     "cccccccccccccccc",
@@ -62,8 +62,8 @@ ANTHROPIC: Final = Incident(
 ALIVE: Final = OPENAI._replace(alive=True)
 SAME: Final = OPENAI._replace(same=True)
 
-HUNG: Final = Own(sent=1, reasons=frozenset({"timeout"}), texts=(normalise(TIMEOUT_TEXT),))
-ANSWERED: Final = Own(
+HUNG: Final = OwnFacts(sent=1, reasons=frozenset({"timeout"}), texts=(normalise(TIMEOUT_TEXT),))
+ANSWERED: Final = OwnFacts(
     sent=1,
     answered=1,
     statuses=frozenset({500}),
@@ -72,18 +72,18 @@ ANSWERED: Final = Own(
     texts=(normalise(OWN_TEXT),),
     reasons=frozenset({"server_error"}),
 )
-SERVED: Final = Own(
+SERVED: Final = OwnFacts(
     sent=1,
     answered=1,
     statuses=frozenset({200}),
     response_ids=frozenset({"chatcmpl-own"}),
     reasons=frozenset({"response_rejected"}),
 )
-NOTHING: Final = Own(complete=False)
-UNSENT: Final = Own(reasons=frozenset({"client_error"}))
+NOTHING: Final = OwnFacts(complete=False)
+UNSENT: Final = OwnFacts(reasons=frozenset({"client_error"}))
 
 
-def remembered(message: str, incident: Incident) -> Callable[[str], Incident | None]:
+def remembered(message: str, incident: SourceFacts) -> Callable[[str], SourceFacts | None]:
     """Return a history that knows one message."""
     known = fingerprint(normalise(message))
     return lambda asked: incident if asked == known else None
@@ -95,9 +95,9 @@ class Case:
 
     why: str
     claim: Claim
-    own: Own
+    own: OwnFacts
     expected: tuple[str, str | None]
-    others: Sequence[Incident] = (OPENAI,)
+    others: Sequence[SourceFacts] = (OPENAI,)
     bound_by: str | None = None
     source: str | None = None
     history: Any = None
@@ -541,7 +541,7 @@ CASES: Final[dict[str, Case]] = {
     "wrong endpoint": Case(
         "the request went to another member",
         said(),
-        Own(misdirected=OPENAI),
+        OwnFacts(misdirected=OPENAI),
         ("mismatch", "wrong_endpoint"),
         bound_by="facts",
         source="openai",
@@ -713,7 +713,7 @@ CASES: Final[dict[str, Case]] = {
         source="openai",
     ),
     "wrong endpoint before conflict": Case(
-        "both fire", said("x", conflict="cohere"), Own(misdirected=OPENAI), ("mismatch", "wrong_endpoint")
+        "both fire", said("x", conflict="cohere"), OwnFacts(misdirected=OPENAI), ("mismatch", "wrong_endpoint")
     ),
     "conflict before claimed": Case(
         "both fire", said("x", structured=True, conflict="openai"), HUNG, ("mismatch", "provider_conflict")
@@ -786,7 +786,7 @@ def test_a_conflict_names_the_attempt_whose_status_it_tells() -> None:
     """The latest at that provider where none answered so; nobody's where the run tried none."""
     later = OPENAI._replace(index=2, order=3, span_id="dddddddddddddddd", statuses=frozenset({500}))
 
-    def source(status: int, *others: Incident) -> tuple[int, str]:
+    def source(status: int, *others: SourceFacts) -> tuple[int, str]:
         found = judge(said("x", status=status, conflict="openai"), SERVED, others).source
         assert found is not None
         return found.index, found.span_id

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.attribution.facts import Claim, Incident, Own
+from otel_failover._core.attribution.facts import Claim, OwnFacts, SourceFacts
 from otel_failover._core.attribution.rules import judge
 from otel_failover._core.text.matching import STOCK, normalise
 
@@ -56,7 +56,7 @@ REASONS: Final = {400: "invalid_request", 401: "auth", 403: "permission", 404: "
 class Party:
     """What one attempt's wire said, as the plan knows it."""
 
-    incident: Incident
+    incident: SourceFacts
     message: str = ""
     status: int | None = None
     code: str | None = None
@@ -70,12 +70,12 @@ class Plan:
 
     kind: str
     claim: Claim
-    own: Own
-    others: list[Incident]
+    own: OwnFacts
+    others: list[SourceFacts]
     expected: str
     """`mismatch`, `fine` (anything but a mismatch), `verified`, `report`, `mixed` (inconsistent) or `replayed`."""
-    source: Incident | None = None
-    history: Callable[[str], Incident | None] | None = None
+    source: SourceFacts | None = None
+    history: Callable[[str], SourceFacts | None] | None = None
 
 
 def sentence(rng: random.Random, length: int | None = None) -> str:
@@ -108,7 +108,7 @@ def party(
     said = "" if served else message or sentence(rng)
     request_id = f"req_{rng.getrandbits(64):016x}" if rng.random() < 0.8 else None
     response_id = f"resp_{rng.getrandbits(64):016x}" if served else None
-    incident = Incident(
+    incident = SourceFacts(
         rng.choice(PROVIDERS),
         index,
         f"{rng.getrandbits(64):016x}",
@@ -124,11 +124,11 @@ def party(
     return Party(incident, said, status, code, request_id, response_id)
 
 
-def own_evidence(rng: random.Random, kind: str, message: str, **more: Any) -> tuple[Own, Party]:
+def own_evidence(rng: random.Random, kind: str, message: str, **more: Any) -> tuple[OwnFacts, Party]:
     """The judged attempt's own evidence of a kind."""
     if kind == "answered":
         status, code = rng.choice(STATUSES), rng.choice((*CODES, None))
-        me = Party(Incident("own"), message, status, code, f"req_{rng.getrandbits(64):016x}")
+        me = Party(SourceFacts("own"), message, status, code, f"req_{rng.getrandbits(64):016x}")
         facts: dict[str, Any] = {
             "sent": rng.randint(1, 3),
             "answered": 1,
@@ -140,7 +140,7 @@ def own_evidence(rng: random.Random, kind: str, message: str, **more: Any) -> tu
         }
     elif kind == "success":
         me = Party(
-            Incident("own"), "", 200, None, f"req_{rng.getrandbits(64):016x}", f"resp_{rng.getrandbits(64):016x}"
+            SourceFacts("own"), "", 200, None, f"req_{rng.getrandbits(64):016x}", f"resp_{rng.getrandbits(64):016x}"
         )
         facts = {
             "sent": 1,
@@ -151,15 +151,15 @@ def own_evidence(rng: random.Random, kind: str, message: str, **more: Any) -> tu
             "reasons": frozenset({OWN_REASONS[kind]}),
         }
     elif kind == "unseen":
-        me, facts = Party(Incident("own")), {"complete": False}
+        me, facts = Party(SourceFacts("own")), {"complete": False}
     else:
-        me = Party(Incident("own"), LOCAL[kind])
+        me = Party(SourceFacts("own"), LOCAL[kind])
         facts = {
             "sent": 0 if kind == "unsent" else rng.randint(1, 3),
             "texts": (normalise(LOCAL[kind]),),
             "reasons": frozenset({OWN_REASONS[kind]}),
         }
-    return Own(**{**facts, **more}), me
+    return OwnFacts(**{**facts, **more}), me
 
 
 def wrapped(rng: random.Random, text: str) -> str:
@@ -366,7 +366,7 @@ def theft(rng: random.Random) -> Plan | None:
     return Plan(name, claim, own, everyone, "mismatch", victim.incident, history)
 
 
-def unanswered(rng: random.Random, own: Own, kind: str) -> Plan | None:
+def unanswered(rng: random.Random, own: OwnFacts, kind: str) -> Plan | None:
     """An answer that nobody of this run gave."""
     if kind not in ("timeout", "reset"):
         return None

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "otel_failover"
 KEPT_TO = {
     "record_exception": set(),  # formats chained tracebacks: the previous candidate's error would ride along
     "format_exc": set(),
-    "set_status": {"_core.spans.candidate_span", "_core.spans.mismatch", "_core.runs.run"},
+    "set_status": {"_core.spans.candidate_span", "_core.spans.marker", "_core.runs.run"},
     "get_current_span": {"_core.runs.run", "_core.config.usage_hints"},  # what a run happens inside of, no error
 }
 PURE = ["_core.attribution.rules", "_core.text", "_core.domain.reasons", "_core.findings"]
@@ -53,6 +53,8 @@ def test_pure_logic_knows_no_opentelemetry(name: str) -> None:
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     assert not any(each.startswith(("opentelemetry", "wrapt", "httpx", "openai", "anthropic")) for each in imported)
+    if name == "_core.findings":
+        assert imported.isdisjoint({"time", "logging", "random"})
 
 
 def test_the_core_knows_no_adapter() -> None:

@@ -26,7 +26,6 @@ from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.config import settings
 from otel_failover._core.domain import reasons, verdicts
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.findings import rules as findings
 from otel_failover._core.runs import run
 from otel_failover.testing.providers import Answer
 from tests.hosts import LoopError, stand
@@ -151,7 +150,7 @@ def test_the_reasons_for_unverified_are_those_of_the_code() -> None:
 
 
 def test_the_findings_are_those_of_the_code_in_their_order() -> None:
-    assert tuple(plain(row[0]) for row in rows("Findings")) == findings.RULES
+    assert tuple(plain(row[0]) for row in rows("Findings")) == verdicts.FINDINGS
 
 
 def test_the_reasons_are_those_of_the_code() -> None:

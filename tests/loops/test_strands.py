@@ -372,7 +372,7 @@ def test_who_a_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert candidate_of(claude) == Candidate("anthropic", "c", "https://api.anthropic.com")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     assert candidate_of(plain) == Candidate("openai", "gpt-x", "http://127.0.0.1:9")
-    own = type("Own", (openais.OpenAIModel,), {"_get_client": lambda self: None})
+    own = type("OwnFacts", (openais.OpenAIModel,), {"_get_client": lambda self: None})
     assert candidate_of(own(model_id="gpt-x")).provider == ""
     assert candidate_of(object()) == Candidate("", "")
 

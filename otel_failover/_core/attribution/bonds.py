@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_failover._core.attribution.facts import Claim, Incident
+from otel_failover._core.attribution.facts import Claim, SourceFacts
 from otel_failover._core.attribution.from_exception import _DEPTH
 from otel_failover._core.config import usage_hints as hints
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
@@ -12,7 +12,7 @@ from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence import ledger as evidence
 from otel_failover._core.evidence.carried_response import response_of
 from otel_failover._core.evidence.exchange import ASIDE
-from otel_failover._core.evidence.orphans import flights, orphans
+from otel_failover._core.evidence.orphans import orphans, recent_failures
 from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.text import matching as wording
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from otel_failover._core.attribution.claim import Said
-    from otel_failover._core.attribution.source import Trail
+    from otel_failover._core.attribution.source import Source
 
 
-def bind(said: Said, ledger: evidence.Ledger, others: Sequence[tuple[Trail, Incident]]) -> Claim:
+def bind(said: Said, ledger: evidence.Ledger, others: Sequence[tuple[Source, SourceFacts]]) -> Claim:
     """Find out by identity whose the objects of a claim are.
 
     Args:
@@ -58,8 +58,8 @@ def bind(said: Said, ledger: evidence.Ledger, others: Sequence[tuple[Trail, Inci
 
 
 def _bonds(
-    thing: object, ledger: evidence.Ledger, others: Sequence[tuple[Trail, Incident]]
-) -> tuple[frozenset[str], list[tuple[str, Incident]]]:
+    thing: object, ledger: evidence.Ledger, others: Sequence[tuple[Source, SourceFacts]]
+) -> tuple[frozenset[str], list[tuple[str, SourceFacts]]]:
     """Return the bonds of one error object, with own evidence and with that of others."""
     own = set(own_bonds(thing, ledger))
     foreign = [(how, incident) for trail, incident in others for how in trail.bonds(thing)]
@@ -102,13 +102,13 @@ def adopt(thing: BaseException, ledger: evidence.Ledger) -> None:
             hints.sent_elsewhere(ledger.endpoint, mine.endpoint)
         if mine is not None or known:
             return
-        found = orphans.find(response, request, ledger) or flights.find(response, request, ledger)
+        found = orphans.find(response, request, ledger) or recent_failures.find(response, request, ledger)
         for exchange in found:
             ledger.adopt(exchange)
             if exchange.ledger is not None and exchange.ledger.heard:
                 ledger.heard = True
         if found and isinstance(link, BaseException):
-            ledger.last_failed = call_error.Raised(link)
+            ledger.last_failed = call_error.CallError(link)
             ledger.raised.append(ledger.last_failed)
             return
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.facts import Claim, Own, Verdict
+from otel_failover._core.attribution.facts import Claim, OwnFacts, Verdict
 from otel_failover._core.config import runtime
 
 if TYPE_CHECKING:
     from otel_failover._core.attribution.claim import Said
-    from otel_failover._core.attribution.source import Trail
+    from otel_failover._core.attribution.source import Source
 
 
-def _answer_of(trail: Trail) -> str:
+def _answer_of(trail: Source) -> str:
     """Return the own evidence of a candidate that served in a few words."""
     statuses = [str(exchange.status) for exchange in trail.exchanges if exchange.status is not None]
     return f"answered {statuses[-1]}, no error" if statuses else "an answer without error"
 
 
-def judge_enclosing(said: Said, own: list[Trail], others: list[Trail]) -> Verdict:
+def judge_enclosing(said: Said, own: list[Source], others: list[Source]) -> Verdict:
     """Hold a span around a run against the candidate it names.
 
     Args:
@@ -29,7 +29,7 @@ def judge_enclosing(said: Said, own: list[Trail], others: list[Trail]) -> Verdic
     """
     mine = [trail.incident for trail in own]
     sends = [exchange for trail in own for exchange in trail.exchanges]
-    evidence = Own(
+    evidence = OwnFacts(
         complete=all(trail.complete for trail in own),
         sent=len(sends),
         answered=sum(exchange.status is not None for exchange in sends),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Incident(NamedTuple):
+class SourceFacts(NamedTuple):
     """What one attempt's wire said, as far as somebody else could repeat it.
 
     Args:
@@ -46,7 +46,7 @@ def _nowhere(_: str) -> bool | None:
     return False
 
 
-class Own(NamedTuple):
+class OwnFacts(NamedTuple):
     """The judged attempt's own evidence.
 
     Args:
@@ -73,7 +73,7 @@ class Own(NamedTuple):
     texts: tuple[str, ...] = ()
     reasons: frozenset[str] = frozenset()
     elsewhere: Callable[[str], bool | None] = _nowhere
-    misdirected: Incident | None = None
+    misdirected: SourceFacts | None = None
 
 
 class Claim(NamedTuple):
@@ -103,8 +103,8 @@ class Claim(NamedTuple):
     response_id: str | None = None
     structured: bool = False
     own: frozenset[str] = frozenset()
-    foreign: tuple[tuple[str, Incident], ...] = ()
-    cause: tuple[Incident, ...] = ()
+    foreign: tuple[tuple[str, SourceFacts], ...] = ()
+    cause: tuple[SourceFacts, ...] = ()
     unchanged: bool = False
     own_member: bool = False
     conflict: str | None = None
@@ -125,6 +125,6 @@ class Verdict(NamedTuple):
     verdict: str = VERIFIED
     rule: str | None = None
     bound_by: str | None = None
-    source: Incident | None = None
+    source: SourceFacts | None = None
     replayed: bool = False
     synthetic: int | None = None

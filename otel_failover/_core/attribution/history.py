@@ -7,15 +7,11 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from otel_failover._core.attribution.facts import Incident
+    from otel_failover._core.attribution.facts import SourceFacts
 
 
-_HISTORY: Final = 1_024
-
-
-_HISTORY_SECONDS: Final = 600.0
-
-
+_MOST: Final = 1_024
+_SECONDS: Final = 600.0
 _WHOSE: Final = 8
 
 
@@ -26,9 +22,9 @@ class History:
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[float, dict[object, Incident]]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, dict[object, SourceFacts]]] = OrderedDict()
 
-    def add(self, fingerprint: str, who: object, incident: Incident) -> None:
+    def add(self, fingerprint: str, who: object, incident: SourceFacts) -> None:
         """Remember that a candidate said a message.
 
         Args:
@@ -41,19 +37,26 @@ class History:
         if len(whose) < _WHOSE or who in whose:
             whose[who] = incident
         self._known[fingerprint] = (now, whose)
-        if len(self._known) > _HISTORY:
+        if len(self._known) > _MOST:
             self._known.popitem(last=False)
 
-    def find(self, fingerprint: str, who: object) -> Incident | None:
+    def clear(self) -> None:
+        """Forget everything: what another configuration saw proves nothing now."""
+        self._known.clear()
+
+    def find(self, fingerprint: str, who: object) -> SourceFacts | None:
         """Return an earlier incident with this message: the candidate's own first, else the latest."""
         known = self._known.get(fingerprint)
-        if known is None or time.monotonic() - known[0] > _HISTORY_SECONDS:
+        if known is None or time.monotonic() - known[0] > _SECONDS:
             return None
         whose = dict(known[1])
         mine = next((incident for other, incident in whose.items() if _may_be(who, other)), None)
         if mine is not None:
             return mine._replace(same=True)
         return max(whose.values(), key=lambda incident: incident.order)
+
+
+history: Final = History()
 
 
 def _may_be(one: Any, other: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_failover._core.attribution.facts import Incident
+from otel_failover._core.attribution.facts import SourceFacts
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.carried_response import response_of
 from otel_failover._core.failsafe import read, text_of
@@ -16,13 +16,13 @@ from otel_failover._core.text import matching as wording
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from otel_failover._core.evidence.call_error import Raised
+    from otel_failover._core.evidence.call_error import CallError
     from otel_failover._core.evidence.error_body import ErrorBody
     from otel_failover._core.evidence.exchange import Exchange
     from otel_failover._core.references import Reference
 
 
-class Trail:
+class Source:
     """One attempt, or one call to somebody else, as the others may be held against it.
 
     Args:
@@ -76,7 +76,7 @@ class Trail:
         order: int,
         key: object,
         exchanges: list[Exchange],
-        raised: Iterable[Raised] = (),
+        raised: Iterable[CallError] = (),
         left: Iterable[Reference] = (),
         stream_error: ErrorBody | None = None,
         response_ids: Iterable[str] = (),
@@ -94,15 +94,15 @@ class Trail:
         self.exchanges, self.raised, self.left = exchanges, tuple(raised), tuple(left)
         self.stream_error, self.response_ids = stream_error, tuple(response_ids)
         self.complete, self.reason, self.sentence, self.told = complete, reason, sentence, told
-        self._incident: Incident | None = None
+        self._incident: SourceFacts | None = None
         self._texts: tuple[str, ...] | None = None
 
     @property
-    def incident(self) -> Incident:
+    def incident(self) -> SourceFacts:
         """What its wire said, in the form in which claims are compared."""
         if self._incident is None:
             bodies = self.bodies
-            self._incident = Incident(
+            self._incident = SourceFacts(
                 self.provider,
                 self.index,
                 self.span_id,
@@ -116,7 +116,7 @@ class Trail:
             )
         return self._incident
 
-    def seen_by(self, key: object) -> Incident:
+    def seen_by(self, key: object) -> SourceFacts:
         """Return its incident as an attempt sees it: the same candidate's is its own earlier one."""
         return self.incident._replace(same=True) if key == self.key else self.incident
 

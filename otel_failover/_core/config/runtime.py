@@ -1,7 +1,6 @@
 """The one place that knows the active settings, tracer and instruments.
 
-`instrument()` puts a configured one in; until then a default one serves, so that `failover_run` works by itself. The
-processor is attached to the tracer provider when there is one: at `instrument()`, else at our first span.
+`instrument()` puts a configured one in; until then a default one serves, so that `failover_run` works by itself.
 """
 
 from __future__ import annotations
@@ -11,24 +10,22 @@ import os
 import random
 import re
 import time
-import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 
-from otel_failover._core.attribution.history import _HISTORY, History
 from otel_failover._core.config.metrics import metrics_of
 from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers
-from otel_failover._core.failsafe import exportable, guarded, logger
-from otel_failover._core.spans import hanging as hung
+from otel_failover._core.failsafe import exportable, logger
 from otel_failover._core.text.redaction import cut, redact
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Callable, Iterable, Sequence
 
     from opentelemetry.metrics import MeterProvider
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
 
 
 _TEXT: Final = 2_048
+_MOST: Final = 1_024
 _CACHED: Final = 64
 
 
@@ -46,6 +44,7 @@ class Runtime:
         settings: Valid settings.
         tracer_provider: None: the global one, whenever it is set.
         meter_provider: None: the global one.
+        not_instrumented: `instrument()` was not called, which the first run says.
     """
 
     def __init__(
@@ -53,12 +52,14 @@ class Runtime:
         settings: Settings,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
+        *,
+        not_instrumented: bool = False,
     ) -> None:
         self.settings = settings
         self.provider = tracer_provider
         self.active = True
-        self.history = History()
         self.open_attempts: dict[Any, None] = {}
+        self.on_stale: Callable[[Any, float], None] = _nothing
         self.order = 0
         self.tracer: Tracer = trace.get_tracer(names.SCOPE, __version__, tracer_provider=tracer_provider)
         self.metrics = metrics_of(meter_provider)
@@ -69,48 +70,31 @@ class Runtime:
         providers.admit(settings.provider_aliases)
         self._redacted: OrderedDict[tuple[str, tuple[str, ...], int], str] = OrderedDict()
         self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
-        self._attached: weakref.ref[Any] | None = None
-        self._told_no_sdk = False
-        self._told_not_on = True
+        self.attached_to: weakref.ref[Any] | None = None
+        self._warn_no_sdk = True
+        self._warn_not_instrumented = not_instrumented
         self._serving: dict[tuple[object, ...], str] = {}
         self._told: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
 
-    # --- the processor ------------------------------------------------------------------------------------------------
+    # --- what is said once --------------------------------------------------------------------------------------------
 
-    @guarded(fallback=False)
-    def attach(self, *, tell: bool = False) -> bool:
-        """Attach the checking processor to the tracer provider, once there is one that takes processors.
-
-        Args:
-            tell: Log a WARNING where no SDK is configured (once).
-
-        Returns:
-            Whether it is attached.
-        """
-        if not self.active:
-            return False
-        if tell and not self._told_not_on:
-            self._told_not_on = True
+    def warn_not_instrumented(self) -> None:
+        """Log once that `instrument()` was never called, where nobody switched us off on purpose."""
+        if self._warn_not_instrumented:
+            self._warn_not_instrumented = False
             logger.warning(
                 "otel-failover: nothing is instrumented, so no evidence is seen and every reason is unknown: call "
                 "FailoverInstrumentor().instrument(), or start with opentelemetry-instrument."
             )
-        provider = self.provider or trace.get_tracer_provider()
-        if self._attached is not None and self._attached() is provider:
-            return True
-        if not hasattr(provider, "add_span_processor"):
-            if tell and not self._told_no_sdk:
-                self._told_no_sdk = True
-                logger.warning(
-                    "otel-failover: no OpenTelemetry SDK is configured: spans go nowhere, and spans of others are not "
-                    "checked. Configure a TracerProvider, or start with opentelemetry-instrument."
-                )
-            return False
-        from otel_failover._core.spans.processor import AttributionProcessor
 
-        self._attached = weakref.ref(provider)
-        AttributionProcessor.attach_to(provider)
-        return True
+    def warn_no_sdk(self) -> None:
+        """Log once that no OpenTelemetry SDK is configured."""
+        if self._warn_no_sdk:
+            self._warn_no_sdk = False
+            logger.warning(
+                "otel-failover: no OpenTelemetry SDK is configured: spans go nowhere, and spans of others are not "
+                "checked. Configure a TracerProvider, or start with opentelemetry-instrument."
+            )
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -169,7 +153,7 @@ class Runtime:
         if before == who:
             return
         self._serving[loop] = who
-        if len(self._serving) > _HISTORY:
+        if len(self._serving) > _MOST:
             self._serving.pop(next(iter(self._serving)))
         if before is not None:
             told = f"{loop[1]} ({loop[0]}) is now served by {who}, before by {before}"
@@ -183,8 +167,12 @@ class Runtime:
             provider = providers.metric_value(attempt.provider)
             oldest[provider] = max(oldest.get(provider, 0.0), now - attempt.started)
             if now - attempt.started > self.settings.stale_after:
-                hung.look_at(self, attempt, now)
+                self.on_stale(attempt, now)
         return oldest.items()
+
+
+def _nothing(attempt: Any, now: float) -> None:
+    """Stand in for the watch over silent attempts until `spans.processor.attach` sets it."""
 
 
 endpoints: Final[dict[str, None]] = {}
@@ -194,7 +182,7 @@ endpoints: Final[dict[str, None]] = {}
 def remember_endpoint(endpoint: str | None) -> None:
     """Remember a candidate's endpoint."""
     if endpoint is not None and endpoint not in endpoints:
-        if len(endpoints) >= _HISTORY:
+        if len(endpoints) >= _MOST:
             endpoints.pop(next(iter(endpoints)), None)
         endpoints[endpoint] = None
 
@@ -206,8 +194,7 @@ def current() -> Runtime:
     """Return the active runtime, made with the environment's settings where `instrument()` was not called."""
     global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     if _runtime is None:
-        _runtime = Runtime(load({}))
-        _runtime._told_not_on = _is_switched_off()
+        _runtime = Runtime(load({}), not_instrumented=not _is_switched_off())
     return _runtime
 
 

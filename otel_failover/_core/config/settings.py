@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from otel_failover._core.config.loop import Loop
 from otel_failover._core.domain import endpoint, providers
-from otel_failover._core.domain.verdicts import RULES
+from otel_failover._core.domain.verdicts import FINDINGS, FINDINGS_OFF, RULES
 from otel_failover._core.failsafe import logger, text_of
 from otel_failover._core.text.redaction import cut, redact
 
@@ -137,9 +137,8 @@ def _words(value: Any) -> list[str]:
 
 
 def _disabled(value: Any) -> list[str]:
-    from otel_failover._core.findings import rules as findings
 
-    words, known = _words(value), (*RULES, *findings.RULES)
+    words, known = _words(value), (*RULES, *FINDINGS)
     for word in words:
         if word not in known:
             raise ValueError(f"rules of {', '.join(known)}{did_you_mean(word, known)}")
@@ -147,11 +146,10 @@ def _disabled(value: Any) -> list[str]:
 
 
 def _enabled(value: Any) -> list[str]:
-    from otel_failover._core.findings import rules as findings
 
-    words, off = _words(value), sorted(findings.OFF)
+    words, off = _words(value), sorted(FINDINGS_OFF)
     for word in words:
-        if word not in (*RULES, *findings.RULES):
+        if word not in (*RULES, *FINDINGS):
             raise ValueError(f"findings that are off by default: {', '.join(off)}{did_you_mean(word, off)}")
     on = [word for word in words if word not in off]
     if on:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from otel_failover._core.runs.run import Run
 
 
-class Places:
+class ChainPositions:
     """The places of one run, whose chain nobody has declared yet."""
 
     __slots__ = ("_holders", "_numbers", "_seen", "chain", "declared", "used")

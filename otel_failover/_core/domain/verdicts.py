@@ -65,6 +65,16 @@ NOTHING_SENT: Final = "nothing_sent"
 NOTHING_BOUND: Final = "nothing_bound"
 
 
+FINDINGS: Final = (
+    "chain_bypassed", "chain_stopped", "retry_storm", "hung_candidate", "timeout_not_failed_over", "futile_failover",
+    "unjustified_skip", "identical_errors", "lossy_report", "local_failure", "text_error", "empty_success",
+    "partial_delivered", "wrong_model", "misbooked_success", "model_name_prefixed", "off_chain", "starved_candidate",
+    "cancelled_continued",
+)  # fmt: skip
+"""What a run can get wrong, by name, in the order in which findings are reported."""
+FINDINGS_OFF: Final = frozenset({"text_error"})
+"""Findings that are looked for only where they are asked for by name: they guess."""
+
 OBJECT: Final = "object"
 
 

@@ -13,7 +13,7 @@ from otel_failover._core.references import Reference
 _FACTS: Final = ("message", "status_code", "status", "code", "type", "reason", "request_id", "body", "response")
 
 
-class Raised:
+class CallError:
     """An exception that a provider call raised inside an attempt, with what it said at that moment.
 
     Libraries add other candidates' texts to an exception later (litellm mutates `.message`), so what it said is copied

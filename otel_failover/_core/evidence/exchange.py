@@ -1,4 +1,4 @@
-"""One HTTP request, what came back, and where those are found that no attempt was there for.
+"""One HTTP request and what came back.
 
 Nothing here reads a body that the host has not read, or keeps a success alive. Binding is by identity: requests,
 responses and exceptions are remembered by weak reference and compared with `is`; a bare `id()` is never a key.
@@ -6,13 +6,11 @@ responses and exceptions are remembered by weak reference and compared with `is`
 
 from __future__ import annotations
 
-import os
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_failover._core.evidence import headers as header_facts
 from otel_failover._core.evidence.error_body import ErrorBody, read_error, seconds_asked, text_holds
-from otel_failover._core.evidence.orphans import flights, orphans
 from otel_failover._core.evidence.transport_error import transport_reason
 from otel_failover._core.failsafe import read
 from otel_failover._core.references import Reference
@@ -20,13 +18,43 @@ from otel_failover._core.references import Reference
 if TYPE_CHECKING:
     import weakref
 
-    from otel_failover._core.evidence.ledger import Ledger
+    from otel_failover._core.domain.asked import Asked
 
 OWN: Final = "own"
 ELSEWHERE: Final = "elsewhere"
 """A call to a host that the table or the chain gives to somebody else: a call of its own."""
 ASIDE: Final = "aside"
 """Token refresh, image fetches, tools, probes: kept for identity, settle nothing."""
+
+
+class OpenCall(Protocol):
+    """An SDK call in whose context requests are sent, as far as the evidence asks."""
+
+    asked: Asked
+    model: str
+    endpoint: str
+    inference: bool
+
+    def response_closed(self) -> None:
+        """Take note that the host closed the response under the call's stream."""
+
+
+class Owner(Protocol):
+    """The evidence that an exchange belongs to: a `Ledger`, which stands above."""
+
+    closed: bool
+    heard: bool
+    who: object
+    started: float
+
+    @property
+    def live(self) -> bool:
+        """Whether it takes evidence."""
+
+    @property
+    def own(self) -> list[Exchange]:
+        """Its own sends, in order."""
+
 
 _HELD_STATUS: Final = 400
 _KEPT: Final = 2_048
@@ -66,10 +94,10 @@ class Exchange:
         self.timeout: str | None = None
         self.timeout_configured: float | None = None
         self.kind = ASIDE
-        self.call: Any = None
+        self.call: OpenCall | None = None
         self.model: str | None = None
-        self.ledger: Ledger | None = None
-        self.taken: weakref.ref[Ledger] | None = None
+        self.ledger: Owner | None = None
+        self.taken: weakref.ref[Owner] | None = None
         self._body: ErrorBody | None = None
         self._told: dict[bytes, str] | None = None
         self._sent: header_facts.Sent | None = None
@@ -87,7 +115,6 @@ class Exchange:
         if status >= _HELD_STATUS:
             self._told = told
             self.retry_after = seconds_asked(told)
-            flights.add(self)
             if self.request_id is not None and self.request_id not in self.sent.ids:
                 self.issued_id = self.request_id
 
@@ -105,7 +132,6 @@ class Exchange:
             seconds = configured.get(self.timeout)
             self.timeout_configured = float(seconds) if isinstance(seconds, (int, float)) else None
         self.stopped = time.monotonic()
-        flights.add(self)
 
     # --- asked by the attempt -----------------------------------------------------------------------------------------
 
@@ -162,10 +188,3 @@ class Exchange:
         if self.response is not None:
             self.response.release()
         self.call = self.problem = self._sent = self._told = None
-
-
-# --- sends without an attempt -----------------------------------------------------------------------------------------
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=orphans.clear)

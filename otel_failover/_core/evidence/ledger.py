@@ -10,18 +10,37 @@ import os
 import time
 import weakref
 from collections import deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from otel_failover._core.context import attempt_in
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.endpoint import host_of
-from otel_failover._core.evidence.call_error import Raised
+from otel_failover._core.evidence.call_error import CallError
 from otel_failover._core.evidence.error_body import ErrorBody, pieces
 from otel_failover._core.evidence.exchange import ASIDE, ELSEWHERE, OWN, Exchange
 from otel_failover._core.evidence.orphans import orphans
 from otel_failover._core.failsafe import read
 from otel_failover._core.text.matching import normalise
 
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from otel_failover._core.evidence.exchange import OpenCall
+
 _CHUNKS: Final = 256
+
+
+def current_ledger(context: Context | None = None) -> Ledger | None:
+    """Return the ledger of the live attempt whose context this is, as `get_current_span` stands beside `Span`.
+
+    Args:
+        context: OpenTelemetry's; the current one by default.
+    """
+    attempt = attempt_in(context)
+    if attempt is None or not attempt.live:
+        return None
+    ledger: Ledger = attempt.ledger
+    return ledger
 
 
 class Ledger:
@@ -59,13 +78,13 @@ class Ledger:
         self.neighbours, self.gateways = neighbours, gateways
         self.who: object = None
         self.exchanges: list[Exchange] = []
-        self.raised: list[Raised] = []
+        self.raised: list[CallError] = []
         self.response_ids: list[str] = []
         self.chunks: deque[str] | None = None
         self.stream_error: ErrorBody | None = None
         self.elsewhere: list[Exchange] = []
         self.beside: Ledger | None = None
-        self.last_failed: Raised | None = None
+        self.last_failed: CallError | None = None
         self.failure_seen: tuple[Any, Any] = (None, None)
         self.calls = self.open_calls = self.streams = 0
         self.unseen: str | None = None
@@ -88,7 +107,7 @@ class Ledger:
 
     # --- whose send is it ---------------------------------------------------------------------------------------------
 
-    def whose(self, endpoint: str, method: str, call: Any) -> str:
+    def whose(self, endpoint: str, method: str, call: OpenCall | None) -> str:
         """Say whose a send is: the candidate's, somebody else's, or an aside.
 
         Args:
@@ -102,7 +121,7 @@ class Ledger:
             return OWN if method == "POST" else ASIDE
         return ELSEWHERE if self.is_elsewhere(endpoint) else ASIDE
 
-    def _is_beside(self, call: Any) -> bool:
+    def _is_beside(self, call: OpenCall) -> bool:
         """Whether a call asks another model for another purpose: embeddings for a search, beside the chat."""
         return bool(self.model) and call.model != self.model and call.asked.operation == "embeddings"
 
@@ -131,7 +150,7 @@ class Ledger:
         known = None if host in self.gateways else providers.provider_of_host(host)
         return known is not None and known != self.provider and self.provider in providers.PROVIDERS
 
-    def add(self, exchange: Exchange, call: Any = None) -> None:
+    def add(self, exchange: Exchange, call: OpenCall | None = None) -> None:
         """Take one send into the evidence, and tell the attempts around about an own one."""
         exchange.call, exchange.ledger = call, self
         exchange.model = call.model if call is not None else None
@@ -145,9 +164,9 @@ class Ledger:
         if self.beside is not None:
             self.beside.elsewhere.append(exchange)
 
-    def call_raised(self, problem: BaseException) -> Raised:
+    def call_raised(self, problem: BaseException) -> CallError:
         """Record that a provider call of this attempt raised, here and in the attempts around."""
-        raised = Raised(problem)
+        raised = CallError(problem)
         above: Ledger | None = self
         while above is not None:
             above.raised.append(raised)
@@ -219,7 +238,7 @@ class Ledger:
                 self._secrets = (sends, tuple(dict.fromkeys(found)))
         return self._secrets[1]
 
-    def raised_here(self, problem: object) -> Raised | None:
+    def raised_here(self, problem: object) -> CallError | None:
         """Return the record of an exception that a provider call of this attempt raised."""
         return next((raised for raised in self.raised if raised.reference.is_(problem)), None)
 

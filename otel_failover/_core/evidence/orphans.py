@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from otel_failover._core.evidence.exchange import Exchange
-    from otel_failover._core.evidence.ledger import Ledger
+    from otel_failover._core.evidence.exchange import Exchange, Owner
 
 
 class Orphans:
@@ -42,7 +42,7 @@ class Orphans:
             for orphan in tuple(recent)
         )
 
-    def find(self, response: object, request: object, ledger: Ledger) -> list[Exchange]:
+    def find(self, response: object, request: object, ledger: Owner) -> list[Exchange]:
         """Return the orphans of the call whose response or request this is; another attempt's are not found again."""
         for recent in tuple(self._by_endpoint.values()):
             for orphan in tuple(recent):
@@ -60,7 +60,7 @@ class Orphans:
 orphans = Orphans()
 
 
-class Flights:
+class RecentFailures:
     """Requests that failed a moment ago, so that a second attempt which shared one can own it too (single flight).
 
     Remembered weakly, the last 128.
@@ -75,7 +75,7 @@ class Flights:
         """Remember a request that failed."""
         self._recent.append(weakref.ref(exchange))
 
-    def find(self, response: object, request: object, ledger: Ledger) -> list[Exchange]:
+    def find(self, response: object, request: object, ledger: Owner) -> list[Exchange]:
         """Return the sends of the call whose response or request this is, if it was under way at the same candidate.
 
         Args:
@@ -95,4 +95,8 @@ class Flights:
         return []
 
 
-flights = Flights()
+recent_failures = RecentFailures()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=orphans.clear)

@@ -145,7 +145,7 @@ class Call:
     def _stand_alone(self, beside: Attempt | None) -> None:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
         active = runtime.current()
-        active.attach(tell=True)
+        processor.attach(active, warn=True)
         candidate = self.candidate(scope.run_in() if beside is not None else None)
         ledger = evidence.Ledger(None, candidate.endpoint, gateways=active.gateways)
         ledger.beside = beside._ledger if beside is not None else None
@@ -233,7 +233,7 @@ class Call:
         """A call inside a call raised: own by object for the same attempt, settled by the outer one."""
         ledger = self.outer.ledger if self.outer is not None else None
         if ledger is not None and isinstance(problem, Exception):
-            ledger.raised.append(call_error.Raised(problem))
+            ledger.raised.append(call_error.CallError(problem))
 
     def _settle(self, problem: BaseException | None, response_id: str | None, result: object) -> None:
         if self.done or self.ledger is None:

@@ -17,7 +17,7 @@ from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import reasons, verdicts
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.evidence.outcome import ERROR, PARTIAL, Settlement
+from otel_failover._core.evidence.outcome import ERROR, PARTIAL, Outcome
 from otel_failover._core.spans import mismatch as marking
 from otel_failover._core.spans import span_access
 from otel_failover._core.text.escapes import compiled
@@ -70,7 +70,7 @@ class CandidateSpan:
 
     # --- what application code wrote here -----------------------------------------------------------------------------
 
-    def taken_over(self, settled: Settlement) -> list[tuple[Said, Any]]:
+    def taken_over(self, settled: Outcome) -> list[tuple[Said, Any]]:
         """Return what application code claimed on this span, each with its event where it is one.
 
         `get_current_span()` inside an attempt is the candidate's span. Status and attributes are taken out: own
@@ -125,7 +125,7 @@ class CandidateSpan:
                 )
         return self._runtime.redacted(text, secrets)
 
-    def message(self, settled: Settlement, provider: str, now: float) -> str:
+    def message(self, settled: Outcome, provider: str, now: float) -> str:
         """Return the own error in a sentence: the provider's own words, or that it had none.
 
         Args:
@@ -153,7 +153,7 @@ class CandidateSpan:
         candidate: Candidate,
         inherited: dict[str, Any],
         attributes: dict[str, Any],
-        settled: Settlement,
+        settled: Outcome,
         verdict: Verdict,
         message: str,
     ) -> None:
@@ -188,7 +188,7 @@ class CandidateSpan:
                     event[names.EXCEPTION_MESSAGE] = self.redacted(settled.exception[1])
                 span.add_event(names.EVENT_EXCEPTION, event)
 
-    def _add_facts(self, facts: dict[str, Any], settled: Settlement, verdict: Verdict) -> None:
+    def _add_facts(self, facts: dict[str, Any], settled: Outcome, verdict: Verdict) -> None:
         """Add what the wire said, as attributes."""
         own = self._ledger.own
         facts[names.CANDIDATE_OUTCOME] = settled.outcome
@@ -207,7 +207,7 @@ class CandidateSpan:
             if not own:
                 facts[names.KILLED_BY] = "breaker"
 
-    def _add_reason(self, facts: dict[str, Any], settled: Settlement) -> None:
+    def _add_reason(self, facts: dict[str, Any], settled: Outcome) -> None:
         """Add why it failed."""
         found = (
             (names.REASON_CODE, settled.reason),
@@ -221,7 +221,7 @@ class CandidateSpan:
         )
         facts.update({name: value for name, value in found if value is not None})
 
-    def write_call_error(self, span: Span, kind: str, settled: Settlement, message: str) -> None:
+    def write_call_error(self, span: Span, kind: str, settled: Outcome, message: str) -> None:
         """Write that a call of this attempt failed onto the call's span: own evidence only.
 
         Args:
@@ -242,7 +242,7 @@ class CandidateSpan:
         index: int,
         verdict: Verdict,
         said: Said | None,
-        settled: Settlement,
+        settled: Outcome,
         end_time: int | None,
     ) -> None:
         """Make a mismatch seen: marker, counter, log."""

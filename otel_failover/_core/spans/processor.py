@@ -13,11 +13,12 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, get_tracer_provider
 
 from otel_failover._core import context as scope
 from otel_failover._core import deferred as dropping
@@ -38,8 +39,8 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.failsafe import guarded
+from otel_failover._core.spans import hanging, span_access
 from otel_failover._core.spans import mismatch as marking
-from otel_failover._core.spans import span_access
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    from otel_failover._core.attribution.source import Trail
+    from otel_failover._core.attribution.source import Source
+    from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.runs.attempt import Attempt
     from otel_failover._core.runs.run import Run
@@ -144,6 +146,36 @@ class AttributionProcessor(SpanProcessor):
         """End streams that were dropped where they could not be ended."""
         dropping.end_waiting()
         return True
+
+
+@guarded(fallback=False)
+def attach(active: Runtime, *, warn: bool = False) -> bool:
+    """Attach the checking processor to the tracer provider, once there is one that takes processors.
+
+    Called at `instrument()`, and again when a run or a call opens: the application may configure its SDK later.
+
+    Args:
+        active: Whose provider it is.
+        warn: Log a WARNING, once each, where nothing is instrumented or no SDK is configured.
+
+    Returns:
+        Whether it is attached.
+    """
+    if not active.active:
+        return False
+    if warn:
+        active.warn_not_instrumented()
+    provider = active.provider or get_tracer_provider()
+    if active.attached_to is not None and active.attached_to() is provider:
+        return True
+    active.on_stale = partial(hanging.look_at, active)
+    if not hasattr(provider, "add_span_processor"):
+        if warn:
+            active.warn_no_sdk()
+        return False
+    active.attached_to = weakref.ref(provider)
+    AttributionProcessor.attach_to(provider)
+    return True
 
 
 def bind(span: Any, attempt: Attempt) -> None:
@@ -246,7 +278,7 @@ def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool)
         _judge_alone(span, found, writable=writable)
 
 
-def _split(runs: list[Run], found: Reading) -> tuple[list[Trail], list[Trail]]:
+def _split(runs: list[Run], found: Reading) -> tuple[list[Source], list[Source]]:
     """Return the trails of the candidates that a span names, and those of the others, of all runs inside it."""
     own, others = _split_by(runs, lambda candidate: names_candidate(candidate, found))
     loose = by_model_alone(found) if not own else None
@@ -255,9 +287,9 @@ def _split(runs: list[Run], found: Reading) -> tuple[list[Trail], list[Trail]]:
     return own, others
 
 
-def _split_by(runs: list[Run], named: Callable[[Candidate], bool]) -> tuple[list[Trail], list[Trail]]:
-    own: list[Trail] = []
-    others: list[Trail] = []
+def _split_by(runs: list[Run], named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
+    own: list[Source] = []
+    others: list[Source] = []
     for run in runs:
         mine, theirs = run.split_by(named)
         own += mine
@@ -270,7 +302,7 @@ def _judge_alone(span: Any, found: Reading, *, writable: bool) -> None:
     """A span that names one provider for itself and another for its error."""
     if verdicts.PROVIDER_CONFLICT in runtime.current().disabled_rules or found.provider is None:
         return
-    source = facts.Incident(found.said.conflict or "", index=-1)
+    source = facts.SourceFacts(found.said.conflict or "", index=-1)
     verdict = Verdict(MISMATCH, verdicts.PROVIDER_CONFLICT, verdicts.FACTS, source)
     _tell(span, verdict, found.said, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
 

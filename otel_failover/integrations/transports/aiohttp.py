@@ -134,7 +134,7 @@ def _sending(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exc
 @guarded(fallback=None)
 def _answered(exchange: Exchange, response: Any) -> None:
     """Record that a response came; its connection is the host's to give back, so it is not kept alive."""
-    exchange.answered(response, response.status, response.headers)
+    wire.answered_with(exchange, response, response.status, response.headers)
     if exchange.response is not None:
         exchange.response.release()
     _unread[response] = exchange
