@@ -24,8 +24,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import FailoverInstrumentor
 from otel_failover._core import failsafe
-from tests import planted
-from tests.spans import SerialisingExporter, Telemetry
+from tests.support import planted
+from tests.support.spans import SerialisingExporter, Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
