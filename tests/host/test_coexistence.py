@@ -19,7 +19,8 @@ from opentelemetry.trace import StatusCode
 
 from otel_failover import AttributionProcessor, Candidate, FailoverInstrumentor, failover_run
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.host.test_host import QUESTION, in_a_process
+from tests.support.process import in_a_process
+from tests.support.same import QUESTION
 from tests.support.spans import SerialisingExporter, Telemetry
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.test_host import ROOT
+from tests.support.process import ROOT
 
 _BESIDE = Path(sys.executable).with_name("opentelemetry-instrument")
 COMMAND = str(_BESIDE) if _BESIDE.exists() else shutil.which("opentelemetry-instrument")

@@ -19,8 +19,8 @@ from otel_failover._core import failsafe
 from otel_failover.integrations import patching
 from otel_failover.integrations.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, Patch, State
 from otel_failover.testing.providers import Answer
-from tests.host.test_host import in_a_process
 from tests.support.hosts import stand
+from tests.support.process import in_a_process
 
 if TYPE_CHECKING:
     from tests.support.spans import Telemetry

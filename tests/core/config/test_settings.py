@@ -16,7 +16,7 @@ from otel_failover._core import failsafe
 from otel_failover._core.config import runtime
 from otel_failover._core.config.settings import PREFIX, Settings, load
 from otel_failover.integrations.patching import PATCHED
-from tests.host.test_host import in_a_process
+from tests.support.process import in_a_process
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,15 +24,15 @@ from agno.run.agent import RunOutput
 from otel_failover import Candidate, summarize
 from otel_failover.integrations.loops.agno.run import candidate_of
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.host.test_host import in_a_process, seen, switch_on
 from tests.support.hosts import KEYS
+from tests.support.process import in_a_process
+from tests.support.same import seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.spans import Telemetry
 
-__all__ = ["switch_on"]
 
 RUN: Any = _run
 STREAMED: Any = _response

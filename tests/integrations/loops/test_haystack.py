@@ -21,15 +21,14 @@ from haystack.utils import Secret
 from otel_failover import Candidate, summarize
 from otel_failover.integrations.loops.haystack import candidate_of
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.host.test_host import seen, switch_on
 from tests.support.hosts import KEYS
+from tests.support.same import seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.spans import Telemetry
 
-__all__ = ["switch_on"]
 
 QUESTION = [ChatMessage.from_user("hello")]
 

@@ -18,8 +18,7 @@ from opentelemetry.trace import get_current_span
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
 from otel_failover.integrations.providers.bedrock_shapes import text_in
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.host import test_host
-from tests.host.test_host import switch_on
+from tests.support import same
 from tests.support.hosts import LoopError, Stand, patience, stand
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ botocore = pytest.importorskip("botocore.session")
 exceptions: Any = pytest.importorskip("botocore.exceptions")
 Config: Any = pytest.importorskip("botocore.config").Config
 
-__all__ = ["switch_on"]
 MODEL = "anthropic.claude-opus-4-7-v1:0"
 ASKED: Any = [{"role": "user", "content": [{"text": "Hello?"}]}]
 KEY_ID, SECRET, TOKEN = "AKIAZ7QW3ERT5YUI9OPA", "wJq8vL2mN4xWc7RtYbH3kPs6dFg9hJ1zXcVbNm0Q", "IQoJb3JpZ2luX2VjEJr8vL2m"
@@ -125,7 +123,7 @@ def _told(problem: Exception) -> Any:
         type(problem),
         str(problem).partition("http://")[0].partition("(host=")[0],
         response.get("Error"),
-        test_host.frames(problem),
+        same.frames(problem),
     )
 
 
@@ -200,7 +198,7 @@ def test_a_way_of_calling_gives_the_same(
     with LocalProvider("bedrock") as provider:
         without = _observed(provider, call, answer)
         switch_on()
-        for place, inside in test_host.PLACES.items():
+        for place, inside in same.PLACES.items():
             with_us = _observed(provider, functools.partial(_inside, inside, call), answer)
             assert with_us == without, place
 

@@ -22,8 +22,8 @@ from opentelemetry.trace import get_current_span
 from otel_failover import Candidate, failover_run
 from otel_failover._core.runs import call as calls
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.host.test_host import same_everywhere, switch_on
 from tests.support.hosts import KEYS, LoopError, Stand, stand
+from tests.support.same import same_everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 genai = pytest.importorskip("google.genai")
 from google.genai import errors, types  # noqa: E402
 
-__all__ = ["switch_on"]
 TEXT = ["Hel", "lo ", "you"]
 MODEL = "gemini-2.5-flash"
 HAS_AIOHTTP = importlib.util.find_spec("aiohttp") is not None

@@ -9,12 +9,10 @@ import openai
 import pytest
 
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.host.test_host import QUESTION, same_everywhere, shown, switch_on
+from tests.support.same import QUESTION, same_everywhere, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-__all__ = ["switch_on"]
 
 
 def _client(provider: LocalProvider) -> openai.OpenAI:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.host.test_host import same_everywhere, switch_on
 from tests.support.hosts import patience
+from tests.support.same import same_everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["switch_on"]
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
 
 

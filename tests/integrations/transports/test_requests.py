@@ -15,8 +15,8 @@ from otel_failover import Candidate, failover_run
 from otel_failover._core.config import runtime
 from otel_failover._core.evidence.exchange import orphans
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.host.test_host import same_everywhere, switch_on
 from tests.support.hosts import LoopError, patience, stand
+from tests.support.same import same_everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 requests = pytest.importorskip("requests")
 
-__all__ = ["switch_on"]
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
 KEY = "sk-proj-Zq8vL2mN4xWc7RtYbH3k"
 

@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from otel_failover import Candidate, FailoverInstrumentor, Loop, failover_run, instrumentor
 from otel_failover.integrations.patching import PATCHED, SKIPPED, WAITING
 from otel_failover.testing.providers import Answer
-from tests.host.test_host import in_a_process
 from tests.integrations.loops.configured.acme import router as acme
 from tests.integrations.loops.configured.acme.router import Router, RouterError, Session, Vendor
 from tests.support.hosts import stand
+from tests.support.process import in_a_process
 from tests.support.spans import SerialisingExporter, Telemetry
 
 if TYPE_CHECKING:

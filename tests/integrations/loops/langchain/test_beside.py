@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import FailoverInstrumentor
 from otel_failover.testing.providers import Answer
-from tests.host.test_host import in_a_process
 from tests.integrations.loops.langchain.models import BATCHES, WAYS, Bench
 from tests.integrations.loops.langchain.test_runnables import PROMPT, StrOutputParser
+from tests.support.process import in_a_process
 from tests.support.spans import SerialisingExporter
 
 OTHERS = {

@@ -17,13 +17,11 @@ from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.models.fallback import FallbackModel
 
 from otel_failover.testing.providers import Answer
-from tests.host.test_host import switch_on
 from tests.integrations.loops.pydantic_ai.models import HAS_CAPABILITY, JUDGES_ANSWERS, Bench, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["switch_on"]
 
 NOT_OURS = ("otel_failover", "wrapt")
 
