@@ -28,14 +28,14 @@ from otel_failover._core.domain import reasons, verdicts
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover._core.runs import run
 from otel_failover.testing.providers import Answer
-from tests.hosts import LoopError, stand
-from tests.test_names import METRICS, ON_SPANS
+from tests.core.domain.test_attributes import METRICS, ON_SPANS
+from tests.support.hosts import LoopError, stand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.hosts import Stand
-    from tests.spans import Telemetry
+    from tests.support.hosts import Stand
+    from tests.support.spans import Telemetry
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
