@@ -21,12 +21,13 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 import otel_failover
-from otel_failover import Candidate, instrumentor
+from otel_failover import Candidate
 from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.config import settings
 from otel_failover._core.domain import reasons, verdicts
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover._core.runs import run
+from otel_failover.integrations.libraries import libraries
 from otel_failover.testing.providers import Answer
 from tests.core.domain.test_attributes import METRICS, ON_SPANS
 from tests.support.hosts import LoopError, stand
@@ -185,14 +186,14 @@ def test_the_example_of_a_structured_setting_is_taken() -> None:
 
 def test_the_support_table_is_that_of_the_code() -> None:
     assert [(plain(row[0]), plain(row[1])) for row in rows("Support")] == [
-        (each.name, each.supported) for each in sorted(instrumentor.libraries(), key=lambda each: _order(each.name))
+        (each.name, each.supported) for each in sorted(libraries(), key=lambda each: _order(each.name))
     ]
 
 
 def test_the_oldest_supported_release_of_each_library_is_tested_by_ci() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     tested = {plain(row[0]): row[2].split(", ") for row in rows("Support")}
-    for each in instrumentor.libraries():
+    for each in libraries():
         oldest, newest = tested[each.name][0], tested[each.name][-1]
         assert {oldest, newest} <= set(SpecifierSet(each.supported).filter([oldest, newest])), each.name
         assert re.search(rf"\b{each.distribution}(\[[\w,]+\])?=={re.escape(oldest)}(?![\w.])", script), each.name

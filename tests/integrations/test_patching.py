@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from otel_failover import FailoverInstrumentor, failover_run, instrumentor
 from otel_failover._core import failsafe
 from otel_failover.integrations import patching
+from otel_failover.integrations.libraries import libraries
 from otel_failover.integrations.patching import DISABLED, MISSING, PATCHED, SKIPPED, WAITING, Library, Patch, State
 from otel_failover.testing.providers import Answer
 from tests.support.hosts import stand
@@ -120,7 +121,7 @@ def test_broken_metadata_of_one_library_leaves_the_others_patched(
 def test_nothing_installed_is_one_warning_that_says_what_was_looked_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _pretend(monkeypatch, **{each.distribution: None for each in instrumentor.libraries()})
+    _pretend(monkeypatch, **{each.distribution: None for each in libraries()})
     _states()
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     told = [text for text in warnings if "nothing was patched" in text]

@@ -14,6 +14,7 @@ import pytest
 
 from otel_failover import FailoverInstrumentor, instrumentor
 from otel_failover.cli import main
+from otel_failover.integrations.libraries import libraries
 from tests.cli.collector import Collector
 from tests.cli.command import ROOT, found, run
 
@@ -187,7 +188,7 @@ def test_a_library_that_is_too_new_is_a_problem(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is installed, and nobody asked for it to be left out."""
-    library = next(each for each in instrumentor.libraries() if each.name == "openai")
+    library = next(each for each in libraries() if each.name == "openai")
     old: tuple[Library, ...] = (library._replace(supported="<0.1"),)
     monkeypatch.setattr(instrumentor, "libraries", lambda: old)
     assert main(["doctor"]) == 1
