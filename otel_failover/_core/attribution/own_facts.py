@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.domain.outcome import Outcome
     from otel_failover._core.evidence.exchange import Exchange
     from otel_failover._core.evidence.ledger import Ledger
-    from otel_failover._core.evidence.outcome import Outcome
     from otel_failover._core.runs.run import Run
 
 Pair = tuple[Source, SourceFacts]

@@ -24,14 +24,14 @@ from otel_failover._core.attribution.history import history
 from otel_failover._core.attribution.source import Source
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import providers, reasons, verdicts
+from otel_failover._core.domain import outcome, providers, reasons, verdicts
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.candidate_error import CandidateError
 from otel_failover._core.domain.endpoint import address_of
+from otel_failover._core.domain.outcome import CANCELLED, ERROR, PARTIAL, SUCCESS, Outcome
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover._core.evidence.carried_response import is_of_the_wire
-from otel_failover._core.evidence.outcome import CANCELLED, ERROR, PARTIAL, SUCCESS, Outcome
 from otel_failover._core.failsafe import guarded, logger
 from otel_failover._core.references import Reference
 from otel_failover._core.runs.streams import wrap_chunks
@@ -513,14 +513,14 @@ class Attempt:
             return Outcome(
                 outcome=PARTIAL if self._output or self._ledger.heard else ERROR,
                 reason=reasons.TIMEOUT,
-                origin=settlement.FROM_TRANSPORT,
+                origin=outcome.FROM_TRANSPORT,
                 timeout="caller",
                 killed_by=killed,
             )
         return Outcome(
             outcome=CANCELLED,
             reason=reasons.CANCELLED,
-            origin=settlement.FROM_CANCEL,
+            origin=outcome.FROM_CANCEL,
             killed_by=killed or None,
         )
 

@@ -12,7 +12,7 @@ from otel_failover._core.attribution.from_exception import from_exception
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import providers, reasons
 from otel_failover._core.domain.candidate_error import CandidateError
-from otel_failover._core.evidence.outcome import ERROR, SUCCESS
+from otel_failover._core.domain.outcome import ERROR, SUCCESS
 from otel_failover._core.failsafe import read
 from otel_failover._core.text import matching as wording
 from otel_failover._core.text.escapes import compiled
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.claim import Said
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.domain.candidate import Candidate
-    from otel_failover._core.evidence.outcome import Outcome
+    from otel_failover._core.domain.outcome import Outcome
     from otel_failover._core.findings.record import AttemptRecord, Record, Report, Skipped
     from otel_failover._core.runs.attempt import Attempt
 

@@ -20,9 +20,10 @@ from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.chain import NOBODY, chain_of
+from otel_failover._core.domain.outcome import CANCELLED, SUCCESS, Outcome
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
-from otel_failover._core.evidence.outcome import CANCELLED, SUCCESS, Outcome, is_cancelling
+from otel_failover._core.evidence.outcome import is_cancelling
 from otel_failover._core.failsafe import guarded, logger, text_of
 from otel_failover._core.runs import left
 from otel_failover._core.runs.attempt import Attempt

@@ -14,10 +14,10 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
 from otel_failover._core.attribution.from_span import may_claim, read_claim, read_events
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons, verdicts
+from otel_failover._core.domain import outcome, reasons, verdicts
+from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.evidence.outcome import ERROR, PARTIAL, Outcome
 from otel_failover._core.spans import mismatch as marking
 from otel_failover._core.spans import span_access
 from otel_failover._core.text.escapes import compiled
@@ -135,13 +135,13 @@ class CandidateSpan:
         """
         if settled.message and self._runtime.settings.error_text != "none":
             return self.redacted(settled.message)
-        if settled.origin == settlement.FROM_RESPONSE:
+        if settled.origin == outcome.FROM_RESPONSE:
             return f"{settled.status} {settled.reason} from {provider}"
         if settled.reason == reasons.TIMEOUT:
             return f"no response from {provider} within {now - self._started:.1f} s"
-        if settled.origin == settlement.FROM_TRANSPORT:
+        if settled.origin == outcome.FROM_TRANSPORT:
             return f"connection to {provider} failed"
-        if settled.origin == settlement.FROM_CLIENT:
+        if settled.origin == outcome.FROM_CLIENT:
             raised = f" ({settled.exception[0]})" if settled.exception else ""
             return f"nothing was asked of {provider}: this process failed{raised}"
         return f"{settled.reason or reasons.UNKNOWN}: {provider}"
