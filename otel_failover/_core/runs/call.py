@@ -31,8 +31,10 @@ from otel_failover._core.spans import processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import TracebackType
 
     from opentelemetry.context import Context
+    from typing_extensions import Self
 
     from otel_failover._core.evidence.error_body import ErrorBody
     from otel_failover._core.runs.run import Run
@@ -221,6 +223,17 @@ class Call:
         return runtime.current().tracer.start_span(f"{asked.operation} {model}", current, SpanKind.CLIENT, attributes)
 
     # --- settling -----------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        """Return the call, which `opened` has made current."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Settle with the exception that leaves, if one does; it passes untouched."""
+        if problem is not None:
+            self.raised(problem)
 
     @guarded(fallback=None)
     def leave(self) -> None:
@@ -414,18 +427,25 @@ def _usage(usage: object) -> dict[str, int]:
     return found
 
 
-@guarded(fallback=None)
-def begin(reader: Callable[[], Asked | None]) -> Call | None:
-    """Open a call, or return None where there is nothing to open.
+NO_CALL: Final = Call(Asked("", None, "", "", is_default=False, provider=""))
+"""A call that was never opened: it has no ledger, so nothing that an adapter reports to it is recorded anywhere."""
+
+
+@guarded(fallback=NO_CALL)
+def opened(reader: Callable[[], Asked | None]) -> Call:
+    """Open a call, to be used in a `with` around the host's call: what leaves by an exception is settled with it.
 
     Args:
         reader: Reads what the SDK was asked; runs guarded.
+
+    Returns:
+        The call; `NO_CALL` where there is nothing to open.
     """
     if not runtime.current().active:
-        return None
+        return NO_CALL
     asked = reader()
     if asked is None:
-        return None
+        return NO_CALL
     call = Call(asked)
     call.open()
     return call
