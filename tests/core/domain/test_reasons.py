@@ -139,14 +139,26 @@ def test_every_answer_has_a_reason(status: int | None, code: str | None, kind: s
 
 
 def test_tables_speak_our_vocabulary() -> None:
-    assert set(reasons._BY_STATUS.values()) <= REASONS
-    assert set(reasons._BY_CODE.values()) <= REASONS
-    assert set(reasons._HOST_WORDS.values()) <= REASONS
-    assert {reason for reason, _ in reasons._BY_TEXT} <= REASONS
-    assert set(reasons._BESIDE) | set().union(*reasons._BESIDE.values()) <= REASONS
+    """Whatever the module has of them: what a status, a code, a text or a host's word leads to."""
+    tables = [each for name, each in vars(reasons).items() if not name.startswith("__") and isinstance(each, dict)]
+    told = [word for table in tables for each in table.values() for word in ([each] if isinstance(each, str) else each)]
+    words = {word for word in told if isinstance(word, str)}
+    assert len(tables) > 3
+    assert words <= REASONS
+    assert len(words) > 12
     assert set(SYNTHETIC_STATUSES) <= REASONS
-    assert all(code == code.lower() for code in reasons._BY_CODE)
+    assert all(key == key.lower() for table in tables for key in table if isinstance(key, str))
     assert all(code == code.lower() for code in reasons.PROVIDER_CODES)
+
+
+@pytest.mark.parametrize("status", range(100, 1000))
+def test_every_status_has_a_reason(status: int) -> None:
+    assert from_answer(status) in REASONS
+
+
+@pytest.mark.parametrize("code", sorted(reasons.PROVIDER_CODES))
+def test_every_code_of_a_provider_has_a_reason_beside_any_status(code: str) -> None:
+    assert {from_answer(status, code.upper()) for status in (None, 200, 400, 403, 429, 500, 503)} <= REASONS
 
 
 OPENCLAW: Final = {
