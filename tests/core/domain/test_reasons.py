@@ -151,14 +151,10 @@ def test_tables_speak_our_vocabulary() -> None:
     assert all(code == code.lower() for code in reasons.PROVIDER_CODES)
 
 
-@pytest.mark.parametrize("status", range(100, 1000))
-def test_every_status_has_a_reason(status: int) -> None:
-    assert from_answer(status) in REASONS
-
-
-@pytest.mark.parametrize("code", sorted(reasons.PROVIDER_CODES))
-def test_every_code_of_a_provider_has_a_reason_beside_any_status(code: str) -> None:
-    assert {from_answer(status, code.upper()) for status in (None, 200, 400, 403, 429, 500, 503)} <= REASONS
+def test_every_status_has_a_reason_with_every_code_of_a_provider() -> None:
+    statuses = (None, *range(100, 600))
+    codes = (None, *reasons.PROVIDER_CODES)
+    assert {from_answer(status, code and code.upper()) for status in statuses for code in codes} <= REASONS
 
 
 OPENCLAW: Final = {
