@@ -37,7 +37,7 @@ LABELS: Final = "openai/gpt-5.5", "anthropic/claude-opus-4-7", "gcp.gemini/gemin
 def ended(provider: str, model: str, index: int = -1, **facts: Any) -> AttemptRecord:
     """A record by plain facts: those of how it ended, of its error and its candidate among them."""
     candidate = Candidate(provider, model, profile=facts.pop("profile", None))
-    how = {
+    how: dict[str, Any] = {
         name: facts.pop(name)
         for name in ("reason", "origin", "status", "code", "timeout", "killed_by")
         if name in facts
