@@ -51,24 +51,26 @@ def pinned() -> dict[str, set[str]]:
 
 
 _TESTS_OF: Final = {
-    "pydantic_ai": "loops/test_pydantic_ai loops/test_same_pydantic_ai loops/test_traces_pydantic_ai test_summary_libraries",
-    "google.genai": "providers/test_google_genai",
-    "aiohttp": "transports/test_aiohttp",
-    "httpx2": "transports/test_same_httpx",
-    "litellm": """loops/test_litellm loops/test_litellm_ends loops/test_litellm_groups loops/test_litellm_v2
-        test_summary_libraries test_summary_loops""",
-    "livekit": "loops/test_livekit test_summary_loops",
-    "haystack": "loops/test_haystack test_summary_libraries test_summary_loops",
-    "agno": "loops/test_agno test_summary_loops",
-    "langchain_core": "loops/test_langchain_core test_summary_loops",
-    "langchain_openai": "test_summary_libraries",
-    "langchain": "loops/test_langchain test_summary_loops",
-    "strands": "loops/test_strands test_summary_loops",
-    "botocore": "providers/test_bedrock transports/test_botocore",
-    "requests": "transports/test_requests",
-    "google.adk": "loops/test_google_adk test_summary_loops",
-    "openinference.instrumentation.langchain": "loops/test_beside_langchain",
-    "groq": "providers/test_evidence_only",
+    "pydantic_ai": """integrations/loops/pydantic_ai/test_pydantic_ai integrations/loops/pydantic_ai/test_same
+        integrations/loops/pydantic_ai/test_traces core/summary/test_libraries""",
+    "google.genai": "integrations/providers/test_google_genai",
+    "aiohttp": "integrations/transports/test_aiohttp",
+    "httpx2": "integrations/transports/test_httpx",
+    "litellm": """integrations/loops/litellm/test_litellm integrations/loops/litellm/test_ends
+        integrations/loops/litellm/test_groups integrations/loops/litellm/test_callback_v2
+        core/summary/test_libraries core/summary/test_loops""",
+    "livekit": "integrations/loops/test_livekit core/summary/test_loops",
+    "haystack": "integrations/loops/test_haystack core/summary/test_libraries core/summary/test_loops",
+    "agno": "integrations/loops/test_agno core/summary/test_loops",
+    "langchain_core": "integrations/loops/langchain/test_runnables core/summary/test_loops",
+    "langchain_openai": "core/summary/test_libraries",
+    "langchain": "integrations/loops/langchain/test_agents core/summary/test_loops",
+    "strands": "integrations/loops/strands/test_strands core/summary/test_loops",
+    "botocore": "integrations/providers/test_bedrock integrations/transports/test_botocore",
+    "requests": "integrations/transports/test_requests",
+    "google.adk": "integrations/loops/google_adk/test_google_adk core/summary/test_loops",
+    "openinference.instrumentation.langchain": "integrations/loops/langchain/test_beside",
+    "groq": "integrations/providers/test_evidence_only",
 }
 
 # --- both ends of every range -----------------------------------------------------------------------------------------
@@ -142,8 +144,8 @@ _THEIRS = """openinference-instrumentation-openai==0.1.66 openinference-instrume
     opentelemetry-instrumentation-openai==0.62.4 opentelemetry-instrumentation-anthropic==0.62.4
     opentelemetry-instrumentation-genai-openai==1.3b0 opentelemetry-instrumentation-genai-anthropic==1.3b0"""
 _FAMILIES = "openinference opentelemetry.instrumentation.genai.openai opentelemetry.instrumentation.openai"
-_SDKS_TESTS = """beside/test_openai beside/test_anthropic beside/test_google_genai beside/test_bedrock
-    beside/test_pydantic_ai beside/test_first beside/test_lies"""
+_SDKS_TESTS = """beside/providers/test_openai beside/providers/test_anthropic beside/providers/test_google_genai
+    beside/providers/test_bedrock beside/loops/test_pydantic_ai beside/providers/test_first beside/providers/test_lies"""
 
 BESIDE: Final = (
     Environment(
@@ -176,7 +178,8 @@ BESIDE: Final = (
         opentelemetry-instrumentation-httpx==0.66b1 opentelemetry-instrumentation-aiohttp-client==0.66b1
         opentelemetry-instrumentation-threading==0.66b1 opentelemetry-instrumentation==0.66b1
         opentelemetry-sdk==1.45.1 opentelemetry-exporter-otlp==1.45.1""",
-        "beside/test_langchain beside/test_haystack beside/test_agno beside/test_strands beside/test_livekit",
+        """beside/loops/test_langchain beside/loops/test_haystack beside/loops/test_agno beside/loops/test_strands
+        beside/loops/test_livekit""",
     ),
     Environment(
         "google",
@@ -187,7 +190,7 @@ BESIDE: Final = (
         opentelemetry-instrumentation-google-genai==1.3b0 opentelemetry-instrumentation-google-generativeai==0.62.4
         opentelemetry-instrumentation-httpx==0.65b0 opentelemetry-instrumentation-aiohttp-client==0.65b0
         opentelemetry-instrumentation==0.65b0 opentelemetry-sdk==1.44.0 opentelemetry-exporter-otlp==1.44.0""",
-        "beside/test_litellm beside/test_google_adk",
+        "beside/loops/test_litellm beside/loops/test_google_adk",
     ),
 )
 
@@ -195,7 +198,7 @@ COEXISTENCE: Final = Environment(
     "coexistence",
     "logfire",
     """.[test] opentelemetry-instrumentation-genai-anthropic openinference-instrumentation-google-genai logfire""",
-    "test_coexistence loops/test_beside_pydantic_ai providers/test_google_genai",
+    "host/test_coexistence integrations/loops/pydantic_ai/test_beside integrations/providers/test_google_genai",
 )
 """The adapters' own tests beside instrumentations that the extra `test` does not bring."""
 
@@ -203,7 +206,7 @@ ZERO_CODE: Final = Environment(
     "zero_code",
     "opentelemetry.distro",
     ".[demo] opentelemetry-distro httpx pytest>=8.3",
-    "test_zero_code cli/test_telemetry",
+    "host/test_zero_code cli/doctor/test_telemetry",
 )
 """`opentelemetry-instrument`, beside no other instrumentation."""
 
@@ -215,24 +218,24 @@ OLDEST: Final = """opentelemetry-api==1.30.0 opentelemetry-sdk==1.30.0 opentelem
 
 LEFT_OUT: Final = {
     "before SDK 1.40 spans of others are not annotated; their markers are": [
-        "test_enemy.py::test_an_exception_event_before_many_others",
-        "test_enemy.py::test_any_key_under_error_is_a_claim[error.message]",
-        "test_enemy.py::test_any_key_under_error_is_a_claim[error.description]",
-        "test_enemy.py::test_any_key_under_error_is_a_claim[error.msg]",
-        "test_enemy.py::test_a_span_around_the_run_that_blames_the_wrong_candidate",
-        "test_honest.py::test_an_outer_span_that_sums_up",
-        "test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_status]",
-        "test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_attribute]",
-        "test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_event]",
+        "truth/test_enemy.py::test_an_exception_event_before_many_others",
+        "truth/test_enemy.py::test_any_key_under_error_is_a_claim[error.message]",
+        "truth/test_enemy.py::test_any_key_under_error_is_a_claim[error.description]",
+        "truth/test_enemy.py::test_any_key_under_error_is_a_claim[error.msg]",
+        "truth/test_enemy.py::test_a_span_around_the_run_that_blames_the_wrong_candidate",
+        "truth/test_honest.py::test_an_outer_span_that_sums_up",
+        "truth/test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_status]",
+        "truth/test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_attribute]",
+        "truth/test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_event]",
     ],
     "openai 1.66 has no `chat.completions.stream`, hides a flat error event, and passes httpx's own error of a stream": [
-        "test_streams.py::test_openais_chat_helper[end]",
-        "test_streams.py::test_openais_chat_helper[error]",
-        "test_streams.py::test_a_helper_left_early_served[chat]",
-        "test_streams.py::test_an_async_helper_left_early_served[chat]",
+        "core/runs/test_streams.py::test_openais_chat_helper[end]",
+        "core/runs/test_streams.py::test_openais_chat_helper[error]",
+        "core/runs/test_streams.py::test_a_helper_left_early_served[chat]",
+        "core/runs/test_streams.py::test_an_async_helper_left_early_served[chat]",
         "testing/test_providers.py::test_the_sdks_own_stream_helpers_accept_the_streams",
-        "test_streams.py::test_a_flat_error_event_that_raises_nothing_is_partial[False]",
-        "test_streams.py::test_a_flat_error_event_that_raises_nothing_is_partial[True]",
+        "core/runs/test_streams.py::test_a_flat_error_event_that_raises_nothing_is_partial[False]",
+        "core/runs/test_streams.py::test_a_flat_error_event_that_raises_nothing_is_partial[True]",
         "testing/test_providers.py::test_a_silent_stream_is_closed_in_the_end",
     ],
     "anthropic 0.49 has no class for a 529 and no `type` on its errors": [

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
-from otel_failover._core.evidence import outcome as settlement
+from otel_failover._core.domain import providers, reasons
+from otel_failover._core.domain.outcome import CANCELLED, ERROR, SKIPPED
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.runs import run
 from otel_failover._core.runs.run import Run
@@ -31,7 +31,7 @@ __all__ = ["OUTCOMES", "RUN_OUTCOMES", "CandidateSummary", "Summary", "schema", 
 
 FAILED: Final = "failed"
 
-RUN_OUTCOMES: Final = (run.PRIMARY, run.FALLBACK, run.EXHAUSTED, run.STOPPED, settlement.CANCELLED, OPEN, FAILED)
+RUN_OUTCOMES: Final = (run.PRIMARY, run.FALLBACK, run.EXHAUSTED, run.STOPPED, CANCELLED, OPEN, FAILED)
 """What may have become of a run: `open` while it lasts, `failed` where only exceptions tell of it."""
 
 _REFUSALS: Final = frozenset({reasons.INVALID_REQUEST, reasons.CONTEXT_OVERFLOW, reasons.CONTENT_POLICY})
@@ -66,7 +66,7 @@ class Summary:
         """
         if self.outcome in (run.PRIMARY, run.FALLBACK, OPEN) or not self.candidates:
             return None
-        untold = (settlement.SKIPPED, UNTRIED, OPEN)
+        untold = (SKIPPED, UNTRIED, OPEN)
         found = {each.reason for each in self.candidates if each.outcome not in untold}
         return next((status for alike, status in _STATUSES if found and found <= alike), _UNAVAILABLE)
 
@@ -186,7 +186,7 @@ def _still_open(attempt: Attempt, times: int, *, text: bool) -> CandidateSummary
     error = attempt.error
     if error is None:
         return _row(attempt, None, None, OPEN, times, text=False)
-    return _row(attempt, error.status_code, error.reason, settlement.ERROR, times, text=text)
+    return _row(attempt, error.status_code, error.reason, ERROR, times, text=text)
 
 
 def _row(
@@ -202,7 +202,7 @@ def _row(
 def _provider(attempt: Attempt) -> str | None:
     """Return the provider as it may be told: the name of a host that nobody declared is the service's own affair."""
     declared = attempt._declared or (attempt.index >= 0 and attempt._run is not None and attempt._run._declared)
-    known = identity.metric_value(attempt.provider) != identity.OTHER
+    known = providers.metric_value(attempt.provider) != providers.OTHER
     return identity.shown(attempt.provider) or None if declared or known else None
 
 
@@ -210,7 +210,7 @@ def _skipped(skipped: Skipped) -> CandidateSummary:
     reason = skipped.reason if skipped.reason in SKIPS else None
     return CandidateSummary(
         identity.shown(skipped.provider) or None, skipped.model or None, None, reason,
-        title_of(settlement.SKIPPED, reason), settlement.SKIPPED, 0,
+        title_of(SKIPPED, reason), SKIPPED, 0,
     )  # fmt: skip
 
 
