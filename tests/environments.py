@@ -38,19 +38,17 @@ class Environment:
 
 def tests_of(module: str) -> list[str]:
     """Return the tests that need a module: files of `tests/`, without their ending."""
-    return _TESTS_OF.get(module, "").split()
+    return TESTS_OF.get(module, "").split()
 
 
-def pinned() -> dict[str, set[str]]:
-    """Return each distribution's releases that some environment pins exactly."""
-    found: dict[str, set[str]] = {}
-    for each in " ".join([OLDEST, *(environment.installed for environment in (*ENDS, *BESIDE))]).split():
-        if pin := re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", each):
-            found.setdefault(pin[1].lower(), set()).add(pin[2])
-    return found
+def pinned() -> set[tuple[str, str]]:
+    """Return the releases that some environment asks for by `==`: distribution and version."""
+    asked = " ".join([OLDEST, *(each.installed for each in (*ENDS, *BESIDE))]).split()
+    pins = (re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", each) for each in asked)
+    return {(pin[1], pin[2]) for pin in pins if pin is not None}
 
 
-_TESTS_OF: Final = {
+TESTS_OF: Final = {
     "pydantic_ai": """integrations/loops/pydantic_ai/test_pydantic_ai integrations/loops/pydantic_ai/test_same
         integrations/loops/pydantic_ai/test_traces core/summary/test_libraries""",
     "google.genai": "integrations/providers/test_google_genai",
