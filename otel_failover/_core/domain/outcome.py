@@ -20,6 +20,14 @@ CANCELLED: Final = "cancelled"
 
 
 SKIPPED: Final = "skipped"
+OPEN: Final = "open"
+"""Of an attempt that still runs; on the wire it stands nowhere."""
+
+PRIMARY: Final = "primary"
+FALLBACK: Final = "fallback"
+EXHAUSTED: Final = "exhausted"
+STOPPED: Final = "stopped"
+"""What becomes of a run: served by its first candidate, by another, by none; or ended with candidates left."""
 
 
 FROM_RESPONSE: Final = "response"
