@@ -2,63 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import failsafe
-from otel_failover._core.attribution.rules import MISMATCH
+from otel_failover._core.attribution.history import history
 from otel_failover._core.config import runtime
 from otel_failover._core.config.settings import Settings, load, quoted
+from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.failsafe import guarded, logger, read
-from otel_failover._core.otel_base import Base
+from otel_failover._core.spans.processor import attach
 from otel_failover.integrations import patching
-from otel_failover.integrations.patching import MISSING, PATCHED, SKIPPED, WAITING, Library, State
+from otel_failover.integrations.libraries import libraries
+from otel_failover.integrations.patching import MISSING, PATCHED, SKIPPED, WAITING, State
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def libraries() -> tuple[Library, ...]:
-    """Return what can be patched. To add a library: one module, one line here."""
-    from otel_failover.integrations.loops.agno.patches import AGNO
-    from otel_failover.integrations.loops.google_adk.patches import GOOGLE_ADK
-    from otel_failover.integrations.loops.haystack import HAYSTACK
-    from otel_failover.integrations.loops.langchain.agents import LANGCHAIN
-    from otel_failover.integrations.loops.langchain.runnables import LANGCHAIN_CORE
-    from otel_failover.integrations.loops.litellm.patches import LITELLM
-    from otel_failover.integrations.loops.livekit import LIVEKIT
-    from otel_failover.integrations.loops.pydantic_ai.patches import PYDANTIC_AI
-    from otel_failover.integrations.loops.strands.patches import STRANDS
-    from otel_failover.integrations.providers.anthropic import ANTHROPIC
-    from otel_failover.integrations.providers.bedrock import BEDROCK
-    from otel_failover.integrations.providers.google_genai import GOOGLE_GENAI
-    from otel_failover.integrations.providers.openai import OPENAI
-    from otel_failover.integrations.transports.aiohttp import AIOHTTP
-    from otel_failover.integrations.transports.botocore import BOTOCORE
-    from otel_failover.integrations.transports.httpx import HTTPX, HTTPX2
-    from otel_failover.integrations.transports.requests import REQUESTS
+class _Instrumentor:
+    """What is used of OpenTelemetry's `BaseInstrumentor`, where its package is not there: one object, on and off once.
 
-    return (
-        HTTPX,
-        HTTPX2,
-        AIOHTTP,
-        BOTOCORE,
-        REQUESTS,
-        OPENAI,
-        ANTHROPIC,
-        GOOGLE_GENAI,
-        BEDROCK,
-        PYDANTIC_AI,
-        LITELLM,
-        LANGCHAIN_CORE,
-        LANGCHAIN,
-        HAYSTACK,
-        AGNO,
-        GOOGLE_ADK,
-        STRANDS,
-        LIVEKIT,
-    )
+    `opentelemetry-instrumentation` pins the conventions, and so the API, to one release: as a dependency it would
+    replace the versions of the service that we are installed into. Where it is there (a start without code needs it),
+    its own class is used.
+    """
+
+    _instance: Any = None
+    _is_on = False
+
+    def __new__(cls) -> Any:
+        if cls._instance is None:
+            cls._instance = object.__new__(cls)
+        return cls._instance
+
+    @property
+    def is_instrumented_by_opentelemetry(self) -> bool:
+        """Whether it is on."""
+        return self._is_on
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return what has to be installed."""
+        return ()
+
+    def instrument(self, **kwargs: Any) -> None:
+        """Turn it on."""
+        if not self._is_on:
+            self._instrument(**kwargs)
+            self._is_on = True
+
+    def uninstrument(self, **kwargs: Any) -> None:
+        """Turn it off."""
+        if self._is_on:
+            self._uninstrument(**kwargs)
+            self._is_on = False
+
+    def _instrument(self, **kwargs: Any) -> None:
+        raise NotImplementedError
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        raise NotImplementedError
+
+
+Base: Any = _Instrumentor
+with contextlib.suppress(ImportError):
+    Base = importlib.import_module("opentelemetry.instrumentation.instrumentor").BaseInstrumentor
 
 
 _states: list[State] = []
@@ -113,7 +124,8 @@ def _turn_on(given: dict[str, Any]) -> None:
     providers = (_provider(given, "tracer_provider", "get_tracer"), _provider(given, "meter_provider", "get_meter"))
     active = runtime.Runtime(settings, *providers)
     runtime.configure(active)
-    active.attach()
+    attach(active)
+    history.clear()
     active.metrics.checks.born(MISMATCH)
     active.metrics.mismatches.add(0)
     disabled = frozenset(settings.disabled_libraries)
@@ -174,6 +186,7 @@ def _turn_off() -> None:
     _first.clear()
     failsafe.set_strict(False)
     runtime.turn_off()
+    history.clear()
 
 
 def _tell() -> None:

@@ -24,11 +24,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import FailoverInstrumentor
 from otel_failover._core import failsafe
-from tests import planted
-from tests.spans import SerialisingExporter, Telemetry
+from tests.support import planted
+from tests.support.spans import SerialisingExporter, Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MUST_HAVE: Final = os.environ.get("FAILOVER_MUST_HAVE", "").split()
 """Modules that an environment was made for: where one of them cannot be imported, its tests fail instead of skipping."""
@@ -92,3 +92,9 @@ def telemetry() -> Iterator[Telemetry]:
         FailoverInstrumentor().uninstrument()
         provider.shutdown()
         meter_provider.shutdown()
+
+
+@pytest.fixture
+def switch_on(request: pytest.FixtureRequest) -> Callable[[], Telemetry]:
+    """Return what turns us on in the middle of a test."""
+    return lambda: request.getfixturevalue("telemetry")

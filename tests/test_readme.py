@@ -21,22 +21,22 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 import otel_failover
-from otel_failover import Candidate, instrumentor
+from otel_failover import Candidate
 from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.config import settings
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import reasons, verdicts
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.findings import rules as findings
 from otel_failover._core.runs import run
+from otel_failover.integrations.libraries import libraries
 from otel_failover.testing.providers import Answer
-from tests.hosts import LoopError, stand
-from tests.test_names import METRICS, ON_SPANS
+from tests.core.domain.test_attributes import METRICS, ON_SPANS
+from tests.support.hosts import LoopError, stand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.hosts import Stand
-    from tests.spans import Telemetry
+    from tests.support.hosts import Stand
+    from tests.support.spans import Telemetry
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -105,15 +105,15 @@ def test_every_attribute_is_in_the_tables_and_none_besides() -> None:
             "failover.error.origin",
             (settlement.FROM_RESPONSE, settlement.FROM_TRANSPORT, settlement.FROM_CLIENT, settlement.FROM_CANCEL),
         ),
-        ("failover.attribution.verdict", tuple(attribution.SEVERITY)),
+        ("failover.attribution.verdict", tuple(verdicts.SEVERITY)),
         (
             "failover.attribution.bound_by",
             (
-                attribution.OBJECT,
-                attribution.RESPONSE,
-                attribution.REQUEST_ID,
-                attribution.TEXT,
-                attribution.FACTS,
+                verdicts.OBJECT,
+                verdicts.RESPONSE,
+                verdicts.REQUEST_ID,
+                verdicts.TEXT,
+                verdicts.FACTS,
             ),
         ),
     ],
@@ -134,7 +134,7 @@ def test_the_values_of_other_attributes_stand_in_the_code(attribute: str) -> Non
 
 def test_the_rules_are_those_of_the_code_in_their_order() -> None:
     table = {plain(row[0]): row[-1] for row in rows("Rules") if len(row) == 3}
-    assert tuple(table) == attribution.RULES
+    assert tuple(table) == verdicts.RULES
     inconsistent = re.findall(r"Verdict\(INCONSISTENT, (\w+)", inspect.getsource(attribution))
     expected = {getattr(attribution, name) for name in inconsistent}
     assert {rule for rule, verdict in table.items() if verdict == "inconsistent"} == expected
@@ -143,15 +143,15 @@ def test_the_rules_are_those_of_the_code_in_their_order() -> None:
 
 def test_the_reasons_for_unverified_are_those_of_the_code() -> None:
     assert [plain(row[0]) for row in rows("Rules") if len(row) == 2] == [
-        attribution.REPORT,
-        attribution.EVIDENCE_INCOMPLETE,
-        attribution.NOTHING_SENT,
-        attribution.NOTHING_BOUND,
+        verdicts.REPORT,
+        verdicts.EVIDENCE_INCOMPLETE,
+        verdicts.NOTHING_SENT,
+        verdicts.NOTHING_BOUND,
     ]
 
 
 def test_the_findings_are_those_of_the_code_in_their_order() -> None:
-    assert tuple(plain(row[0]) for row in rows("Findings")) == findings.RULES
+    assert tuple(plain(row[0]) for row in rows("Findings")) == verdicts.FINDINGS
 
 
 def test_the_reasons_are_those_of_the_code() -> None:
@@ -186,14 +186,14 @@ def test_the_example_of_a_structured_setting_is_taken() -> None:
 
 def test_the_support_table_is_that_of_the_code() -> None:
     assert [(plain(row[0]), plain(row[1])) for row in rows("Support")] == [
-        (each.name, each.supported) for each in sorted(instrumentor.libraries(), key=lambda each: _order(each.name))
+        (each.name, each.supported) for each in sorted(libraries(), key=lambda each: _order(each.name))
     ]
 
 
 def test_the_oldest_supported_release_of_each_library_is_tested_by_ci() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     tested = {plain(row[0]): row[2].split(", ") for row in rows("Support")}
-    for each in instrumentor.libraries():
+    for each in libraries():
         oldest, newest = tested[each.name][0], tested[each.name][-1]
         assert {oldest, newest} <= set(SpecifierSet(each.supported).filter([oldest, newest])), each.name
         assert re.search(rf"\b{each.distribution}(\[[\w,]+\])?=={re.escape(oldest)}(?![\w.])", script), each.name

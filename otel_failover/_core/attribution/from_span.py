@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.trace import StatusCode
 
-from otel_failover._core.attribution.from_exception import Said
+from otel_failover._core.attribution.claim import Said
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
+from otel_failover._core.domain.endpoint import address_of, endpoint_of
 from otel_failover._core.failsafe import text_of
 
 if TYPE_CHECKING:
@@ -156,17 +158,17 @@ def _single(value: object) -> str | None:
     """Return the one provider that a value names; a composite one (`fallback:openai,anthropic`) names none."""
     if not isinstance(value, str) or not value or "," in value or ":" in value:
         return None
-    return identity.canonical(value)
+    return providers.canonical(value)
 
 
 def _conflict(attributes: Mapping[str, Any], kinds: list[str]) -> str | None:
     """Return the provider of the span's error where the span itself names another one."""
     named = _single(attributes.get(names.GEN_AI_PROVIDER) or attributes.get(names.GEN_AI_SYSTEM))
-    if named is None or named not in identity.PROVIDERS:
+    if named is None or named not in providers.PROVIDERS:
         return None
     for key in _ERROR_PROVIDER:
         theirs = _single(attributes.get(key))
-        if theirs is not None and theirs in identity.PROVIDERS:
+        if theirs is not None and theirs in providers.PROVIDERS:
             return None if _is_kin(theirs, named) else theirs
     if text_of(attributes.get(names.GEN_AI_OPERATION)) not in _INFERENCE:
         return None
@@ -197,8 +199,8 @@ def _address(attributes: Mapping[str, Any]) -> tuple[str, int | None] | None:
             return host, port if isinstance(port, int) else None
     for key in _URLS:
         url = attributes.get(key)
-        if isinstance(url, str) and (endpoint := identity.endpoint_of(url)):
-            return identity.address_of(endpoint)
+        if isinstance(url, str) and (endpoint := endpoint_of(url)):
+            return address_of(endpoint)
     return None
 
 
@@ -211,6 +213,6 @@ def names_candidate(candidate: identity.Candidate, reading: Reading) -> bool:
 
 def by_model_alone(reading: Reading) -> Reading | None:
     """Return a reading without its provider, where that is no provider: a framework's own name, `strands-agents`."""
-    if reading.model is None or reading.provider is None or reading.provider in identity.PROVIDERS:
+    if reading.model is None or reading.provider is None or reading.provider in providers.PROVIDERS:
         return None
     return reading._replace(provider=None)

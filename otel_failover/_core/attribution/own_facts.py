@@ -9,34 +9,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.from_exception import bind
-from otel_failover._core.attribution.rules import Incident, Own, Verdict
-from otel_failover._core.attribution.source import Trail
-from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.attribution.bonds import bind
+from otel_failover._core.attribution.facts import OwnFacts, SourceFacts, Verdict
+from otel_failover._core.attribution.source import Source
+from otel_failover._core.domain import endpoint, providers, reasons
 from otel_failover._core.evidence.error_body import pieces
 from otel_failover._core.text import matching as wording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from otel_failover._core.attribution.from_exception import Said
+    from otel_failover._core.attribution.claim import Said
     from otel_failover._core.evidence.exchange import Exchange
     from otel_failover._core.evidence.ledger import Ledger
-    from otel_failover._core.evidence.outcome import Settlement
+    from otel_failover._core.evidence.outcome import Outcome
     from otel_failover._core.runs.run import Run
 
-Pair = tuple[Trail, Incident]
+Pair = tuple[Source, SourceFacts]
 
 
 def judge(
     said: Said,
     ledger: Ledger,
-    settled: Settlement,
+    settled: Outcome,
     run: Run | None,
     others: Sequence[Pair],
     model: str,
-    history: Callable[[str], Incident | None],
+    history: Callable[[str], SourceFacts | None],
     disabled: frozenset[str],
     told: str = "",
 ) -> Verdict:
@@ -65,7 +64,7 @@ def judge(
     return attribution.judge(claim, own, [incident for _, incident in pairs], history, disabled)
 
 
-def own_evidence(ledger: Ledger, settled: Settlement, told: str = "") -> Own:
+def own_evidence(ledger: Ledger, settled: Outcome, told: str = "") -> OwnFacts:
     """Collect an attempt's own evidence in the form in which it is compared."""
     own, bodies = ledger.own, [exchange.body for exchange in ledger.exchanges if exchange.is_error]
     if ledger.stream_error is not None:
@@ -75,7 +74,7 @@ def own_evidence(ledger: Ledger, settled: Settlement, told: str = "") -> Own:
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
     issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent.ids}
-    return Own(
+    return OwnFacts(
         complete=ledger.state[0] == "complete",
         sent=len(own),
         answered=sum(exchange.status is not None for exchange in own),
@@ -89,7 +88,7 @@ def own_evidence(ledger: Ledger, settled: Settlement, told: str = "") -> Own:
     )
 
 
-def _evident(own: list[Exchange], settled: Settlement) -> set[str]:
+def _evident(own: list[Exchange], settled: Outcome) -> set[str]:
     """The reasons that own evidence gives, those of SDK retries included."""
     evident = {settled.reason} if settled.reason else set()
     for exchange in own:
@@ -102,15 +101,15 @@ def _evident(own: list[Exchange], settled: Settlement) -> set[str]:
     return evident
 
 
-def _elsewhere(exchange: Exchange, run: Run | None) -> Trail:
+def _elsewhere(exchange: Exchange, run: Run | None) -> Source:
     """What a call to somebody else's host said inside this attempt."""
     member = run.places.member_at(exchange.endpoint) if run is not None else None
-    host = identity.host_of(exchange.endpoint)
-    provider = member.provider if member is not None else identity.provider_of_host(host) or host
-    return Trail(provider, -1, exchange.model or "", "", 0, None, [exchange])
+    host = endpoint.host_of(exchange.endpoint)
+    provider = member.provider if member is not None else providers.provider_of_host(host) or host
+    return Source(provider, -1, exchange.model or "", "", 0, None, [exchange])
 
 
-def _misdirected(said: Said, aside: list[Trail], run: Run | None, model: str) -> Incident | None:
+def _misdirected(said: Said, aside: list[Source], run: Run | None, model: str) -> SourceFacts | None:
     """Return the member whose endpoint got this candidate's request instead of the candidate.
 
     The request asks for this candidate's model, or the claim is its answer: a call to somebody else for another purpose

@@ -1,8 +1,8 @@
 """Claim held against evidence: the verdict.
 
 Pure: no OpenTelemetry, no clocks, no foreign objects. What identity can tell (this *is* the other attempt's response)
-has been found out before and comes in as bonds; what the wire said comes in as `Own` and `Incident`. The rules, and the
-order they are tried in, are those of the README's table.
+has been found out before and comes in as bonds; what the wire said comes in as `OwnFacts` and `SourceFacts`. The
+rules, and the order they are tried in, are those of the README's table.
 
 Both kinds of wrong verdict are bugs. A mismatch therefore always needs positive foreign evidence, or an answer that
 nobody gave; a match that is merely missing is `unverified`.
@@ -12,170 +12,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from otel_failover._core.attribution.facts import Claim, OwnFacts, SourceFacts, Verdict
 from otel_failover._core.domain import reasons
+from otel_failover._core.domain.verdicts import (
+    CAUSE,
+    CLAIMED_ANSWER,
+    EVIDENCE_INCOMPLETE,
+    FACTS,
+    FOREIGN_ERROR,
+    FOREIGN_RESPONSE,
+    INCONSISTENT,
+    MISMATCH,
+    MIXED_ERROR,
+    NOTHING_BOUND,
+    NOTHING_SENT,
+    OBJECT,
+    PROVIDER_CONFLICT,
+    REASON_CONFLICT,
+    REPORT,
+    REQUEST,
+    REQUEST_ID,
+    RESPONSE,
+    SEVERITY,
+    STALE_ERROR,
+    STATUS_CONFLICT,
+    TEXT,
+    UNVERIFIED,
+    WRONG_ENDPOINT,
+)
 from otel_failover._core.text import matching as wording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-VERIFIED: Final = "verified"
-UNVERIFIED: Final = "unverified"
-INCONSISTENT: Final = "inconsistent"
-MISMATCH: Final = "mismatch"
-SEVERITY: Final = {VERIFIED: 0, UNVERIFIED: 1, INCONSISTENT: 2, MISMATCH: 3}
 
-MIXED_ERROR: Final = "mixed_error"
-STALE_ERROR: Final = "stale_error"
-FOREIGN_ERROR: Final = "foreign_error"
-FOREIGN_RESPONSE: Final = "foreign_response"
-WRONG_ENDPOINT: Final = "wrong_endpoint"
-PROVIDER_CONFLICT: Final = "provider_conflict"
-CLAIMED_ANSWER: Final = "claimed_answer"
-STATUS_CONFLICT: Final = "status_conflict"
-REASON_CONFLICT: Final = "reason_conflict"
-RULES: Final = (
-    MIXED_ERROR, STALE_ERROR, FOREIGN_ERROR, FOREIGN_RESPONSE, WRONG_ENDPOINT, PROVIDER_CONFLICT, CLAIMED_ANSWER,
-    STATUS_CONFLICT, REASON_CONFLICT,
-)  # fmt: skip
-"""Every rule, in the order of precedence: the first that fires is reported."""
-
-REPORT: Final = "report"
-EVIDENCE_INCOMPLETE: Final = "evidence_incomplete"
-NOTHING_SENT: Final = "nothing_sent"
-NOTHING_BOUND: Final = "nothing_bound"
-
-OBJECT: Final = "object"
-RESPONSE: Final = "response"
-REQUEST: Final = "request"
-CAUSE: Final = "cause"
-REQUEST_ID: Final = "request_id"
-TEXT: Final = "text"
-FACTS: Final = "facts"
 _SHOWN: Final = {REQUEST: RESPONSE, CAUSE: OBJECT}
 _STRENGTH: Final = {OBJECT: 5, CAUSE: 5, RESPONSE: 4, REQUEST: 4, REQUEST_ID: 3, TEXT: 2, FACTS: 1}
 
 
-class Incident(NamedTuple):
-    """What one attempt's wire said, as far as somebody else could repeat it.
-
-    Args:
-        provider: Whose it is.
-        index: Its place in the chain.
-        span_id: 16 hex digits of the span where it was first seen.
-        order: Larger is later.
-        alive: Whether the attempt is still open (hedged, probing).
-        same: Whether it is the judged candidate's own earlier attempt: replayed, never foreign.
-        messages: Normalised error messages.
-        codes: Structured codes of its error bodies.
-        statuses: Statuses of its error responses.
-        request_ids: Ids that its responses issued, echoes left out.
-        response_ids: Ids of its successful responses.
-    """
-
-    provider: str
-    index: int = 0  # type: ignore[assignment]  # hides tuple's own `index`, which nobody asks
-    span_id: str = ""
-    order: int = 0
-    alive: bool = False
-    same: bool = False
-    messages: tuple[str, ...] = ()
-    codes: frozenset[str] = frozenset()
-    statuses: frozenset[int] = frozenset()
-    request_ids: frozenset[str] = frozenset()
-    response_ids: frozenset[str] = frozenset()
-
-
-def _nowhere(_: str) -> bool | None:
-    return False
-
-
-class Own(NamedTuple):
-    """The judged attempt's own evidence.
-
-    Args:
-        complete: Every call returned or raised, every send answered or failed, every error body seen whole.
-        sent: Own requests, of which `answered` got a response.
-        statuses: Statuses of own responses, those of SDK retries included.
-        codes: Structured codes of own error bodies.
-        request_ids: Ids issued by own responses, and ids that we sent ourselves.
-        response_ids: Ids of own successful responses.
-        texts: Normalised texts of own error bodies, own stream errors and own exceptions.
-        reasons: What own evidence says, in our vocabulary.
-        elsewhere: Tells whether a normalised text stands in the rest of the own bytes (successful bodies, chunks, the
-            request); None where they could not be seen.
-        misdirected: An endpoint of another chain member was called and the candidate's was not.
-    """
-
-    complete: bool = True
-    sent: int = 0
-    answered: int = 0
-    statuses: frozenset[int] = frozenset()
-    codes: frozenset[str] = frozenset()
-    request_ids: frozenset[str] = frozenset()
-    response_ids: frozenset[str] = frozenset()
-    texts: tuple[str, ...] = ()
-    reasons: frozenset[str] = frozenset()
-    elsewhere: Callable[[str], bool | None] = _nowhere
-    misdirected: Incident | None = None
-
-
-class Claim(NamedTuple):
-    """What a span or an exception says about an error.
-
-    Args:
-        texts: Messages, as they stand there (redacted).
-        status: An HTTP status.
-        codes: Structured codes.
-        request_ids: Request ids.
-        reason: The claimed reason in our vocabulary.
-        response_id: The response id that a success names.
-        structured: A provider's structured error body is part of it.
-        own: Bonds by identity with own evidence: `object`, `response`, `request`.
-        foreign: Bonds by identity with others: (how, whose).
-        cause: An exception that is reached only by `__cause__`: counts if the claim repeats one of its facts.
-        unchanged: It is the own exception object, saying what it said when the provider call raised it.
-        own_member: It is an exception group with an own member.
-        conflict: The provider that the same span names for its error, where that cannot be the span's own.
-    """
-
-    texts: tuple[str, ...] = ()
-    status: int | None = None
-    codes: frozenset[str] = frozenset()
-    request_ids: frozenset[str] = frozenset()
-    reason: str | None = None
-    response_id: str | None = None
-    structured: bool = False
-    own: frozenset[str] = frozenset()
-    foreign: tuple[tuple[str, Incident], ...] = ()
-    cause: tuple[Incident, ...] = ()
-    unchanged: bool = False
-    own_member: bool = False
-    conflict: str | None = None
-
-
-class Verdict(NamedTuple):
-    """The outcome of one check.
-
-    Args:
-        verdict: `verified`, `unverified`, `inconsistent` or `mismatch`.
-        rule: The rule that fired, or why it is unverified; None where verified.
-        bound_by: How the claim was bound to its source.
-        source: Whose error it is; None for `claimed_answer` and where nobody else is involved.
-        replayed: It is the candidate's own earlier error.
-        synthetic: A claimed status that a library made up.
-    """
-
-    verdict: str = VERIFIED
-    rule: str | None = None
-    bound_by: str | None = None
-    source: Incident | None = None
-    replayed: bool = False
-    synthetic: int | None = None
-
-
 class _Match(NamedTuple):
     how: str
-    incident: Incident
+    incident: SourceFacts
     portion: str = ""
 
     @property
@@ -183,15 +60,15 @@ class _Match(NamedTuple):
         return _STRENGTH[self.how], self.incident.order
 
 
-def _no_history(_: str) -> Incident | None:
+def _no_history(_: str) -> SourceFacts | None:
     return None
 
 
 def judge(
     claim: Claim,
-    own: Own,
-    others: Sequence[Incident] = (),
-    history: Callable[[str], Incident | None] = _no_history,
+    own: OwnFacts,
+    others: Sequence[SourceFacts] = (),
+    history: Callable[[str], SourceFacts | None] = _no_history,
     disabled: frozenset[str] = frozenset(),
 ) -> Verdict:
     """Hold a claim against the evidence.
@@ -229,8 +106,8 @@ def _foreign(matches: Sequence[_Match]) -> list[_Match]:
 
 def _fired(
     claim: Claim,
-    own: Own,
-    others: Sequence[Incident],
+    own: OwnFacts,
+    others: Sequence[SourceFacts],
     foreign: Sequence[_Match],
     texts: Sequence[str],
     *,
@@ -266,7 +143,7 @@ def _fired(
         yield REASON_CONFLICT, Verdict(INCONSISTENT, REASON_CONFLICT, replayed=replayed)
 
 
-def _unfired(claim: Claim, own: Own, texts: Sequence[str], *, replayed: bool) -> Verdict:
+def _unfired(claim: Claim, own: OwnFacts, texts: Sequence[str], *, replayed: bool) -> Verdict:
     """Say whether every provider fact of a claim that no rule objects to is held by own evidence."""
     synthetic = claim.status if _is_synthetic(claim, own) else None
     if _holds(claim, own, texts):
@@ -280,9 +157,9 @@ def _unfired(claim: Claim, own: Own, texts: Sequence[str], *, replayed: bool) ->
 
 def _matches(
     claim: Claim,
-    own: Own,
-    others: Sequence[Incident],
-    history: Callable[[str], Incident | None],
+    own: OwnFacts,
+    others: Sequence[SourceFacts],
+    history: Callable[[str], SourceFacts | None],
     texts: Sequence[str],
 ) -> Iterator[_Match]:
     """Yield every way in which the claim is bound to an attempt other than this one."""
@@ -303,7 +180,7 @@ def _matches(
         yield from (_Match(FACTS, incident) for incident in others if _shares_facts(claim, own, incident))
 
 
-def _repeats(claim: Claim, own: Own, incident: Incident, texts: Sequence[str]) -> bool:
+def _repeats(claim: Claim, own: OwnFacts, incident: SourceFacts, texts: Sequence[str]) -> bool:
     """Whether the claim repeats a fact of the exception it names as its cause, and own evidence does not hold it."""
     if claim.status is not None and claim.status in incident.statuses - own.statuses:
         return True
@@ -317,7 +194,7 @@ def _repeats(claim: Claim, own: Own, incident: Incident, texts: Sequence[str]) -
 
 
 def _by_text(
-    own: Own, others: Sequence[Incident], history: Callable[[str], Incident | None], texts: Sequence[str]
+    own: OwnFacts, others: Sequence[SourceFacts], history: Callable[[str], SourceFacts | None], texts: Sequence[str]
 ) -> Iterator[_Match]:
     """Yield the attempts whose error message stands in the claim, and in none of the own bytes."""
     found = False
@@ -337,7 +214,7 @@ def _by_text(
                 return
 
 
-def _by_quoted_id(claim: Claim, own: Own, others: Sequence[Incident]) -> Iterator[_Match]:
+def _by_quoted_id(claim: Claim, own: OwnFacts, others: Sequence[SourceFacts]) -> Iterator[_Match]:
     """Yield the attempts whose request id stands in a claim's text as an error's body has it: for short messages."""
     foreign = [(name, each) for each in others for name in each.request_ids - own.request_ids - claim.request_ids]
     for name, incident in foreign:
@@ -347,17 +224,17 @@ def _by_quoted_id(claim: Claim, own: Own, others: Sequence[Incident]) -> Iterato
             yield _Match(TEXT, incident, name)
 
 
-def _is_quoted(text: str, own: Own) -> bool:
+def _is_quoted(text: str, own: OwnFacts) -> bool:
     """Whether a whole text is an own one, whatever it speaks of."""
     return any(wording.normalise(text) in mine for mine in own.texts)
 
 
-def _owns_text(own: Own, portion: str) -> bool:
+def _owns_text(own: OwnFacts, portion: str) -> bool:
     """Whether own bytes hold a text, or may hold it because they could not be seen."""
     return any(portion in text for text in own.texts) or own.elsewhere(portion) is not False
 
 
-def _shares_facts(claim: Claim, own: Own, incident: Incident) -> bool:
+def _shares_facts(claim: Claim, own: OwnFacts, incident: SourceFacts) -> bool:
     """Whether status and structured code together are another's, where own evidence has neither.
 
     Neither is enough alone: both are small alphabets. A loop's own word for a code does not count, nor does a claim
@@ -376,7 +253,7 @@ def _shares_facts(claim: Claim, own: Own, incident: Incident) -> bool:
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
-def _is_own(claim: Claim, own: Own) -> bool:
+def _is_own(claim: Claim, own: OwnFacts) -> bool:
     """Whether object, response, request id or code is own."""
     if claim.own & {OBJECT, RESPONSE} or claim.request_ids & own.request_ids:
         return True
@@ -384,7 +261,7 @@ def _is_own(claim: Claim, own: Own) -> bool:
     return bool(claim.codes & own.codes) and not foreign
 
 
-def _is_report(claim: Claim, own: Own, by_text: Sequence[_Match], texts: Sequence[str]) -> bool:
+def _is_report(claim: Claim, own: OwnFacts, by_text: Sequence[_Match], texts: Sequence[str]) -> bool:
     """Whether a claim sums up several candidates, this one truthfully among them."""
     if claim.own_member:
         return True
@@ -393,7 +270,7 @@ def _is_report(claim: Claim, own: Own, by_text: Sequence[_Match], texts: Sequenc
     return _tells_own_beside(own, texts, [match.portion for match in by_text])
 
 
-def _tells_own_beside(own: Own, texts: Sequence[str], foreign: Sequence[str]) -> bool:
+def _tells_own_beside(own: OwnFacts, texts: Sequence[str], foreign: Sequence[str]) -> bool:
     """Whether a claim tells this attempt's own error text beside others'; short and stock ones count here."""
     rests = list(texts)
     for portion in foreign:
@@ -402,7 +279,7 @@ def _tells_own_beside(own: Own, texts: Sequence[str], foreign: Sequence[str]) ->
     return any(len(text) > 3 and text in rest for text in own_texts for rest in rests)
 
 
-def _other_response(claim: Claim, own: Own, others: Sequence[Incident]) -> Incident | None:
+def _other_response(claim: Claim, own: OwnFacts, others: Sequence[SourceFacts]) -> SourceFacts | None:
     """Return the only other candidate whose answer has the response id that a success names."""
     if claim.response_id is None or claim.response_id in own.response_ids:
         return None
@@ -410,18 +287,18 @@ def _other_response(claim: Claim, own: Own, others: Sequence[Incident]) -> Incid
     return issuers[0] if len(issuers) == 1 and not issuers[0].same else None
 
 
-def _conflicting(claim: Claim, provider: str, others: Sequence[Incident]) -> Incident:
+def _conflicting(claim: Claim, provider: str, others: Sequence[SourceFacts]) -> SourceFacts:
     """Return the attempt at the provider that a span names for its error: one with its status, the latest; if known."""
     theirs = [incident for incident in others if incident.provider == provider and not incident.same]
     fitting = [incident for incident in theirs if claim.status in incident.statuses] or theirs
-    return max(fitting, key=lambda incident: incident.order, default=Incident(provider, index=-1))
+    return max(fitting, key=lambda incident: incident.order, default=SourceFacts(provider, index=-1))
 
 
-def _is_unanswered(own: Own) -> bool:
+def _is_unanswered(own: OwnFacts) -> bool:
     return own.complete and own.sent > 0 and own.answered == 0
 
 
-def _says_answer(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
+def _says_answer(claim: Claim, own: OwnFacts, texts: Sequence[str]) -> bool:
     """Whether a claim carries what only a provider's answer can give."""
     issued = any(wording.is_issued(name) for name in claim.request_ids - own.request_ids)
     if issued or claim.structured:
@@ -433,7 +310,7 @@ def _says_answer(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
     return bool(phrases) and (bool(claim.own) or not _tells_own_beside(own, texts, phrases))
 
 
-def _is_synthetic(claim: Claim, own: Own) -> bool:
+def _is_synthetic(claim: Claim, own: OwnFacts) -> bool:
     """Whether a claimed status is one that libraries make up for such evidence."""
     if claim.status is None or claim.status in own.statuses:
         return False
@@ -444,19 +321,19 @@ def _is_synthetic(claim: Claim, own: Own) -> bool:
     return any(reasons.compatible(reasons.from_answer(claim.status), reason) for reason in evident)
 
 
-def _conflicting_status(claim: Claim, own: Own) -> bool:
+def _conflicting_status(claim: Claim, own: OwnFacts) -> bool:
     if claim.status is None or not own.complete or not own.sent or claim.status in own.statuses:
         return False
     return not _is_synthetic(claim, own)
 
 
-def _conflicting_reason(claim: Claim, own: Own) -> bool:
+def _conflicting_reason(claim: Claim, own: OwnFacts) -> bool:
     if claim.reason is None or not own.complete or not own.reasons:
         return False
     return not any(reasons.compatible(claim.reason, evident) for evident in own.reasons)
 
 
-def _holds(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
+def _holds(claim: Claim, own: OwnFacts, texts: Sequence[str]) -> bool:
     """Whether own evidence holds every provider fact of the claim."""
     if claim.status is not None and claim.status not in own.statuses and not _is_synthetic(claim, own):
         return False
@@ -471,7 +348,7 @@ def _holds(claim: Claim, own: Own, texts: Sequence[str]) -> bool:
     return all(wording.is_held(text, own.texts) for text in texts)
 
 
-def _fits_code(code: str, own: Own) -> bool:
+def _fits_code(code: str, own: OwnFacts) -> bool:
     """Whether a code that own evidence lacks is no provider's, or says no more than own evidence does."""
     reason = reasons.of_code(code)
     return reason is None or any(reasons.compatible(reason, evident) for evident in own.reasons)

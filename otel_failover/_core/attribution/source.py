@@ -5,24 +5,24 @@ Made when an attempt ends and looked into only where a claim is doubtful, so nea
 
 from __future__ import annotations
 
-import contextlib
-import weakref
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from otel_failover._core.attribution.rules import OBJECT, REQUEST, RESPONSE, Incident
+from otel_failover._core.attribution.facts import SourceFacts
+from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
+from otel_failover._core.evidence.carried_response import response_of
 from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.text import matching as wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from otel_failover._core.evidence.call_error import CallError
     from otel_failover._core.evidence.error_body import ErrorBody
-    from otel_failover._core.evidence.exchange import Exchange, Reference
-    from otel_failover._core.evidence.ledger import Raised
+    from otel_failover._core.evidence.exchange import Exchange
+    from otel_failover._core.references import Reference
 
 
-class Trail:
+class Source:
     """One attempt, or one call to somebody else, as the others may be held against it.
 
     Args:
@@ -76,7 +76,7 @@ class Trail:
         order: int,
         key: object,
         exchanges: list[Exchange],
-        raised: Iterable[Raised] = (),
+        raised: Iterable[CallError] = (),
         left: Iterable[Reference] = (),
         stream_error: ErrorBody | None = None,
         response_ids: Iterable[str] = (),
@@ -94,15 +94,15 @@ class Trail:
         self.exchanges, self.raised, self.left = exchanges, tuple(raised), tuple(left)
         self.stream_error, self.response_ids = stream_error, tuple(response_ids)
         self.complete, self.reason, self.sentence, self.told = complete, reason, sentence, told
-        self._incident: Incident | None = None
+        self._incident: SourceFacts | None = None
         self._texts: tuple[str, ...] | None = None
 
     @property
-    def incident(self) -> Incident:
+    def incident(self) -> SourceFacts:
         """What its wire said, in the form in which claims are compared."""
         if self._incident is None:
             bodies = self.bodies
-            self._incident = Incident(
+            self._incident = SourceFacts(
                 self.provider,
                 self.index,
                 self.span_id,
@@ -116,7 +116,7 @@ class Trail:
             )
         return self._incident
 
-    def seen_by(self, key: object) -> Incident:
+    def seen_by(self, key: object) -> SourceFacts:
         """Return its incident as an attempt sees it: the same candidate's is its own earlier one."""
         return self.incident._replace(same=True) if key == self.key else self.incident
 
@@ -169,50 +169,3 @@ class Trail:
             raised.forget()
         for reference in self.left:
             reference.forget()
-
-
-_carried: Final[weakref.WeakKeyDictionary[BaseException, object]] = weakref.WeakKeyDictionary()
-
-
-def carry(problem: BaseException, response: object) -> None:
-    """Remember which HTTP response an exception was made of, where it carries only a copy of its facts.
-
-    Args:
-        problem: What an SDK raised, as botocore's `ClientError`; one that cannot be remembered weakly is not.
-        response: That it was made of; kept while the exception lives, as other SDKs' exceptions keep theirs.
-    """
-    with contextlib.suppress(TypeError):
-        _carried[problem] = response
-
-
-def response_of(thing: object) -> object:
-    """Return the HTTP response that an SDK's exception carries, under any of its names, or was made of."""
-    for name in ("response", "raw_response", "http_response"):
-        found = read(thing, name)
-        if found is not None and not isinstance(found, (str, bytes, Mapping)):
-            return found
-    if not _carried or not isinstance(thing, BaseException):
-        return None
-    try:
-        return _carried.get(thing)
-    except TypeError:
-        return None
-
-
-def is_of_the_wire(exchanges: Iterable[Exchange], problem: BaseException) -> bool:
-    """Whether an exception was made of an answer, or of a transport error, of one of these sends.
-
-    Args:
-        exchanges: An attempt's sends, those to somebody else's host included.
-        problem: What left its SDK's call.
-    """
-    response, cause = response_of(problem), read(problem, "__cause__")
-    made_in = None if read(problem, "__suppress_context__") else read(problem, "__context__")
-    for exchange in exchanges:
-        if exchange.response is not None and exchange.response.is_(response):
-            return True
-        if exchange.failure is not None:
-            raised = exchange.problem
-            if raised is None or any(raised.is_(each) for each in (problem, cause, made_in)):
-                return True
-    return False

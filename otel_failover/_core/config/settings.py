@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from otel_failover._core.attribution.rules import RULES
 from otel_failover._core.config.loop import Loop
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import endpoint, providers
+from otel_failover._core.domain.verdicts import FINDINGS, FINDINGS_OFF, RULES
 from otel_failover._core.failsafe import logger, text_of
 from otel_failover._core.text.redaction import cut, redact
 
@@ -137,9 +137,8 @@ def _words(value: Any) -> list[str]:
 
 
 def _disabled(value: Any) -> list[str]:
-    from otel_failover._core.findings import rules as findings
 
-    words, known = _words(value), (*RULES, *findings.RULES)
+    words, known = _words(value), (*RULES, *FINDINGS)
     for word in words:
         if word not in known:
             raise ValueError(f"rules of {', '.join(known)}{did_you_mean(word, known)}")
@@ -147,11 +146,10 @@ def _disabled(value: Any) -> list[str]:
 
 
 def _enabled(value: Any) -> list[str]:
-    from otel_failover._core.findings import rules as findings
 
-    words, off = _words(value), sorted(findings.OFF)
+    words, off = _words(value), sorted(FINDINGS_OFF)
     for word in words:
-        if word not in (*RULES, *findings.RULES):
+        if word not in (*RULES, *FINDINGS):
             raise ValueError(f"findings that are off by default: {', '.join(off)}{did_you_mean(word, off)}")
     on = [word for word in words if word not in off]
     if on:
@@ -181,7 +179,7 @@ def _hosts(value: Any) -> list[str]:
 
 
 def _host(word: str) -> str:
-    return identity.host_of(identity.endpoint_of(word) or "") or ("" if "/" in word else word)
+    return endpoint.host_of(endpoint.endpoint_of(word) or "") or ("" if "/" in word else word)
 
 
 def _patterns(value: Any) -> list[str]:
@@ -210,8 +208,8 @@ def _aliases(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
         raise ValueError("a map of names to names")
     for word in value.values():
-        near = did_you_mean(word, (*identity.PROVIDERS, *identity._ALIASES), alike=_NEAR_ENOUGH)
-        if near and identity.canonical(word) not in identity.PROVIDERS:
+        near = did_you_mean(word, (*providers.PROVIDERS, *providers._ALIASES), alike=_NEAR_ENOUGH)
+        if near and providers.canonical(word) not in providers.PROVIDERS:
             logger.warning(
                 "otel-failover: provider_aliases: %s is no known provider%s; it is used as it is", quoted(word), near
             )

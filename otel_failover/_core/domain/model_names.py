@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from otel_failover._core.domain.candidate import PROVIDERS, canonical
+from otel_failover._core.domain.providers import PROVIDERS, canonical
 
 _ROUTERS: Final = frozenset(
     {

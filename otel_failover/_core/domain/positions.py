@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.chain import EMPTY
+from otel_failover._core.domain.endpoint import host_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from otel_failover._core.runs.run import Run
 
 
-class Places:
+class ChainPositions:
     """The places of one run, whose chain nobody has declared yet."""
 
     __slots__ = ("_holders", "_numbers", "_seen", "chain", "declared", "used")
@@ -92,8 +93,8 @@ class Places:
         provider = call.provider_of(run)
         yield from (i for i in same_model if chain[i].endpoint == call.endpoint)
         yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
-        if not run._runtime.provider_alias(identity.host_of(call.endpoint)):
-            known = identity.provider_of_host(identity.host_of(call.endpoint))
+        if not run._runtime.provider_alias(host_of(call.endpoint)):
+            known = providers.provider_of_host(host_of(call.endpoint))
             yield from (i for i in same_model if chain[i].endpoint is None and known is None)
 
     # --- counting -----------------------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ class Places:
 
     def member_at(self, endpoint: str) -> Candidate | None:
         """Return the chain's only owner of an endpoint, or of a well-known host."""
-        provider = identity.provider_of_host(identity.host_of(endpoint))
+        provider = providers.provider_of_host(host_of(endpoint))
         for member in self.chain.members:
             if member.endpoint == endpoint or (member.endpoint is None and member.provider == provider):
                 return member

@@ -10,83 +10,37 @@ import os
 import time
 import weakref
 from collections import deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
-from otel_failover._core.evidence.error_body import ErrorBody, error_in, pieces
-from otel_failover._core.evidence.exchange import ASIDE, ELSEWHERE, OWN, Exchange, Reference, orphans, transport_reason
-from otel_failover._core.failsafe import read, text_of
+from otel_failover._core.context import attempt_in
+from otel_failover._core.domain import providers
+from otel_failover._core.domain.endpoint import host_of
+from otel_failover._core.evidence.call_error import CallError
+from otel_failover._core.evidence.error_body import ErrorBody, pieces
+from otel_failover._core.evidence.exchange import ASIDE, ELSEWHERE, OWN, Exchange
+from otel_failover._core.evidence.orphans import orphans
+from otel_failover._core.failsafe import read
 from otel_failover._core.text.matching import normalise
 
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from otel_failover._core.evidence.exchange import OpenCall
+
 _CHUNKS: Final = 256
-_FACTS: Final = ("message", "status_code", "status", "code", "type", "reason", "request_id", "body", "response")
 
 
-class Raised:
-    """An exception that a provider call raised inside an attempt, with what it said at that moment.
+def current_ledger(context: Context | None = None) -> Ledger | None:
+    """Return the ledger of the live attempt whose context this is, as `get_current_span` stands beside `Span`.
 
-    Libraries add other candidates' texts to an exception later (litellm mutates `.message`), so what it said is copied
-    when it is raised.
+    Args:
+        context: OpenTelemetry's; the current one by default.
     """
-
-    __slots__ = ("_facts", "_transport", "code", "reference", "status", "text", "type_name")
-
-    def __init__(self, problem: BaseException) -> None:
-        self._transport = _transport_of(problem)
-        self.reference = Reference(problem)
-        self.text = text_of(problem)
-        self.type_name = qualified(type(problem))
-        self.status = _number(read(problem, "status_code"))
-        self.code = read(problem, "code")
-        self._facts = _facts(problem)
-
-    def transport(self) -> tuple[str, str | None]:
-        """Return the reason, and the timeout's kind, where it came of the transport after the status line."""
-        return self._transport
-
-    def unchanged(self, problem: BaseException) -> bool:
-        """Whether it still says what it said when it was raised."""
-        return text_of(problem) == self.text and _facts(problem) == self._facts
-
-    def forget(self) -> None:
-        """Let go of an exception that could not be remembered weakly."""
-        self.reference.forget()
-
-
-def _facts(problem: BaseException) -> list[object]:
-    """Return what an exception says, by what each fact is compared.
-
-    Itself where it is plain, its text where it is a body, else its identity.
-    """
-    found: list[object] = []
-    for name in _FACTS:
-        value = read(problem, name)
-        if value is None or isinstance(value, (str, int, float)):
-            found.append(value)
-        else:
-            found.append(repr(value)[:4096] if isinstance(value, (dict, list)) else id(value))
-    return found
-
-
-def _transport_of(problem: BaseException) -> tuple[str, str | None]:
-    """Return the transport error behind an SDK's exception: its cause's, else its own by name."""
-    cause = read(problem, "__cause__")
-    if isinstance(cause, BaseException):
-        found = transport_reason(cause)
-        if found[0] != reasons.CLIENT_ERROR:
-            return found
-    return transport_reason(problem)
-
-
-def qualified(cls: type) -> str:
-    """Return a class's name as `error.type` carries it: `openai.RateLimitError`, builtins without a module."""
-    module = cls.__module__
-    return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    attempt = attempt_in(context)
+    if attempt is None or not attempt.live:
+        return None
+    ledger: Ledger = attempt.ledger
+    return ledger
 
 
 class Ledger:
@@ -124,13 +78,13 @@ class Ledger:
         self.neighbours, self.gateways = neighbours, gateways
         self.who: object = None
         self.exchanges: list[Exchange] = []
-        self.raised: list[Raised] = []
+        self.raised: list[CallError] = []
         self.response_ids: list[str] = []
         self.chunks: deque[str] | None = None
         self.stream_error: ErrorBody | None = None
         self.elsewhere: list[Exchange] = []
         self.beside: Ledger | None = None
-        self.last_failed: Raised | None = None
+        self.last_failed: CallError | None = None
         self.failure_seen: tuple[Any, Any] = (None, None)
         self.calls = self.open_calls = self.streams = 0
         self.unseen: str | None = None
@@ -153,7 +107,7 @@ class Ledger:
 
     # --- whose send is it ---------------------------------------------------------------------------------------------
 
-    def whose(self, endpoint: str, method: str, call: Any) -> str:
+    def whose(self, endpoint: str, method: str, call: OpenCall | None) -> str:
         """Say whose a send is: the candidate's, somebody else's, or an aside.
 
         Args:
@@ -167,7 +121,7 @@ class Ledger:
             return OWN if method == "POST" else ASIDE
         return ELSEWHERE if self.is_elsewhere(endpoint) else ASIDE
 
-    def _is_beside(self, call: Any) -> bool:
+    def _is_beside(self, call: OpenCall) -> bool:
         """Whether a call asks another model for another purpose: embeddings for a search, beside the chat."""
         return bool(self.model) and call.model != self.model and call.asked.operation == "embeddings"
 
@@ -180,9 +134,9 @@ class Ledger:
         """
         if self.endpoint is not None:
             return endpoint == self.endpoint
-        host = identity.host_of(endpoint)
-        known = None if host in self.gateways else identity.provider_of_host(host)
-        if known is not None and self.provider in identity.PROVIDERS:
+        host = host_of(endpoint)
+        known = None if host in self.gateways else providers.provider_of_host(host)
+        if known is not None and self.provider in providers.PROVIDERS:
             return known == self.provider
         return base == endpoint and endpoint not in self.neighbours
 
@@ -192,11 +146,11 @@ class Ledger:
             return False
         if endpoint in self.neighbours:
             return True
-        host = identity.host_of(endpoint)
-        known = None if host in self.gateways else identity.provider_of_host(host)
-        return known is not None and known != self.provider and self.provider in identity.PROVIDERS
+        host = host_of(endpoint)
+        known = None if host in self.gateways else providers.provider_of_host(host)
+        return known is not None and known != self.provider and self.provider in providers.PROVIDERS
 
-    def add(self, exchange: Exchange, call: Any = None) -> None:
+    def add(self, exchange: Exchange, call: OpenCall | None = None) -> None:
         """Take one send into the evidence, and tell the attempts around about an own one."""
         exchange.call, exchange.ledger = call, self
         exchange.model = call.model if call is not None else None
@@ -210,9 +164,9 @@ class Ledger:
         if self.beside is not None:
             self.beside.elsewhere.append(exchange)
 
-    def call_raised(self, problem: BaseException) -> Raised:
+    def call_raised(self, problem: BaseException) -> CallError:
         """Record that a provider call of this attempt raised, here and in the attempts around."""
-        raised = Raised(problem)
+        raised = CallError(problem)
         above: Ledger | None = self
         while above is not None:
             above.raised.append(raised)
@@ -284,7 +238,7 @@ class Ledger:
                 self._secrets = (sends, tuple(dict.fromkeys(found)))
         return self._secrets[1]
 
-    def raised_here(self, problem: object) -> Raised | None:
+    def raised_here(self, problem: object) -> CallError | None:
         """Return the record of an exception that a provider call of this attempt raised."""
         return next((raised for raised in self.raised if raised.reference.is_(problem)), None)
 
@@ -342,12 +296,6 @@ class Ledger:
             if exchange.ledger is self:
                 exchange.reduce()
         self._heard, self.chunks = self.heard, None
-
-
-def error_in_exception(problem: BaseException) -> ErrorBody | None:
-    """Return the error that an SDK's exception states, as it read it from a stream's event."""
-    body = read(problem, "body")
-    return error_in(body) if isinstance(body, dict) else None
 
 
 WORDLESS: Final = " "

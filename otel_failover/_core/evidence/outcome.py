@@ -31,7 +31,7 @@ FROM_CLIENT: Final = "client"
 FROM_CANCEL: Final = "cancelled"
 
 
-class Settlement(NamedTuple):
+class Outcome(NamedTuple):
     """The facts of an attempt's end.
 
     Args:
@@ -63,10 +63,10 @@ class Settlement(NamedTuple):
     request_id: str | None = None
 
 
-_NOTHING: Final = Settlement()
+_NOTHING: Final = Outcome()
 
 
-def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejected: bool, output: bool) -> Settlement:
+def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejected: bool, output: bool) -> Outcome:
     """Return how an attempt ended.
 
     Args:
@@ -104,30 +104,30 @@ def _why_refused(ledger: Ledger) -> str:
     return reasons.EMPTY_RESPONSE if ledger.empty else reasons.RESPONSE_REJECTED
 
 
-def _answer(last: Exchange | None) -> Settlement:
+def _answer(last: Exchange | None) -> Outcome:
     """The facts of a terminal request that was answered well, or of none."""
     if last is None:
         return _NOTHING
-    return Settlement(status=last.status, request_id=last.request_id)
+    return Outcome(status=last.status, request_id=last.request_id)
 
 
-def _failure(ledger: Ledger, last: Exchange | None) -> Settlement | None:
+def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     """The failure that own evidence shows, None where it shows none; kept, since call and candidate both ask."""
     seen = (last, last.stopped if last is not None else None, ledger.last_failed, ledger.stream_error)
     if ledger.failure_seen[0] != seen:
         ledger.failure_seen = (seen, _found(ledger, last))
-    found: Settlement | None = ledger.failure_seen[1]
+    found: Outcome | None = ledger.failure_seen[1]
     return found
 
 
-def _found(ledger: Ledger, last: Exchange | None) -> Settlement | None:
+def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     if last is None:
         return _client_error(ledger) if ledger.last_failed is not None else None
     if last.failure is not None:
         return _no_answer(ledger, last)
     if last.is_error:
         body = last.body
-        return Settlement(
+        return Outcome(
             outcome=ERROR,
             reason=reasons.from_answer(last.status, body.code, _other_code(body), body.message),
             origin=FROM_RESPONSE,
@@ -146,10 +146,10 @@ def _other_code(body: ErrorBody) -> str | None:
     return next((code for code in sorted(body.codes) if code != body.code), None)
 
 
-def _no_answer(ledger: Ledger, last: Exchange) -> Settlement:
+def _no_answer(ledger: Ledger, last: Exchange) -> Outcome:
     """A terminal request without an answer: timeout, reset, refused, cancelled, or never sent."""
     reason = last.failure or reasons.UNKNOWN
-    return Settlement(
+    return Outcome(
         outcome=ERROR,
         reason=reason,
         origin=_origin(reason),
@@ -159,7 +159,7 @@ def _no_answer(ledger: Ledger, last: Exchange) -> Settlement:
     )
 
 
-def _in_stream(ledger: Ledger, last: Exchange) -> Settlement | None:
+def _in_stream(ledger: Ledger, last: Exchange) -> Outcome | None:
     """Return a failure after a good status line: an error event, a cut stream, or a body the SDK could not read."""
     found = _answer(last)
     error = ledger.stream_error
@@ -184,25 +184,25 @@ def _origin(reason: str) -> str:
     return {reasons.CANCELLED: FROM_CANCEL, reasons.CLIENT_ERROR: FROM_CLIENT}.get(reason, FROM_TRANSPORT)
 
 
-def _client_error(ledger: Ledger) -> Settlement:
+def _client_error(ledger: Ledger) -> Outcome:
     """A provider call that raised before anything was sent: this process said it, no provider."""
     if ledger.asked_elsewhere:
-        return Settlement(outcome=ERROR, reason=reasons.UNKNOWN, exception=_last_raised(ledger))
-    return Settlement(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT, exception=_last_raised(ledger))
+        return Outcome(outcome=ERROR, reason=reasons.UNKNOWN, exception=_last_raised(ledger))
+    return Outcome(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT, exception=_last_raised(ledger))
 
 
-def _unseen(ledger: Ledger, last: Exchange | None, problem: BaseException) -> Settlement | None:
+def _unseen(ledger: Ledger, last: Exchange | None, problem: BaseException) -> Outcome | None:
     """An exception where own evidence shows neither an answer nor a failure: named only as far as it goes."""
     if last is not None and not last.open:
         return None
     if last is not None:
-        return _caller_timeout(Settlement(outcome=ERROR)) if is_timeout(problem) else None
+        return _caller_timeout(Outcome(outcome=ERROR)) if is_timeout(problem) else None
     if ledger.calls and not ledger.asked_elsewhere:
-        return Settlement(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT)
-    return Settlement(outcome=ERROR, reason=reasons.TIMEOUT if is_timeout(problem) else reasons.UNKNOWN)
+        return Outcome(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT)
+    return Outcome(outcome=ERROR, reason=reasons.TIMEOUT if is_timeout(problem) else reasons.UNKNOWN)
 
 
-def _caller_timeout(failure: Settlement) -> Settlement:
+def _caller_timeout(failure: Outcome) -> Outcome:
     """A request that was given up under an attempt which left by a timeout: the caller's clock ran out."""
     return failure._replace(reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
 
@@ -221,7 +221,7 @@ def _last_raised(ledger: Ledger) -> tuple[str, str] | None:
     return (last.type_name, last.text) if last is not None else None
 
 
-def sentence(ledger: Ledger, settled: Settlement) -> str:
+def sentence(ledger: Ledger, settled: Outcome) -> str:
     """Return the own evidence in a few words, for the marker and the log."""
     own = ledger.own
     if not own:

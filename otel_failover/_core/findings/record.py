@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class AttemptRecord:
     """One attempt, as its own evidence has it.
 
     Args:
@@ -140,7 +140,7 @@ class Record:
     chain: tuple[tuple[str, str], ...] = ()
     outcome: str = "primary"
     stop_reason: str | None = None
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[AttemptRecord, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     untried: tuple[int, ...] = ()
     report: Report | None = None

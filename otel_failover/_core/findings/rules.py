@@ -11,8 +11,9 @@ from functools import lru_cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from otel_failover._core.domain.candidate import canonical, shown
+from otel_failover._core.domain.candidate import shown
 from otel_failover._core.domain.model_names import bare, is_opaque, is_prefixed, match
+from otel_failover._core.domain.providers import canonical
 from otel_failover._core.domain.reasons import (
     AUTH,
     BILLING,
@@ -25,17 +26,15 @@ from otel_failover._core.domain.reasons import (
     TIMEOUT,
     UNKNOWN,
 )
-from otel_failover._core.findings.record import Finding, Record, Report, Skipped, Thresholds, Tried
+from otel_failover._core.domain.verdicts import FINDINGS_OFF
+from otel_failover._core.findings.record import AttemptRecord, Finding, Record, Report, Skipped, Thresholds
 from otel_failover._core.text.matching import STOCK, fingerprint
 from otel_failover._core.text.redaction import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["OFF", "RULES", "Finding", "Record", "Report", "Skipped", "Thresholds", "Tried", "find"]
-
-OFF: Final = frozenset({"text_error"})
-"""Rules that fire only where they are asked for by name: they guess."""
+__all__ = ["AttemptRecord", "Finding", "Record", "Report", "Skipped", "Thresholds", "find"]
 
 _LONGEST: Final = 255
 _NAME: Final = 64
@@ -71,17 +70,17 @@ def find(
         record: The run, over.
         thresholds: What counts as too much.
         disabled: Rules that are switched off, by name; wins over `enabled`.
-        enabled: Rules of `OFF` that are switched on.
+        enabled: Rules of `FINDINGS_OFF` that are switched on.
 
     Returns:
-        Findings in the order of `RULES`, each rule at most once per candidate that it is about.
+        Findings in the order of `FINDINGS`, each rule at most once per candidate that it is about.
     """
     if _is_plain(record, thresholds):
         return ()
     return tuple(
         finding
         for name, rule in _TABLE.items()
-        if name not in disabled and (name not in OFF or name in enabled)
+        if name not in disabled and (name not in FINDINGS_OFF or name in enabled)
         for finding in rule(record, thresholds)
     )
 
@@ -102,17 +101,17 @@ def _is_plain(record: Record, thresholds: Thresholds) -> bool:
 # Who is who
 
 
-def _key(of: Tried | Skipped) -> _Key:
+def _key(of: AttemptRecord | Skipped) -> _Key:
     """Tell candidates apart: by place, outside the chain by what they are."""
     return of.index if of.index >= 0 else (of.provider, of.model, of.profile)
 
 
-def _is_real(record: Record, tried: Tried) -> bool:
+def _is_real(record: Record, tried: AttemptRecord) -> bool:
     """Whether the loop tried a candidate: no probe, and no bare call beside a declared chain (a moderation call)."""
     return not tried.probe and (tried.declared or tried.index >= 0 or not record.chain)
 
 
-def _by_candidate(record: Record, wanted: Callable[[Tried], bool]) -> list[list[int]]:
+def _by_candidate(record: Record, wanted: Callable[[AttemptRecord], bool]) -> list[list[int]]:
     """Return the positions of the wanted attempts, per candidate, in order of first appearance."""
     found: dict[_Key, list[int]] = {}
     for position, tried in enumerate(record.tried):
@@ -125,13 +124,13 @@ def _attempts(record: Record) -> list[list[int]]:
     return _by_candidate(record, lambda tried: _is_real(record, tried))
 
 
-def _seconds(record: Record, tried: Tried) -> float:
+def _seconds(record: Record, tried: AttemptRecord) -> float:
     """Return how long an attempt took; one that is open, until the run ended."""
     ended = max(tried.ended, record.seconds) if tried.outcome == "open" else tried.ended
     return max(0.0, ended - tried.began)
 
 
-def _timed_out(tried: Tried) -> bool:
+def _timed_out(tried: AttemptRecord) -> bool:
     return tried.outcome != "success" and (tried.reason == TIMEOUT or tried.killed_by in _KILLED_LATE)
 
 
@@ -185,7 +184,7 @@ def _length(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def _because(tried: Tried) -> str:
+def _because(tried: AttemptRecord) -> str:
     """Return reason and status in brackets, what there is of them."""
     facts = [each for each in (tried.reason and _line(tried.reason), tried.status) if each]
     return f" ({' '.join(map(str, facts))})" if facts else ""
@@ -252,7 +251,7 @@ def _so_far(record: Record) -> str:
     return f"after {len(_places_tried(record))} of {len(record.chain)} candidates{beside}"
 
 
-def _not_taken_up(tried: Tried) -> str:
+def _not_taken_up(tried: AttemptRecord) -> str:
     """Say which failure ended the loop: `'weird' 418 from qwen-portal was recognised by nobody`."""
     said = tried.code or tried.message
     words = [f"'{_line(said, 80)}'" if said else _line(tried.reason or "a failure")]
@@ -261,7 +260,7 @@ def _not_taken_up(tried: Tried) -> str:
     return f"{' '.join(words)} from {_label(tried.provider, '')} {fate}"
 
 
-def _untried(rule: str, record: Record, told: str, left: tuple[int, ...], last: Tried | None = None) -> Finding:
+def _untried(rule: str, record: Record, told: str, left: tuple[int, ...], last: AttemptRecord | None = None) -> Finding:
     names = [_label(*record.chain[place]) for place in left]
     start = f"{told}; untried: "
     facts: dict[str, _Fact] = {
@@ -288,7 +287,7 @@ def _futile_failover(record: Record, _: Thresholds) -> Iterator[Finding]:
         yield _finding("futile_failover", record, told + _listed(names, _LONGEST - len(told)), about, refused_by=names)
 
 
-def _refused(tried: Tried) -> bool:
+def _refused(tried: AttemptRecord) -> bool:
     return tried.outcome != "success" and tried.reason in _REFUSALS and tried.origin == "response"
 
 
@@ -368,7 +367,7 @@ def _retry_storm(record: Record, thresholds: Thresholds) -> Iterator[Finding]:
             )
 
 
-def _storm(attempts: Sequence[Tried], requests: int, most: int | None) -> str | None:
+def _storm(attempts: Sequence[AttemptRecord], requests: int, most: int | None) -> str | None:
     known = [(each.requests, max(0, each.retries) + 1) for each in attempts if each.retries is not None]
     explained = sum(allowed for _, allowed in known)
     if sum(seen for seen, _ in known) > explained:
@@ -395,7 +394,7 @@ def _hung_candidate(record: Record, thresholds: Thresholds) -> Iterator[Finding]
         )  # fmt: skip
 
 
-def _hung(record: Record, tried: Tried, stale_after: float) -> bool:
+def _hung(record: Record, tried: AttemptRecord, stale_after: float) -> bool:
     if tried.outcome == "open" and tried.killed_by:
         return True
     return tried.outcome != "success" and _seconds(record, tried) > stale_after
@@ -448,7 +447,7 @@ def _starved_candidate(record: Record, thresholds: Thresholds) -> Iterator[Findi
                 )
 
 
-def _given(record: Record, tried: Tried) -> float:
+def _given(record: Record, tried: AttemptRecord) -> float:
     """Return the seconds that an attempt had before it ran out of time; endless where it did not."""
     if tried.outcome == "success" or not (tried.reason == TIMEOUT or tried.killed_by in _RAN_OUT):
         return float("inf")
@@ -522,7 +521,7 @@ def _shared(record: Record) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]
                 yield tuple(group[0] for group in groups), tuple(liars)
 
 
-def _holds(text: str, tried: Tried) -> bool:
+def _holds(text: str, tried: AttemptRecord) -> bool:
     return text in tried.own or text in tried.claimed
 
 
@@ -556,7 +555,7 @@ def _empty_success(record: Record, _: Thresholds) -> Iterator[Finding]:
         yield _finding("empty_success", record, told, group)
 
 
-def _answered(tried: Tried) -> bool:
+def _answered(tried: AttemptRecord) -> bool:
     return tried.outcome == "success" and not tried.probe
 
 
@@ -589,7 +588,7 @@ def _wrong_model(record: Record, _: Thresholds) -> Iterator[Finding]:
         yield _finding("wrong_model", record, told, group, response_model=tried.response_model, member=other)
 
 
-def _other_model(record: Record, tried: Tried) -> str | None:
+def _other_model(record: Record, tried: AttemptRecord) -> str | None:
     """Return the member whose model the answer names; None where it may be this candidate's own."""
     answer = bare(tried.response_model, tried.provider)
     if not answer or is_opaque(tried.model, tried.provider):
@@ -623,7 +622,7 @@ def _model_name_prefixed(record: Record, _: Thresholds) -> Iterator[Finding]:
         yield _finding("model_name_prefixed", record, told, group, model=tried.model, status=tried.status)
 
 
-def _unknown_name(tried: Tried) -> bool:
+def _unknown_name(tried: AttemptRecord) -> bool:
     refused = tried.status in (400, 404) and tried.reason not in _MODEL_WAS_FOUND
     return (tried.reason == MODEL_NOT_FOUND or refused) and is_prefixed(tried.model, tried.provider)
 
@@ -639,7 +638,7 @@ def _off_chain(record: Record, _: Thresholds) -> Iterator[Finding]:
         yield _finding("off_chain", record, told, group, candidate=_name(record, group[0]), attempts=len(group))
 
 
-def _is_stray(tried: Tried, *, served: bool) -> bool:
+def _is_stray(tried: AttemptRecord, *, served: bool) -> bool:
     if tried.index >= 0 or tried.probe:
         return False
     return tried.declared or (tried.outcome == "success" and not served)
@@ -675,6 +674,3 @@ _TABLE: Final[dict[str, Callable[[Record, Thresholds], Iterator[Finding]]]] = {
     "starved_candidate": _starved_candidate,
     "cancelled_continued": _cancelled_continued,
 }
-
-RULES: Final[tuple[str, ...]] = tuple(_TABLE)
-"""Every rule by name, in the order in which findings are told."""

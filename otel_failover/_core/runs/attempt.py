@@ -16,28 +16,36 @@ from otel_failover._core import context as scope
 from otel_failover._core import deferred as dropping
 from otel_failover._core.attribution import own_facts as judging
 from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.from_exception import Said, adopt, from_error, from_exception
-from otel_failover._core.attribution.rules import MISMATCH, Incident, Verdict
-from otel_failover._core.attribution.source import Trail, is_of_the_wire
+from otel_failover._core.attribution.bonds import adopt
+from otel_failover._core.attribution.claim import Said
+from otel_failover._core.attribution.facts import SourceFacts, Verdict
+from otel_failover._core.attribution.from_exception import from_error, from_exception
+from otel_failover._core.attribution.history import history
+from otel_failover._core.attribution.source import Source
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import providers, reasons, verdicts
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.candidate_error import CandidateError
+from otel_failover._core.domain.endpoint import address_of
+from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.evidence.exchange import Reference
-from otel_failover._core.evidence.outcome import CANCELLED, ERROR, PARTIAL, SUCCESS, Settlement
+from otel_failover._core.evidence.carried_response import is_of_the_wire
+from otel_failover._core.evidence.outcome import CANCELLED, ERROR, PARTIAL, SUCCESS, Outcome
 from otel_failover._core.failsafe import guarded, logger
+from otel_failover._core.references import Reference
 from otel_failover._core.runs.streams import wrap_chunks
+from otel_failover._core.spans import marker, processor
 from otel_failover._core.spans import mismatch as marking
-from otel_failover._core.spans import processor
 from otel_failover._core.spans.candidate_span import CandidateSpan
 from otel_failover._core.text import matching as wording
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from opentelemetry.context import Context
+    from opentelemetry.trace import SpanContext
     from typing_extensions import Self
 
     from otel_failover._core.config.runtime import Runtime
@@ -46,8 +54,8 @@ if TYPE_CHECKING:
 
 _CLAIMS: Final = 32
 _VERIFIED: Final = Verdict()
-_UNSETTLED: Final = Settlement(outcome=ERROR, reason=reasons.UNKNOWN)
-_UNSEEN: Final = Verdict(attribution.UNVERIFIED, attribution.EVIDENCE_INCOMPLETE)
+_UNSETTLED: Final = Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
+_UNSEEN: Final = Verdict(verdicts.UNVERIFIED, verdicts.EVIDENCE_INCOMPLETE)
 
 
 class Attempt:
@@ -86,7 +94,7 @@ class Attempt:
         self._probe = self._late = False
         self._claimed: tuple[str, ...] = ()
         self.evidence = "none"
-        self._settlement: Settlement | None = None
+        self._settlement: Outcome | None = None
         self._own_error: CandidateError | None = None
         self._declared = False
         self._around: tuple[int, ...] = ()
@@ -190,7 +198,7 @@ class Attempt:
 
     def _name(self) -> str:
         place = f" #{self._index}" if self._doubled else ""
-        return f"{names.SPAN_CANDIDATE} {identity.metric_value(self.provider)}{place}"
+        return f"{names.SPAN_CANDIDATE} {providers.metric_value(self.provider)}{place}"
 
     def _first_attributes(self) -> dict[str, Any]:
         """What is known at the start, so that samplers see it."""
@@ -273,7 +281,7 @@ class Attempt:
         self._finish(killed="")
 
     @guarded(fallback=None)
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open without becoming current: for a generator, which is current only while it works; `leave` ends it."""
         self._declared = True
         self._enter(None)
@@ -288,7 +296,7 @@ class Attempt:
 
     @guarded(fallback=None)
     def leave(self, problem: BaseException | None) -> None:
-        """End what `open_aside` opened, once its other streams have ended too.
+        """End what `open_detached` opened, once its other streams have ended too.
 
         Args:
             problem: The exception that left it, if any.
@@ -436,7 +444,7 @@ class Attempt:
         self._ledger.close()
         if self._own.span is not None:
             self._own.span.end(self._pending_end)
-        marking.make_waiting()
+        marker.make_waiting()
         dropping.end_waiting()
         self._count(settled, verdict, ended)
         if self._run is not None:
@@ -465,10 +473,10 @@ class Attempt:
         return verdict
 
     @guarded(fallback=None)
-    def _trail_left(self, settled: Settlement, verdict: Verdict) -> Trail:
+    def _trail_left(self, settled: Outcome, verdict: Verdict) -> Source:
         """Reduce it to what the others may be held against."""
         complete = self._state_left() == "complete"
-        if verdict.verdict == MISMATCH or (complete and verdict.rule == attribution.NOTHING_BOUND):
+        if verdict.verdict == MISMATCH or (complete and verdict.rule == verdicts.NOTHING_BOUND):
             # Somebody else's; or the application's own (a constant, a singleton) that says nothing of this candidate.
             self._problem, self._claims = None, []
         return self.trail(settled, complete=complete)
@@ -485,14 +493,14 @@ class Attempt:
             if isinstance(said.thing, BaseException):
                 adopt(said.thing, self._ledger)
 
-    def _tell_error(self, settled: Settlement, ended: float) -> str:
+    def _tell_error(self, settled: Outcome, ended: float) -> str:
         """Work out `attempt.error`; return its message."""
         if settled.outcome == SUCCESS:
             return ""
         self._own_error = self._candidate_error(settled, ended)
         return self._own_error.message
 
-    def _settled(self, killed: str | None) -> Settlement:
+    def _settled(self, killed: str | None) -> Outcome:
         if killed is None:
             return settlement.settle(
                 self._ledger,
@@ -502,14 +510,14 @@ class Attempt:
                 output=self._output or self._ledger.heard,
             )
         if killed == "caller_timeout":
-            return Settlement(
+            return Outcome(
                 outcome=PARTIAL if self._output or self._ledger.heard else ERROR,
                 reason=reasons.TIMEOUT,
                 origin=settlement.FROM_TRANSPORT,
                 timeout="caller",
                 killed_by=killed,
             )
-        return Settlement(
+        return Outcome(
             outcome=CANCELLED,
             reason=reasons.CANCELLED,
             origin=settlement.FROM_CANCEL,
@@ -518,7 +526,7 @@ class Attempt:
 
     # --- judging ------------------------------------------------------------------------------------------------------
 
-    def _judged(self, settled: Settlement, state: str) -> tuple[Verdict, Said | None]:
+    def _judged(self, settled: Outcome, state: str) -> tuple[Verdict, Said | None]:
         """Hold all claims against the evidence, once; the worst verdict stands.
 
         Left by the own call's exception, saying what it said when the call raised it, nothing is in doubt.
@@ -539,7 +547,7 @@ class Attempt:
             return _VERIFIED, None
         return (_VERIFIED if state == "complete" else _UNSEEN), None
 
-    def _foreign(self, written: list[tuple[Said, Any]], settled: Settlement) -> list[Said]:
+    def _foreign(self, written: list[tuple[Said, Any]], settled: Outcome) -> list[Said]:
         """Return what exception events claim that is somebody else's; the events are taken out where that is asked for.
 
         What application code records besides (a cache that missed) says nothing of the candidate, and is no claim.
@@ -549,7 +557,7 @@ class Attempt:
         self._own.correct(event for _, event in foreign)
         return [said for said, _ in foreign]
 
-    def judge(self, said: Said, settled: Settlement | None = None) -> Verdict:
+    def judge(self, said: Said, settled: Outcome | None = None) -> Verdict:
         """Hold one claim against this attempt's evidence.
 
         Args:
@@ -582,12 +590,12 @@ class Attempt:
             return True
         return any(trail.is_source_of(problem) for trail, incident in run.others(self) if not incident.same)
 
-    def _history(self, fingerprint: str) -> Incident | None:
-        return self._runtime.history.find(fingerprint, self.lasting_key)
+    def _history(self, fingerprint: str) -> SourceFacts | None:
+        return history.find(fingerprint, self.lasting_key)
 
     # --- what is remembered -------------------------------------------------------------------------------------------
 
-    def trail(self, settled: Settlement | None = None, *, complete: bool = False) -> Trail:
+    def trail(self, settled: Outcome | None = None, *, complete: bool = False) -> Source:
         """Return what others may be held against.
 
         Args:
@@ -599,7 +607,7 @@ class Attempt:
         if self._problem is not None:
             left.append(self._problem)
         failed = settled if settled is not None and settled.outcome != SUCCESS else None
-        return Trail(
+        return Source(
             self.provider,
             self._index,
             self.model,
@@ -619,16 +627,16 @@ class Attempt:
             told=self._own.message(failed, self.provider, time.monotonic()) if failed is not None else "",
         )
 
-    def _remember(self, attributes: dict[str, Any], settled: Settlement) -> None:
+    def _remember(self, attributes: dict[str, Any], settled: Outcome) -> None:
         """Keep the message's fingerprint for later runs, and write it."""
         message = wording.normalise(settled.message)
-        who = Incident(
+        who = SourceFacts(
             self.provider, self._index, self._own.span_id, self._order,
             statuses=frozenset({settled.status} if settled.status is not None else ()),
         )  # fmt: skip
         found = wording.fingerprint(message)
         if len(message) >= wording.MINIMUM and message not in wording.STOCK:
-            self._runtime.history.add(found, self.lasting_key, who)
+            history.add(found, self.lasting_key, who)
         shown = self._own.redacted(settled.message)
         same = shown == settled.message
         attributes[names.ERROR_FINGERPRINT] = found if same else wording.fingerprint(wording.normalise(shown))
@@ -644,10 +652,25 @@ class Attempt:
         host, port = address
         known = [self._ledger.endpoint, *(exchange.endpoint for exchange in self._ledger.own)]
         for endpoint in filter(None, known):
-            own_host, own_port = identity.address_of(endpoint)
+            own_host, own_port = address_of(endpoint)
             if host == own_host and port in (None, own_port):
                 return True
-        return self._ledger.endpoint is None and identity.provider_of_host(host) == self.provider
+        return self._ledger.endpoint is None and providers.provider_of_host(host) == self.provider
+
+    @property
+    def run_id(self) -> str:
+        """Its run's id; empty for a provider call outside any run."""
+        return self._run.id if self._run is not None else ""
+
+    @property
+    def span_context(self) -> SpanContext:
+        """Its span's context; an invalid one with tracing off."""
+        return self._own.context
+
+    @property
+    def chunks(self) -> Sequence[str] | None:
+        """What its stream has yielded so far; None where there is none."""
+        return self._ledger.chunks
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -683,9 +706,9 @@ class Attempt:
             kind = mine.type_name if mine is not None else settled.reason or reasons.UNKNOWN
             self._own.write_call_error(span, kind, settled, self._own.message(settled, self.provider, time.monotonic()))
 
-    def _count(self, settled: Settlement, verdict: Verdict, ended: float) -> None:
+    def _count(self, settled: Outcome, verdict: Verdict, ended: float) -> None:
         metrics = self._runtime.metrics
-        provider = identity.metric_value(self.provider)
+        provider = providers.metric_value(self.provider)
         metrics.attempts.add(provider, settled.outcome, settled.reason)
         metrics.checks.add(verdict.verdict)
         labels = {names.CANDIDATE_PROVIDER: provider, names.CANDIDATE_OUTCOME: settled.outcome}
@@ -700,7 +723,7 @@ class Attempt:
         settled = self._settled(None)
         return self._candidate_error(settled, time.monotonic()) if settled.outcome != SUCCESS else None
 
-    def _candidate_error(self, settled: Settlement, now: float) -> CandidateError:
+    def _candidate_error(self, settled: Outcome, now: float) -> CandidateError:
         return CandidateError(
             self.provider, self.model, settled.status, settled.reason or reasons.UNKNOWN,
             self._own.message(settled, self.provider, now), settled.origin, self._own.span_id,

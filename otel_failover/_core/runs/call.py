@@ -7,9 +7,8 @@ of its stream.
 
 from __future__ import annotations
 
-import sys
 import weakref
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry.trace import Span, SpanKind
@@ -18,22 +17,25 @@ from otel_failover._core import context as scope
 from otel_failover._core import deferred as dropping
 from otel_failover._core.config import runtime
 from otel_failover._core.config import usage_hints as hints
+from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import endpoint, providers
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.chain import EMPTY
+from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence import ledger as evidence
 from otel_failover._core.evidence import response_content as answers
 from otel_failover._core.failsafe import guarded, read
-from otel_failover._core.otel_base import is_suppressed
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.spans import processor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from opentelemetry.context import Context
 
+    from otel_failover._core.domain.asked import Asked
     from otel_failover._core.evidence.error_body import ErrorBody
     from otel_failover._core.runs.run import Run
 
@@ -42,34 +44,6 @@ _USAGE: Final = (
     ("gen_ai.usage.input_tokens", ("prompt_tokens", "input_tokens")),
     ("gen_ai.usage.output_tokens", ("completion_tokens", "output_tokens")),
 )
-
-
-class Asked(NamedTuple):
-    """What an SDK was asked, as its adapter reads it.
-
-    Args:
-        sdk: The SDK's name: `openai`.
-        operation: `chat`, `embeddings` …; None for what is no inference (lists, files, moderation).
-        model: As requested.
-        endpoint: Scheme, host and port that the client sends to.
-        is_default: That is the SDK's own.
-        provider: The SDK's own provider, believed only where the base URL is its default.
-        credential: The client's key; compared in memory, never exported.
-        streamed: A stream was asked for.
-        own_spans: The SDK, or another instrumentation, makes the call's span.
-        retries: How often the SDK tries again by itself; None where that is not known.
-    """
-
-    sdk: str
-    operation: str | None
-    model: str
-    endpoint: str
-    is_default: bool
-    provider: str
-    credential: object = None
-    streamed: bool = False
-    own_spans: bool = False
-    retries: int | None = None
 
 
 class Call:
@@ -127,10 +101,10 @@ class Call:
         listed = chain.owners.get(self.endpoint)
         if listed:
             return listed
-        host = identity.host_of(self.endpoint)
+        host = endpoint.host_of(self.endpoint)
         known = runtime.current().provider_alias(host)
         if known is None and host not in runtime.current().gateways:
-            known = identity.provider_of_host(host)
+            known = providers.provider_of_host(host)
         if known is None and self.asked.is_default:
             known = self.asked.provider
         if known is None:
@@ -171,7 +145,7 @@ class Call:
     def _stand_alone(self, beside: Attempt | None) -> None:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
         active = runtime.current()
-        active.attach(tell=True)
+        processor.attach(active, warn=True)
         candidate = self.candidate(scope.run_in() if beside is not None else None)
         ledger = evidence.Ledger(None, candidate.endpoint, gateways=active.gateways)
         ledger.beside = beside._ledger if beside is not None else None
@@ -214,7 +188,7 @@ class Call:
         attributes[names.GEN_AI_PROVIDER] = attempt.provider
         model = identity.shown(asked.model)
         attributes[names.GEN_AI_REQUEST_MODEL] = model
-        host, port = identity.address_of(self.endpoint)
+        host, port = endpoint.address_of(self.endpoint)
         if host:
             attributes[names.SERVER_ADDRESS] = host
             attributes[names.SERVER_PORT] = port
@@ -259,7 +233,7 @@ class Call:
         """A call inside a call raised: own by object for the same attempt, settled by the outer one."""
         ledger = self.outer.ledger if self.outer is not None else None
         if ledger is not None and isinstance(problem, Exception):
-            ledger.raised.append(evidence.Raised(problem))
+            ledger.raised.append(call_error.CallError(problem))
 
     def _settle(self, problem: BaseException | None, response_id: str | None, result: object) -> None:
         if self.done or self.ledger is None:
@@ -385,7 +359,7 @@ class Call:
             problem = None
         response_id = self.ledger.response_ids[-1] if self.ledger.response_ids else None
         if problem is not None and self.ledger.stream_error is None:
-            self.ledger.stream_error = evidence.error_in_exception(problem)
+            self.ledger.stream_error = call_error.error_in_exception(problem)
         self._settle(problem, response_id, None)
         if not self._owns and not self.attempt._inside and self.ledger.streams == 0:
             self.attempt._finish()
@@ -429,44 +403,3 @@ def begin(reader: Callable[[], Asked | None]) -> Call | None:
     call = Call(asked)
     call.open()
     return call
-
-
-_INSTRUMENTORS: Final[dict[str, Sequence[tuple[str, str]]]] = {
-    "openai": (
-        ("opentelemetry.instrumentation.genai.openai", "OpenAIInstrumentor"),
-        ("opentelemetry.instrumentation.openai_v2", "OpenAIInstrumentor"),
-        ("opentelemetry.instrumentation.openai", "OpenAIInstrumentor"),
-        ("openinference.instrumentation.openai", "OpenAIInstrumentor"),
-    ),
-    "anthropic": (
-        ("opentelemetry.instrumentation.genai.anthropic", "AnthropicInstrumentor"),
-        ("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),
-        ("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),
-    ),
-    "bedrock": (
-        ("opentelemetry.instrumentation.botocore", "BotocoreInstrumentor"),
-        ("opentelemetry.instrumentation.bedrock", "BedrockInstrumentor"),
-        ("openinference.instrumentation.bedrock", "BedrockInstrumentor"),
-    ),
-    "google_genai": (
-        ("opentelemetry.instrumentation.google_genai", "GoogleGenAiSdkInstrumentor"),
-        ("opentelemetry.instrumentation.google_generativeai", "GoogleGenerativeAiInstrumentor"),
-        ("openinference.instrumentation.google_genai", "GoogleGenAIInstrumentor"),
-    ),
-}
-
-
-def is_instrumented_elsewhere(sdk: str) -> bool:
-    """Whether another GenAI instrumentation is active for an SDK, and makes the call's span.
-
-    Args:
-        sdk: `openai`, `anthropic`, `bedrock`, `google_genai`.
-    """
-    for module, name in _INSTRUMENTORS.get(sdk, ()):
-        loaded = sys.modules.get(module)
-        if loaded is None:
-            continue
-        instance = getattr(getattr(loaded, name, None), "_instance", None)
-        if read(instance, "is_instrumented_by_opentelemetry") or read(instance, "_is_instrumented_by_opentelemetry"):
-            return True
-    return False

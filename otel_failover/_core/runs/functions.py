@@ -32,7 +32,7 @@ HOLDS_NO_LOCK: Final = True
 class Aside(Protocol):
     """What is open without being current."""
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open it without making it current."""
 
     @property
@@ -40,7 +40,7 @@ class Aside(Protocol):
         """The context in which its steps are made."""
 
     def leave(self, problem: BaseException | None) -> None:
-        """End what `open_aside` opened."""
+        """End what `open_detached` opened."""
 
 
 class Opened(Aside, Protocol):
@@ -142,7 +142,7 @@ class Managed:
 
     async def __aenter__(self) -> Any:
         """Open, and enter the host's."""
-        self._opened.open_aside()
+        self._opened.open_detached()
         before, inside = context_api.get_current(), self._opened.context
         attachment = scope.Attachment(inside) if inside is not None else None
         try:
@@ -198,7 +198,7 @@ def _generator(fresh: Callable[[], Opened], function: Any) -> Any:
 
     def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         opened = fresh()
-        opened.open_aside()
+        opened.open_detached()
         try:
             result = yield from _Steps(function(*args, **kwargs), opened)
         except BaseException as problem:
@@ -247,7 +247,7 @@ def _async_generator(fresh: Callable[[], Opened], function: Any) -> Any:
 
     async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         opened, inner = fresh(), function(*args, **kwargs)
-        opened.open_aside()
+        opened.open_detached()
         step = inner.__anext__
         try:
             while True:

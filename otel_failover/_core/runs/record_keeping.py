@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover._core.attribution.from_exception import from_exception
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import providers, reasons
 from otel_failover._core.domain.candidate_error import CandidateError
 from otel_failover._core.evidence.outcome import ERROR, SUCCESS
 from otel_failover._core.failsafe import read
@@ -20,11 +20,11 @@ from otel_failover._core.text.escapes import compiled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from otel_failover._core.attribution.from_exception import Said
-    from otel_failover._core.attribution.source import Trail
+    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.source import Source
     from otel_failover._core.domain.candidate import Candidate
-    from otel_failover._core.evidence.outcome import Settlement
-    from otel_failover._core.findings.record import Record, Report, Skipped, Tried
+    from otel_failover._core.evidence.outcome import Outcome
+    from otel_failover._core.findings.record import AttemptRecord, Record, Report, Skipped
     from otel_failover._core.runs.attempt import Attempt
 
 _MOST: Final = 64
@@ -45,14 +45,14 @@ class Past(NamedTuple):
     """
 
     attempt: Attempt
-    settled: Settlement
-    trail: Trail | None
+    settled: Outcome
+    trail: Source | None
     ended: float
     claimed: tuple[str, ...]
     stopped_before: bool
 
 
-class Account:
+class RunRecorder:
     """What a run keeps of its attempts and skips, the last 64 of each."""
 
     __slots__ = ("booked", "pasts", "report", "skipped")
@@ -207,7 +207,7 @@ def _blamed(problem: BaseException) -> Iterator[str]:
     """Yield the providers that an error names by a key of its own."""
     for name in _BLAME:
         value = read(problem, name)
-        if isinstance(value, str) and (known := identity.canonical(value)) in identity.PROVIDERS:
+        if isinstance(value, str) and (known := providers.canonical(value)) in providers.PROVIDERS:
             yield known
 
 
@@ -231,12 +231,12 @@ def _claimed(past: Past, known: set[str]) -> Iterator[str]:
             yield from map(wording.fingerprint, [each for each in known if each in text] or [text])
 
 
-def _tried(past: Past, started: float, known: set[str]) -> Tried:
-    from otel_failover._core.findings.record import Tried
+def _tried(past: Past, started: float, known: set[str]) -> AttemptRecord:
+    from otel_failover._core.findings.record import AttemptRecord
 
     attempt, settled = past.attempt, past.settled
     ledger, error = attempt._ledger, attempt.error
-    return Tried(
+    return AttemptRecord(
         attempt.provider,
         identity.shown(attempt.model),
         attempt.index,
@@ -270,10 +270,10 @@ def _tried(past: Past, started: float, known: set[str]) -> Tried:
     )
 
 
-def _still_open(attempt: Attempt, started: float, ended: float) -> Tried:
-    from otel_failover._core.findings.record import Tried
+def _still_open(attempt: Attempt, started: float, ended: float) -> AttemptRecord:
+    from otel_failover._core.findings.record import AttemptRecord
 
-    return Tried(
+    return AttemptRecord(
         attempt.provider,
         identity.shown(attempt.model),
         attempt.index,

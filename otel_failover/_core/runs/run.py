@@ -17,16 +17,18 @@ from otel_failover._core import deferred as dropping
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.chain import NOBODY, chain_of
-from otel_failover._core.domain.positions import Places
+from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
-from otel_failover._core.evidence.outcome import CANCELLED, SUCCESS, Settlement, is_cancelling
+from otel_failover._core.evidence.outcome import CANCELLED, SUCCESS, Outcome, is_cancelling
 from otel_failover._core.failsafe import guarded, logger, text_of
 from otel_failover._core.runs import left
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.functions import decorated
-from otel_failover._core.runs.record_keeping import Account, Past
+from otel_failover._core.runs.record_keeping import Past, RunRecorder
+from otel_failover._core.spans import processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from typing_extensions import Self
 
-    from otel_failover._core.attribution.rules import Incident
-    from otel_failover._core.attribution.source import Trail
+    from otel_failover._core.attribution.facts import SourceFacts
+    from otel_failover._core.attribution.source import Source
     from otel_failover._core.domain.chain import Chain
     from otel_failover._core.runs.call import Call
 
@@ -75,14 +77,14 @@ class Run:
     def _reset(self) -> None:
         self.id = ""
         self._runtime = runtime.current()
-        self._places = Places()
+        self._places = ChainPositions()
         self._span: Span | None = None
         self._context: Context | None = None
         self._attachment: scope.Attachment | None = None
         self._around: Attempt | None = None
         self._skipped: set[int] = set()
         self._open: list[Attempt] = []
-        self._trails: deque[Trail] = deque(maxlen=_TRAILS)
+        self._trails: deque[Source] = deque(maxlen=_TRAILS)
         self._failures: list[tuple[Candidate, str]] = []
         self._pending: list[Attempt] = []
         self._held: Attempt | None = None
@@ -94,7 +96,7 @@ class Run:
         self._last: tuple[Candidate, int] | None = None
         self._count = 0
         self._wasted = 0.0
-        self._account = Account()
+        self._account = RunRecorder()
         self._was_stopped = False
         self._stop_reason: str | None = None
         self._left = self._done = False
@@ -191,7 +193,7 @@ class Run:
         operation = self._runtime.redacted(text_of(self._operation), (), 120)
         self._loop = self._runtime.redacted(text_of(self._name_given), (), 255) if self._name_given else operation
         self._read_chain()
-        self._runtime.attach(tell=True)
+        processor.attach(self._runtime, warn=True)
         dropping.end_waiting()
         current = context_api.get_current()
         around = scope.attempt_in(current)
@@ -302,7 +304,7 @@ class Run:
         return self._new(candidate, index, declared=None)
 
     @property
-    def places(self) -> Places:
+    def places(self) -> ChainPositions:
         """Who stands where."""
         return self._places
 
@@ -349,7 +351,7 @@ class Run:
         if held is not None:
             held.refused()
 
-    def _ended(self, attempt: Attempt, settled: Settlement, trail: Trail | None) -> None:
+    def _ended(self, attempt: Attempt, settled: Outcome, trail: Source | None) -> None:
         """An attempt has ended."""
         if attempt in self._open:
             self._open.remove(attempt)
@@ -384,7 +386,7 @@ class Run:
         if not self._open or (self._served is not None and all(each._inside for each in self._open)):
             self._finish()
 
-    def others(self, judged: Attempt) -> Iterator[tuple[Trail, Incident]]:
+    def others(self, judged: Attempt) -> Iterator[tuple[Source, SourceFacts]]:
         """Yield the other attempts, and those of the runs around, as one attempt sees them.
 
         Args:
@@ -396,14 +398,14 @@ class Run:
         if self._around is not None and self._around._run is not None:
             yield from self._around._run.others(self._around)
 
-    def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Trail], list[Trail]]:
+    def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
         """Return the trails of the candidates that a span names, and those of the others.
 
         Args:
             named: Tells whether a candidate is named.
         """
-        own: list[Trail] = []
-        others: list[Trail] = []
+        own: list[Source] = []
+        others: list[Source] = []
         for trail in tuple(self._trails):
             (own if named(Candidate(trail.provider, trail.model)) else others).append(trail)
         return own, others
@@ -436,7 +438,7 @@ class Run:
             attributes[names.SKIP_CAUSE_SPAN_ID] = armed_by
         now = time.time_ns()
         span = self._runtime.tracer.start_span(
-            f"{names.SPAN_SKIP} {identity.metric_value(candidate.provider)}",
+            f"{names.SPAN_SKIP} {providers.metric_value(candidate.provider)}",
             self._context, SpanKind.INTERNAL, attributes, start_time=now,
         )  # fmt: skip
         span.end(now)
@@ -456,7 +458,7 @@ class Run:
     # --- closing ------------------------------------------------------------------------------------------------------
 
     @property
-    def account(self) -> Account:
+    def account(self) -> RunRecorder:
         """What became of its attempts and skips; kept after its end."""
         return self._account
 
@@ -476,7 +478,7 @@ class Run:
         """
         self._account.booked = frozenset(places)
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open without becoming current: for a generator, which is current only while it works."""
         self._enter()
         if self._attachment is not None:

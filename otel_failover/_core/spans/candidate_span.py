@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
 
-from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.attribution.from_span import may_claim, read_claim, read_events
-from otel_failover._core.attribution.rules import MISMATCH, Verdict
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import reasons, verdicts
+from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.evidence.outcome import ERROR, PARTIAL, Settlement
+from otel_failover._core.evidence.outcome import ERROR, PARTIAL, Outcome
 from otel_failover._core.spans import mismatch as marking
+from otel_failover._core.spans import span_access
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.redaction import cut, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from otel_failover._core.attribution.from_exception import Said
+    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.evidence.ledger import Ledger
@@ -36,7 +37,7 @@ _LONG: Final = 48
 _PIECE: Final = 8
 _FAILED: Final = (ERROR, PARTIAL)
 _ERROR_KEYS: Final = ("error.", "http.response.status_code", "http.status_code")
-_VERIFIED: Final = {names.VERDICT: attribution.VERIFIED}
+_VERIFIED: Final = {names.VERDICT: verdicts.VERIFIED}
 
 
 class CandidateSpan:
@@ -69,7 +70,7 @@ class CandidateSpan:
 
     # --- what application code wrote here -----------------------------------------------------------------------------
 
-    def taken_over(self, settled: Settlement) -> list[tuple[Said, Any]]:
+    def taken_over(self, settled: Outcome) -> list[tuple[Said, Any]]:
         """Return what application code claimed on this span, each with its event where it is one.
 
         `get_current_span()` inside an attempt is the candidate's span. Status and attributes are taken out: own
@@ -87,7 +88,7 @@ class CandidateSpan:
             claims += [(said, event) for event, said in read_events(span)]
         if is_error or may_claim(span.attributes):
             found = read_claim(span)
-            marking.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
+            span_access.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
             if found is not None and found.error:
                 claims.append((found.said, None))
         return claims
@@ -99,7 +100,7 @@ class CandidateSpan:
             events: Exception events that application code put here.
         """
         if self._runtime.settings.on_mismatch == "correct":
-            marking.take_out_events(self.span, events)
+            span_access.take_out_events(self.span, events)
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -124,7 +125,7 @@ class CandidateSpan:
                 )
         return self._runtime.redacted(text, secrets)
 
-    def message(self, settled: Settlement, provider: str, now: float) -> str:
+    def message(self, settled: Outcome, provider: str, now: float) -> str:
         """Return the own error in a sentence: the provider's own words, or that it had none.
 
         Args:
@@ -152,7 +153,7 @@ class CandidateSpan:
         candidate: Candidate,
         inherited: dict[str, Any],
         attributes: dict[str, Any],
-        settled: Settlement,
+        settled: Outcome,
         verdict: Verdict,
         message: str,
     ) -> None:
@@ -187,7 +188,7 @@ class CandidateSpan:
                     event[names.EXCEPTION_MESSAGE] = self.redacted(settled.exception[1])
                 span.add_event(names.EVENT_EXCEPTION, event)
 
-    def _add_facts(self, facts: dict[str, Any], settled: Settlement, verdict: Verdict) -> None:
+    def _add_facts(self, facts: dict[str, Any], settled: Outcome, verdict: Verdict) -> None:
         """Add what the wire said, as attributes."""
         own = self._ledger.own
         facts[names.CANDIDATE_OUTCOME] = settled.outcome
@@ -206,7 +207,7 @@ class CandidateSpan:
             if not own:
                 facts[names.KILLED_BY] = "breaker"
 
-    def _add_reason(self, facts: dict[str, Any], settled: Settlement) -> None:
+    def _add_reason(self, facts: dict[str, Any], settled: Outcome) -> None:
         """Add why it failed."""
         found = (
             (names.REASON_CODE, settled.reason),
@@ -220,7 +221,7 @@ class CandidateSpan:
         )
         facts.update({name: value for name, value in found if value is not None})
 
-    def write_call_error(self, span: Span, kind: str, settled: Settlement, message: str) -> None:
+    def write_call_error(self, span: Span, kind: str, settled: Outcome, message: str) -> None:
         """Write that a call of this attempt failed onto the call's span: own evidence only.
 
         Args:
@@ -241,7 +242,7 @@ class CandidateSpan:
         index: int,
         verdict: Verdict,
         said: Said | None,
-        settled: Settlement,
+        settled: Outcome,
         end_time: int | None,
     ) -> None:
         """Make a mismatch seen: marker, counter, log."""

@@ -13,16 +13,19 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, get_tracer_provider
 
 from otel_failover._core import context as scope
 from otel_failover._core import deferred as dropping
-from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.from_exception import Said
+from otel_failover._core.attribution import facts
+from otel_failover._core.attribution.claim import Said
+from otel_failover._core.attribution.enclosing import _answer_of, judge_enclosing
+from otel_failover._core.attribution.facts import Verdict
 from otel_failover._core.attribution.from_span import (
     Reading,
     by_model_alone,
@@ -31,10 +34,12 @@ from otel_failover._core.attribution.from_span import (
     names_candidate,
     read_claim,
 )
-from otel_failover._core.attribution.rules import MISMATCH, UNVERIFIED, Claim, Own, Verdict
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
+from otel_failover._core.domain import verdicts
+from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.failsafe import guarded
+from otel_failover._core.spans import hanging, span_access
 from otel_failover._core.spans import mismatch as marking
 
 if TYPE_CHECKING:
@@ -43,7 +48,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    from otel_failover._core.attribution.source import Trail
+    from otel_failover._core.attribution.source import Source
+    from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.runs.attempt import Attempt
     from otel_failover._core.runs.run import Run
@@ -142,6 +148,36 @@ class AttributionProcessor(SpanProcessor):
         return True
 
 
+@guarded(fallback=False)
+def attach(active: Runtime, *, warn: bool = False) -> bool:
+    """Attach the checking processor to the tracer provider, once there is one that takes processors.
+
+    Called at `instrument()`, and again when a run or a call opens: the application may configure its SDK later.
+
+    Args:
+        active: Whose provider it is.
+        warn: Log a WARNING, once each, where nothing is instrumented or no SDK is configured.
+
+    Returns:
+        Whether it is attached.
+    """
+    if not active.active:
+        return False
+    if warn:
+        active.warn_not_instrumented()
+    provider = active.provider or get_tracer_provider()
+    if active.attached_to is not None and active.attached_to() is provider:
+        return True
+    active.on_stale = partial(hanging.look_at, active)
+    if not hasattr(provider, "add_span_processor"):
+        if warn:
+            active.warn_no_sdk()
+        return False
+    active.attached_to = weakref.ref(provider)
+    AttributionProcessor.attach_to(provider)
+    return True
+
+
 def bind(span: Any, attempt: Attempt) -> None:
     """Remember that one of our own spans is an attempt's, while both are open."""
     if span.is_recording():
@@ -179,7 +215,7 @@ def _check(span: Any, *, writable: bool) -> None:
         return
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
-        marking.write(span, attempt.inherited())
+        span_access.write(span, attempt.inherited())
     found = read_claim(span)
     if found is None or names.VERDICT in attributes or _is_ignored(span):
         return
@@ -242,13 +278,7 @@ def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool)
         _judge_alone(span, found, writable=writable)
 
 
-def _answer_of(trail: Trail) -> str:
-    """Return the own evidence of a candidate that served in a few words."""
-    statuses = [str(exchange.status) for exchange in trail.exchanges if exchange.status is not None]
-    return f"answered {statuses[-1]}, no error" if statuses else "an answer without error"
-
-
-def _split(runs: list[Run], found: Reading) -> tuple[list[Trail], list[Trail]]:
+def _split(runs: list[Run], found: Reading) -> tuple[list[Source], list[Source]]:
     """Return the trails of the candidates that a span names, and those of the others, of all runs inside it."""
     own, others = _split_by(runs, lambda candidate: names_candidate(candidate, found))
     loose = by_model_alone(found) if not own else None
@@ -257,9 +287,9 @@ def _split(runs: list[Run], found: Reading) -> tuple[list[Trail], list[Trail]]:
     return own, others
 
 
-def _split_by(runs: list[Run], named: Callable[[Candidate], bool]) -> tuple[list[Trail], list[Trail]]:
-    own: list[Trail] = []
-    others: list[Trail] = []
+def _split_by(runs: list[Run], named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
+    own: list[Source] = []
+    others: list[Source] = []
     for run in runs:
         mine, theirs = run.split_by(named)
         own += mine
@@ -268,48 +298,12 @@ def _split_by(runs: list[Run], named: Callable[[Candidate], bool]) -> tuple[list
     return own, others
 
 
-def judge_enclosing(said: Said, own: list[Trail], others: list[Trail]) -> Verdict:
-    """Hold a span around a run against the candidate it names.
-
-    Args:
-        said: The claim.
-        own: Trails of the candidate that the span names.
-        others: Trails of the other candidates.
-    """
-    mine = [trail.incident for trail in own]
-    sends = [exchange for trail in own for exchange in trail.exchanges]
-    evidence = Own(
-        complete=all(trail.complete for trail in own),
-        sent=len(sends),
-        answered=sum(exchange.status is not None for exchange in sends),
-        statuses=frozenset(exchange.status for exchange in sends if exchange.status is not None),
-        codes=frozenset(code for incident in mine for code in incident.codes),
-        request_ids=frozenset(name for incident in mine for name in incident.request_ids),
-        response_ids=frozenset(name for incident in mine for name in incident.response_ids),
-        texts=tuple(text for trail in own for text in trail.texts),
-        reasons=frozenset(trail.reason for trail in own if trail.reason),
-        # What a success said is not kept: a text may stand in it.
-        elsewhere=lambda _: None if any(e.status is not None and not e.is_error for e in sends) else False,
-    )
-    claim = Claim(
-        said.texts,
-        said.status,
-        said.codes,
-        said.request_ids,
-        said.reason,
-        said.response_id,
-        conflict=said.conflict,
-    )
-    rules = runtime.current().disabled_rules
-    return attribution.judge(claim, evidence, [trail.incident for trail in others], disabled=rules)
-
-
 def _judge_alone(span: Any, found: Reading, *, writable: bool) -> None:
     """A span that names one provider for itself and another for its error."""
-    if attribution.PROVIDER_CONFLICT in runtime.current().disabled_rules or found.provider is None:
+    if verdicts.PROVIDER_CONFLICT in runtime.current().disabled_rules or found.provider is None:
         return
-    source = attribution.Incident(found.said.conflict or "", index=-1)
-    verdict = Verdict(MISMATCH, attribution.PROVIDER_CONFLICT, attribution.FACTS, source)
+    source = facts.SourceFacts(found.said.conflict or "", index=-1)
+    verdict = Verdict(MISMATCH, verdicts.PROVIDER_CONFLICT, verdicts.FACTS, source)
     _tell(span, verdict, found.said, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
 
 
@@ -326,7 +320,7 @@ def _tell(
     """Write the verdict, count it, and make a mismatch seen."""
     active = runtime.current()
     if writable:
-        marking.write(span, marking.verdict_attributes(verdict, candidate[0]))
+        span_access.write(span, marking.verdict_attributes(verdict, candidate[0]))
     active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
         later = bool(_pools) and _in_a_pool()

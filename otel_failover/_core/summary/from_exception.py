@@ -10,10 +10,10 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover._core.attribution.from_exception import from_exception
-from otel_failover._core.attribution.source import response_of
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import providers, reasons
 from otel_failover._core.evidence import outcome as settlement
+from otel_failover._core.evidence.carried_response import response_of
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
 from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.summary.row import CandidateSummary, title_of
@@ -262,7 +262,7 @@ def _by_host(problem: BaseException) -> str | None:
     for link in (problem, read(problem, "__cause__")):
         request = None if link is None or _is_litellm(link) else read(link, "request")
         host = read(read(request, "url"), "host")
-        if isinstance(host, str) and (known := identity.provider_of_host(host)):
+        if isinstance(host, str) and (known := providers.provider_of_host(host)):
             return known
     return None
 
@@ -271,8 +271,8 @@ def _provider_word(word: object) -> str | None:
     """Return a provider as OpenTelemetry spells it; what is outside the table may be anything, and is not told."""
     if not isinstance(word, str) or len(word) > _DEPTH * _DEPTH:
         return None
-    known = identity.canonical(word)
-    return known if identity.metric_value(known) != identity.OTHER else None
+    known = providers.canonical(word)
+    return known if providers.metric_value(known) != providers.OTHER else None
 
 
 def _model_word(word: object) -> str | None:

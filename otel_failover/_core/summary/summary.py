@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import providers, reasons
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.runs import run
@@ -202,7 +202,7 @@ def _row(
 def _provider(attempt: Attempt) -> str | None:
     """Return the provider as it may be told: the name of a host that nobody declared is the service's own affair."""
     declared = attempt._declared or (attempt.index >= 0 and attempt._run is not None and attempt._run._declared)
-    known = identity.metric_value(attempt.provider) != identity.OTHER
+    known = providers.metric_value(attempt.provider) != providers.OTHER
     return identity.shown(attempt.provider) or None if declared or known else None
 
 

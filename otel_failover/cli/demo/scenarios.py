@@ -22,10 +22,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.config.loop import Loop
 from otel_failover._core.domain import attributes as names
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import reasons, verdicts
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover._core.runs.run import EXHAUSTED, FALLBACK, Run, failover_run
@@ -115,7 +114,7 @@ class Expected:
     outcome: str
     reason: str | None
     status: int | None
-    verdict: str = attribution.VERIFIED
+    verdict: str = verdicts.VERIFIED
     rule: str | None = None
     source: tuple[str, int] | None = None
     bound_by: str | None = None
@@ -129,7 +128,7 @@ class Expected:
             names.HTTP_STATUS: self.status,
             names.VERDICT: self.verdict,
             names.RULE: self.rule,
-            names.MISMATCH: True if self.verdict == attribution.MISMATCH else None,
+            names.MISMATCH: True if self.verdict == verdicts.MISMATCH else None,
             names.SOURCE_PROVIDER: provider,
             names.SOURCE_INDEX: index,
             names.BOUND_BY: self.bound_by,
@@ -313,8 +312,8 @@ def _stale(bound_by: str) -> Expected:
         settlement.ERROR,
         reasons.TIMEOUT,
         None,
-        attribution.MISMATCH,
-        attribution.STALE_ERROR,
+        verdicts.MISMATCH,
+        verdicts.STALE_ERROR,
         ("openai", 0),
         bound_by,
     )

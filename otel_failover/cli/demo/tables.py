@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from otel_failover._core.attribution.rules import MISMATCH
 from otel_failover._core.domain import attributes as names
+from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover.cli.demo.tree import Glyphs
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
+    from otel_failover._core.domain.asked import Asked
     from otel_failover._core.evidence.error_body import ErrorBody
-    from otel_failover._core.runs.call import Asked, Call
+    from otel_failover._core.runs.call import Call
 
 Reader: TypeAlias = "Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Asked]"
 """Reads what was asked from a method's instance, arguments and keyword arguments."""

@@ -16,12 +16,15 @@ from urllib.parse import urlencode
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.evidence import wire
-from otel_failover._core.evidence.exchange import Exchange, Reference, transport_reason
+from otel_failover._core.evidence.transport_error import transport_reason
 from otel_failover._core.failsafe import guarded, read, text_of
+from otel_failover._core.references import Reference
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from otel_failover._core.evidence.exchange import Exchange
 
 _ERROR: Final = 400
 
@@ -131,7 +134,7 @@ def _sending(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exc
 @guarded(fallback=None)
 def _answered(exchange: Exchange, response: Any) -> None:
     """Record that a response came; its connection is the host's to give back, so it is not kept alive."""
-    exchange.answered(response, response.status, response.headers)
+    wire.answered_with(exchange, response, response.status, response.headers)
     if exchange.response is not None:
         exchange.response.release()
     _unread[response] = exchange

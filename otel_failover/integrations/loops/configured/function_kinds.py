@@ -88,7 +88,7 @@ def call(kind: str, visit: Visit, wrapped: Any, args: Any, kwargs: Any) -> Any:
 
 def _plain(visit: Visit, wrapped: Any, args: Any, kwargs: Any) -> Any:
     opened = visit.open()
-    opened.open_aside()
+    opened.open_detached()
     try:
         with Current(opened):
             result = wrapped(*args, **kwargs)

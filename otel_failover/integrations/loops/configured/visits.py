@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover._core import context as scope
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain.candidate import PROVIDERS, Candidate
+from otel_failover._core.domain.providers import PROVIDERS
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.runs.run import Run
 from otel_failover.integrations.loops.configured.candidates import WHO, Pass, Source, candidate_of
@@ -23,6 +23,7 @@ from otel_failover.integrations.loops.shared.held_open import NOTHING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.runs.attempt import Attempt
     from otel_failover._core.runs.functions import Opened
     from otel_failover.integrations.loops.configured.function import Function

@@ -51,11 +51,11 @@ class Batch(Openable):
     # --- the whole batch ----------------------------------------------------------------------------------------------
 
     @guarded(fallback=None)
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open a run for each item, none of them current."""
         for opened, context in zip(self._passes, self._around, strict=True):
             with scope.attached(context):
-                opened.open_aside()
+                opened.open_detached()
 
     @guarded(fallback=None)
     def leave(self, problem: BaseException | None) -> None:
@@ -102,7 +102,7 @@ class Batch(Openable):
             attempt = self._passes[item].next(runnable)
             if attempt is not None:
                 self._attempts[item] = attempt
-                attempt.open_aside()
+                attempt.open_detached()
 
     def settle(self, item: int, output: object) -> None:
         """End an attempt with what came of it; an item that was served is over."""
@@ -157,7 +157,7 @@ class Round(Openable):
         self._batch, self._runnable, self._items = batch, runnable, items
 
     @guarded(fallback=None)
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open an attempt for each item."""
         self._batch.begin(self._runnable, self._items)
 

@@ -53,10 +53,10 @@ class Pass(KeyedPass):
         self._began = False
         self._outside = context_api.get_current()
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open the run without making it current."""
         self._outside = context_api.get_current()
-        super().open_aside()
+        super().open_detached()
 
     @property
     def context(self) -> Context:

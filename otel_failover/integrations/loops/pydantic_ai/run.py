@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.endpoint import endpoint_of
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs.run import Run
 from otel_failover.integrations.loops.shared.declared_candidate import owner_of
@@ -46,13 +46,13 @@ class Pass(KeyedPass):
         self._around: Attempt | None = None
         self._host: object = None
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open the run without making it current."""
         outer = context_api.get_value(PASS)
         self._host = context_api.get_current().get(scope.SPAN)
         if isinstance(outer, Pass) and (around := scope.attempt_of(outer.run)) is not None:
             self._around, self._host = around, outer._host
-        super().open_aside()
+        super().open_detached()
 
     @property
     def context(self) -> Context:
@@ -140,5 +140,5 @@ def candidate_of(model: Any) -> Candidate:
     name, system = (each if isinstance(each, str) else "" for each in (word, said))
     if system.startswith("fallback:"):
         return Candidate("fallback", name)
-    endpoint = identity.endpoint_of(url) if isinstance(url, str) and url else None
+    endpoint = endpoint_of(url) if isinstance(url, str) and url else None
     return Candidate(owner_of(endpoint) or system, name, endpoint)

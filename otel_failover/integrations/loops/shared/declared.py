@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.endpoint import endpoint_of
 from otel_failover._core.failsafe import read, text_of
 from otel_failover.integrations.loops.shared.declared_candidate import owner_of
 
@@ -28,7 +29,7 @@ def candidate(word: str, model: object, declares: object) -> Candidate:
         endpoint = _of_client(declares)
         # A client is made at the first call: a candidate on its provider's own host is the same before and after.
         owner = owner_of(endpoint)
-        endpoint = None if owner is not None and owner == identity.canonical(word) else endpoint
+        endpoint = None if owner is not None and owner == providers.canonical(word) else endpoint
         provider = owner or word
     return Candidate(provider, model if isinstance(model, str) else "", endpoint)
 
@@ -50,4 +51,4 @@ def _endpoint(url: Any) -> str | None:
     if url is None or isinstance(url, (Mapping, list, tuple)):
         return None
     text = text_of(url)
-    return identity.endpoint_of(text) if "//" in text else None
+    return endpoint_of(text) if "//" in text else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from otel_failover._core.config import runtime
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.endpoint import endpoint_of, host_of
 from otel_failover._core.failsafe import read
 
 
@@ -16,7 +17,7 @@ def reaching(word: object, model: object, url: object = None) -> Candidate:
         model: As it is asked for.
         url: The base URL that its client has, where it is known.
     """
-    endpoint = identity.endpoint_of(str(url)) if url else None
+    endpoint = endpoint_of(str(url)) if url else None
     said, name = (each if isinstance(each, str) else "" for each in (word, model))
     return Candidate(owner_of(endpoint) or said, name, endpoint)
 
@@ -29,8 +30,8 @@ def owner_of(endpoint: str | None) -> str | None:
     """
     if not endpoint:
         return None
-    active, host = runtime.current(), identity.host_of(endpoint)
-    return active.provider_alias(host) or (None if host in active.gateways else identity.provider_of_host(host))
+    active, host = runtime.current(), host_of(endpoint)
+    return active.provider_alias(host) or (None if host in active.gateways else providers.provider_of_host(host))
 
 
 def base_url_of(client: object) -> object:

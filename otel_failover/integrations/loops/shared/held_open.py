@@ -44,7 +44,7 @@ class Openable:
 
     _attachment: scope.Attachment | None = None
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open without becoming current."""
 
     @property
@@ -64,14 +64,14 @@ class Openable:
         return result
 
     def leave(self, problem: BaseException | None) -> None:
-        """End what `open_aside` opened.
+        """End what `open_detached` opened.
 
         Args:
             problem: The exception that left it, if any.
         """
 
     def __enter__(self) -> Self:
-        self.open_aside()
+        self.open_detached()
         context = self.context
         if context is not None:
             self._attachment = scope.Attachment(context)
@@ -175,9 +175,9 @@ class Kept(Openable):
     def __init__(self, opened: Aside, keep: Callable[[Any], bool]) -> None:
         self._opened, self._keep, self._kept = opened, keep, False
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open it."""
-        self._opened.open_aside()
+        self._opened.open_detached()
 
     @property
     def context(self) -> Context | None:

@@ -73,9 +73,9 @@ class KeyedPass(Openable):
         self._key, self.run, self.goes_on = key, run, True
         self.asked: set[int] = set()
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open the run."""
-        self.run.open_aside()
+        self.run.open_detached()
 
     @property
     def context(self) -> Context | None:

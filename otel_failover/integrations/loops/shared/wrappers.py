@@ -103,9 +103,9 @@ class Tried(Openable):
     def __init__(self, attempt: Attempt, failed: Callable[[Exception, bool], None] = _ignored) -> None:
         self._attempt, self._failed, self._began = attempt, failed, False
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open the attempt."""
-        self._attempt.open_aside()
+        self._attempt.open_detached()
 
     @property
     def context(self) -> Context | None:

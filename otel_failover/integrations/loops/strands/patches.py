@@ -54,7 +54,7 @@ class _Pass(KeyedPass):
         super().__init__(_PASS, Run("chat", [_entry(each) for each in self._candidates], library=_NAME))
         self._raised: BaseException | None = None
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Do nothing yet: a hook may forbid the first call."""
 
     @property
@@ -79,7 +79,7 @@ class _Pass(KeyedPass):
     def attempt(self, model: Any) -> Tried:
         """Return the attempt at a model; one that the router does not have stands outside the chain."""
         if not self.run.goes_on:
-            self.run.open_aside()
+            self.run.open_detached()
         known = candidate_of(model)
         index = next((at for at, each in enumerate(self._candidates) if _reaches(each.model, model)), -1)
         self.asked.update((index,) if index >= 0 else ())
