@@ -287,6 +287,7 @@ def test_a_loop_that_is_configured_as_it_stands_is_a_run() -> None:
                   facts.get("failover.library"), facts.get("failover.outcome"), facts.get("failover.reason.code"))
         """
     )
+    assert "leads nowhere" not in printed
     assert "SPAN candidate openai gpt-5.5 error None None billing" in printed
     assert "SPAN candidate anthropic claude-opus-4-7 success None None None" in printed
     assert "SPAN failover chat claude-opus-4-7 None configured fallback None" in printed
