@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import otel_failover
 from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.config import runtime, settings
-from otel_failover._core.domain import attributes, providers, reasons, verdicts
-from otel_failover._core.evidence import outcome
-from otel_failover._core.runs import run
+from otel_failover._core.domain import attributes, outcome, providers, reasons, verdicts
 from otel_failover._core.summary import row, summary
 from otel_failover.integrations.libraries import libraries
 from tests.docs.pages import ROOT
@@ -43,7 +41,7 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
     "candidate.outcome": (
         outcome.SUCCESS, outcome.ERROR, outcome.REJECTED, outcome.PARTIAL, outcome.CANCELLED, outcome.SKIPPED,
     ),
-    "failover.outcome": (run.PRIMARY, run.FALLBACK, run.EXHAUSTED, run.STOPPED, outcome.CANCELLED),
+    "failover.outcome": (outcome.PRIMARY, outcome.FALLBACK, outcome.EXHAUSTED, outcome.STOPPED, outcome.CANCELLED),
     "failover.error.origin": (
         outcome.FROM_RESPONSE, outcome.FROM_TRANSPORT, outcome.FROM_CLIENT, outcome.FROM_CANCEL,
     ),
@@ -94,7 +92,7 @@ RUN_OUTCOMES: Final = summary.RUN_OUTCOMES
 # --- libraries, and what CI pins --------------------------------------------------------------------------------------
 
 LIBRARIES: Final = {each.name: each for each in libraries()}
-CI: Final = (".ci/run", "noxfile.py", "ci/*.py")
+CI: Final = (".ci/run", "noxfile.py", "tests/environments.py")
 
 
 def pinned() -> set[tuple[str, str]]:

@@ -21,9 +21,15 @@ from tests.docs.pages import PAGES, README, ROOT, page, words
 from tests.docs.test_code import clean_environment
 
 PROJECT: Final = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-EXTRAS: Final = set(
-    re.findall(r"^(\w+) = \[", PROJECT.split("[project.optional-dependencies]")[1].split("\n[")[0], re.MULTILINE)
-)
+
+
+def _names(section: str) -> set[str]:
+    """Return the names of the lists in a section of the project's file."""
+    return set(re.findall(r"^([\w-]+) = \[", PROJECT.split(f"[{section}]")[1].split("\n[")[0], re.MULTILINE))
+
+
+EXTRAS: Final = _names("project.optional-dependencies")
+GROUPS: Final = _names("dependency-groups")
 BLOCKS: Final = [(name, block) for name, each in PAGES.items() for block in each.blocks("sh")]
 CHECKS: Final = {("ruff", "check"), ("ruff", "format"), ("mypy",)}
 VARIABLES: Final = {"OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"} | {name for _, name, _ in package.SETTINGS}
@@ -54,7 +60,7 @@ def test_what_a_command_names_is_there(name: str, command: list[str], capsys: py
 def test_what_a_command_in_a_sentence_names_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     for word in words(PAGES[name].prose):
         if "…" not in word and re.match(
-            r"(python3?|pip|otel-failover|opentelemetry-instrument|mkdocs) [\w.'-]|\.venv/bin/|\.ci/run", word
+            r"(python3?|pip|otel-failover|opentelemetry-instrument|mkdocs|nox) [\w.'-]|\.venv/bin/|\.ci/run", word
         ):
             for command in _commands(word):
                 _check(command, capsys)
@@ -68,6 +74,7 @@ def _check(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert rest[0] == "install"
         asked = [extra for word in rest for extra in re.findall(r"^(?:\.|otel-failover)\[(.+)\]$", word)]
         assert {extra for each in asked for extra in each.split(",")} <= EXTRAS
+        assert {name for flag, name in zip(rest, rest[1:], strict=False) if flag == "--group"} <= GROUPS
     elif program in ("python", "python3"):
         if rest[0] == "-m":
             assert importlib.util.find_spec(rest[1]) is not None
@@ -81,6 +88,11 @@ def _check(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert all(word in printed for word in rest if word.startswith("--"))
     elif program == "opentelemetry-instrument":
         _check(rest, capsys)
+    elif program == "nox":
+        sessions = set(
+            re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE)
+        )
+        assert set(rest[1:] if rest[:1] == ["-s"] else []) <= sessions
     elif program == "run":
         assert (ROOT / command[0]).is_file()
     else:
