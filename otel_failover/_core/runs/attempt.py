@@ -286,7 +286,7 @@ class Attempt:
         self._declared = True
         self._enter(None)
         if self._inside:
-            self._ledger.streams += 1
+            self._ledger.open_streams += 1
         self.release()
 
     @property
@@ -303,9 +303,9 @@ class Attempt:
         """
         if self._done:
             return
-        self._ledger.streams = max(0, self._ledger.streams - 1)
+        self._ledger.open_streams = max(0, self._ledger.open_streams - 1)
         if problem is None or isinstance(problem, GeneratorExit):
-            if self._ledger.streams == 0:
+            if self._ledger.open_streams == 0:
                 self._finish()
         else:
             self.conclude(problem)
@@ -320,7 +320,7 @@ class Attempt:
         if self._done or not self._inside:
             return
         self.release()
-        if self._run is None or self._ledger.streams:
+        if self._run is None or self._ledger.open_streams:
             self._leave_open()
             return
         self._stop_clock()
@@ -332,7 +332,7 @@ class Attempt:
         self._finish()
 
     def _leave_open(self) -> None:
-        if self._ledger.streams == 0:
+        if self._ledger.open_streams == 0:
             self._finish()
 
     def _stop_clock(self) -> None:
@@ -348,7 +348,7 @@ class Attempt:
     def _stream_opened(self) -> bool:
         if self._done:
             return False
-        self._ledger.streams += 1
+        self._ledger.open_streams += 1
         return True
 
     def stream_context(self) -> Context | None:
@@ -360,10 +360,10 @@ class Attempt:
     @guarded(fallback=None)
     def stream_ended(self, problem: BaseException | None = None) -> None:
         """Take note that a stream ended, failed, was closed or dropped."""
-        self._ledger.streams = max(0, self._ledger.streams - 1)
+        self._ledger.open_streams = max(0, self._ledger.open_streams - 1)
         if isinstance(problem, Exception):
             self._problem = problem
-        if not self._inside and self._ledger.streams == 0:
+        if not self._inside and self._ledger.open_streams == 0:
             self._finish()
 
     def stream_output(self) -> None:
@@ -378,7 +378,7 @@ class Attempt:
         if not self._inside:
             return
         self.release()
-        if problem is None and self._ledger.streams:
+        if problem is None and self._ledger.open_streams:
             return
         self.conclude(problem)
 
@@ -536,9 +536,9 @@ class Attempt:
         foreign = self._foreign(written, settled) if written else []
         if written:
             claims = [*claims, *(said for said, event in written if event is None or any(said is s for s in foreign))]
-        if self._problem is not None and not (ledger.is_own(self._problem) and not ledger.elsewhere):
+        if self._problem is not None and not (ledger.is_own(self._problem) and not ledger.to_others):
             claims = [*claims, from_exception(self._problem)]
-        if claims or ledger.elsewhere:
+        if claims or ledger.to_others:
             self._claimed = tuple(text for said in claims for text in said.texts[:2])
             pairs = [(self.judge(said, settled), said) for said in claims or [Said()]]
             verdict = attribution.worst(verdict for verdict, _ in pairs)
@@ -565,7 +565,7 @@ class Attempt:
             settled: How the attempt ended; None while it is open.
         """
         ledger, run, settled = self._ledger, self._run, settled or self._settled(None)
-        if isinstance(said.thing, BaseException) and ledger.is_own(said.thing) and not ledger.elsewhere:
+        if isinstance(said.thing, BaseException) and ledger.is_own(said.thing) and not ledger.to_others:
             return _VERIFIED
         return judging.judge(
             said, ledger, settled, run, list(run.others(self)) if run is not None else [],
@@ -583,7 +583,7 @@ class Attempt:
             problem: What left the call.
         """
         ledger, run = self._ledger, self._run
-        if run is None or is_of_the_wire((*ledger.exchanges, *ledger.elsewhere), problem):
+        if run is None or is_of_the_wire((*ledger.exchanges, *ledger.to_others), problem):
             return False
         own = ledger.own
         if own and all(exchange.is_error or exchange.failure is not None for exchange in own):
@@ -617,8 +617,8 @@ class Attempt:
             ledger.own,
             ledger.raised,
             map(Reference, left),
-            ledger.stream_error,
-            ledger.response_ids,
+            ledger.stream.error,
+            ledger.answer.response_ids,
             alive=settled is None,
             around=self._around,
             complete=complete,
@@ -670,7 +670,7 @@ class Attempt:
     @property
     def chunks(self) -> Sequence[str] | None:
         """What its stream has yielded so far; None where there is none."""
-        return self._ledger.chunks
+        return self._ledger.stream.chunks
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from otel_failover._core.domain.chain import EMPTY
 from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence import ledger as evidence
 from otel_failover._core.evidence import response_content as answers
+from otel_failover._core.evidence.ownership import goes_to_another
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.spans import processor
@@ -128,7 +129,7 @@ class Call:
         attempt, run = scope.attempt_in(current), scope.run_in(current)
         if attempt is not None and not attempt.live:
             attempt = None
-        if attempt is not None and attempt._ledger.is_elsewhere(self.endpoint):
+        if attempt is not None and goes_to_another(attempt._ledger, self.endpoint):
             self._stand_alone(attempt)
         elif attempt is not None:
             self.attempt = attempt
@@ -254,11 +255,11 @@ class Call:
         """Take note of what an answer is, for what a run may have got wrong."""
         model = read(answer, "model")
         if isinstance(model, str):
-            ledger.response_model = model
+            ledger.answer.model = model
         if self.asked.operation in _SPEAKING:
-            ledger.empty = answers.is_empty(answer)
+            ledger.answer.empty = answers.is_empty(answer)
             if "text_error" in runtime.current().settings.enabled_rules:
-                ledger.text_error = answers.reads_like_error(answer)
+                ledger.answer.text_error = answers.reads_like_error(answer)
 
     def _end(self, problem: BaseException | None, response_id: str | None, result: object) -> None:
         """End the call's span, and the attempt that is just this call."""
@@ -292,8 +293,8 @@ class Call:
             attributes: dict[str, Any] = {}
             if response_id:
                 attributes[names.GEN_AI_RESPONSE_ID] = response_id[:255]
-                if attempt._ledger.response_model:
-                    attributes[names.GEN_AI_RESPONSE_MODEL] = attempt._ledger.response_model[:255]
+                if attempt._ledger.answer.model:
+                    attributes[names.GEN_AI_RESPONSE_MODEL] = attempt._ledger.answer.model[:255]
             if result is not None:
                 attributes.update(_usage(read(result, "usage")))
             if attributes:
@@ -309,7 +310,7 @@ class Call:
         if self.ledger is None or self.done or self.streaming:
             return
         self.streaming = True
-        self.ledger.streams += 1
+        self.ledger.open_streams += 1
         self._finalizer = weakref.finalize(stream, dropping.dropped, self.stream_ended)
         self._finalizer.atexit = False
 
@@ -328,17 +329,17 @@ class Call:
         if self.done or self.ledger is None or self.attempt is None:
             return
         if error is not None:
-            self.ledger.stream_error = error
+            self.ledger.stream.error = error
             return
-        if self.ledger.chunks is None:
+        if self.ledger.stream.chunks is None:
             response_id = read(chunk, "id") or read(read(chunk, "message"), "id") or read(read(chunk, "response"), "id")
             if isinstance(response_id, str):
-                self.ledger.response_ids.append(response_id)
+                self.ledger.answer.response_ids += (response_id,)
         self.ledger.saw_chunk(chunk)
 
     def keeper(self) -> Callable[[str], None] | None:
         """Return what keeps a further chunk's text, so that a claim may be looked for in it."""
-        chunks = self.ledger.chunks if self.ledger is not None and not self.done else None
+        chunks = self.ledger.stream.chunks if self.ledger is not None and not self.done else None
         return chunks.append if chunks is not None else None
 
     @guarded(fallback=None)
@@ -354,14 +355,14 @@ class Call:
             self._finalizer.detach()
         if self.done or not self.streaming or self.ledger is None or self.attempt is None:
             return
-        self.ledger.streams = max(0, self.ledger.streams - 1)
+        self.ledger.open_streams = max(0, self.ledger.open_streams - 1)
         if isinstance(problem, GeneratorExit):
             problem = None
-        response_id = self.ledger.response_ids[-1] if self.ledger.response_ids else None
-        if problem is not None and self.ledger.stream_error is None:
-            self.ledger.stream_error = call_error.error_in_exception(problem)
+        response_id = self.ledger.answer.response_ids[-1] if self.ledger.answer.response_ids else None
+        if problem is not None and self.ledger.stream.error is None:
+            self.ledger.stream.error = call_error.error_in_exception(problem)
         self._settle(problem, response_id, None)
-        if not self._owns and not self.attempt._inside and self.ledger.streams == 0:
+        if not self._owns and not self.attempt._inside and self.ledger.open_streams == 0:
             self.attempt._finish()
 
     def reads_later(self) -> bool:

@@ -138,7 +138,11 @@ class RunRecorder:
         if attempt.index != 0 or (self.booked and 0 not in self.booked):
             return False
         if settled.outcome == SUCCESS:
-            return _is_itself(ledger.response_model, attempt.model) and not ledger.empty and not ledger.text_error
+            return (
+                _is_itself(ledger.answer.model, attempt.model)
+                and not ledger.answer.empty
+                and not ledger.answer.text_error
+            )
         return (
             settled.outcome == ERROR
             and settled.status not in (None, 400, 404)
@@ -258,9 +262,9 @@ def _tried(past: Past, started: float, known: set[str]) -> AttemptRecord:
         settled.timeout,
         settled.timeout_configured,
         settled.killed_by,
-        ledger.response_model,
-        ledger.empty,
-        ledger.text_error,
+        ledger.answer.model,
+        ledger.answer.empty,
+        ledger.answer.text_error,
         attempt._output or ledger.heard,
         attempt._declared,
         attempt._probe,
