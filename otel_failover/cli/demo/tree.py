@@ -12,8 +12,7 @@ from rich.tree import Tree
 
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
-from otel_failover._core.domain.outcome import SUCCESS
-from otel_failover._core.runs.run import FALLBACK, PRIMARY
+from otel_failover._core.domain.outcome import FALLBACK, PRIMARY, SUCCESS
 from otel_failover.cli.demo.span_view import ERROR, SpanView, by_trace, printable, shown
 
 if TYPE_CHECKING:
