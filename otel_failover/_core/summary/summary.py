@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otel_failover._core.domain.candidate import Candidate
-    from otel_failover._core.findings.rules import Skipped
+    from otel_failover._core.findings.record import Skipped
     from otel_failover._core.runs.attempt import Attempt
     from otel_failover._core.runs.record_keeping import Past
 

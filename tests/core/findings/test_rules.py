@@ -9,19 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_failover._core.domain.model_names import bare, is_prefixed
 from otel_failover._core.domain.reasons import REASONS
 from otel_failover._core.domain.verdicts import FINDINGS, FINDINGS_OFF
-from otel_failover._core.findings import rules as findings
-from otel_failover._core.findings.rules import (
-    AttemptRecord,
-    Finding,
-    Record,
-    Report,
-    Skipped,
-    Thresholds,
-    find,
-)
+from otel_failover._core.findings.model_names import bare, is_prefixed
+from otel_failover._core.findings.record import AttemptRecord, Finding, Record, Report, Skipped, Thresholds
+from otel_failover._core.findings.rules import TABLE, find, is_plain
 from otel_failover._core.text.matching import fingerprint, normalise
 
 OPENAI: Final = ("openai", "gpt-5.5")
@@ -583,6 +575,7 @@ def test_every_rule_of_the_contract_is_there_in_its_order_and_fires_in_a_case() 
         "empty_success", "partial_delivered", "wrong_model", "misbooked_success", "model_name_prefixed", "off_chain",
         "starved_candidate", "cancelled_continued",
     )  # fmt: skip
+    assert tuple(TABLE) == FINDINGS
     assert {rule for case in FIRING.values() for rule in case.fires} == set(FINDINGS)
 
 
@@ -905,8 +898,8 @@ def test_the_short_cut_for_a_plain_run_hides_no_finding(
     calm: dict[str, Any] = {"outcome": "success", "requests": 1, "probe": False, "cancelled_before": False}
     only = replace(attempt, **calm, empty=None, text_error=None) if tame else attempt
     record = Record(chain=tuple(chain), tried=(only,))
-    if findings._is_plain(record, limits):
-        assert not [each for rule in findings._TABLE.values() for each in rule(record, limits)]
+    if is_plain(record, limits):
+        assert not [each for rule in TABLE.values() for each in rule(record, limits)]
 
 
 @given(st.sampled_from(CHAIN), st.floats(0, 1e4), st.integers(0, 4), st.none() | st.integers(0, 4), st.booleans())
