@@ -20,7 +20,8 @@ from otel_failover._core.config import usage_hints as hints
 from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import endpoint, providers
+from otel_failover._core.domain import endpoint
+from otel_failover._core.domain.asked import provider_of
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.chain import EMPTY
 from otel_failover._core.evidence import call_error
@@ -92,25 +93,9 @@ class Call:
     # --- whose it is --------------------------------------------------------------------------------------------------
 
     def provider_of(self, run: Run | None) -> str:
-        """Return the provider.
-
-        In this order: the chain's entry with this endpoint, aliases, the table of hosts, the SDK's own where the base
-        URL is its default, a chain entry whose model alone matches, else the host's name.
-        """
-        chain = run._chain if run is not None else EMPTY
-        listed = chain.owners.get(self.endpoint)
-        if listed:
-            return listed
-        host = endpoint.host_of(self.endpoint)
-        known = runtime.current().provider_alias(host)
-        if known is None and host not in runtime.current().gateways:
-            known = providers.provider_of_host(host)
-        if known is None and self.asked.is_default:
-            known = self.asked.provider
-        if known is None:
-            alike = (chain.members[place] for place in chain.asking_for(self.model))
-            known = next((each.provider for each in alike if each.model == self.model and each.endpoint is None), None)
-        return known or host
+        """Return the provider."""
+        active = runtime.current()
+        return provider_of(self.asked, run._chain if run is not None else EMPTY, active.aliases, active.gateways)
 
     def candidate(self, run: Run | None) -> Candidate:
         """Return who this call asks, for a candidate that nobody declared."""

@@ -300,7 +300,7 @@ class Run:
         Args:
             call: The SDK call about to be made.
         """
-        candidate, index = self._places.of_call(call, self)
+        candidate, index = self._places.of_call(call.asked, call.provider_of(self), self._runtime.aliases)
         return self._new(candidate, index, declared=None)
 
     @property
