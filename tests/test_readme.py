@@ -24,8 +24,7 @@ import otel_failover
 from otel_failover import Candidate
 from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.config import settings
-from otel_failover._core.domain import reasons, verdicts
-from otel_failover._core.evidence import outcome as settlement
+from otel_failover._core.domain import outcome, reasons, verdicts
 from otel_failover._core.runs import run
 from otel_failover.integrations.libraries import libraries
 from otel_failover.testing.providers import Answer
@@ -92,18 +91,18 @@ def test_every_attribute_is_in_the_tables_and_none_besides() -> None:
         (
             "candidate.outcome",
             (
-                settlement.SUCCESS,
-                settlement.ERROR,
-                settlement.REJECTED,
-                settlement.PARTIAL,
-                settlement.CANCELLED,
-                settlement.SKIPPED,
+                outcome.SUCCESS,
+                outcome.ERROR,
+                outcome.REJECTED,
+                outcome.PARTIAL,
+                outcome.CANCELLED,
+                outcome.SKIPPED,
             ),
         ),
-        ("failover.outcome", (run.PRIMARY, run.FALLBACK, run.EXHAUSTED, run.STOPPED, settlement.CANCELLED)),
+        ("failover.outcome", (run.PRIMARY, run.FALLBACK, run.EXHAUSTED, run.STOPPED, outcome.CANCELLED)),
         (
             "failover.error.origin",
-            (settlement.FROM_RESPONSE, settlement.FROM_TRANSPORT, settlement.FROM_CLIENT, settlement.FROM_CANCEL),
+            (outcome.FROM_RESPONSE, outcome.FROM_TRANSPORT, outcome.FROM_CLIENT, outcome.FROM_CANCEL),
         ),
         ("failover.attribution.verdict", tuple(verdicts.SEVERITY)),
         (

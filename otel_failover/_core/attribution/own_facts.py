@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.domain.outcome import Outcome
+    from otel_failover._core.domain.positions import ChainPositions
     from otel_failover._core.evidence.exchange import Exchange
     from otel_failover._core.evidence.ledger import Ledger
-    from otel_failover._core.evidence.outcome import Outcome
-    from otel_failover._core.runs.run import Run
 
 Pair = tuple[Source, SourceFacts]
 
@@ -32,7 +32,7 @@ def judge(
     said: Said,
     ledger: Ledger,
     settled: Outcome,
-    run: Run | None,
+    positions: ChainPositions | None,
     others: Sequence[Pair],
     model: str,
     history: Callable[[str], SourceFacts | None],
@@ -45,18 +45,18 @@ def judge(
         said: The claim.
         ledger: The attempt's evidence.
         settled: How it ended, or would end now.
-        run: Its run.
+        positions: Of its run; None outside any.
         others: The other attempts of the run, as this one sees them.
         model: The candidate's model.
         history: Finds an earlier run's error by fingerprint.
         disabled: Rules that are switched off.
         told: The own error in our words, as `attempt.error` tells it: a loop may report it.
     """
-    aside = [_elsewhere(exchange, run) for exchange in ledger.elsewhere]
+    aside = [_elsewhere(exchange, positions) for exchange in ledger.elsewhere]
     own = own_evidence(ledger, settled, told)
     pairs = list(others)
     if aside:
-        member = _misdirected(said, aside, run, model) if not own.sent else None
+        member = _misdirected(said, aside, positions, model) if not own.sent else None
         own = own._replace(misdirected=member)
         if member is None:
             pairs += [(trail, trail.incident) for trail in aside]
@@ -101,15 +101,15 @@ def _evident(own: list[Exchange], settled: Outcome) -> set[str]:
     return evident
 
 
-def _elsewhere(exchange: Exchange, run: Run | None) -> Source:
+def _elsewhere(exchange: Exchange, positions: ChainPositions | None) -> Source:
     """What a call to somebody else's host said inside this attempt."""
-    member = run.places.member_at(exchange.endpoint) if run is not None else None
+    member = positions.member_at(exchange.endpoint) if positions is not None else None
     host = endpoint.host_of(exchange.endpoint)
     provider = member.provider if member is not None else providers.provider_of_host(host) or host
     return Source(provider, -1, exchange.model or "", "", 0, None, [exchange])
 
 
-def _misdirected(said: Said, aside: list[Source], run: Run | None, model: str) -> SourceFacts | None:
+def _misdirected(said: Said, aside: list[Source], positions: ChainPositions | None, model: str) -> SourceFacts | None:
     """Return the member whose endpoint got this candidate's request instead of the candidate.
 
     The request asks for this candidate's model, or the claim is its answer: a call to somebody else for another purpose
@@ -117,9 +117,9 @@ def _misdirected(said: Said, aside: list[Source], run: Run | None, model: str) -
     """
     for trail in aside:
         (exchange,) = trail.exchanges
-        member = run.places.member_at(exchange.endpoint) if run is not None else None
-        if run is None or member is None or exchange.method != "POST":
+        member = positions.member_at(exchange.endpoint) if positions is not None else None
+        if positions is None or member is None or exchange.method != "POST":
             continue
         if exchange.model == model or (said.thing is not None and any(trail.bonds(said.thing))):
-            return trail.incident._replace(index=run.places.place_of(member))
+            return trail.incident._replace(index=positions.place_of(member))
     return None

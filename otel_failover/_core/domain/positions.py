@@ -55,30 +55,29 @@ class ChainPositions:
         places = self.chain.places(given, candidate)
         return next((i for i in places if i not in self.used), places[-1] if places else -1)
 
-    def of_call(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> tuple[Candidate, int]:
+    def of_call(self, asked: Asked, candidate: Candidate, aliases: Mapping[str, str]) -> tuple[Candidate, int]:
         """Return who a provider call outside any attempt asks, and its place.
 
         With a chain, that is the first place that fits and is not held by another credential: two entries for the same
-        model differ by their keys only, and the first call with each key takes the next of them.
+        model may differ by their keys only, and the first call with each key takes the next of them.
 
         Args:
             asked: What the SDK was asked.
-            provider: Whose call it is: see `provider_of`.
-            aliases: The user's `provider_aliases`, by words in lower case.
+            candidate: Whom that is, as far as the call tells: provider, model, endpoint.
+            aliases: The user's own, from words in lower case to providers.
 
         Returns:
             The candidate and its place, -1 where a declared chain has none that fits.
         """
         if not self.declared:
-            candidate = Candidate(provider, asked.model, asked.endpoint or None)
             return candidate, self._first_appearance(candidate, asked.credential)
-        fitting = self._fitting(asked, provider, aliases)
-        index = next((i for i in fitting if self._is_free(i, asked.credential)), -1)
+        fitting = self._fitting(asked, candidate.provider, aliases)
+        index = next((i for i in fitting if self._free(i, asked.credential)), -1)
         if index < 0:
-            return Candidate(provider, asked.model, asked.endpoint or None), -1
+            return candidate, -1
         self._holders[index] = asked.credential
-        member = self.chain.members[index]
-        return Candidate(member.provider, member.model, member.endpoint or asked.endpoint, member.profile), index
+        listed = self.chain.members[index]
+        return Candidate(listed.provider, listed.model, listed.endpoint or asked.endpoint, listed.profile), index
 
     def _first_appearance(self, candidate: Candidate, credential: object) -> int:
         """Return the place of a candidate in a chain that nobody declared: in order of first appearance."""
@@ -88,22 +87,21 @@ class ChainPositions:
         self._seen.append((candidate, credential))
         return len(self._seen) - 1
 
-    def _is_free(self, index: int, credential: object) -> bool:
+    def _free(self, index: int, credential: object) -> bool:
         return index not in self._holders or self._holders[index] == credential
 
     def _fitting(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> Iterator[int]:
         """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone.
 
-        The model alone decides only where neither the aliases nor the table know the host: a call to a known provider
-        is not its namesake's at another.
+        The model alone decides only where neither the aliases nor the table know the host: a call to a provider that is
+        known is not its namesake's at another.
         """
-        members = self.chain.members
+        chain, host = self.chain.members, host_of(asked.endpoint)
         same_model = self.chain.asking_for(asked.model)
-        yield from (i for i in same_model if members[i].endpoint == asked.endpoint)
-        yield from (i for i in same_model if members[i].endpoint is None and members[i].provider == provider)
-        host = host_of(asked.endpoint)
-        if not aliases.get(host.lower()) and providers.provider_of_host(host) is None:
-            yield from (i for i in same_model if members[i].endpoint is None)
+        yield from (i for i in same_model if chain[i].endpoint == asked.endpoint)
+        yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
+        if host.lower() not in aliases and providers.provider_of_host(host) is None:
+            yield from (i for i in same_model if chain[i].endpoint is None)
 
     # --- counting -----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ it goes to a provider, so that other HTTP traffic of the process costs next to n
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +25,9 @@ from otel_failover._core.failsafe import guarded, read
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Token
+    from types import TracebackType
+
+    from typing_extensions import Self
 
 _endpoints: Final[dict[tuple[bytes, bytes], str]] = {}
 _MOST: Final = 1024
@@ -61,21 +63,108 @@ def endpoint_in(url: str) -> str:
     return endpoints.endpoint_of(f"{scheme}://{place}") or ""
 
 
-@guarded(fallback=None)
-def sending(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exchange | None:
-    """Record that a request goes out.
+class Send:
+    """One request on its way, in a `with` around the call of the library that sends it.
+
+    An exception that leaves the `with` settles the exchange; what comes back is reported by `answered`. Requests of
+    libraries below, made meanwhile, are part of this one: `above` says so. Nothing here raises, and nothing is
+    swallowed.
+
+    Args:
+        exchange: The request, as the ledger of its attempt has it.
+    """
+
+    __slots__ = ("_token", "exchange")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+
+    def __enter__(self) -> Self:
+        self._token: Token[Exchange | None] = above.set(self.exchange)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if problem is not None:
+            self.raised(problem)
+        try:
+            above.reset(self._token)
+        except (ValueError, RuntimeError):
+            return  # a coroutine that is closed in a foreign context, whose values are left alone
+
+    @guarded(fallback=None)
+    def answered(self, response: Any) -> None:
+        """Record that a response came."""
+        exchange = self.exchange
+        answered_with(exchange, response, response.status_code, response.headers)
+        if exchange.stream and exchange.call is not None:
+            streaming[response] = exchange.call
+
+    def raised(self, problem: BaseException) -> None:
+        """Record that no response came."""
+        failed(self.exchange, problem)
+
+
+class ChargedSend(Send):
+    """A request of a library whose exceptions do not carry it: they are bound to it by themselves.
+
+    Args:
+        exchange: The request.
+        timeouts: Returns the timeouts by kind, in seconds; asked only where the request fails.
+    """
+
+    __slots__ = ("_timeouts",)
+
+    def __init__(self, exchange: Exchange, timeouts: Callable[[], object]) -> None:
+        super().__init__(exchange)
+        self._timeouts = timeouts
+
+    def raised(self, problem: BaseException) -> None:
+        """Record that no response came, and whose exception this is."""
+        failed(self.exchange, problem, self._timeouts())
+        charge(self.exchange, problem)
+
+
+class _NoSend(Send):
+    """Stands where nobody is interested in a request: it records nothing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """Stand for no exchange."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return
+
+    def answered(self, response: Any) -> None:
+        """Record nothing."""
+
+
+NO_SEND: Final = _NoSend()
+
+
+@guarded(fallback=NO_SEND)
+def opened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Send:
+    """Record that a request goes out by `httpx`, or by a library like it.
 
     Args:
         args: Of `Client.send`: the request first.
         kwargs: Of `Client.send`: `stream`.
 
     Returns:
-        The exchange to settle; None where nobody is interested.
+        The send, to be used in a `with` around the host's call; `NO_SEND` where nobody is interested.
     """
     if not runtime.current().active:
-        return None
+        return NO_SEND
     request: Any = args[0] if args else kwargs.get("request")
-    return _sent(endpoint_of(request.url), request.method, bool(kwargs.get("stream")), lambda: request)
+    exchange = _sent(endpoint_of(request.url), request.method, bool(kwargs.get("stream")), lambda: request)
+    return NO_SEND if exchange is None else Send(exchange)
 
 
 @guarded(fallback=None)
@@ -114,21 +203,12 @@ def _sent(endpoint: str, method: str, stream: bool, request: Callable[[], object
     return exchange
 
 
-def restore(variable: ContextVar[Any], token: Token[Any] | None) -> None:
+def restore(variable: ContextVar[Any], token: Token[Any]) -> None:
     """Undo a `set`; a coroutine that was closed in a foreign context leaves that alone."""
-    if token is not None:
-        with contextlib.suppress(ValueError, RuntimeError):
-            variable.reset(token)
-
-
-@guarded(fallback=None)
-def answered(exchange: Exchange | None, response: Any) -> None:
-    """Record that a response came, in the shape that `httpx`, `requests` and botocore share."""
-    if exchange is None:
+    try:
+        variable.reset(token)
+    except (ValueError, RuntimeError):
         return
-    answered_with(exchange, response, response.status_code, response.headers)
-    if exchange.stream and exchange.call is not None:
-        streaming[response] = exchange.call
 
 
 def answered_with(exchange: Exchange, response: object, status: int, headers: Any) -> None:
@@ -146,7 +226,7 @@ def answered_with(exchange: Exchange, response: object, status: int, headers: An
 
 
 @guarded(fallback=None)
-def failed(exchange: Exchange | None, problem: BaseException, timeouts: object = None) -> None:
+def failed(exchange: Exchange, problem: BaseException, timeouts: object = None) -> None:
     """Record that no response came.
 
     Args:
@@ -154,8 +234,6 @@ def failed(exchange: Exchange | None, problem: BaseException, timeouts: object =
         problem: What was raised.
         timeouts: By kind, in seconds, where the request does not carry them as `httpx` does.
     """
-    if exchange is None:
-        return
     extensions = read(exchange.request.target, "extensions")
     exchange.failed(problem, extensions.get("timeout") if isinstance(extensions, dict) else timeouts)
     recent_failures.add(exchange)

@@ -41,6 +41,7 @@ from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.spans import hanging, span_access
 from otel_failover._core.spans import mismatch as marking
+from otel_failover._core.spans.registry import OPEN, EnclosedRun, Judge, bound, enclosing, own_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,47 +52,11 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
-    from otel_failover._core.runs.attempt import Attempt
-    from otel_failover._core.runs.run import Run
 
-_OPEN: Final = 16_384
-_ENCLOSING: Final = 1_024
-_RUNS: Final = 16
 _LATELY: Final = 64
 _HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
 
 
-class _Enclosing:
-    """Which spans enclose which runs, passed on from child to parent as spans end."""
-
-    def __init__(self) -> None:
-        self._runs: OrderedDict[int, list[Run]] = OrderedDict()
-
-    def begin(self, span_id: int, run: Run) -> None:
-        """A run begins inside a span."""
-        runs = self._runs.setdefault(span_id, [])
-        if len(runs) >= _RUNS:
-            runs.pop(0)
-        runs.append(run)
-        while len(self._runs) > _ENCLOSING:
-            self._runs.popitem(last=False)
-
-    def take(self, span_id: int, parent: int | None) -> list[Run]:
-        """Return the runs inside a span that ends, and hand them to the span around it."""
-        runs = self._runs.pop(span_id, [])
-        if runs and parent is not None:
-            above = self._runs.setdefault(parent, [])
-            above.extend(run for run in runs if run not in above)
-            del above[:-_RUNS]
-        return runs
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-
-enclosing = _Enclosing()
-_inside: dict[int, Attempt] = {}
-_bound: OrderedDict[int, Attempt] = OrderedDict()
 _pools: weakref.WeakSet[Any] = weakref.WeakSet()
 _providers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 """Providers with a processor of ours, by id and compared by identity: some (Logfire's) have no hash."""
@@ -123,20 +88,20 @@ class AttributionProcessor(SpanProcessor):
         """Bind a span to the attempt it starts in."""
         context = get_current() if parent_context is None else parent_context
         attempt: Any = context.get(scope.ATTEMPT) or scope.displaced(context)
-        if attempt is None and _inside and span.parent is not None:
+        if attempt is None and own_spans and span.parent is not None:
             # A processor that runs in a pool's thread sees no context; the parent tells.
-            attempt = _inside.get(span.parent.span_id) or _bound.get(span.parent.span_id)
+            attempt = own_spans.get(span.parent.span_id) or bound.get(span.parent.span_id)
         if attempt is not None:
             _bind(span, attempt)
 
     def _on_ending(self, span: Span) -> None:
         """Judge a span while it can still be written; most have nothing to be judged."""
-        if _bound or enclosing or span.status.status_code is StatusCode.ERROR or has_error_provider(span):
+        if bound or enclosing or span.status.status_code is StatusCode.ERROR or has_error_provider(span):
             _check(span, writable=True)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Judge a span that the hook above did not show us: an older SDK, or a host that hides the hook."""
-        if not _HAS_HOOK or (_bound and span.context is not None and span.context.span_id in _bound):
+        if not _HAS_HOOK or (bound and span.context is not None and span.context.span_id in bound):
             _check(span, writable=False)
 
     def shutdown(self) -> None:
@@ -178,34 +143,23 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
     return True
 
 
-def bind(span: Any, attempt: Attempt) -> None:
-    """Remember that one of our own spans is an attempt's, while both are open."""
-    if span.is_recording():
-        _inside[span.get_span_context().span_id] = attempt
-
-
-def unbind(span_id: int) -> None:
-    """Forget one of our own spans."""
-    _inside.pop(span_id, None)
-
-
 @guarded(fallback=None)
-def _bind(span: Span, attempt: Attempt) -> None:
+def _bind(span: Span, attempt: Judge) -> None:
     """Write whose attempt it is, and remember it until the span ends."""
     if _is_ours(span) or not runtime.current().active:
         return
     span.set_attributes(attempt.inherited())
-    _bound[span.context.span_id] = attempt
-    if len(_bound) > _OPEN:
-        _bound.popitem(last=False)
+    bound[span.context.span_id] = attempt
+    if len(bound) > OPEN:
+        bound.popitem(last=False)
 
 
 @guarded(fallback=None)
 def _check(span: Any, *, writable: bool) -> None:
     """Judge one span: inside an attempt, around a run, or naming its error's provider by itself."""
     span_id = span.context.span_id
-    attempt = _bound.pop(span_id, None) if _bound else None
-    runs: list[Run] = []
+    attempt = bound.pop(span_id, None) if bound else None
+    runs: list[EnclosedRun] = []
     if enclosing:
         parent = span.parent
         runs = enclosing.take(span_id, parent.span_id if parent is not None and not parent.is_remote else None)
@@ -250,7 +204,7 @@ def _is_ignored(span: Any) -> bool:
     return bool(ignore) and (span.name in ignore or getattr(span.instrumentation_scope, "name", None) in ignore)
 
 
-def _judge_inside(span: Any, attempt: Attempt, found: Reading, *, writable: bool) -> None:
+def _judge_inside(span: Any, attempt: Judge, found: Reading, *, writable: bool) -> None:
     """A span inside an attempt; one that names a host only if it is the candidate's."""
     if found.address is not None and not attempt.is_at(found.address):
         return
@@ -259,7 +213,7 @@ def _judge_inside(span: Any, attempt: Attempt, found: Reading, *, writable: bool
           attempt.secrets, writable=writable)  # fmt: skip
 
 
-def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool) -> None:
+def _judge_around(span: Any, runs: list[EnclosedRun], found: Reading, *, writable: bool) -> None:
     """A span around a run, where it names one of its candidates and carries an error, or only a response's id."""
     if found.said.members:
         return
@@ -278,7 +232,7 @@ def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool)
         _judge_alone(span, found, writable=writable)
 
 
-def _split(runs: list[Run], found: Reading) -> tuple[list[Source], list[Source]]:
+def _split(runs: list[EnclosedRun], found: Reading) -> tuple[list[Source], list[Source]]:
     """Return the trails of the candidates that a span names, and those of the others, of all runs inside it."""
     own, others = _split_by(runs, lambda candidate: names_candidate(candidate, found))
     loose = by_model_alone(found) if not own else None
@@ -287,7 +241,7 @@ def _split(runs: list[Run], found: Reading) -> tuple[list[Source], list[Source]]
     return own, others
 
 
-def _split_by(runs: list[Run], named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
+def _split_by(runs: list[EnclosedRun], named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
     own: list[Source] = []
     others: list[Source] = []
     for run in runs:

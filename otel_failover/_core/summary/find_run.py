@@ -94,8 +94,8 @@ def _left(problem: BaseException) -> Iterator[Run]:
             continue
         place = (frame.f_code, entry.tb_lasti)
         named = _runs(frame) if _OPENER in frame.f_code.co_names else []
-        yield from (run for run in named if run._left_in == place)
-        yield from (run for run in unnamed if run._left_in == place and not any(run is each for each in named))
+        yield from (run for run in named if run.left_in == place)
+        yield from (run for run in unnamed if run.left_in == place and not any(run is each for each in named))
 
 
 def _entries(problem: BaseException) -> Iterator[TracebackType]:
@@ -120,8 +120,8 @@ def _held(frame: FrameType) -> Iterator[Run]:
     if frame.f_code.co_name in _STEPS:
         # A stream that outlived its loop: what it raised is the run's failure unless somebody else served it.
         heard = (read(values.get("self"), "_listener"), values.get("call"))
-        runs += [run for each in heard if (run := _run_of_listener(each)) is not None and run._served is None]
-    yield from (run for run in runs if run._left)
+        runs += [run for each in heard if (run := _run_of_listener(each)) is not None and run.served is None]
+    yield from (run for run in runs if run.is_left)
 
 
 def _run_in(value: object, depth: int = _NESTED) -> Run | None:
@@ -136,7 +136,7 @@ def _run_of_listener(listener: object) -> Run | None:
     attempt = listener
     for name in _ATTEMPT_AS:
         attempt = attempt if isinstance(attempt, Attempt) else read(listener, name)
-    return attempt._run if isinstance(attempt, Attempt) else None
+    return attempt.run if isinstance(attempt, Attempt) and isinstance(attempt.run, Run) else None
 
 
 def _outermost(runs: list[Run]) -> Run | None:
@@ -150,29 +150,28 @@ def _outermost(runs: list[Run]) -> Run | None:
     first = runs[0]
     if not all(each is first or _is_in(each, first) or _was_before(each, first) for each in runs):
         return None
-    return next((each for each in runs if each._count or each._skipped), first)
+    return next((each for each in runs if each.has_tried), first)
 
 
 def _is_in(inner: Run, outer: Run) -> bool:
     """Whether a run happened inside another."""
-    around = inner._around
+    around = inner.around
     while around is not None:
-        run = around._run
+        run = around.run
         if run is outer:
             return True
-        around = run._around if run is not None else None
+        around = run.around if isinstance(run, Run) else None
     return _has_parent(inner, outer)
 
 
 def _has_parent(inner: Run, outer: Run) -> bool:
     """Whether two runs are of one trace, the inner one within the time of the outer."""
-    if inner._span is None or outer._span is None or inner._left_at is None or outer._left_at is None:
+    if inner.left_at is None or outer.left_at is None:
         return False
-    mine, theirs = inner._span.get_span_context(), outer._span.get_span_context()
-    within = outer._started <= inner._started and inner._left_at[1] <= outer._left_at[1]
-    return mine.is_valid and mine.trace_id == theirs.trace_id and within
+    within = outer.started <= inner.started and inner.left_at <= outer.left_at
+    return inner.trace_id != 0 and inner.trace_id == outer.trace_id and within
 
 
 def _was_before(earlier: Run, later: Run) -> bool:
     """Whether a run was over before another began: the exception was kept, and raised again."""
-    return earlier._left_at is not None and earlier._left_at[1] <= later._started
+    return earlier.left_at is not None and earlier.left_at <= later.started

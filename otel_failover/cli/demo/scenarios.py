@@ -26,8 +26,8 @@ from otel_failover._core.config.loop import Loop
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import reasons, verdicts
 from otel_failover._core.domain.candidate import Candidate
-from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.runs.run import EXHAUSTED, FALLBACK, Run, failover_run
+from otel_failover._core.domain.outcome import ERROR, EXHAUSTED, FALLBACK, SUCCESS
+from otel_failover._core.runs.run import Run, failover_run
 from otel_failover.cli.demo.cast import KEYS, PATIENCE, Member, asking
 from otel_failover.testing.providers import Answer, LocalProvider
 
@@ -301,15 +301,15 @@ _NOBODY: Final = (
 )
 _ONE_TEXT_TWICE: Final = ("identical_errors",)
 
-_QUOTA: Final = Expected(settlement.ERROR, reasons.BILLING, 429)
-_TIMEOUT: Final = Expected(settlement.ERROR, reasons.TIMEOUT, None)
-_SERVED: Final = Expected(settlement.SUCCESS, None, 200)
+_QUOTA: Final = Expected(ERROR, reasons.BILLING, 429)
+_TIMEOUT: Final = Expected(ERROR, reasons.TIMEOUT, None)
+_SERVED: Final = Expected(SUCCESS, None, 200)
 
 
 def _stale(bound_by: str) -> Expected:
     """Return the timeout that carries the first candidate's error."""
     return Expected(
-        settlement.ERROR,
+        ERROR,
         reasons.TIMEOUT,
         None,
         verdicts.MISMATCH,
@@ -380,7 +380,7 @@ NOBODY_PYDANTIC_AI: Final = Scenario(
     "FallbackModel again, and nobody serves: what the program gets is one exception; the trace says who and why.",
     _NOBODY,
     None,
-    (Expected(settlement.ERROR, reasons.MODEL_NOT_FOUND, 404), Expected(settlement.ERROR, reasons.RATE_LIMIT, 429)),
+    (Expected(ERROR, reasons.MODEL_NOT_FOUND, 404), Expected(ERROR, reasons.RATE_LIMIT, 429)),
     outcome=EXHAUSTED,
     through=PYDANTIC_AI,
 )

@@ -12,8 +12,7 @@ from rich.tree import Tree
 
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
-from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.runs.run import FALLBACK, PRIMARY
+from otel_failover._core.domain.outcome import FALLBACK, PRIMARY, SUCCESS
 from otel_failover.cli.demo.span_view import ERROR, SpanView, by_trace, printable, shown
 
 if TYPE_CHECKING:
@@ -199,7 +198,7 @@ def _remark(text: str, *, warning: bool = True) -> Text:
 def _candidate(view: SpanView) -> Text:
     get = view.attributes.get
     outcome = get(names.CANDIDATE_OUTCOME, "open")
-    style = "green" if outcome == settlement.SUCCESS else "yellow"
+    style = "green" if outcome == SUCCESS else "yellow"
     return _line(view, [(_words(outcome, get(names.HTTP_STATUS), get(names.REASON_CODE)), style), (_seconds(view), "")])
 
 

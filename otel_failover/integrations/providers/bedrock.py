@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from otel_failover._core.domain.asked import Asked
 from otel_failover._core.domain.endpoint import endpoint_of
-from otel_failover._core.evidence import carried_response
 from otel_failover._core.evidence.error_body import error_in
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls
@@ -26,6 +25,7 @@ from otel_failover.integrations.providers.bedrock_shapes import Answer, shown, t
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from types import TracebackType
 
     from otel_failover._core.runs.call import Call
 
@@ -90,30 +90,42 @@ def _retries(config: Any) -> int | None:
 
 def api_call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `BaseClient._make_api_call(operation_name, api_params)`: open, call, settle."""
-    call = calls.begin(lambda: _asked(instance, *args, **kwargs))
-    try:
+    with calls.opened(lambda: _asked(instance, *args, **kwargs)) as call, _Binding(call):
         result = wrapped(*args, **kwargs)
-    except BaseException as problem:
-        if call is not None:
-            _bind(call, problem)
-            call.raised(problem)
-        raise
-    if call is not None and call.asked.streamed:
-        _watch(call, result)
-        call.returned(None)
-    elif call is not None:
-        call.returned(_answer(result))
+        _settle(call, result)
     return result
 
 
-@guarded(fallback=None)
-def _bind(call: Call, problem: BaseException) -> None:
-    """Bind a `ClientError` to the response that it was made of: the call's last one, by its request id."""
-    told = read(problem, "response")
-    issued = told.get("ResponseMetadata", {}).get("RequestId") if isinstance(told, Mapping) else None
-    own = call.ledger.own if call.ledger is not None and issued else []
-    if own and own[-1].request_id == issued and own[-1].response is not None:
-        carried_response.carry(problem, own[-1].response.target)
+class _Binding:
+    """Binds a `ClientError` to the response that it was made of, before the call settles with it.
+
+    It carries a copy of the facts and no object of the wire; the call's last response has its request id.
+    """
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        """Wait for an exception."""
+
+    @guarded(fallback=None)
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        said = read(problem, "response")
+        issued = said.get("ResponseMetadata", {}).get("RequestId") if isinstance(said, Mapping) else None
+        own = self._call.ledger.own if self._call.ledger is not None and issued else []
+        if problem is not None and own and own[-1].request_id == issued and own[-1].response is not None:
+            carried_response.carry(problem, own[-1].response.target)
+
+
+def _settle(call: Call, result: Any) -> None:
+    """Settle a call with its answer; one that the host reads later settles when it has."""
+    if call.asked.streamed:
+        _watch(call, result)
+    call.returned(_answer(result) if call.inference and not call.asked.streamed else None)
 
 
 @guarded(fallback=None)

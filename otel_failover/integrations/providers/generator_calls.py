@@ -66,14 +66,8 @@ class Wrappers:
 
         def around(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
             """Open, call, settle."""
-            call = calls.begin(lambda: reader(instance, args, kwargs))
-            try:
+            with calls.opened(lambda: reader(instance, args, kwargs)) as call:
                 result = wrapped(*args, **kwargs)
-            except BaseException as problem:
-                if call is not None:
-                    call.raised(problem)
-                raise
-            if call is not None:
                 call.returned(self.shown(result))
             return result
 
@@ -84,14 +78,8 @@ class Wrappers:
 
         async def around(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
             """Open, call, settle."""
-            call = calls.begin(lambda: reader(instance, args, kwargs))
-            try:
+            with calls.opened(lambda: reader(instance, args, kwargs)) as call:
                 result = await wrapped(*args, **kwargs)
-            except BaseException as problem:
-                if call is not None:
-                    call.raised(problem)
-                raise
-            if call is not None:
                 call.returned(self.shown(result))
             return result
 
@@ -102,15 +90,10 @@ class Wrappers:
 
         def around(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
             """Open; the call settles when the generator ends."""
-            call = calls.begin(lambda: reader(instance, args, kwargs)._replace(streamed=True))
-            context = context_api.get_current()
-            try:
+            with calls.opened(lambda: reader(instance, args, kwargs)._replace(streamed=True)) as call:
+                context = context_api.get_current()
                 inner = wrapped(*args, **kwargs)
-            except BaseException as problem:
-                if call is not None:
-                    call.raised(problem)
-                raise
-            return _kept(inner, call, context, self._steps)
+                return _kept(inner, call, context, self._steps)
 
         return around
 
@@ -119,16 +102,11 @@ class Wrappers:
 
         async def around(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
             """Open; the call settles when the generator ends. Some releases send the request before they return it."""
-            call = calls.begin(lambda: reader(instance, args, kwargs)._replace(streamed=True))
-            context = context_api.get_current()
-            try:
+            with calls.opened(lambda: reader(instance, args, kwargs)._replace(streamed=True)) as call:
+                context = context_api.get_current()
                 with _Busy(call):
                     inner = await wrapped(*args, **kwargs)
-            except BaseException as problem:
-                if call is not None:
-                    call.raised(problem)
-                raise
-            return _kept(inner, call, context, self._asteps)
+                return _kept(inner, call, context, self._asteps)
 
         return around
 
@@ -196,9 +174,9 @@ def _look_alike(steps: Any, inner: Any) -> None:
     steps.__name__, steps.__qualname__ = read(inner, "__name__"), read(inner, "__qualname__")
 
 
-def _kept(inner: Any, call: Call | None, context: Context, driven: Callable[[Any, Call, Context], Any]) -> Any:
+def _kept(inner: Any, call: Call, context: Context, driven: Callable[[Any, Call, Context], Any]) -> Any:
     """Return our generator, named as the SDK's own, until whose end the call stays open; the SDK's where no call is."""
-    if call is None or call.ledger is None:
+    if call.ledger is None:
         return inner
     steps = driven(inner, call, context)
     _look_alike(steps, inner)
@@ -214,16 +192,14 @@ class _Busy:
 
     __slots__ = ("_call",)
 
-    def __init__(self, call: Call | None) -> None:
+    def __init__(self, call: Call) -> None:
         self._call = call
 
     def __enter__(self) -> None:
-        if self._call is not None:
-            self._call.busy = True
+        self._call.busy = True
 
     def __exit__(self, *_: object) -> None:
-        if self._call is not None:
-            self._call.busy = False
+        self._call.busy = False
 
 
 class _Step(_Busy):
@@ -237,7 +213,7 @@ class _Step(_Busy):
 
     def __enter__(self) -> None:
         super().__enter__()
-        ledger = self._call.ledger if self._call is not None else None
+        ledger = self._call.ledger
         if ledger is not None and ledger.unseen == _NOT_STARTED:
             ledger.unseen = None
         self._attachment = scope.Attachment(self._context)

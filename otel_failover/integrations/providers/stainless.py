@@ -73,26 +73,16 @@ class Adapter:
 
     def _request(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap `SyncAPIClient.request`: open, call, settle."""
-        call = calls.begin(lambda: self._asked(instance, args, kwargs))
-        try:
+        with calls.opened(lambda: self._asked(instance, args, kwargs)) as call:
             result = wrapped(*args, **kwargs)
-        except BaseException as problem:
-            if call is not None:
-                call.raised(problem)
-            raise
-        _settle(call, result)
+            _settle(call, result)
         return result
 
     async def _arequest(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap `AsyncAPIClient.request`: open, call, settle."""
-        call = calls.begin(lambda: self._asked(instance, args, kwargs))
-        try:
+        with calls.opened(lambda: self._asked(instance, args, kwargs)) as call:
             result = await wrapped(*args, **kwargs)
-        except BaseException as problem:
-            if call is not None:
-                call.raised(problem)
-            raise
-        _settle(call, result)
+            _settle(call, result)
         return result
 
     def _asked(self, client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked | None:
@@ -131,10 +121,8 @@ class Adapter:
 
 
 @guarded(fallback=None)
-def _settle(call: Call | None, result: object) -> None:
+def _settle(call: Call, result: object) -> None:
     """Settle a call with its result; a stream settles when it ends."""
-    if call is None:
-        return
     if call.asked.streamed:
         if hasattr(type(result), "__stream__"):
             call.stream_opened(result)

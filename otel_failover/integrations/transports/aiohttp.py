@@ -23,8 +23,13 @@ from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextvars import Token
+    from types import TracebackType
+
+    from typing_extensions import Self
 
     from otel_failover._core.evidence.exchange import Exchange
+
 
 _ERROR: Final = 400
 
@@ -88,21 +93,50 @@ class Sent:
         return {"timeout": {"connect": connect, "read": read(given, "sock_read"), "total": total}}
 
 
+class _Request(wire.Send):
+    """One request of a session, which may raise for an answer that came."""
+
+    __slots__ = ("_before", "_came")
+
+    def __enter__(self) -> Self:
+        self._came: list[Any] = []
+        self._before: Token[list[Any] | None] = _started.set(self._came)
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        wire.restore(_started, self._before)
+        super().__exit__(kind, problem, traceback)
+
+    @guarded(fallback=None)
+    def answered(self, response: Any) -> None:
+        """Record that a response came; its connection is the host's to give back, so it is not kept alive."""
+        exchange = self.exchange
+        wire.answered_with(exchange, response, response.status, response.headers)
+        if exchange.response is not None:
+            exchange.response.release()
+        _unread[response] = exchange
+        if read(response, "_body") is not None:
+            _has_read(response)
+
+    @guarded(fallback=None)
+    def raised(self, problem: BaseException) -> None:
+        """Record that no response came, or that one did which the session raises for."""
+        answer = self._came[-1] if self._came else None
+        by_transport = transport_reason(problem)[0] != reasons.CLIENT_ERROR
+        if answer is not None and answer.status >= _ERROR and not by_transport:
+            self.answered(answer)
+        else:
+            wire.failed(self.exchange, problem)
+        wire.charge(self.exchange, problem)
+
+
 async def request(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `ClientSession._request`: open, call, settle."""
-    exchange = _sending(instance, args, kwargs)
-    if exchange is None:
-        return await wrapped(*args, **kwargs)
-    started: list[Any] = []
-    token = _started.set(started)
-    try:
+    with _opened(instance, args, kwargs) as sent:
         response = await wrapped(*args, **kwargs)
-    except BaseException as problem:
-        _raised(exchange, problem, started)
-        raise
-    finally:
-        wire.restore(_started, token)
-    _answered(exchange, response)
+        sent.answered(response)
     return response
 
 
@@ -123,35 +157,14 @@ async def body(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return result
 
 
-@guarded(fallback=None)
-def _sending(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exchange | None:
+@guarded(fallback=wire.NO_SEND)
+def _opened(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> wire.Send:
+    """Record that a request goes out."""
     method = args[0] if args else kwargs.get("method")
     url = args[1] if len(args) > 1 else kwargs.get("str_or_url", kwargs.get("url"))
     endpoint = wire.endpoint_in(text_of(url)) or wire.endpoint_in(text_of(read(session, "_base_url")))
-    return wire.sending_to(endpoint, text_of(method).upper(), lambda: Sent(session, url, kwargs))
-
-
-@guarded(fallback=None)
-def _answered(exchange: Exchange, response: Any) -> None:
-    """Record that a response came; its connection is the host's to give back, so it is not kept alive."""
-    wire.answered_with(exchange, response, response.status, response.headers)
-    if exchange.response is not None:
-        exchange.response.release()
-    _unread[response] = exchange
-    if read(response, "_body") is not None:
-        _has_read(response)
-
-
-@guarded(fallback=None)
-def _raised(exchange: Exchange, problem: BaseException, started: list[Any]) -> None:
-    """Record that no response came, or that one did which the session raises for."""
-    answer = started[-1] if started else None
-    by_transport = transport_reason(problem)[0] != reasons.CLIENT_ERROR
-    if answer is not None and answer.status >= _ERROR and not by_transport:
-        _answered(exchange, answer)
-    else:
-        wire.failed(exchange, problem)
-    wire.charge(exchange, problem)
+    exchange = wire.sending_to(endpoint, text_of(method).upper(), lambda: Sent(session, url, kwargs))
+    return wire.NO_SEND if exchange is None else _Request(exchange)
 
 
 @guarded(fallback=None)

@@ -8,35 +8,27 @@ binds it. Unchanged from botocore 1.35 to 1.44. No spans of our own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from otel_failover._core.evidence import wire
 from otel_failover._core.failsafe import guarded, read, text_of
 from otel_failover.integrations.patching import Library, Patch
 
-if TYPE_CHECKING:
-    from otel_failover._core.evidence.exchange import Exchange
-
 
 def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `URLLib3Session.send`: open, call, settle."""
-    request = args[0] if args else kwargs.get("request")
-    exchange = _sending(request)
-    if exchange is None:
-        return wrapped(*args, **kwargs)
-    try:
+    with _opened(instance, args[0] if args else kwargs.get("request")) as sent:
         response = wrapped(*args, **kwargs)
-    except BaseException as problem:
-        wire.failed(exchange, problem, _timeouts(instance, request))
-        wire.charge(exchange, problem)
-        raise
-    wire.answered(exchange, response)
+        sent.answered(response)
     return response
 
 
-@guarded(fallback=None)
-def _sending(request: Any) -> Exchange | None:
-    return wire.sending_to(wire.endpoint_in(text_of(request.url)), text_of(request.method).upper(), lambda: request)
+@guarded(fallback=wire.NO_SEND)
+def _opened(session: Any, request: Any) -> wire.Send:
+    """Record that a request goes out."""
+    endpoint = wire.endpoint_in(text_of(request.url))
+    exchange = wire.sending_to(endpoint, text_of(request.method).upper(), lambda: request)
+    return wire.NO_SEND if exchange is None else wire.ChargedSend(exchange, lambda: _timeouts(session, request))
 
 
 @guarded(fallback=None)

@@ -15,31 +15,17 @@ from otel_failover.integrations.patching import Library, Patch
 
 def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `Client.send`: open, call, settle; a transport that sends by another library is part of it."""
-    exchange = wire.sending(args, kwargs)
-    token = wire.above.set(exchange)
-    try:
+    with wire.opened(args, kwargs) as sent:
         response = wrapped(*args, **kwargs)
-    except BaseException as problem:
-        wire.failed(exchange, problem)
-        raise
-    finally:
-        wire.restore(wire.above, token)
-    wire.answered(exchange, response)
+        sent.answered(response)
     return response
 
 
 async def asend(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `AsyncClient.send`: open, call, settle; a transport that sends by another library is part of it."""
-    exchange = wire.sending(args, kwargs)
-    token = wire.above.set(exchange)
-    try:
+    with wire.opened(args, kwargs) as sent:
         response = await wrapped(*args, **kwargs)
-    except BaseException as problem:
-        wire.failed(exchange, problem)
-        raise
-    finally:
-        wire.restore(wire.above, token)
-    wire.answered(exchange, response)
+        sent.answered(response)
     return response
 
 

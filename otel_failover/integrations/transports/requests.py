@@ -16,33 +16,23 @@ from otel_failover.integrations.patching import Library, Patch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otel_failover._core.evidence.exchange import Exchange
-
 
 def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `Session.send`: open, call, settle; a redirect to the same host is part of it."""
-    exchange = _sending(instance, args, kwargs)
-    if exchange is None:
-        return wrapped(*args, **kwargs)
-    token = wire.above.set(exchange)
-    try:
+    with _opened(instance, args, kwargs) as sent:
         response = wrapped(*args, **kwargs)
-    except BaseException as problem:
-        wire.failed(exchange, problem, _timeouts(kwargs))
-        wire.charge(exchange, problem)
-        raise
-    finally:
-        wire.restore(wire.above, token)
-    wire.answered(exchange, response)
+        sent.answered(response)
     return response
 
 
-@guarded(fallback=None)
-def _sending(session: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Exchange | None:
+@guarded(fallback=wire.NO_SEND)
+def _opened(session: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> wire.Send:
+    """Record that a request goes out."""
     request = args[0] if args else kwargs.get("request")
     endpoint = wire.endpoint_in(text_of(read(request, "url")))
     stream = bool(kwargs.get("stream", read(session, "stream")))
-    return wire.sending_to(endpoint, text_of(read(request, "method")).upper(), lambda: request, stream=stream)
+    exchange = wire.sending_to(endpoint, text_of(read(request, "method")).upper(), lambda: request, stream=stream)
+    return wire.NO_SEND if exchange is None else wire.ChargedSend(exchange, lambda: _timeouts(kwargs))
 
 
 @guarded(fallback=None)

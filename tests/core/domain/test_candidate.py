@@ -64,7 +64,7 @@ def test_a_word_of_the_hosts_own_is_counted_as_other() -> None:
 
 
 def test_the_users_aliases_may_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "_USERS", set())
+    monkeypatch.setattr(providers, "_USERS", set())
     providers.admit({"llm.corp.example": "corp"})
     assert metric_value("corp") == "corp"
 
