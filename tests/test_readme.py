@@ -99,7 +99,10 @@ def test_every_attribute_is_in_the_tables_and_none_besides() -> None:
                 outcome.SKIPPED,
             ),
         ),
-        ("failover.outcome", (run.PRIMARY, run.FALLBACK, run.EXHAUSTED, run.STOPPED, outcome.CANCELLED)),
+        (
+            "failover.outcome",
+            (outcome.PRIMARY, outcome.FALLBACK, outcome.EXHAUSTED, outcome.STOPPED, outcome.CANCELLED),
+        ),
         (
             "failover.error.origin",
             (outcome.FROM_RESPONSE, outcome.FROM_TRANSPORT, outcome.FROM_CLIENT, outcome.FROM_CANCEL),

@@ -20,6 +20,8 @@ CANCELLED: Final = "cancelled"
 
 
 SKIPPED: Final = "skipped"
+OPEN: Final = "open"
+"""Of an attempt that still runs; on the wire it stands nowhere."""
 
 PRIMARY: Final = "primary"
 FALLBACK: Final = "fallback"

@@ -23,6 +23,7 @@ from otel_failover._core.domain.outcome import (
     ERROR,
     FROM_CANCEL,
     FROM_TRANSPORT,
+    OPEN,
     PARTIAL,
     SUCCESS,
     Outcome,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 _UNSETTLED: Final = Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
 """How an attempt ended where working that out failed."""
+_OPEN: Final = Outcome(outcome=OPEN)
 
 
 def current_attempt(current: Context | None = None) -> Attempt | None:
@@ -414,7 +416,7 @@ class Attempt:
             candidate=span.candidate,
             index=span.index,
             number=span.number,
-            settled=None,
+            settled=_OPEN,
             evidence="partial",
             began=self.started - began,
             ended=now - began,

@@ -109,7 +109,7 @@ class RunRecorder:
         texts = [matching.normalise(text) for text in said.texts]
         things = (said.thing, *said.members)
         for position, (record, source) in enumerate(zip(self.records, self._sources, strict=True)):
-            own = matching.normalise(record.settled.message) if record.settled is not None else ""
+            own = matching.normalise(record.settled.message)
             if (source is not None and any(bond for thing in things for bond in source.bonds(thing))) or (
                 own and any(own in text for text in texts)
             ):
@@ -127,7 +127,7 @@ class RunRecorder:
             return False
         (only,) = self.records
         settled = only.settled
-        if only.index != 0 or settled is None or (self.booked and 0 not in self.booked):
+        if only.index != 0 or (self.booked and 0 not in self.booked):
             return False
         if settled.outcome == SUCCESS:
             return _is_itself(only.response_model, only.candidate.model) and not only.empty and not only.text_error

@@ -20,7 +20,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import get_current_span
 
 from otel_failover import Candidate, failover_run
-from otel_failover._core.runs import call as calls
+from otel_failover._core.domain.asked import provider_of
+from otel_failover._core.domain.chain import EMPTY
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.support.hosts import KEYS, LoopError, Stand, stand
 from tests.support.same import same_everywhere
@@ -438,7 +439,8 @@ def test_the_provider_is_read_from_where_a_client_sends(
     if "project" in options:
         options = {**options, "credentials": AnonymousCredentials()}  # type: ignore[no-untyped-call]
     asked = google_genai._of_models(genai.Client(**options).models, (), {"model": MODEL})
-    assert calls.Call(asked).provider_of(None) == provider
+    assert asked is not None
+    assert provider_of(asked, EMPTY, {}, ()) == provider
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
