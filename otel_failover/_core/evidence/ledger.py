@@ -123,7 +123,7 @@ class Ledger:
         failure_seen: The failure that `outcome` found last, and what it was found in.
     """
 
-    __slots__ = (  # noqa: RUF023 - by what belongs together
+    __slots__ = (
         "__weakref__",
         "provider", "endpoint", "model", "neighbours", "gateways", "who",
         "parent", "beside",

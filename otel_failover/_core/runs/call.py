@@ -131,7 +131,7 @@ class Call:
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not context_api.get_current()
-            usage_hints.call_outside(self)
+            self.parent = usage_hints.call_outside(self.endpoint, self.model)
 
     def _start(self) -> None:
         attempt = self.attempt
@@ -245,7 +245,7 @@ class Call:
                 span.end()
         if self._is_the_attempt:
             if problem is not None and attempt.run is None:
-                usage_hints.call_failed(self)
+                usage_hints.call_failed(self.parent, self.endpoint, self.model)
             attempt.conclude(problem)
 
     # --- streams ------------------------------------------------------------------------------------------------------
