@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers, reasons
 from otel_failover._core.domain.candidate import Candidate
@@ -34,7 +33,7 @@ from otel_failover._core.failsafe import guarded, logger
 from otel_failover._core.findings.attempt_record import AttemptRecord
 from otel_failover._core.runs.judgement import UNSEEN, Judgement, Surroundings
 from otel_failover._core.runs.streams import wrap_chunks
-from otel_failover._core.spans import marker, registry
+from otel_failover._core.spans import deferred, marker, registry
 from otel_failover._core.spans.candidate_span import CandidateSpan
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode, get_tracer_provider
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.attribution import facts
 from otel_failover._core.attribution.claim import Said
 from otel_failover._core.attribution.enclosing import _answer_of, judge_enclosing
@@ -40,7 +39,7 @@ from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.references import IdentityMap
-from otel_failover._core.spans import hanging, span_access
+from otel_failover._core.spans import deferred, hanging, span_access
 from otel_failover._core.spans import mismatch as marking
 from otel_failover._core.spans.registry import OPEN, EnclosedRun, Judge, bound, enclosing, own_spans
 
@@ -87,6 +86,8 @@ class AttributionProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
+        # Bound here and never at the end: a span may end in another context than it started in (a stream, a callback,
+        # another thread), and the attempt that is current there is not its own.
         context = get_current() if parent_context is None else parent_context
         attempt: Any = context.get(scope.ATTEMPT) or scope.displaced(context)
         if attempt is None and own_spans and span.parent is not None:
@@ -110,7 +111,7 @@ class AttributionProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
         """End streams that were dropped where they could not be ended."""
-        dropping.end_waiting()
+        deferred.end_waiting()
         return True
 
 
@@ -210,7 +211,7 @@ def _judge_inside(span: Any, attempt: Judge, found: Reading, *, writable: bool) 
     if found.address is not None and not attempt.is_at(found.address):
         return
     verdict = attempt.judge(found.said)
-    _tell(span, verdict, found.said, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
+    _settle(span, verdict, found.said, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
           attempt.secrets, writable=writable)  # fmt: skip
 
 
@@ -227,7 +228,7 @@ def _judge_around(span: Any, runs: list[EnclosedRun], found: Reading, *, writabl
         verdict = judge_enclosing(said, own, others)
         if found.error or verdict.verdict != UNVERIFIED:
             who = (own[0].provider, own[0].model, own[0].index)
-            _tell(span, verdict, said, who, own[-1].sentence or _answer_of(own[-1]), (), writable=writable)
+            _settle(span, verdict, said, who, own[-1].sentence or _answer_of(own[-1]), (), writable=writable)
             return
     if found.said.conflict is not None:
         _judge_alone(span, found, writable=writable)
@@ -259,10 +260,10 @@ def _judge_alone(span: Any, found: Reading, *, writable: bool) -> None:
         return
     source = facts.SourceFacts(found.said.conflict or "", index=-1)
     verdict = Verdict(MISMATCH, verdicts.PROVIDER_CONFLICT, verdicts.FACTS, source)
-    _tell(span, verdict, found.said, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
+    _settle(span, verdict, found.said, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
 
 
-def _tell(
+def _settle(
     span: Any,
     verdict: Verdict,
     said: Said,
