@@ -214,7 +214,7 @@ def turn_off() -> None:
 
 def configure(runtime: Runtime | None) -> None:
     """Put a runtime in place, or take it out."""
-    global _runtime  # noqa: PLW0603 - see current()
+    global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     _runtime = runtime
 
 

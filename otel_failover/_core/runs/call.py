@@ -24,7 +24,7 @@ from otel_failover._core.evidence.call_error import CallError, error_in_exceptio
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.ownership import goes_to_another
 from otel_failover._core.failsafe import guarded, read
-from otel_failover._core.runs.attempt import Attempt, current_attempt
+from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.run import Run, current_run
 from otel_failover._core.spans import call_span, processor, registry
 
@@ -91,7 +91,8 @@ class Call:
         if outer is not None and not outer.done:
             self.outer = outer
             return
-        attempt, run = current_attempt(current), current_run(current)
+        attempt: Attempt | None = scope.attempt_in(current)
+        run: Run | None = scope.run_in(current)
         if attempt is not None and not attempt.live:
             attempt = None
         if attempt is not None and goes_to_another(attempt.ledger, self.endpoint):
@@ -99,7 +100,7 @@ class Call:
         elif attempt is not None:
             self.attempt = attempt
         elif run is not None and run.takes_attempts and self.inference:
-            self.attempt, self._is_the_attempt = run.infer(self.asked, self.candidate(run)), True
+            self.attempt, self._is_the_attempt = run.infer(self.asked), True
             self.attempt.enter()
         elif self.inference:
             self._stand_alone(None)
@@ -130,7 +131,7 @@ class Call:
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not context_api.get_current()
-            usage_hints.call_outside(self)
+            self.parent = usage_hints.call_outside(self.endpoint, self.model)
 
     def _start(self) -> None:
         attempt = self.attempt
@@ -244,7 +245,7 @@ class Call:
                 span.end()
         if self._is_the_attempt:
             if problem is not None and attempt.run is None:
-                usage_hints.call_failed(self)
+                usage_hints.call_failed(self.parent, self.endpoint, self.model)
             attempt.conclude(problem)
 
     # --- streams ------------------------------------------------------------------------------------------------------

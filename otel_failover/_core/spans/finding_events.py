@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.failsafe import exportable
-from otel_failover._core.findings import rules as findings
+from otel_failover._core.findings.record import Thresholds
+from otel_failover._core.findings.rules import find
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from otel_failover._core.config.runtime import Runtime
-    from otel_failover._core.findings.rules import Finding, Record
+    from otel_failover._core.findings.record import Finding, Record
 
 
 def tell(runtime: Runtime, span: Span, record: Record) -> list[str]:
@@ -28,8 +29,8 @@ def tell(runtime: Runtime, span: Span, record: Record) -> list[str]:
         The names of the rules that fired, each once.
     """
     settings = runtime.settings
-    thresholds = findings.Thresholds(settings.stale_after, settings.max_requests or None, settings.starved_below)
-    found = findings.find(record, thresholds, runtime.disabled_rules, settings.enabled_rules)
+    thresholds = Thresholds(settings.stale_after, settings.max_requests or None, settings.starved_below)
+    found = find(record, thresholds, runtime.disabled_rules, settings.enabled_rules)
     for finding in found:
         span.add_event(names.EVENT_FINDING + finding.rule, _attributes(runtime, finding))
         runtime.metrics.findings.add(finding.rule, record.library)
