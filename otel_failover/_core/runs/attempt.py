@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
     from typing_extensions import Self
 
-    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.facts import SourceFacts, Verdict
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.config.runtime import Runtime
@@ -556,18 +556,18 @@ class Attempt:
         judgement.adopt_sends()
         settled = self._settled_as = self._settle(killed)
         self._evidence, gap = self.ledger.state
-        verdict, said = judgement.verdict(settled, self._evidence)
+        verdict, claim = judgement.verdict(settled, self._evidence)
         if settled.outcome != SUCCESS:
             self._own_error = self._candidate_error(settled, ended)
         attributes: dict[str, Any] = {names.EVIDENCE: self._evidence}
         if gap:
             attributes[names.EVIDENCE_GAP] = gap
-        if judgement.claims or said is not None:
-            judgement.write_host_word(attributes, verdict, said)
+        if judgement.claims or claim is not None:
+            judgement.write_host_word(attributes, verdict, claim)
         if settled.message:
             judgement.remember(attributes, settled)
         span.write(attributes, settled, verdict, self._own_error.message if self._own_error is not None else "")
-        span.announce(verdict, said, settled, self._end_time)
+        span.announce(verdict, claim, settled, self._end_time)
         return verdict
 
     def _settle(self, killed: str | None) -> Outcome:
@@ -658,13 +658,13 @@ class Attempt:
 
     # --- for the checker ----------------------------------------------------------------------------------------------
 
-    def judge(self, said: Said) -> Verdict:
+    def judge(self, claim: Claim) -> Verdict:
         """Hold one claim against the evidence so far: a span of somebody else's that ends inside this attempt.
 
         Args:
-            said: The claim.
+            claim: As it was made.
         """
-        return self._judgement.judge(said, self._settle(None))
+        return self._judgement.judge(claim, self._settle(None))
 
     def is_at(self, address: tuple[str, int | None]) -> bool:
         """Whether a host, and a port where one is named, is this candidate's.

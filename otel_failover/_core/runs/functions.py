@@ -163,8 +163,8 @@ class Managed:
         if current is inside:
             attachment.detach()
             return
-        # Detaching now would put back what was current before us, and take the host's own context with it. So ours stays
-        # attached until the host has left, and a context is attached on top that has theirs and not ours.
+        # Detaching now would put back what was current before us, and take the host's own context with it. So ours
+        # stays attached until the host has left, and a context is attached on top that has theirs and not ours.
         self._kept = attachment
         ours = {key for key, value in inside.items() if value is not before.get(key)}
         theirs = {key: value for key, value in current.items() if key not in ours or value is not inside[key]}

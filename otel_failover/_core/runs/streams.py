@@ -1,6 +1,7 @@
 """Streams: an attempt ends when its stream does, and holds nothing current while the consumer has a chunk.
 
-One shape for both kinds: an iterator that asks the inner one, notifies its listener, and finishes once, whatever happens.
+One shape for both kinds: an iterator that asks the inner one, notifies its listener, and finishes once, whatever
+happens.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class _Chunks:
     def __init__(self, inner: Any, listener: Listener) -> None:
         self._inner, self._listener = inner, listener
         self._ending = _Ending(listener)
-        # A consumer may break out of its loop and drop the stream without closing it; no exception, no StopIteration and
-        # no `close` is seen then, only the collector. At exit nothing is ended: exporters are shut down by that time.
+        # A consumer may break out of its loop and drop the stream without closing it; no exception, no StopIteration
+        # and no `close` is seen then, only the collector. At exit nothing is ended: exporters are shut down by then.
         weakref.finalize(self, deferred.end_when_safe, self._ending).atexit = False
 
     @guarded(fallback=None)

@@ -1,8 +1,8 @@
 """Streams that nobody closes: they end when they are collected, and that may be anywhere.
 
-The collector runs inside any allocation: also one that is made under a lock of OpenTelemetry's, of logging's or of ours.
-A finalizer that ended a span there would take the lock that its own thread holds further down the stack, and wait for
-it for ever. So it looks down the stack first; where such code stands on it, the end waits for our next step.
+The collector runs inside any allocation: also one that is made under a lock of OpenTelemetry's, of logging's or of
+ours. A finalizer that ended a span there would take the lock that its own thread holds further down the stack, and wait
+for it for ever. So it looks down the stack first; where such code stands on it, the end waits for our next step.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def end_waiting() -> None:
 
 def _is_safe() -> bool:
     """Whether no frame below us belongs to code that may hold a lock we need."""
-    frame = sys._getframe(2)  # noqa: SLF001 - the only way to see the stack that the collector has interrupted
+    frame = sys._getframe(2)
     while frame is not None:
         around = frame.f_globals
         if str(around.get("__name__", "")).partition(".")[0] in _LOCKING and DRIVES not in around:

@@ -22,8 +22,8 @@ from opentelemetry.trace import StatusCode, get_tracer_provider
 
 from otel_failover._core import context as scope
 from otel_failover._core.attribution import facts
-from otel_failover._core.attribution.claim import Said
-from otel_failover._core.attribution.enclosing import _answer_of, judge_enclosing
+from otel_failover._core.attribution.claim import Claim
+from otel_failover._core.attribution.enclosing import judge_enclosing, sentence_of
 from otel_failover._core.attribution.facts import Verdict
 from otel_failover._core.attribution.from_span import (
     Reading,
@@ -179,7 +179,7 @@ def _check(span: Any, *, writable: bool) -> None:
         _judge_inside(span, attempt, found, writable=writable)
     elif runs:
         _judge_around(span, runs, found, writable=writable)
-    elif found.said.conflict is not None:
+    elif found.claim.conflict is not None:
         _judge_alone(span, found, writable=writable)
 
 
@@ -210,27 +210,27 @@ def _judge_inside(span: Any, attempt: Judge, found: Reading, *, writable: bool) 
     """A span inside an attempt; one that names a host only if it is the candidate's."""
     if found.address is not None and not attempt.is_at(found.address):
         return
-    verdict = attempt.judge(found.said)
-    _settle(span, verdict, found.said, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
+    verdict = attempt.judge(found.claim)
+    _settle(span, verdict, found.claim, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
           attempt.secrets, writable=writable)  # fmt: skip
 
 
 def _judge_around(span: Any, runs: list[EnclosedRun], found: Reading, *, writable: bool) -> None:
     """A span around a run, where it names one of its candidates and carries an error, or only a response's id."""
-    if found.said.members:
+    if found.claim.members:
         return
-    said = found.said if found.error else Said(response_id=found.said.response_id)
+    claim = found.claim if found.error else Claim(response_id=found.claim.response_id)
     own, others = _split(runs, found)
     if own:
         if not found.error:
             # A span that is named after what was asked for may tell who answered, never who failed.
             others = [trail for trail in others if trail.reason is not None]
-        verdict = judge_enclosing(said, own, others)
+        verdict = judge_enclosing(claim, own, others)
         if found.error or verdict.verdict != UNVERIFIED:
             who = (own[0].provider, own[0].model, own[0].index)
-            _settle(span, verdict, said, who, own[-1].sentence or _answer_of(own[-1]), (), writable=writable)
+            _settle(span, verdict, claim, who, sentence_of(own[-1]), (), writable=writable)
             return
-    if found.said.conflict is not None:
+    if found.claim.conflict is not None:
         _judge_alone(span, found, writable=writable)
 
 
@@ -258,15 +258,15 @@ def _judge_alone(span: Any, found: Reading, *, writable: bool) -> None:
     """A span that names one provider for itself and another for its error."""
     if verdicts.PROVIDER_CONFLICT in runtime.current().disabled_rules or found.provider is None:
         return
-    source = facts.SourceFacts(found.said.conflict or "", index=-1)
+    source = facts.SourceFacts(found.claim.conflict or "", index=-1)
     verdict = Verdict(MISMATCH, verdicts.PROVIDER_CONFLICT, verdicts.FACTS, source)
-    _settle(span, verdict, found.said, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
+    _settle(span, verdict, found.claim, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
 
 
 def _settle(
     span: Any,
     verdict: Verdict,
-    said: Said,
+    claim: Claim,
     candidate: tuple[str, str, int],
     own: str,
     secrets: tuple[str, ...],
@@ -280,7 +280,7 @@ def _settle(
     active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
         later = bool(_pools) and _in_a_pool()
-        marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time, later=later)
+        marking.announce(active, span.context, verdict, claim, candidate, own, secrets, span.end_time, later=later)
 
 
 def _in_a_pool() -> bool:
