@@ -287,7 +287,7 @@ class Attempt:
         if self.run is None:
             return
         current = context_api.get_current()
-        outer = current_attempt(current)
+        outer: Attempt | None = scope.attempt_in(current)
         if outer is not None and outer.live:
             self._around = (*outer._around, outer.order)
         owner = self._owner

@@ -23,7 +23,7 @@ from otel_failover._core.evidence import response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.failsafe import guarded, read
-from otel_failover._core.runs.attempt import Attempt, current_attempt
+from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.run import Run, current_run
 from otel_failover._core.spans import call_span, processor, registry
 
@@ -90,7 +90,8 @@ class Call:
         if outer is not None and not outer.done:
             self.outer = outer
             return
-        attempt, run = current_attempt(current), current_run(current)
+        attempt: Attempt | None = scope.attempt_in(current)
+        run: Run | None = scope.run_in(current)
         if attempt is not None and not attempt.live:
             attempt = None
         if attempt is not None and attempt.ledger.is_elsewhere(self.endpoint):
@@ -98,7 +99,7 @@ class Call:
         elif attempt is not None:
             self.attempt = attempt
         elif run is not None and run.takes_attempts and self.inference:
-            self.attempt, self._is_the_attempt = run.infer(self.asked, self.candidate(run)), True
+            self.attempt, self._is_the_attempt = run.infer(self.asked), True
             self.attempt.enter()
         elif self.inference:
             self._stand_alone(None)

@@ -56,7 +56,8 @@ class CandidateSpan:
     """
 
     __slots__ = (
-        "_doubled", "_in_run", "_inherited", "_ledger", "_runtime", "_shown", "candidate", "index", "number", "span",
+        "_doubled", "_in_run", "_inherited", "_ledger", "_runtime", "_shown", "_span_id",
+        "candidate", "index", "number", "span",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +75,7 @@ class CandidateSpan:
         self.candidate, self.index, self.number = candidate, index, number
         self._inherited: dict[str, Any] | None = None
         self._shown: dict[str, str] = {}
+        self._span_id = ""
         self.span: Span | None = None
 
     # --- who it is ----------------------------------------------------------------------------------------------------
@@ -137,8 +139,10 @@ class CandidateSpan:
     @property
     def span_id(self) -> str:
         """16 hex digits, empty with tracing off."""
-        context = self.context
-        return f"{context.span_id:016x}" if context.is_valid else ""
+        if not self._span_id and self.span is not None:
+            context = self.span.get_span_context()
+            self._span_id = f"{context.span_id:016x}" if context.is_valid else ""
+        return self._span_id
 
     # --- what application code wrote here -----------------------------------------------------------------------------
 
@@ -320,6 +324,7 @@ def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str,
 _WORDS: Final = r"(?a)[a-z]{1,24}(?:[_-][a-z]{1,24}){0,5}"
 """Codes that are no credential nor a piece of one: `insufficient_quota`, words without a digit."""
 
+_QUARTER: Final = r"(?s).{4}"
 _ISSUED: Final = r"(?a)req_[0-9A-Za-z]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """Request ids as the providers issue them."""
 
@@ -341,7 +346,7 @@ def is_plain(value: str, plain: str, secrets: tuple[str, ...]) -> bool:
 
 def _quarters(value: str) -> list[str]:
     """Return a text in pieces of four: any eight of its characters in a row hold one of them."""
-    return [value[at : at + 4] for at in range(0, len(value) - 3, 4)]
+    return compiled(_QUARTER).findall(value)
 
 
 @lru_cache(maxsize=256)

@@ -24,10 +24,6 @@ def asked(endpoint: str = OPENAI, model: str = "gpt-5.5", **more: Any) -> Asked:
     return Asked("openai", "chat", model, endpoint, endpoint == OPENAI, "openai", **more)
 
 
-def _who(call: Asked, provider: str) -> Candidate:
-    return Candidate(provider, call.model, call.endpoint or None)
-
-
 class Whose(NamedTuple):
     """A call, what is known of its surroundings, and whose it is."""
 
@@ -107,11 +103,11 @@ PLACES: Final = {
 def test_a_call_stands_at_the_first_place_that_fits_and_is_free(case: Place) -> None:
     positions = ChainPositions()
     positions.declare(Chain(tuple(case.chain)))
-    found = [positions.of_call(call, _who(call, provider), case.aliases) for call, provider in case.calls]
+    found = [positions.of_call(call, provider, case.aliases) for call, provider in case.calls]
     assert [index for _, index in found] == case.places
     for (candidate, index), (call, provider) in zip(found, case.calls, strict=True):
         if index < 0:
-            assert candidate == _who(call, provider)
+            assert candidate == Candidate(provider, call.model, call.endpoint)
         else:
             member = case.chain[index]
             assert candidate == Candidate(
@@ -127,8 +123,8 @@ def test_without_a_chain_calls_stand_in_order_of_first_appearance() -> None:
         (asked(credential="k"), "openai"),
         (asked(credential="l"), "openai"),
     ]
-    found = [positions.of_call(call, _who(call, provider), {}) for call, provider in calls]
+    found = [positions.of_call(call, provider, {}) for call, provider in calls]
     assert [index for _, index in found] == [0, 1, 0, 0]
     held = ChainPositions()
-    keys = [held.of_call(asked(credential=key), _who(asked(), "openai"), {})[1] for key in ("k", "l", "k")]
+    keys = [held.of_call(asked(credential=key), "openai", {})[1] for key in ("k", "l", "k")]
     assert keys == [0, 1, 0]
