@@ -11,8 +11,8 @@ from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence import ledger as evidence
 from otel_failover._core.evidence.carried_response import response_of
-from otel_failover._core.evidence.exchange import ASIDE
 from otel_failover._core.evidence.orphans import orphans, recent_failures
+from otel_failover._core.evidence.ownership import UNRELATED
 from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.text import matching as wording
 
@@ -77,7 +77,7 @@ def own_bonds(thing: object, ledger: evidence.Ledger) -> Iterator[str]:
         ledger.adopt(exchange)
         yield RESPONSE
     if request is not None and (exchange := ledger.by_request(request)) is not None:
-        if exchange.kind == ASIDE:
+        if exchange.kind == UNRELATED:
             ledger.adopt(exchange)
         yield REQUEST
 
@@ -106,7 +106,7 @@ def adopt(thing: BaseException, ledger: evidence.Ledger) -> None:
         for exchange in found:
             ledger.adopt(exchange)
             if exchange.ledger is not None and exchange.ledger.heard:
-                ledger.heard = True
+                ledger.stream.begun = True
         if found and isinstance(link, BaseException):
             ledger.last_failed = call_error.CallError(link)
             ledger.raised.append(ledger.last_failed)

@@ -52,7 +52,7 @@ def judge(
         disabled: Rules that are switched off.
         told: The own error in our words, as `attempt.error` tells it: a loop may report it.
     """
-    aside = [_elsewhere(exchange, positions) for exchange in ledger.elsewhere]
+    aside = [_elsewhere(exchange, positions) for exchange in ledger.to_others]
     own = own_evidence(ledger, settled, told)
     pairs = list(others)
     if aside:
@@ -67,8 +67,8 @@ def judge(
 def own_evidence(ledger: Ledger, settled: Outcome, told: str = "") -> OwnFacts:
     """Collect an attempt's own evidence in the form in which it is compared."""
     own, bodies = ledger.own, [exchange.body for exchange in ledger.exchanges if exchange.is_error]
-    if ledger.stream_error is not None:
-        bodies.append(ledger.stream_error)
+    if ledger.stream.error is not None:
+        bodies.append(ledger.stream.error)
     texts = [text for body in bodies for text in (body.message, body.text)]
     texts += [*(raised.text for raised in ledger.raised), told]
     codes = {code for body in bodies for code in body.codes}
@@ -81,7 +81,7 @@ def own_evidence(ledger: Ledger, settled: Outcome, told: str = "") -> OwnFacts:
         statuses=frozenset(exchange.status for exchange in own if exchange.status is not None),
         codes=frozenset(codes),
         request_ids=frozenset(issued),
-        response_ids=frozenset(ledger.response_ids),
+        response_ids=frozenset(ledger.answer.response_ids),
         texts=tuple(filter(None, dict.fromkeys(wording.normalise(p) for text in texts if text for p in pieces(text)))),
         reasons=frozenset(_evident(own, settled)),
         elsewhere=ledger.holds,

@@ -248,7 +248,7 @@ def _loops(value: Any) -> list[Loop]:
     if isinstance(value, (Loop, Mapping)):
         value = [value]
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"a list of Loop, or of maps of {_LOOP_NAMES}")  # noqa: TRY004 - as in all checks
+        raise ValueError(f"a list of Loop, or of maps of {_LOOP_NAMES}")
     return [loop for place, each in enumerate(value) if (loop := _loop(each, place)) is not None]
 
 

@@ -67,7 +67,7 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
 
 def _why_refused(ledger: Ledger) -> str:
     """Why the loop would not take an answer, as far as the answer tells."""
-    return reasons.EMPTY_RESPONSE if ledger.empty else reasons.RESPONSE_REJECTED
+    return reasons.EMPTY_RESPONSE if ledger.answer.empty else reasons.RESPONSE_REJECTED
 
 
 def _answer(last: Exchange | None) -> Outcome:
@@ -79,7 +79,7 @@ def _answer(last: Exchange | None) -> Outcome:
 
 def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     """The failure that own evidence shows, None where it shows none; kept, since call and candidate both ask."""
-    seen = (last, last.stopped if last is not None else None, ledger.last_failed, ledger.stream_error)
+    seen = (last, last.stopped if last is not None else None, ledger.last_failed, ledger.stream.error)
     if ledger.failure_seen[0] != seen:
         ledger.failure_seen = (seen, _found(ledger, last))
     found: Outcome | None = ledger.failure_seen[1]
@@ -128,7 +128,7 @@ def _no_answer(ledger: Ledger, last: Exchange) -> Outcome:
 def _in_stream(ledger: Ledger, last: Exchange) -> Outcome | None:
     """Return a failure after a good status line: an error event, a cut stream, or a body the SDK could not read."""
     found = _answer(last)
-    error = ledger.stream_error
+    error = ledger.stream.error
     if error is not None:
         reason = reasons.from_answer(None, error.code, _other_code(error), error.message)
         return found._replace(
@@ -152,7 +152,7 @@ def _origin(reason: str) -> str:
 
 def _client_error(ledger: Ledger) -> Outcome:
     """A provider call that raised before anything was sent: this process said it, no provider."""
-    if ledger.asked_elsewhere:
+    if ledger.asks_other_endpoint:
         return Outcome(outcome=ERROR, reason=reasons.UNKNOWN, exception=_last_raised(ledger))
     return Outcome(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT, exception=_last_raised(ledger))
 
@@ -163,7 +163,7 @@ def _unseen(ledger: Ledger, last: Exchange | None, problem: BaseException) -> Ou
         return None
     if last is not None:
         return _caller_timeout(Outcome(outcome=ERROR)) if is_timeout(problem) else None
-    if ledger.calls and not ledger.asked_elsewhere:
+    if ledger.calls and not ledger.asks_other_endpoint:
         return Outcome(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT)
     return Outcome(outcome=ERROR, reason=reasons.TIMEOUT if is_timeout(problem) else reasons.UNKNOWN)
 

@@ -106,7 +106,7 @@ class NoRun:
     context = None
     positions: Final = ChainPositions()
 
-    def attempt_started(self, attempt: Attempt) -> bool:  # noqa: ARG002 - the protocol's signature
+    def attempt_started(self, attempt: Attempt) -> bool:
         """Return False: there was nothing to be late for."""
         return False
 
@@ -118,14 +118,14 @@ class NoRun:
         """End it: no later step will show by whom it was cancelled."""
         attempt.finish(killed="")
 
-    def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:  # noqa: ARG002 - as above
+    def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:
         """Return the place that it has."""
         return attempt.index, None
 
     def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
         """Keep nothing."""
 
-    def sources_beside(self, order: int, key: object) -> Iterable[tuple[Source, SourceFacts]]:  # noqa: ARG002 - as above
+    def sources_beside(self, order: int, key: object) -> Iterable[tuple[Source, SourceFacts]]:
         """Return nobody."""
         return ()
 
@@ -271,7 +271,7 @@ class Attempt:
         if not self.is_current:
             return
         self.release()
-        if problem is None and self.ledger.streams:
+        if problem is None and self.ledger.open_streams:
             return
         self.conclude(problem)
 
@@ -304,7 +304,7 @@ class Attempt:
         self.is_declared = True
         self.enter()
         if self.is_current:
-            self.ledger.streams += 1
+            self.ledger.open_streams += 1
         self.release()
 
     def release(self) -> None:
@@ -437,7 +437,7 @@ class Attempt:
         if self.is_over or not self.is_current:
             return
         self.release()
-        if not self.ledger.streams:
+        if not self.ledger.open_streams:
             self._stop_clock()
             self._owner.attempt_answered(self)
 
@@ -461,10 +461,10 @@ class Attempt:
         """
         if self.is_over:
             return
-        self.ledger.streams = max(0, self.ledger.streams - 1)
+        self.ledger.open_streams = max(0, self.ledger.open_streams - 1)
         if problem is not None and not isinstance(problem, GeneratorExit):
             self.conclude(problem)
-        elif self.ledger.streams == 0:
+        elif self.ledger.open_streams == 0:
             self.finish()
 
     def conclude(self, problem: BaseException | None) -> None:
@@ -495,7 +495,7 @@ class Attempt:
     def _stream_opened(self) -> bool:
         if self.is_over:
             return False
-        self.ledger.streams += 1
+        self.ledger.open_streams += 1
         return True
 
     def stream_context(self) -> Context | None:
@@ -509,14 +509,14 @@ class Attempt:
     @guarded(fallback=None)
     def stream_ended(self, problem: BaseException | None = None) -> None:
         """Take note that a stream ended, failed, was closed or dropped."""
-        self.ledger.streams = max(0, self.ledger.streams - 1)
+        self.ledger.open_streams = max(0, self.ledger.open_streams - 1)
         if isinstance(problem, Exception):
             self._judgement.problem = problem
         self.finish_if_left()
 
     def finish_if_left(self) -> None:
         """End once it has been left and its last stream is over."""
-        if not self.is_current and self.ledger.streams == 0:
+        if not self.is_current and self.ledger.open_streams == 0:
             self.finish()
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -623,9 +623,9 @@ class Attempt:
             retries=ledger.retries,
             messages=(settled.message, *messages) if settled.message else messages,
             claims=self._judgement.claimed,
-            response_model=ledger.response_model,
-            empty=ledger.empty,
-            text_error=ledger.text_error,
+            response_model=ledger.answer.model,
+            empty=ledger.answer.empty,
+            text_error=ledger.answer.text_error,
             streamed=self._has_output or ledger.heard,
             declared=self.is_declared,
             probe=self.is_probe,
@@ -694,7 +694,7 @@ class Attempt:
     @property
     def chunks(self) -> Sequence[str] | None:
         """What its stream has yielded so far; None where there is none."""
-        return self.ledger.chunks
+        return self.ledger.stream.chunks
 
     @property
     def secrets(self) -> tuple[str, ...]:

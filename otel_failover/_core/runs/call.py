@@ -22,6 +22,7 @@ from otel_failover._core.domain.chain import EMPTY
 from otel_failover._core.evidence import response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
 from otel_failover._core.evidence.ledger import Ledger
+from otel_failover._core.evidence.ownership import goes_to_another
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.run import Run, current_run
@@ -94,7 +95,7 @@ class Call:
         run: Run | None = scope.run_in(current)
         if attempt is not None and not attempt.live:
             attempt = None
-        if attempt is not None and attempt.ledger.is_elsewhere(self.endpoint):
+        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint):
             self._stand_alone(attempt)
         elif attempt is not None:
             self.attempt = attempt
@@ -223,11 +224,11 @@ class Call:
         """Take note of what an answer is, for what a run may have got wrong."""
         model = read(answer, "model")
         if isinstance(model, str):
-            ledger.response_model = model
+            ledger.answer.model = model
         if self.asked.operation in _SPEAKING:
-            ledger.empty = response_content.is_empty(answer)
+            ledger.answer.empty = response_content.is_empty(answer)
             if "text_error" in runtime.current().settings.enabled_rules:
-                ledger.text_error = response_content.reads_like_error(answer)
+                ledger.answer.text_error = response_content.reads_like_error(answer)
 
     def _end(self, attempt: Attempt, problem: BaseException | None, response_id: str | None, result: object) -> None:
         """End the call's span, and the attempt that is just this call."""
@@ -235,7 +236,7 @@ class Call:
         if span is not None:
             if span.is_recording():
                 if problem is None:
-                    call_span.write_answer(span, response_id, attempt.ledger.response_model, result)
+                    call_span.write_answer(span, response_id, attempt.ledger.answer.model, result)
                 else:
                     attempt.write_call_error(span, problem)
                 call_span.write_inherited(span, attempt.inherited())
@@ -255,7 +256,7 @@ class Call:
         if self.ledger is None or self.done or self.streaming:
             return
         self.streaming = True
-        self.ledger.streams += 1
+        self.ledger.open_streams += 1
         # A stream that nobody reads to its end or closes ends when it is collected, wherever that happens.
         self._finalizer = weakref.finalize(stream, deferred.dropped, self.stream_ended)
         self._finalizer.atexit = False
@@ -275,17 +276,17 @@ class Call:
         if self.done or self.ledger is None or self.attempt is None:
             return
         if error is not None:
-            self.ledger.stream_error = error
+            self.ledger.stream.error = error
             return
-        if self.ledger.chunks is None:
+        if self.ledger.stream.chunks is None:
             response_id = read(chunk, "id") or read(read(chunk, "message"), "id") or read(read(chunk, "response"), "id")
             if isinstance(response_id, str):
-                self.ledger.response_ids.append(response_id)
+                self.ledger.answer.response_ids += (response_id,)
         self.ledger.saw_chunk(chunk)
 
     def keeper(self) -> Callable[[str], None] | None:
         """Return what keeps a further chunk's text, so that a claim may be looked for in it."""
-        chunks = self.ledger.chunks if self.ledger is not None and not self.done else None
+        chunks = self.ledger.stream.chunks if self.ledger is not None and not self.done else None
         return chunks.append if chunks is not None else None
 
     @guarded(fallback=None)
@@ -302,12 +303,12 @@ class Call:
         attempt, ledger = self.attempt, self.ledger
         if self.done or not self.streaming or ledger is None or attempt is None:
             return
-        ledger.streams = max(0, ledger.streams - 1)
+        ledger.open_streams = max(0, ledger.open_streams - 1)
         if isinstance(problem, GeneratorExit):
             problem = None
-        response_id = ledger.response_ids[-1] if ledger.response_ids else None
-        if problem is not None and ledger.stream_error is None:
-            ledger.stream_error = error_in_exception(problem)
+        response_id = ledger.answer.response_ids[-1] if ledger.answer.response_ids else None
+        if problem is not None and ledger.stream.error is None:
+            ledger.stream.error = error_in_exception(problem)
         self._settle(problem, response_id, None)
         if not self._is_the_attempt:
             attempt.finish_if_left()

@@ -126,7 +126,7 @@ class Judgement:
             problem: What left the call.
         """
         ledger = self._ledger
-        if self._owner.run is None or is_of_the_wire((*ledger.exchanges, *ledger.elsewhere), problem):
+        if self._owner.run is None or is_of_the_wire((*ledger.exchanges, *ledger.to_others), problem):
             return False
         own = ledger.own
         if own and all(exchange.is_error or exchange.failure is not None for exchange in own):
@@ -154,9 +154,9 @@ class Judgement:
         if written:
             foreign = self._foreign_events(written, settled)
             claims = [*claims, *(said for said, event in written if event is None or any(said is f for f in foreign))]
-        if self.problem is not None and not (ledger.is_own(self.problem) and not ledger.elsewhere):
+        if self.problem is not None and not (ledger.is_own(self.problem) and not ledger.to_others):
             claims = [*claims, from_exception(self.problem)]
-        if claims or ledger.elsewhere:
+        if claims or ledger.to_others:
             self.claimed = tuple(text for said in claims for text in said.texts[:2])
             pairs = [(self.judge(said, settled), said) for said in claims or [Said()]]
             verdict = attribution.worst(verdict for verdict, _ in pairs)
@@ -184,7 +184,7 @@ class Judgement:
             settled: How the attempt ended, or would end now.
         """
         ledger, span = self._ledger, self._span
-        if isinstance(said.thing, BaseException) and ledger.is_own(said.thing) and not ledger.elsewhere:
+        if isinstance(said.thing, BaseException) and ledger.is_own(said.thing) and not ledger.to_others:
             return _VERIFIED
         own_words = span.message(settled, time.monotonic()) if settled.outcome != SUCCESS else ""
         return own_facts.judge(
@@ -280,8 +280,8 @@ class Judgement:
             ledger.own,
             ledger.raised,
             map(Reference, left),
-            ledger.stream_error,
-            ledger.response_ids,
+            ledger.stream.error,
+            ledger.answer.response_ids,
             alive=settled is None,
             around=around,
             complete=complete,

@@ -23,7 +23,7 @@ from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.outcome import is_cancelling
 from otel_failover._core.failsafe import guarded, logger, text_of
-from otel_failover._core.runs import left
+from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.functions import decorated
 from otel_failover._core.runs.recorder import RunRecorder
@@ -48,6 +48,18 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _SOURCES: Final = 32
+_LEFT_BY: Final = 4
+_left_by: Final[IdentityMap[list[Run]]] = IdentityMap(256)
+"""The last runs that an exception has left by a `with`, while it lives: for runs that stand in no frame by a name."""
+
+
+def runs_left_by(problem: BaseException) -> list[Run]:
+    """Return the runs that an exception has left, as far as they are remembered; a builtin exception's are not.
+
+    Args:
+        problem: The exception.
+    """
+    return list(_left_by.get(problem) or ())
 
 
 def current_run(current: Context | None = None) -> Run | None:
@@ -188,7 +200,12 @@ class Run:
 
     @guarded(fallback=None)
     def _note_left_by(self, problem: BaseException) -> None:
-        left.note(problem, self)
+        runs = _left_by.get(problem)
+        if runs is None:
+            _left_by.set(problem, [self])
+        else:
+            runs.append(self)
+            del runs[:-_LEFT_BY]
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
@@ -238,7 +255,7 @@ class Run:
         try:
             if iter(given) is given:
                 # Reading it would leave the host's own loop without candidates.
-                raise TypeError("an iterator, which can be read only once; pass a list")  # noqa: TRY301
+                raise TypeError("an iterator, which can be read only once; pass a list")
             self.positions.declare(chain_of(tuple(given)))
         except Exception as problem:
             logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop, text_of(problem))

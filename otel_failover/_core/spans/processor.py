@@ -39,6 +39,7 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.failsafe import guarded
+from otel_failover._core.references import IdentityMap
 from otel_failover._core.spans import hanging, span_access
 from otel_failover._core.spans import mismatch as marking
 from otel_failover._core.spans.registry import OPEN, EnclosedRun, Judge, bound, enclosing, own_spans
@@ -58,8 +59,8 @@ _HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
 
 
 _pools: weakref.WeakSet[Any] = weakref.WeakSet()
-_providers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-"""Providers with a processor of ours, by id and compared by identity: some (Logfire's) have no hash."""
+_providers: Final[IdentityMap[bool]] = IdentityMap()
+"""Providers with a processor of ours: some (Logfire's) have no hash."""
 
 
 class AttributionProcessor(SpanProcessor):
@@ -72,14 +73,14 @@ class AttributionProcessor(SpanProcessor):
     @staticmethod
     def attached_to(provider: object) -> bool:
         """Whether a provider was given one by us."""
-        return provider is not None and _providers.get(id(provider)) is provider
+        return _providers.get(provider) is True
 
     @classmethod
     def attach_to(cls, provider: Any) -> None:
         """Give a provider one, once."""
         if not cls.attached_to(provider):
             provider.add_span_processor(cls())
-            _providers[id(provider)] = provider
+            _providers.set(provider, True)
             pool = getattr(getattr(provider, "_active_span_processor", None), "_executor", None)
             if pool is not None:
                 _pools.add(pool)
@@ -107,7 +108,7 @@ class AttributionProcessor(SpanProcessor):
     def shutdown(self) -> None:
         """Nothing to shut down."""
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """End streams that were dropped where they could not be ended."""
         dropping.end_waiting()
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -14,9 +15,12 @@ from otel_failover._core.domain.verdicts import RULES
 from otel_failover._core.text import matching as wording
 from otel_failover._core.text.matching import STOCK, fingerprint, normalise
 from otel_failover.testing.answers import Answer
+from tests.support.faults import watch
+from tests.support.mutants import mutants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import ModuleType
 
 
 def wrong(reason: str) -> pytest.MarkDecorator:
@@ -492,6 +496,12 @@ CASES: Final[dict[str, Case]] = {
     "an own request id is no report": Case(
         "own by request id", said(f"{QUOTA}; {OWN_TEXT}", request_ids=["req_own"]), ANSWERED, MIXED
     ),
+    "a status line is no own text": Case(
+        "what an SDK says of any answer without a text tells nothing of this one",
+        said(f"Error code: 502; {QUOTA}"),
+        ANSWERED._replace(texts=(normalise("Error code: 502"),)),
+        STALE,
+    ),
     "report raised from its last error": Case(
         "`raise AllFailed(...) from last`: own by nothing but the cause",
         said(f"{QUOTA}; {OWN_TEXT}"),
@@ -564,6 +574,9 @@ CASES: Final[dict[str, Case]] = {
         HUNG,
         CLAIMED,
         bound_by="facts",
+    ),
+    "an id of the application's own": Case(
+        "a correlation id, as no provider issues them", said("x", request_ids=["job-7"]), HUNG, NOTHING_BOUND
     ),
     "claimed answer by code": Case(
         "a provider's code, and nobody answered", said("x", codes=["overloaded_error"]), HUNG, CLAIMED
@@ -851,75 +864,78 @@ def test_the_table_holds_as_it_stands() -> None:
     assert changed() == []
 
 
-@pytest.mark.parametrize(
-    ("step", "instead"),
-    [
-        ("_matches", lambda *_: iter(())),
-        ("_by_text", lambda *_: iter(())),
-        ("_repeats", lambda *_: False),
-        ("_repeats", lambda *_: True),
-        ("_shares_facts", lambda *_: False),
-        ("_shares_facts", lambda *_: True),
-        ("_owns_text", lambda *_: False),
-        ("_owns_text", lambda *_: True),
-        ("_is_own", lambda *_: False),
-        ("_is_own", lambda *_: True),
-        ("_is_report", lambda *_: False),
-        ("_is_report", lambda *_: True),
-        ("_other_response", lambda *_: None),
-        ("_is_unanswered", lambda *_: False),
-        ("_is_unanswered", lambda *_: True),
-        ("_says_answer", lambda *_: False),
-        ("_says_answer", lambda *_: True),
-        ("_is_synthetic", lambda *_: False),
-        ("_is_synthetic", lambda *_: True),
-        ("_conflicting_status", lambda *_: False),
-        ("_conflicting_status", lambda *_: True),
-        ("_conflicting_reason", lambda *_: False),
-        ("_conflicting_reason", lambda *_: True),
-        ("_holds", lambda *_: False),
-        ("_holds", lambda *_: True),
-        ("_foreign", list),
-    ],
-)
-def test_no_step_can_be_left_out_unnoticed(monkeypatch: pytest.MonkeyPatch, step: str, instead: Any) -> None:
-    monkeypatch.setattr(attribution, step, instead)
-    assert changed(), f"the table does not notice {step}"
+def ran_for_the_table() -> set[str]:
+    """Names of the functions that run while the table is judged."""
+    normalise.cache_clear()
+    ran = watch(changed)
+    return {place.function.__name__ for place in (*ran.guarded, *ran.bare)}
 
 
-@pytest.mark.parametrize(
-    ("step", "instead"),
-    [
-        ("quoted", lambda *_: None),
-        ("pieces", lambda *_: iter(())),
-        ("_breaks_off", lambda *_: False),
-        ("_breaks_off", lambda *_: True),
-        ("_is_stock_start", lambda *_: False),
-        ("is_held", lambda *_: False),
-        ("STOCK", frozenset()),
-        ("KNOWN_WORDING", ()),
-        ("MINIMUM", 5),
-        ("MINIMUM", 60),
-    ],
-)
-def test_no_step_of_comparing_texts_can_be_left_out_unnoticed(
-    monkeypatch: pytest.MonkeyPatch, step: str, instead: Any
+STEPS: Final = [
+    pytest.param(module, name, instead, id=f"{name}-{instead()}")
+    for module in (attribution, wording)
+    for name, instead in mutants(module)
+    if name in ran_for_the_table()
+]
+
+
+@pytest.mark.parametrize(("module", "step", "instead"), STEPS)
+def test_no_step_can_be_left_out_unnoticed(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str, instead: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr(wording, step, instead)
-    assert changed(), f"the table does not notice {step}"
+    """Every function that finds, compares or decides: by always saying the same, it spoils a case of the table."""
+    normalise.cache_clear()
+    monkeypatch.setattr(module, step, instead)
+    noticed = changed()
+    normalise.cache_clear()
+    assert noticed, f"the table does not notice {step}"
 
 
-@pytest.mark.parametrize("how", ["object", "response", "request", "request_id", "text", "facts"])
-def test_no_binding_can_be_left_out_unnoticed(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    whole = attribution._matches
-    monkeypatch.setattr(attribution, "_matches", lambda *given: (m for m in whole(*given) if m.how != how))
-    assert changed(), f"the table does not notice {how}"
+def test_the_steps_are_found() -> None:
+    assert len({step.values[1] for step in STEPS}) > 20
 
 
-@pytest.mark.parametrize("how", ["object", "response", "request_id", "text"])
-def test_no_strength_can_be_forgotten_unnoticed(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    monkeypatch.setitem(attribution._STRENGTH, how, 0)
-    assert changed(), f"the table does not notice the strength of {how}"
+@pytest.mark.parametrize(
+    ("constant", "instead"), [("STOCK", frozenset()), ("KNOWN_WORDING", ()), ("MINIMUM", 5), ("MINIMUM", 60)]
+)
+def test_no_constant_of_comparing_texts_can_be_changed_unnoticed(
+    monkeypatch: pytest.MonkeyPatch, constant: str, instead: Any
+) -> None:
+    monkeypatch.setattr(wording, constant, instead)
+    assert changed(), f"the table does not notice {constant}"
+
+
+@pytest.mark.parametrize("how", ["object", "response", "request_id", "text", "facts"])
+def test_every_binding_decides_a_case(how: str) -> None:
+    assert any(case.bound_by == how and case.expected[0] == "mismatch" for case in CASES.values())
+
+
+def test_an_own_request_that_another_got_its_response_by_decides_a_case() -> None:
+    told = [case for case in CASES.values() if "request" in dict(case.claim.foreign)]
+    assert any(case.bound_by == "response" and case.expected[0] == "mismatch" for case in told)
+
+
+STRENGTHS: Final = ["object", "response", "request_id", "text", "facts"]
+
+
+def bound_to(how: str, facts: SourceFacts) -> dict[str, Any]:
+    """Return the part of a claim that binds it to one attempt in one way."""
+    if how in ("object", "response"):
+        return {"foreign": ((how, facts),)}
+    if how == "request_id":
+        return {"request_ids": facts.request_ids}
+    return {"texts": facts.messages} if how == "text" else {"status": min(facts.statuses), "codes": facts.codes}
+
+
+@pytest.mark.parametrize(("stronger", "weaker"), [*combinations(STRENGTHS, 2)])
+def test_the_stronger_binding_names_the_source_whoever_was_later(stronger: str, weaker: str) -> None:
+    """By object, by response, by request id, by text, by status and code together: in this order."""
+    early, late = OPENAI, ANTHROPIC._replace(codes=frozenset({"overloaded_error"}), order=9)
+    one, other = bound_to(stronger, early), bound_to(weaker, late)
+    both = {**one, **other, "foreign": (*one.get("foreign", ()), *other.get("foreign", ()))}
+    found = judge(Claim(**both), ANSWERED, [early, late])
+    assert (found.verdict, found.bound_by) == ("mismatch", stronger)
+    assert found.source == early
 
 
 @pytest.mark.parametrize(
