@@ -18,7 +18,7 @@ import nox
 ROOT: Final = Path(__file__).parent
 sys.path.insert(0, str(ROOT))
 
-from tests.environments import (
+from tests.environments import (  # noqa: E402 - found by the line above: nox does not look here
     BASE,
     BESIDE,
     COEXISTENCE,

@@ -235,7 +235,7 @@ def cases() -> tuple[Case, ...]:
 class _Dropping(SpanExporter):
     """Takes spans and forgets them."""
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - the SDK's signature
         return SpanExportResult.SUCCESS
 
 

@@ -112,7 +112,7 @@ class FailoverInstrumentor(Base):  # type: ignore[misc]
     def _instrument(self, **kwargs: Any) -> None:
         _turn_on(kwargs)
 
-    def _uninstrument(self, **kwargs: Any) -> None:
+    def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - the base class's signature
         _turn_off()
 
 

@@ -12,7 +12,7 @@ from otel_failover.testing.providers import Answer
 CHAIN = (("openai", "gpt-5.5", Answer.openai_quota()), ("anthropic", "claude-opus-4-7", Answer.hang()))
 
 
-class CandidateFailed(Exception):
+class CandidateFailed(Exception):  # noqa: N818 - what the incident's loop called it
     """What the loop raises for a candidate."""
 
 

@@ -215,7 +215,7 @@ def when_ready(library: Library, state: State, tell: Callable[[State], None]) ->
 def _when_imported(library: Library, state: State) -> None:
     """Wrap the places of one module apart, once it is imported; they work while the library is patched."""
 
-    def hook(module: Any) -> None:
+    def hook(module: Any) -> None:  # noqa: ARG001 - the hook's signature
         try:
             if state.status in (WAITING, PATCHED):
                 _wrap_apart(library, state)

@@ -70,7 +70,7 @@ class Answer:
         message: str,
         *,
         code: str | None = None,
-        type: str | None = None,
+        type: str | None = None,  # noqa: A002  the providers' own word
         param: str | None = None,
         details: Sequence[Mapping[str, Any]] = (),
         headers: Mapping[str, str] | None = None,
@@ -125,7 +125,7 @@ class Answer:
         then: StreamEnding = "end",
         message: str | None = None,
         code: str | None = None,
-        type: str | None = None,
+        type: str | None = None,  # noqa: A002  the providers' own word
         drip: float = 0.0,
         hang_seconds: float = 30.0,
         headers: Mapping[str, str] | None = None,

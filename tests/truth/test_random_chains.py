@@ -282,7 +282,7 @@ class Snapshots(SpanExporter):
     def __init__(self) -> None:
         self.spans: list[Exported] = []
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - the SDK's signature
         for span in spans:
             assert span.context is not None
             self.spans.append(
@@ -369,7 +369,7 @@ class Chain:
             with run.attempt(seat.candidate) as attempt:
                 self.note(fact, self.in_thread(fact) if self.style in ("context", "thread") else self.call(fact))
                 self.speak(fact, attempt)
-        except Exception:
+        except Exception:  # noqa: BLE001
             if not fact.log:
                 raise
         return fact.served and self.serves(fact)
@@ -380,7 +380,7 @@ class Chain:
             with run.attempt(seat.candidate) as attempt:
                 self.note(fact, await self.acall(fact))
                 self.speak(fact, attempt)
-        except Exception:
+        except Exception:  # noqa: BLE001
             if not fact.log:
                 raise
         return fact.served and self.serves(fact)
@@ -417,7 +417,7 @@ class Chain:
                     pass
             else:
                 asked.ask(**self.options(fact))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             return problem
         return None
 
@@ -429,7 +429,7 @@ class Chain:
                     pass
             else:
                 await asked.aask(**self.options(fact))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             return problem
         return None
 
@@ -463,7 +463,7 @@ class Chain:
         if fact.says == "own_in":
             try:
                 raise own
-            except Exception:
+            except Exception:  # noqa: BLE001 - the loop goes on
                 raise LoopError(str(own))  # noqa: B904 - the context is the point
         if fact.says == "fail":
             attempt.fail(own)
@@ -549,7 +549,7 @@ class Chain:
         if kind == "in_context":
             try:
                 raise own
-            except Exception:
+            except Exception:  # noqa: BLE001 - the loop goes on
                 raise LoopError(f"candidate failed: {text}")  # noqa: B904 - the context is the point
         if kind == "own_cause":
             raise LoopError(text) from own

@@ -139,7 +139,7 @@ _runtime: Runtime | None = None
 
 def current() -> Runtime:
     """Return the active runtime, made with the environment's settings where `instrument()` was not called."""
-    global _runtime
+    global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     if _runtime is None:
         _runtime = Runtime(load({}), not_instrumented=not _is_switched_off())
     return _runtime
@@ -161,7 +161,7 @@ def turn_off() -> None:
 
 def configure(runtime: Runtime | None) -> None:
     """Put a runtime in place, or take it out."""
-    global _runtime
+    global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     _runtime = runtime
 
 

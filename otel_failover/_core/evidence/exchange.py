@@ -66,7 +66,7 @@ class Exchange:
         hold: Keep request and response alive until the attempt has ended; orphans are not.
     """
 
-    __slots__ = (
+    __slots__ = (  # noqa: RUF023 - what was sent, whose it is, what came back, what is read on demand
         "__weakref__",
         "request", "endpoint", "method", "stream", "hold", "started",
         "kind", "call", "model", "ledger", "taken",

@@ -123,7 +123,7 @@ class Ledger:
         failure_seen: The failure that `outcome` found last, and what it was found in.
     """
 
-    __slots__ = (
+    __slots__ = (  # noqa: RUF023 - what was sent, whose it is, what came back, what is read on demand
         "__weakref__",
         "provider", "endpoint", "model", "neighbours", "gateways", "who",
         "parent", "beside",

@@ -43,7 +43,7 @@ TABLE: Final[dict[str, Rule]] = {
 
 def find(
     record: Record,
-    thresholds: Thresholds = Thresholds(),
+    thresholds: Thresholds = Thresholds(),  # noqa: B008 - frozen
     disabled: Collection[str] = (),
     enabled: Collection[str] = (),
 ) -> tuple[Finding, ...]:

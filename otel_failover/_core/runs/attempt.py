@@ -106,7 +106,7 @@ class NoRun:
     context = None
     positions: Final = ChainPositions()
 
-    def attempt_started(self, attempt: Attempt) -> bool:
+    def attempt_started(self, attempt: Attempt) -> bool:  # noqa: ARG002 - the protocol's signature
         """Return False: there was nothing to be late for."""
         return False
 
@@ -118,14 +118,14 @@ class NoRun:
         """End it: no later step will show by whom it was cancelled."""
         attempt.finish(killed="")
 
-    def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:
+    def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:  # noqa: ARG002 - as above
         """Return the place that it has."""
         return attempt.index, None
 
     def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
         """Keep nothing."""
 
-    def sources_beside(self, order: int, key: object) -> Iterable[tuple[Source, SourceFacts]]:
+    def sources_beside(self, order: int, key: object) -> Iterable[tuple[Source, SourceFacts]]:  # noqa: ARG002 - as above
         """Return nobody."""
         return ()
 

@@ -255,7 +255,7 @@ class Run:
         try:
             if iter(given) is given:
                 # Reading it would leave the host's own loop without candidates.
-                raise TypeError("an iterator, which can be read only once; pass a list")
+                raise TypeError("an iterator, which can be read only once; pass a list")  # noqa: TRY301
             self.positions.declare(chain_of(tuple(given)))
         except Exception as problem:
             logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop, text_of(problem))

@@ -108,7 +108,7 @@ class AttributionProcessor(SpanProcessor):
     def shutdown(self) -> None:
         """Nothing to shut down."""
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
         """End streams that were dropped where they could not be ended."""
         dropping.end_waiting()
         return True

@@ -65,7 +65,7 @@ _THINGS: Final = frozenset(  # that have ids
     deployment embd endpoint event evt file ft ftjob gen generation instance item job message model msg msgbatch node
     object operation org organization pod principal proj project region req request resource resp response run span
     srvtoolu step subscription task tenant thread tool toolu trace user vs workspace wrkspc
-    """.split()
+    """.split()  # noqa: SIM905 - lines of words, not a column
 )
 _STARTS: Final = _THINGS | {"fc", "fp", "rs", "ws"}
 _NAMES: Final = _THINGS | {

@@ -153,7 +153,7 @@ _NO_VALUE: Final = frozenset(
     revoked wrong not must is are was be has should cannot a an the and or for in of to from your token key
     secret password header value string str bytes object optional bearer basic digest auth authentication
     authorization credentials scheme realm aws4-hmac-sha256
-    """.split()
+    """.split()  # noqa: SIM905 - lines of words, not a column
 )
 
 
@@ -277,7 +277,7 @@ def _glance(*, drawn: bool = True) -> re.Pattern[str]:
 _KINDS_OF_KEY: Final = """
     api access account auth encryption functions master private secret service shared signing subscription
     virtual
-""".split()
+""".split()  # noqa: SIM905 - a line of words, not a column
 _SIGN: Final = r"""["'`]?\s{0,20}(?:value(?==))?(?P<sign>=>?|==|:=|:(?!//))\s{0,20}(?:\[\s{0,3}(?=b?["']))?"""
 _HEADER: Final = r"[\w-]{0,60}(?:api-?key|authorization|cookie|credential|password|secret|signature|token)"
 

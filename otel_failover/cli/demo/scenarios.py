@@ -232,8 +232,8 @@ def _fail_over(
                     reply = ask()
                 except Exception as problem:
                     session.errors.append(problem)
-                    raise blame(attempt, session, problem)
-        except Exception as failure:
+                    raise blame(attempt, session, problem)  # noqa: B904 - as loops do; Python fills in the context
+        except Exception as failure:  # noqa: PERF203 - a fallback loop is a try in a loop
             booked = failure if isinstance(failure, FailoverError) else _failure(attempt, failure)
             reports.append(Report(attempt.index, booked.reason, booked.status, str(booked)))
         else:

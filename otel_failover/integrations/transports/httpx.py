@@ -13,7 +13,7 @@ from otel_failover._core.evidence import wire
 from otel_failover.integrations.patching import Library, Patch
 
 
-def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `Client.send`: open, call, settle; a transport that sends by another library is part of it."""
     with wire.opened(args, kwargs) as sent:
         response = wrapped(*args, **kwargs)
@@ -21,7 +21,7 @@ def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return response
 
 
-async def asend(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+async def asend(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `AsyncClient.send`: open, call, settle; a transport that sends by another library is part of it."""
     with wire.opened(args, kwargs) as sent:
         response = await wrapped(*args, **kwargs)

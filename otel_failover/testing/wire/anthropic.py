@@ -90,7 +90,7 @@ def whole(call: Call, reply: Reply) -> Any:
     return _message(reply, content, "end_turn", reply.output_tokens)
 
 
-def script(call: Call, reply: Reply, fault: Fault) -> Script:
+def script(call: Call, reply: Reply, fault: Fault) -> Script:  # noqa: ARG001  one signature for all
     """Return a success as a stream; its error event has no request id."""
     start = _message(reply, [], None, 1)
     block = {"type": "text", "text": ""}

@@ -56,7 +56,7 @@ def new_request_id() -> str:
     return str(uuid.uuid4())
 
 
-def new_response_id(call: Call) -> str | None:
+def new_response_id(call: Call) -> str | None:  # noqa: ARG001  one signature for all
     """Return None: an answer has no id but the request's."""
     return None
 
@@ -82,7 +82,7 @@ def _usual_type(status: int) -> str:
     return _USUAL_TYPES.get(status, "InternalServerException" if status >= 500 else "ValidationException")
 
 
-def envelope(fault: Fault, request_id: str | None) -> Mapping[str, Any]:
+def envelope(fault: Fault, request_id: str | None) -> Mapping[str, Any]:  # noqa: ARG001  the header has it
     """Return the error's document."""
     return fault.error
 

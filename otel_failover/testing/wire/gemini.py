@@ -50,7 +50,7 @@ def new_response_id(call: Call) -> str | None:
     return fresh_hex(22) if call.operation.endswith("enerateContent") else None
 
 
-def headers(answer: Answer) -> dict[str, str]:
+def headers(answer: Answer) -> dict[str, str]:  # noqa: ARG001  one signature for all
     """Return Gemini's header fields."""
     return {"server": "scaffolding on HTTPServer2", "x-frame-options": "SAMEORIGIN"}
 
@@ -72,7 +72,7 @@ def _usual_status(status: int) -> str:
     return _USUAL_STATUSES.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
 
 
-def envelope(fault: Fault, request_id: str | None) -> Mapping[str, Any]:
+def envelope(fault: Fault, request_id: str | None) -> Mapping[str, Any]:  # noqa: ARG001  the header has it
     """Return the error's document."""
     return {"error": fault.error}
 
@@ -87,7 +87,7 @@ def whole(call: Call, reply: Reply) -> Any:
     return [document] if call.operation == "streamGenerateContent" else document
 
 
-def script(call: Call, reply: Reply, fault: Fault) -> Script:
+def script(call: Call, reply: Reply, fault: Fault) -> Script:  # noqa: ARG001  one signature for all
     """Return a success as a stream: the pieces, then an empty one with the finish reason; no terminator."""
     deltas = tuple(sse(_content(reply, piece, number)) for number, piece in enumerate(reply.pieces, start=1))
     error = sse({"error": fault.error})

@@ -95,7 +95,7 @@ def _usual_type(answer: Answer) -> str:
     return "requests" if answer.status == 429 else "invalid_request_error"
 
 
-def envelope(fault: Fault, request_id: str | None) -> Mapping[str, Any]:
+def envelope(fault: Fault, request_id: str | None) -> Mapping[str, Any]:  # noqa: ARG001  the header has it
     """Return the error's document."""
     return {"error": fault.error}
 
@@ -120,7 +120,7 @@ def _usage(reply: Reply) -> dict[str, int]:
     }
 
 
-def _chat(call: Call, reply: Reply) -> dict[str, Any]:
+def _chat(call: Call, reply: Reply) -> dict[str, Any]:  # noqa: ARG001  one signature for all
     message: dict[str, Any] = {"role": "assistant", "content": reply.text, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     return {
@@ -261,7 +261,7 @@ def _embeddings(call: Call, reply: Reply) -> dict[str, Any]:
     }
 
 
-def _moderation(call: Call, reply: Reply) -> dict[str, Any]:
+def _moderation(call: Call, reply: Reply) -> dict[str, Any]:  # noqa: ARG001  one signature for all
     result = {
         "flagged": False,
         "categories": dict.fromkeys(_MODERATION_CATEGORIES, False),
@@ -271,7 +271,7 @@ def _moderation(call: Call, reply: Reply) -> dict[str, Any]:
     return {"id": reply.response_id, "model": reply.model, "results": [result]}
 
 
-def _models(call: Call, reply: Reply) -> dict[str, Any]:
+def _models(call: Call, reply: Reply) -> dict[str, Any]:  # noqa: ARG001  one signature for all
     model = {"id": reply.model, "object": "model", "created": 1715367049, "owned_by": "system"}
     return {"object": "list", "data": [model]}
 

@@ -87,7 +87,7 @@ async def _awaited(result: Any, outside: Context) -> Any:
         return await result
 
 
-def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `call_model_with_fallback` with a run."""
     opened = _pass_of(args, kwargs)
     given = _with_recovery_aside(opened, kwargs)
@@ -95,7 +95,7 @@ def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return wrapped(*args, **given)
 
 
-async def _arun(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+async def _arun(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `acall_model_with_fallback` with a run."""
     opened = _pass_of(args, kwargs)
     given = _with_recovery_aside(opened, kwargs)
@@ -103,13 +103,13 @@ async def _arun(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return await wrapped(*args, **given)
 
 
-def _run_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _run_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `call_model_stream_with_fallback`, of either kind, with a run, which begins with the first event."""
     opened = _pass_of(args, kwargs)
     return driven(opened, wrapped(*args, **_with_recovery_aside(opened, kwargs)))
 
 
-def _choose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _choose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap what chooses the fallback models for an error, and take note of its choice."""
     chosen = wrapped(*args, **kwargs)
     _note_choice(chosen)

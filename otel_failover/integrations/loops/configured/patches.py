@@ -129,7 +129,7 @@ def _place(field: str, value: Any) -> tuple[str, str]:
 
 def _path(field: str, value: Any) -> Path:
     if not isinstance(value, str):
-        raise ValueError(f"{field}: {quoted(value)} is no path; a path is a text")
+        raise ValueError(f"{field}: {quoted(value)} is no path; a path is a text")  # noqa: TRY004 - told as a bad value
     try:
         path = parse(value)
     except ValueError as problem:

@@ -202,14 +202,14 @@ def _note(started: Any) -> None:
         batch.note(read(started, "run_id"), read(started, "parent_run_id"))
 
 
-def _started(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _started(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap the start of a callback run."""
     started = wrapped(*args, **kwargs)
     _note(started)
     return started
 
 
-async def _astarted(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+async def _astarted(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap the start of a callback run, in an asynchronous batch."""
     started = await wrapped(*args, **kwargs)
     _note(started)

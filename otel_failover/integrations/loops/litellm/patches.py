@@ -79,12 +79,12 @@ async def _hop(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return await _run(_pass_of(instance, kwargs), wrapped, args, kwargs)
 
 
-async def _models(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+async def _models(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `async_completion_with_fallbacks` with a run."""
     return await _run(_pass_over_models(kwargs), wrapped, args, kwargs)
 
 
-async def _group(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+async def _group(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `Router.async_function_with_retries`, one model group: failing before anybody was asked, it is a skip."""
     opened, group = current(), kwargs.get("model")
     tried = opened.tried if opened is not None else 0
@@ -110,13 +110,13 @@ def _attempt_of(function: Any, args: Any, kwargs: Any) -> Openable:
     return Kept(attempt, partial(streams.hold, opened, attempt)) if kwargs.get("stream") else Answering(attempt)
 
 
-async def _aask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+async def _aask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `litellm.acompletion` with an attempt, which a stream keeps open."""
     with _attempt_of(wrapped, args, kwargs) as opened:
         return opened.told(await wrapped(*args, **kwargs))
 
 
-def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `litellm.completion` likewise; outside a loop, it may be the synchronous way into one."""
     found = _attempt_of(wrapped, args, kwargs)
     opened = Sync() if found is NOTHING else found
@@ -134,19 +134,19 @@ def _outside() -> Context | None:
     return opened.outside() if isinstance(opened, Pass) else None
 
 
-def _log(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _log(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap what logs a call: its callbacks write on the span that is current, which must not be ours."""
     with scope.attached(_outside()):
         return wrapped(*args, **kwargs)
 
 
-async def _alog(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+async def _alog(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap what logs a call, likewise."""
     with scope.attached(_outside()):
         return await wrapped(*args, **kwargs)
 
 
-def _in_thread(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _in_thread(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `run_async_function`, which works in a thread where a loop is running: carry the context there."""
     function = args[0] if args else kwargs["async_function"]
     around = context_api.get_current()
@@ -167,7 +167,7 @@ def _carry(module: Any) -> None:
         patching.also(NAME, module, "run_async_function", _in_thread)
 
 
-def _hop_sync(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _hop_sync(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `Router.function_with_fallbacks`, below which the context may be lost."""
     _carry(sys.modules.get(wrapped.__module__))
     return wrapped(*args, **kwargs)

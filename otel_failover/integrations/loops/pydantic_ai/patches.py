@@ -81,7 +81,7 @@ def _request_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return managed if opened is NOTHING else Managed(opened, managed)
 
 
-async def _judge(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+async def _judge(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap the handlers of `fallback_on`: what they ask is no candidate of the pass."""
     with scope.attached(context_api.set_value(PASS, None)):
         return await wrapped(*args, **kwargs)
@@ -154,7 +154,7 @@ def _asked_in_step(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     return _answering(_attempt_of_step(args, kwargs))
 
 
-def _model_request_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _model_request_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's
     """Wrap what streams from an agent step's model with an attempt."""
     return _hand(_attempt_of_step(args, kwargs), wrapped(*args, **kwargs))
 

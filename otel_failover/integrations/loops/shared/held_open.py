@@ -158,7 +158,7 @@ class Held(Openable):
         """
         undriven = self.until_dropped()
 
-        def fresh(undriven: Undriven = undriven) -> Held:
+        def fresh(undriven: Undriven = undriven) -> Held:  # noqa: ARG001 - held in the generator's frame
             return self
 
         return drive(fresh, inner)

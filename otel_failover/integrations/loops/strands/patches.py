@@ -86,7 +86,7 @@ class _Pass(KeyedPass):
         attempt = self.run.attempt_at(index, known) if index >= 0 else self.run.attempt(known)
         return Tried(attempt, self._failed)
 
-    def _failed(self, problem: Exception, began: bool) -> None:
+    def _failed(self, problem: Exception, began: bool) -> None:  # noqa: ARG002 - Strands goes on either way
         self._raised = problem
 
 
@@ -119,7 +119,7 @@ def _pass_of(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Opened
     return _Pass(agent, router, args[3] if len(args) > 3 else kwargs["invocation_state"])
 
 
-def _make_terminal(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _make_terminal(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap what makes the innermost part of a call: each call of that part is an attempt."""
     terminal = wrapped(*args, **kwargs)
 
