@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover._core import failsafe
 from otel_failover._core.attribution.history import history
 from otel_failover._core.config import runtime
-from otel_failover._core.config.settings import Settings, load, quoted
+from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.failsafe import guarded, logger, read
 from otel_failover._core.spans.processor import attach
@@ -143,6 +143,8 @@ def _provider(given: dict[str, Any], name: str, method: str) -> Any:
     found = given.get(name)
     if found is None or (callable(read(found, method)) and not inspect.isclass(found)):
         return found
+    from otel_failover._core.config.checks import quoted  # late: only needed where something is wrong
+
     what = f"the class {found.__name__}" if inspect.isclass(found) else quoted(found)
     logger.warning(
         "otel-failover: %s is not usable: %s is given, allowed is an object with %s(); the global one is used",

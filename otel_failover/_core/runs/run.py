@@ -579,7 +579,7 @@ class Run:
         span.span.set_attributes(attributes)
         active = self._runtime
         if tally.served is not None and who is not None:
-            active.note_served(
+            active.logs.log_served(
                 (self._library, self._loop, self.positions.chain.key),
                 f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}",
             )

@@ -34,7 +34,7 @@ def write(runtime: Runtime, span: Span, record: Record) -> list[str]:
     for finding in found:
         span.add_event(names.EVENT_FINDING + finding.rule, _attributes(runtime, finding))
         runtime.metrics.findings.add(finding.rule, record.library)
-        runtime.log_limited(
+        runtime.logs.log_limited(
             (finding.rule, record.library, record.loop, finding.candidates),
             lambda finding=finding: f"{record.loop}: {finding.rule}: {_clean(runtime, finding.sentence)}",  # type: ignore[misc]
             logging.WARNING if finding.level == "warning" else logging.INFO,

@@ -99,7 +99,7 @@ def _report(runtime: Runtime, attempt: Watched, seconds: float) -> None:
     parent = set_span_in_context(NonRecordingSpan(attempt.span_context))
     Marker(runtime, names.SPAN_HUNG, parent, attributes, sentence, time.time_ns()).make()
     place = attempt.span_context
-    runtime.log_limited(
+    runtime.logs.log_limited(
         ("hung", attempt.provider, attempt.model),
         lambda: f"{sentence} trace_id={place.trace_id:032x} span_id={place.span_id:016x}",
     )

@@ -115,7 +115,7 @@ def announce(
     def safe(text: str) -> str:
         return runtime.redacted(text, secrets, 255)
 
-    runtime.log_limited(
+    runtime.logs.log_limited(
         (rule, provider, index, _whose(verdict, provider)),
         lambda: _sentence(verdict, claim, candidate, own, safe, offender),
     )

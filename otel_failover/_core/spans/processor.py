@@ -131,14 +131,14 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
     if not active.active:
         return False
     if warn:
-        active.warn_not_instrumented()
+        active.logs.warn_not_instrumented()
     provider = active.provider or get_tracer_provider()
     if active.attached_to is not None and active.attached_to() is provider:
         return True
     active.on_stale = partial(hanging.look_at, active)
     if not hasattr(provider, "add_span_processor"):
         if warn:
-            active.warn_no_sdk()
+            active.logs.warn_no_sdk()
         return False
     active.attached_to = weakref.ref(provider)
     AttributionProcessor.attach_to(provider)
