@@ -6,9 +6,11 @@ would still look right.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import os
+import ssl
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,6 +60,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "litellm" in sys.modules:
         for item in items:
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """Read the certificates once: every client makes a context of its own, and none of them speaks TLS here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -74,7 +74,7 @@ def observe(call: Callable[[], Any], provider: LocalProvider, answers: tuple[Ans
     outcome: dict[str, Any] = {}
     try:
         outcome["result"] = call()
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         outcome["raised"] = seen(problem)
     outcome["requests"] = requests(provider)
     return outcome

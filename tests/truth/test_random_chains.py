@@ -281,7 +281,7 @@ class Snapshots(SpanExporter):
     def __init__(self) -> None:
         self.spans: list[Exported] = []
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - the SDK's signature
         for span in spans:
             assert span.context is not None
             self.spans.append(
@@ -368,7 +368,7 @@ class Chain:
             with run.attempt(seat.candidate) as attempt:
                 self.note(fact, self.in_thread(fact) if self.style in ("context", "thread") else self.call(fact))
                 self.speak(fact, attempt)
-        except Exception:
+        except Exception:  # noqa: BLE001
             if not fact.log:
                 raise
         return fact.served and self.serves(fact)
@@ -379,7 +379,7 @@ class Chain:
             with run.attempt(seat.candidate) as attempt:
                 self.note(fact, await self.acall(fact))
                 self.speak(fact, attempt)
-        except Exception:
+        except Exception:  # noqa: BLE001
             if not fact.log:
                 raise
         return fact.served and self.serves(fact)
@@ -416,7 +416,7 @@ class Chain:
                     pass
             else:
                 asked.ask(**self.options(fact))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             return problem
         return None
 
@@ -428,7 +428,7 @@ class Chain:
                     pass
             else:
                 await asked.aask(**self.options(fact))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             return problem
         return None
 
@@ -462,7 +462,7 @@ class Chain:
         if fact.says == "own_in":
             try:
                 raise own
-            except Exception:
+            except Exception:  # noqa: BLE001 - the loop goes on
                 raise LoopError(str(own))  # noqa: B904 - the context is the point
         if fact.says == "fail":
             attempt.fail(own)
@@ -548,7 +548,7 @@ class Chain:
         if kind == "in_context":
             try:
                 raise own
-            except Exception:
+            except Exception:  # noqa: BLE001 - the loop goes on
                 raise LoopError(f"candidate failed: {text}")  # noqa: B904 - the context is the point
         if kind == "own_cause":
             raise LoopError(text) from own

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.domain.candidate import Candidate
@@ -44,7 +44,7 @@ class Judge(Protocol):
     def inherited(self) -> dict[str, Any]:
         """Return the attributes that stand on every span started inside it."""
 
-    def judge(self, said: Said) -> Verdict:
+    def judge(self, claim: Claim) -> Verdict:
         """Hold one claim against its evidence."""
 
     def is_at(self, address: tuple[str, int | None]) -> bool:

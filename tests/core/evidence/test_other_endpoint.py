@@ -37,7 +37,7 @@ def attempted(stack: ExitStack, answer: Answer, *, rewrap: bool = False) -> Any:
         with contextlib.suppress(openai.OpenAIError, LoopError), run.attempt(DECLARED) as attempt:
             try:
                 each.ask()
-            except openai.OpenAIError:
+            except openai.OpenAIError:  # noqa: PERF203 - a fallback loop
                 if not rewrap:
                     raise
                 raise LoopError("it did not work") from None

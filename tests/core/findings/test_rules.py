@@ -11,19 +11,12 @@ from hypothesis import strategies as st
 
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.candidate_error import CandidateError
-from otel_failover._core.domain.model_names import bare, is_prefixed
 from otel_failover._core.domain.outcome import Outcome
 from otel_failover._core.domain.reasons import REASONS
 from otel_failover._core.domain.verdicts import FINDINGS, FINDINGS_OFF
-from otel_failover._core.findings.rules import (
-    AttemptRecord,
-    Finding,
-    Record,
-    Report,
-    Skipped,
-    Thresholds,
-    find,
-)
+from otel_failover._core.findings.model_names import bare, is_prefixed
+from otel_failover._core.findings.record import AttemptRecord, Finding, Record, Report, Skipped, Thresholds
+from otel_failover._core.findings.rules import TABLE, find
 from otel_failover._core.text.matching import fingerprint, normalise
 
 OPENAI: Final = ("openai", "gpt-5.5")
@@ -604,6 +597,7 @@ def test_every_rule_of_the_contract_is_there_in_its_order_and_fires_in_a_case() 
         "empty_success", "partial_delivered", "wrong_model", "misbooked_success", "model_name_prefixed", "off_chain",
         "starved_candidate", "cancelled_continued",
     )  # fmt: skip
+    assert tuple(TABLE) == FINDINGS
     assert {rule for case in FIRING.values() for rule in case.fires} == set(FINDINGS)
 
 

@@ -38,7 +38,7 @@ def tried(stands: Sequence[Stand]) -> None:
     for each in stands:
         try:
             each.ask()
-        except Exception:
+        except Exception:  # noqa: BLE001
             continue
         return
 
