@@ -118,6 +118,7 @@ def _is_of_ours(module: str) -> bool:
 
 def _private_names(tree: ast.AST, own: frozenset[str]) -> Iterator[str]:
     """Yield the names private to us that code takes from an object other than its own, or says in a text."""
+    forbidden = _ours() - own - set(THEIRS)
     for module, name in _imported(tree):
         yield from (part for part in (*module.split(".")[2:], name) if _is_private(part))
     held = {name for _, name in _imported(tree)}
@@ -125,7 +126,7 @@ def _private_names(tree: ast.AST, own: frozenset[str]) -> Iterator[str]:
         if isinstance(node, ast.Attribute) and _is_private(node.attr):
             holder = node.value.id if isinstance(node.value, ast.Name) else ""
             if node.attr not in THEIRS and (
-                holder in held or (holder not in ("self", "cls") and node.attr in _ours() - own)
+                holder in held or (holder not in ("self", "cls") and node.attr in forbidden)
             ):
                 yield node.attr
     for text in _texts(tree):
@@ -134,7 +135,7 @@ def _private_names(tree: ast.AST, own: frozenset[str]) -> Iterator[str]:
             yield from _private_names(code, own | frozenset(_defined(code)))
         else:
             words = {word for word in re.findall(r"(?<![\w/])_\w+", text) if word != "_core"}
-            yield from words & (_ours() - own - set(THEIRS))
+            yield from words & forbidden
 
 
 def _paths(tree: ast.AST) -> Iterator[str]:
