@@ -938,8 +938,7 @@ def test_the_stronger_binding_names_the_source_whoever_was_later(stronger: str, 
     early, late = OPENAI, ANTHROPIC._replace(codes=frozenset({"overloaded_error"}), order=9)
     one, other = bound_to(stronger, early), bound_to(weaker, late)
     both = {**one, **other, "foreign": (*one.get("foreign", ()), *other.get("foreign", ()))}
-    bonds = Bonds(foreign=both.pop("foreign"))
-    found = judge(Claim(**both), bonds, ANSWERED, [early, late])
+    found = judge(*said(*both.pop("texts", ()), **both), ANSWERED, [early, late])
     assert (found.verdict, found.bound_by) == ("mismatch", stronger)
     assert found.source == early
 
