@@ -8,7 +8,6 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import failsafe
-from otel_failover._core.attribution.history import history
 from otel_failover._core.config import runtime
 from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain.verdicts import MISMATCH
@@ -119,6 +118,7 @@ class FailoverInstrumentor(Base):  # type: ignore[misc]
 def _turn_on(given: dict[str, Any]) -> None:
     # The adapters, and what compares claims with evidence, are imported here and not with the package: many a process
     # imports it, for `Candidate` or a decorator, that never instruments anything.
+    from otel_failover._core.attribution.history import history
     from otel_failover._core.runs import judgement
     from otel_failover.integrations import adapters
 
@@ -171,7 +171,8 @@ def _is_same(one: Any, other: Any) -> bool:
 
 @guarded(fallback=None)
 def _turn_off() -> None:
-    from otel_failover.integrations import adapters  # late: see `_turn_on`
+    from otel_failover._core.attribution.history import history  # late: see `_turn_on`
+    from otel_failover.integrations import adapters
 
     adapters.take_off()
     _first.clear()

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_failover._core.attribution.claim import Claim
 from otel_failover._core.attribution.facts import SourceFacts, Verdict
-from otel_failover._core.attribution.history import history
 from otel_failover._core.attribution.source import Source
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.outcome import SUCCESS, Outcome
 from otel_failover._core.domain.verdicts import EVIDENCE_INCOMPLETE, MISMATCH, NOTHING_BOUND, UNVERIFIED
 from otel_failover._core.evidence import outcome as settling
-from otel_failover._core.evidence.carried_response import is_of_the_wire
-from otel_failover._core.references import Reference
+from otel_failover._core.evidence.exchange import is_of_the_wire
+from otel_failover._core.evidence.references import Reference
 from otel_failover._core.text import matching
 
 if TYPE_CHECKING:
@@ -61,8 +60,10 @@ UNSEEN: Final = Verdict(UNVERIFIED, EVIDENCE_INCOMPLETE)
 def preload() -> None:
     """Import what compares claims with evidence, while nobody waits for an answer."""
     import otel_failover._core.attribution.enclosing
+    import otel_failover._core.attribution.history
     import otel_failover._core.attribution.own_facts  # and all that it needs
-    import otel_failover._core.spans.mismatch  # noqa: F401
+    import otel_failover._core.spans.mismatch
+    import otel_failover._core.spans.span_access  # noqa: F401
 
 
 class Judgement:
@@ -217,6 +218,8 @@ class Judgement:
         )
 
     def _earlier(self, fingerprint: str) -> SourceFacts | None:
+        from otel_failover._core.attribution.history import history  # late: see above
+
         return history.find(fingerprint, self._lasting_key)
 
     @property
@@ -254,6 +257,8 @@ class Judgement:
             attributes: Of the candidate's span.
             settled: How the attempt ended, with a message.
         """
+        from otel_failover._core.attribution.history import history  # late: see above
+
         span, message = self._span, matching.normalise(settled.message)
         facts = SourceFacts(
             span.candidate.provider, span.index, span.span_id, self._order,

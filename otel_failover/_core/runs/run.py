@@ -21,8 +21,8 @@ from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, ST
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.outcome import is_cancelling
+from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded, logger, text_of
-from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally

@@ -18,7 +18,6 @@ from otel_failover._core.domain import outcome, providers, reasons, verdicts
 from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.spans import span_access
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.redaction import cut, redact
 
@@ -163,6 +162,8 @@ class CandidateSpan:
             claims += [(claim, event) for event, claim in read_events(span)]
         if is_error or may_claim(span.attributes):
             found = read_claim(span)
+            from otel_failover._core.spans import span_access  # late: for the import budget
+
             span_access.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
             if found is not None and found.error:
                 claims.append((found.claim, None))
@@ -175,6 +176,8 @@ class CandidateSpan:
             events: Exception events that application code put here.
         """
         if self._runtime.settings.on_mismatch == "correct":
+            from otel_failover._core.spans import span_access  # late: for the import budget
+
             span_access.take_out_events(self.span, events)
 
     # --- texts --------------------------------------------------------------------------------------------------------

@@ -35,9 +35,9 @@ from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
+from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded
-from otel_failover._core.references import IdentityMap
-from otel_failover._core.spans import deferred, span_access
+from otel_failover._core.spans import deferred
 from otel_failover._core.spans.registry import OPEN, bound, enclosing, own_spans
 
 if TYPE_CHECKING:
@@ -176,6 +176,8 @@ def _check(span: Any, *, writable: bool) -> None:
         return
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
+        from otel_failover._core.spans import span_access  # late: for the import budget
+
         span_access.write(span, attempt.inherited())
     found = read_claim(span)
     if found is None or names.VERDICT in attributes or _is_ignored(span):
@@ -281,7 +283,7 @@ def _settle(
     writable: bool,
 ) -> None:
     """Write the verdict, count it, and make a mismatch seen."""
-    from otel_failover._core.spans import mismatch  # late: for the import budget
+    from otel_failover._core.spans import mismatch, span_access  # late: for the import budget
 
     active = runtime.current()
     if writable:
