@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.asked import Asked, provider_of
@@ -28,7 +27,7 @@ from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.functions import decorated
 from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally
-from otel_failover._core.spans import processor
+from otel_failover._core.spans import deferred, processor
 from otel_failover._core.spans.run_span import RunSpan
 
 if TYPE_CHECKING:
@@ -606,7 +605,7 @@ class Run:
             self._library, self._loop, self.chain.members, outcome, self._tally.stop_reason, self.positions.untried,
             ended - self.started, [attempt.record_so_far(ended) for attempt in self._open],
         )  # fmt: skip
-        found = finding_events.tell(self._runtime, span.span, record)
+        found = finding_events.write(self._runtime, span.span, record)
         if found:
             attributes[names.FINDINGS] = found
 

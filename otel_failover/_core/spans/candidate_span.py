@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
@@ -146,7 +146,7 @@ class CandidateSpan:
 
     # --- what application code wrote here -----------------------------------------------------------------------------
 
-    def taken_over(self, settled: Outcome) -> list[tuple[Said, Any]]:
+    def taken_over(self, settled: Outcome) -> list[tuple[Claim, Any]]:
         """Return what application code claimed on this span, each with its event where it is one.
 
         `get_current_span()` inside an attempt is the candidate's span. Status and attributes are taken out: own
@@ -159,14 +159,14 @@ class CandidateSpan:
         if span is None or not self._in_run or not span.is_recording() or not hasattr(span, "status"):
             return []
         is_error = span.status.status_code is StatusCode.ERROR
-        claims: list[tuple[Said, Any]] = []
+        claims: list[tuple[Claim, Any]] = []
         if span.events and (is_error or settled.outcome in _FAILED):
-            claims += [(said, event) for event, said in read_events(span)]
+            claims += [(claim, event) for event, claim in read_events(span)]
         if is_error or may_claim(span.attributes):
             found = read_claim(span)
             span_access.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
             if found is not None and found.error:
-                claims.append((found.said, None))
+                claims.append((found.claim, None))
         return claims
 
     def correct(self, events: Iterable[Any]) -> None:
@@ -302,11 +302,11 @@ class CandidateSpan:
         span.set_attributes(attributes)
         span.set_status(StatusCode.ERROR, message)
 
-    def announce(self, verdict: Verdict, said: Said | None, settled: Outcome, end_time: int | None) -> None:
+    def announce(self, verdict: Verdict, claim: Claim | None, settled: Outcome, end_time: int | None) -> None:
         """Make a mismatch seen: marker, counter, log."""
-        if verdict.verdict == MISMATCH and said is not None:
+        if verdict.verdict == MISMATCH and claim is not None:
             marking.announce(
-                self._runtime, self.context, verdict, said,
+                self._runtime, self.context, verdict, claim,
                 (self.candidate.provider, identity.shown(self.candidate.model), self.index),
                 settlement.sentence(self._ledger, settled), self._ledger.secrets, end_time,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How findings are told: an event each on the run's span, one list, a metric and a line in the log."""
+"""How findings are written: an event each on the run's span, one list, a metric and a line in the log."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from otel_failover._core.findings.record import Finding, Record
 
 
-def tell(runtime: Runtime, span: Span, record: Record) -> list[str]:
-    """Draw the findings of a run and tell them.
+def write(runtime: Runtime, span: Span, record: Record) -> list[str]:
+    """Draw the findings of a run, write them onto its span, count and log them.
 
     Args:
         runtime: Settings, instruments, logs.

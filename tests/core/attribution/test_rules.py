@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.facts import Claim, OwnFacts, SourceFacts, Verdict
+from otel_failover._core.attribution.claim import Claim
+from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts, Verdict
 from otel_failover._core.attribution.rules import judge, worst
 from otel_failover._core.domain.verdicts import RULES
 from otel_failover._core.text import matching as wording
@@ -98,7 +99,7 @@ class Case:
     """One claim held against one evidence, and why the outcome is right."""
 
     why: str
-    claim: Claim
+    claim: tuple[Claim, Bonds]
     own: OwnFacts
     expected: tuple[str, str | None]
     others: Sequence[SourceFacts] = (OPENAI,)
@@ -111,7 +112,7 @@ class Case:
 
     def verdict(self, disabled: frozenset[str] = frozenset()) -> Verdict:
         history = self.history or (lambda _: None)
-        return judge(self.claim, self.own, self.others, history, disabled)
+        return judge(*self.claim, self.own, self.others, history, disabled)
 
     @property
     def holds(self) -> bool:
@@ -124,10 +125,11 @@ class Case:
         )
 
 
-def said(*texts: str, **facts: Any) -> Claim:
-    """Return a claim; sets may be given as lists."""
+def said(*texts: str, reason: str | None = None, **facts: Any) -> tuple[Claim, Bonds]:
+    """Return a claim, and whose its objects are; sets may be given as lists."""
     given: dict[str, Any] = {k: frozenset(v) if isinstance(v, (list, set)) else v for k, v in facts.items()}
-    return Claim(texts, **given)
+    bonds = {name: given.pop(name) for name in Bonds._fields if name in given}
+    return Claim(texts=texts, word=reason, **given), Bonds(**bonds)
 
 
 def body_of(message: str, request_id: str, key: str = "request_id") -> str:
@@ -312,10 +314,10 @@ CASES: Final[dict[str, Case]] = {
         VERIFIED,
     ),
     "a text in the rest of the own bytes": Case(
-        "quoted from the prompt", said(QUOTA), ANSWERED._replace(elsewhere=lambda _: True), NOTHING_BOUND
+        "quoted from the prompt", said(QUOTA), ANSWERED._replace(text_in_bytes=lambda _: True), NOTHING_BOUND
     ),
     "own bytes that could not be seen": Case(
-        "it may stand there", said(QUOTA), ANSWERED._replace(elsewhere=lambda _: None), NOTHING_BOUND
+        "it may stand there", said(QUOTA), ANSWERED._replace(text_in_bytes=lambda _: None), NOTHING_BOUND
     ),
     "a text with incomplete evidence": Case(
         "the own answer may have said it",
@@ -585,7 +587,7 @@ CASES: Final[dict[str, Case]] = {
     "claimed answer by body": Case("a structured body, and nobody answered", said("x", structured=True), HUNG, CLAIMED),
     "claimed answer by wording": Case("a sentence that only a provider says", said(f"failed: {LIMIT}"), HUNG, CLAIMED),
     "wording of the own request": Case(
-        "quoted from the prompt", said(f"failed: {LIMIT}"), HUNG._replace(elsewhere=lambda _: True), NOTHING_BOUND
+        "quoted from the prompt", said(f"failed: {LIMIT}"), HUNG._replace(text_in_bytes=lambda _: True), NOTHING_BOUND
     ),
     "wording with an own answer": Case(
         "somebody answered: nobody can say that it was not this", said(f"failed: {LIMIT}"), ANSWERED, NOTHING_BOUND
@@ -650,7 +652,6 @@ CASES: Final[dict[str, Case]] = {
     "own words in a sentence": Case("wrapped", said(f"candidate failed: {OWN_TEXT} (500)"), ANSWERED, VERIFIED),
     "no claim": Case("complete evidence, nothing said", said(), ANSWERED, VERIFIED),
     "no claim, no evidence": Case("nothing seen, nothing said", said(), NOTHING, ("unverified", "evidence_incomplete")),
-    "unchanged": Case("the own exception as it was raised", Claim((QUOTA,), unchanged=True), HUNG, VERIFIED),
     "an unknown request id": Case(
         "verified means every fact", said(OWN_TEXT, request_ids=["req_unknown"]), ANSWERED, NOTHING_BOUND
     ),
@@ -800,7 +801,7 @@ def test_a_conflict_names_the_attempt_whose_status_it_tells() -> None:
     later = OPENAI._replace(index=2, order=3, span_id="dddddddddddddddd", statuses=frozenset({500}))
 
     def source(status: int, *others: SourceFacts) -> tuple[int, str]:
-        found = judge(said("x", status=status, conflict="openai"), SERVED, others).source
+        found = judge(*said("x", status=status, conflict="openai"), SERVED, others).source
         assert found is not None
         return found.index, found.span_id
 
@@ -824,12 +825,16 @@ def test_verdict(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.marks])
-def test_only_a_mismatch_is_bound_to_somebody_and_only_claimed_answer_has_no_source(name: str) -> None:
+def test_only_a_mismatch_or_a_mixture_is_bound_to_somebody_and_only_claimed_answer_has_no_source(name: str) -> None:
     found = CASES[name].verdict()
     if found.verdict == "mismatch":
-        assert found.bound_by in ("object", "response", "request_id", "text", "facts")
+        assert found.bound_by in STRENGTHS
         assert (found.source is None) == (found.rule == "claimed_answer")
         assert found.source is None or not found.source.same
+    elif found.rule == "mixed_error":
+        assert (found.bound_by, found.source is None) == ("text", False)
+    else:
+        assert (found.bound_by, found.source) == (None, None)
 
 
 # --- switching anything off is noticed --------------------------------------------------------------------------------
@@ -911,7 +916,7 @@ def test_every_binding_decides_a_case(how: str) -> None:
 
 
 def test_an_own_request_that_another_got_its_response_by_decides_a_case() -> None:
-    told = [case for case in CASES.values() if "request" in dict(case.claim.foreign)]
+    told = [case for case in CASES.values() if "request" in dict(case.claim[1].foreign)]
     assert any(case.bound_by == "response" and case.expected[0] == "mismatch" for case in told)
 
 
@@ -933,7 +938,7 @@ def test_the_stronger_binding_names_the_source_whoever_was_later(stronger: str, 
     early, late = OPENAI, ANTHROPIC._replace(codes=frozenset({"overloaded_error"}), order=9)
     one, other = bound_to(stronger, early), bound_to(weaker, late)
     both = {**one, **other, "foreign": (*one.get("foreign", ()), *other.get("foreign", ()))}
-    found = judge(Claim(**both), ANSWERED, [early, late])
+    found = judge(*said(*both.pop("texts", ()), **both), ANSWERED, [early, late])
     assert (found.verdict, found.bound_by) == ("mismatch", stronger)
     assert found.source == early
 
@@ -965,4 +970,4 @@ def test_the_worst_of_several_verdicts_stands() -> None:
 @pytest.mark.parametrize("stock", sorted(STOCK))
 def test_a_stock_phrase_blames_nobody(stock: str) -> None:
     alone = OPENAI._replace(messages=(stock,))
-    assert judge(said(stock), HUNG, [alone]).verdict != "mismatch"
+    assert judge(*said(stock), HUNG, [alone]).verdict != "mismatch"
