@@ -142,13 +142,13 @@ def installed(distribution: str) -> str | None:
         return "unknown"
 
 
-def put_on(library: Library, disabled: frozenset[str], tell: Callable[[State], None]) -> State:
+def put_on(library: Library, disabled: frozenset[str], notify: Callable[[State], None]) -> State:
     """Wrap a library now if it is imported, else when it is.
 
     Args:
         library: What to wrap.
         disabled: Libraries that are switched off.
-        tell: Called when a library is wrapped, or found unusable, later.
+        notify: Called when a library is wrapped, or found unusable, later.
 
     Returns:
         What became of it. Nothing is raised, and a library that is not there is not imported.
@@ -162,7 +162,7 @@ def put_on(library: Library, disabled: frozenset[str], tell: Callable[[State], N
     elif version is not None:
         state.status = WAITING
         there = tuple(patch for patch in library.patches if _reaches(version, patch.since))
-        when_ready(library._replace(patches=there), state, tell)
+        when_ready(library._replace(patches=there), state, notify)
     return state
 
 
@@ -181,13 +181,13 @@ def _reaches(version: str, since: str) -> bool:
         return True
 
 
-def when_ready(library: Library, state: State, tell: Callable[[State], None]) -> None:
+def when_ready(library: Library, state: State, notify: Callable[[State], None]) -> None:
     """Wrap once the last of the library's modules is imported; several modules may have to come first.
 
     Args:
         library: What to wrap.
         state: Waiting; what becomes of it is noted here.
-        tell: Called when it is wrapped, or found unusable.
+        notify: Called when it is wrapped, or found unusable.
     """
     needed = library._replace(patches=tuple(patch for patch in library.patches if not patch.apart))
     modules = list(dict.fromkeys(patch.module for patch in needed.patches))
@@ -199,7 +199,7 @@ def when_ready(library: Library, state: State, tell: Callable[[State], None]) ->
             ready.add(module.__name__)
             if state.status == WAITING and ready.issuperset(modules):
                 _wrap_all(needed, state)
-                tell(state)
+                notify(state)
         except Exception as problem:
             note(f"patching.{library.name}", problem)
             if strict():
