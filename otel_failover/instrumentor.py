@@ -2,70 +2,81 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import failsafe
-from otel_failover._core.attribution.rules import MISMATCH
+from otel_failover._core.attribution.history import history
 from otel_failover._core.config import runtime
-from otel_failover._core.config.settings import Settings, load, quoted
+from otel_failover._core.config.settings import Settings, load
+from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.failsafe import guarded, logger, read
-from otel_failover._core.otel_base import Base
+from otel_failover._core.spans.processor import attach
 from otel_failover.integrations import patching
-from otel_failover.integrations.patching import MISSING, PATCHED, SKIPPED, WAITING, Library, State
+from otel_failover.integrations.libraries import libraries
+from otel_failover.integrations.patching import MISSING, PATCHED, SKIPPED, WAITING, State
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def libraries() -> tuple[Library, ...]:
-    """Return what can be patched. To add a library: one module, one line here."""
-    from otel_failover.integrations.loops.agno.patches import AGNO
-    from otel_failover.integrations.loops.google_adk.patches import GOOGLE_ADK
-    from otel_failover.integrations.loops.haystack import HAYSTACK
-    from otel_failover.integrations.loops.langchain.agents import LANGCHAIN
-    from otel_failover.integrations.loops.langchain.runnables import LANGCHAIN_CORE
-    from otel_failover.integrations.loops.litellm.patches import LITELLM
-    from otel_failover.integrations.loops.livekit import LIVEKIT
-    from otel_failover.integrations.loops.pydantic_ai.patches import PYDANTIC_AI
-    from otel_failover.integrations.loops.strands.patches import STRANDS
-    from otel_failover.integrations.providers.anthropic import ANTHROPIC
-    from otel_failover.integrations.providers.bedrock import BEDROCK
-    from otel_failover.integrations.providers.google_genai import GOOGLE_GENAI
-    from otel_failover.integrations.providers.openai import OPENAI
-    from otel_failover.integrations.transports.aiohttp import AIOHTTP
-    from otel_failover.integrations.transports.botocore import BOTOCORE
-    from otel_failover.integrations.transports.httpx import HTTPX, HTTPX2
-    from otel_failover.integrations.transports.requests import REQUESTS
+class _Instrumentor:
+    """What is used of OpenTelemetry's `BaseInstrumentor`, where its package is not there: one object, on and off once.
 
-    return (
-        HTTPX,
-        HTTPX2,
-        AIOHTTP,
-        BOTOCORE,
-        REQUESTS,
-        OPENAI,
-        ANTHROPIC,
-        GOOGLE_GENAI,
-        BEDROCK,
-        PYDANTIC_AI,
-        LITELLM,
-        LANGCHAIN_CORE,
-        LANGCHAIN,
-        HAYSTACK,
-        AGNO,
-        GOOGLE_ADK,
-        STRANDS,
-        LIVEKIT,
-    )
+    `opentelemetry-instrumentation` pins the conventions, and so the API, to one release: as a dependency it would
+    replace the versions of the service that we are installed into. Where it is there (a start without code needs it),
+    its own class is used.
+    """
+
+    _instance: Any = None
+    _is_on = False
+
+    def __new__(cls) -> Any:
+        if cls._instance is None:
+            cls._instance = object.__new__(cls)
+        return cls._instance
+
+    @property
+    def is_instrumented_by_opentelemetry(self) -> bool:
+        """Whether it is on."""
+        return self._is_on
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return what has to be installed."""
+        return ()
+
+    def instrument(self, **kwargs: Any) -> None:
+        """Turn it on."""
+        if not self._is_on:
+            self._instrument(**kwargs)
+            self._is_on = True
+
+    def uninstrument(self, **kwargs: Any) -> None:
+        """Turn it off."""
+        if self._is_on:
+            self._uninstrument(**kwargs)
+            self._is_on = False
+
+    def _instrument(self, **kwargs: Any) -> None:
+        raise NotImplementedError
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        raise NotImplementedError
+
+
+Base: Any = _Instrumentor
+with contextlib.suppress(ImportError):
+    Base = importlib.import_module("opentelemetry.instrumentation.instrumentor").BaseInstrumentor
 
 
 _states: list[State] = []
 _first: Final[dict[str, Any]] = {}
 """What was passed to the `instrument()` that counts."""
-_SAYS_SO: Final = Base.__module__.startswith("opentelemetry.")
-"""Whether the base class tells by itself of a second `instrument()`."""
+_BASE_WARNS: Final = Base.__module__.startswith("opentelemetry.")
+"""Whether the base class logs a second `instrument()` by itself."""
 
 
 def states() -> tuple[State, ...]:
@@ -94,8 +105,8 @@ class FailoverInstrumentor(Base):  # type: ignore[misc]
         Args:
             **kwargs: See `Settings`; and `tracer_provider` and `meter_provider`.
         """
-        if self.is_instrumented_by_opentelemetry and not _SAYS_SO:
-            _tell_that_the_first_stays(kwargs)
+        if self.is_instrumented_by_opentelemetry and not _BASE_WARNS:
+            _warn_that_the_first_stays(kwargs)
         return super().instrument(**kwargs)
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -113,17 +124,18 @@ def _turn_on(given: dict[str, Any]) -> None:
     providers = (_provider(given, "tracer_provider", "get_tracer"), _provider(given, "meter_provider", "get_meter"))
     active = runtime.Runtime(settings, *providers)
     runtime.configure(active)
-    active.attach()
+    attach(active)
+    history.clear()
     active.metrics.checks.born(MISMATCH)
     active.metrics.mismatches.add(0)
     disabled = frozenset(settings.disabled_libraries)
-    _states[:] = [patching.put_on(library, disabled, _tell_late) for library in libraries()]
+    _states[:] = [patching.put_on(library, disabled, _log_late) for library in libraries()]
     _states.extend(_configured(settings, disabled))
     unknown = disabled - {state.name for state in _states}
     if unknown:
         known = ", ".join(state.name for state in _states)
         logger.warning("otel-failover: disabled_libraries names %s; known are %s", ", ".join(sorted(unknown)), known)
-    _tell()
+    _log_states()
 
 
 def _provider(given: dict[str, Any], name: str, method: str) -> Any:
@@ -131,6 +143,8 @@ def _provider(given: dict[str, Any], name: str, method: str) -> Any:
     found = given.get(name)
     if found is None or (callable(read(found, method)) and not inspect.isclass(found)):
         return found
+    from otel_failover._core.config.checks import quoted  # late: only needed where something is wrong
+
     what = f"the class {found.__name__}" if inspect.isclass(found) else quoted(found)
     logger.warning(
         "otel-failover: %s is not usable: %s is given, allowed is an object with %s(); the global one is used",
@@ -142,7 +156,7 @@ def _provider(given: dict[str, Any], name: str, method: str) -> Any:
 
 
 @guarded(fallback=None)
-def _tell_that_the_first_stays(given: dict[str, Any]) -> None:
+def _warn_that_the_first_stays(given: dict[str, Any]) -> None:
     standing = {**vars(runtime.current().settings), **_first}
     others = [name for name, value in given.items() if value is not None and not _is_same(value, standing.get(name))]
     if others:
@@ -163,7 +177,7 @@ def _configured(settings: Settings, disabled: frozenset[str]) -> list[State]:
         return []
     from otel_failover.integrations.loops.configured import patches as configured
 
-    return configured.put_on(settings.loops, disabled, _tell_late)
+    return configured.put_on(settings.loops, disabled, _log_late)
 
 
 @guarded(fallback=None)
@@ -174,9 +188,10 @@ def _turn_off() -> None:
     _first.clear()
     failsafe.set_strict(False)
     runtime.turn_off()
+    history.clear()
 
 
-def _tell() -> None:
+def _log_states() -> None:
     """Log what was patched, what waits for its import, what was skipped and why: nobody misses a silent plugin."""
     parts = [describe(state) for state in _states if state.status != MISSING]
     logger.info("otel-failover %s: %s", __version__, "; ".join(parts) or "no supported library is installed")
@@ -188,7 +203,7 @@ def _tell() -> None:
         logger.warning("otel-failover: nothing was patched; looked for %s", looked)
 
 
-def _tell_late(state: State) -> None:
+def _log_late(state: State) -> None:
     """Log what became of a library that was imported after `instrument()`."""
     if state in _states:
         level = logger.warning if state.status == SKIPPED else logger.info

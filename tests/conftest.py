@@ -6,9 +6,11 @@ would still look right.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import os
+import ssl
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,11 +26,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import FailoverInstrumentor
 from otel_failover._core import failsafe
-from tests import planted
-from tests.spans import SerialisingExporter, Telemetry
+from tests.support import planted
+from tests.support.spans import SerialisingExporter, Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MUST_HAVE: Final = os.environ.get("FAILOVER_MUST_HAVE", "").split()
 """Modules that an environment was made for: where one of them cannot be imported, its tests fail instead of skipping."""
@@ -57,6 +59,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "litellm" in sys.modules:
         for item in items:
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """Read the certificates once: every client makes a context of its own, and none of them speaks TLS here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +102,9 @@ def telemetry() -> Iterator[Telemetry]:
         FailoverInstrumentor().uninstrument()
         provider.shutdown()
         meter_provider.shutdown()
+
+
+@pytest.fixture
+def switch_on(request: pytest.FixtureRequest) -> Callable[[], Telemetry]:
+    """Return what turns us on in the middle of a test."""
+    return lambda: request.getfixturevalue("telemetry")

@@ -19,31 +19,28 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-    from otel_failover._core.runs.attempt import Attempt
-    from otel_failover._core.runs.run import Run
-
 RUN: Final = context_api.create_key("failover-run")
 ATTEMPT: Final = context_api.create_key("failover-attempt")
 CALL: Final = context_api.create_key("failover-call")
 SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, context_api.Context())))
 """OpenTelemetry's own key, of the span that is current: for adapters that leave ours out of a context."""
 
-_innermost: Final[ContextVar[Attempt | None]] = ContextVar("failover-attempt", default=None)
+_innermost: Final[ContextVar[Any]] = ContextVar("failover-attempt", default=None)
 """The attempt of the context that we made current last; the OpenTelemetry context itself may have been exchanged."""
 
 
-def run_in(context: Context | None = None) -> Run | None:
-    """Return the run of a context, whether it still takes attempts or not."""
-    return (context_api.get_current() if context is None else context).get(RUN)  # type: ignore[return-value]
+def run_in(context: Context | None = None) -> Any:
+    """Return the `Run` of a context, None where there is none; `runs.run.current_run` is the same with its type."""
+    return (context_api.get_current() if context is None else context).get(RUN)
 
 
-def attempt_in(context: Context | None = None) -> Attempt | None:
-    """Return the attempt of a context, live or not."""
-    found: Any = (context_api.get_current() if context is None else context).get(ATTEMPT)
+def attempt_in(context: Context | None = None) -> Any:
+    """Return the `Attempt` of a context, live or not; `runs.attempt.current_attempt` is the same with its type."""
+    found = (context_api.get_current() if context is None else context).get(ATTEMPT)
     return displaced(context) if found is None else found
 
 
-def attempt_of(run: Run | None) -> Attempt | None:
+def attempt_of(run: Any) -> Any:
     """Return the current attempt where it is a run's own, live or not: for adapters, what it asks is no step of theirs.
 
     Args:
@@ -53,7 +50,7 @@ def attempt_of(run: Run | None) -> Attempt | None:
     return attempt if attempt is not None and run is not None and attempt.run is run else None
 
 
-def displaced(context: Context | None) -> Attempt | None:
+def displaced(context: Context | None) -> Any:
     """Return the attempt that was entered last, where a context lacks it that is used inside of it.
 
     Some instrumentations make a context current, or start spans in one, that they took before the attempt began
@@ -63,7 +60,7 @@ def displaced(context: Context | None) -> Attempt | None:
     if entered is None or not entered.live:
         return None
     run = run_in(context)
-    return entered if run is None or run is entered._run else None
+    return entered if run is None or run is entered.run else None
 
 
 def call_in(context: Context | None = None) -> Any:
@@ -92,13 +89,19 @@ def attached(context: Context | None) -> Iterator[None]:
 
 
 class Attachment:
-    """One attach and its detach."""
+    """One attach and its detach.
+
+    The token is reset directly, and not by `opentelemetry.context.detach`: a generator that is closed from another task
+    or thread, or collected, detaches in a context where the token was never set. OpenTelemetry catches that, and writes
+    "Failed to detach context" with a traceback into the host's log; there is nothing to mend then, since the context
+    that was left attached is gone with its task.
+    """
 
     __slots__ = ("_before", "_token")
 
     def __init__(self, context: Context) -> None:
         self._token: Any = context_api.attach(context)
-        self._before = _innermost.set(context.get(ATTEMPT))  # type: ignore[arg-type]
+        self._before = _innermost.set(context.get(ATTEMPT))
 
     def detach(self) -> None:
         """Restore what was current before; never logs, never raises, and leaves a foreign context alone."""
@@ -112,3 +115,19 @@ class Attachment:
             return
         except AttributeError:
             context_api.detach(token)
+
+
+_SUPPRESS: Final = "suppress_instrumentation"
+
+
+def is_suppressed(current: Context) -> bool:
+    """Whether instrumentation is suppressed in a context, by the key that OpenTelemetry's own exporters set."""
+    return any(map(current.get, _KEYS))
+
+
+def _keys() -> tuple[str, ...]:
+    key = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", None)
+    return (key, _SUPPRESS) if isinstance(key, str) else (_SUPPRESS,)
+
+
+_KEYS: Final = _keys()

@@ -14,8 +14,6 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from otel_failover._core.domain.attributes import SCOPE
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,7 +21,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 D = TypeVar("D")
 
-logger = logging.getLogger(SCOPE)
+logger = logging.getLogger("otel_failover")
 
 failures: Counter[str] = Counter()
 """Failures of our own, by site, since the process started; read by the metric `failover.internal.errors`."""

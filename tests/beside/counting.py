@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.beside.neighbours import Neighbours
-    from tests.spans import Exported
+    from tests.support.spans import Exported
 
 MARKER: Final = "failover.attribution.mismatch"
 FLAGGED: Final = ("mismatch", "inconsistent")

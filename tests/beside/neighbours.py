@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from tests.spans import SerialisingExporter
+from tests.support.spans import SerialisingExporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -215,7 +215,7 @@ class Loop:
                 if self.how not in (None, "late"):
                     result = _read(result, self.how or "")
             self.outcomes.append(same(_read(result, "consumed") if self.how == "late" else result))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             self.outcomes.append(told(problem))
             return False
         return True
@@ -227,7 +227,7 @@ class Loop:
                 if self.how not in (None, "late"):
                     result = await _aread(result, self.how or "")
             self.outcomes.append(same(await _aread(result, "consumed") if self.how == "late" else result))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             self.outcomes.append(told(problem))
             return False
         return True

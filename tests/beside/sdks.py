@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover.testing.providers import Answer
 from tests.beside.neighbours import NATIVE
 from tests.beside.scenarios import Sdk
-from tests.hosts import KEYS, MESSAGES
+from tests.support.hosts import KEYS, MESSAGES
 
 if TYPE_CHECKING:
     from otel_failover.testing.providers import LocalProvider

@@ -23,7 +23,7 @@ from otel_failover._core.summary import summary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.spans import Telemetry
+    from tests.support.spans import Telemetry
 
 try:
     import jsonschema

@@ -1,124 +1,115 @@
 """What is remembered of an attempt for the others: its facts, and its objects by identity.
 
 Made when an attempt ends and looked into only where a claim is doubtful, so nearly everything is worked out on demand.
+The objects are remembered weakly: an exception holds its traceback, and that the whole request. Only what cannot be
+(Python's own exceptions) is held, until the run is over.
 """
 
 from __future__ import annotations
 
-import contextlib
-import weakref
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from otel_failover._core.attribution.rules import OBJECT, REQUEST, RESPONSE, Incident
+from otel_failover._core.attribution.facts import SourceFacts
+from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
+from otel_failover._core.evidence.carried_response import response_of
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text import matching as wording
+from otel_failover._core.text.matching import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from otel_failover._core.evidence.call_error import CallError
     from otel_failover._core.evidence.error_body import ErrorBody
-    from otel_failover._core.evidence.exchange import Exchange, Reference
-    from otel_failover._core.evidence.ledger import Raised
+    from otel_failover._core.evidence.exchange import Exchange
+    from otel_failover._core.references import Reference
 
 
-class Trail:
+class Source:
     """One attempt, or one call to somebody else, as the others may be held against it.
 
     Args:
         provider: Whose it is.
         index: Its place in the chain.
         model: As requested.
+        exchanges: Its own sends.
         span_id: Where it was first seen.
         order: Larger is later.
-        alive: Whether it is still open.
-        around: Orders of the attempts that it was made inside.
         key: The candidate's identity within its run.
-        exchanges: Its own sends.
         raised: What its calls raised.
         left: What left it, and errors it was marked with.
         stream_error: An error event of a stream.
         response_ids: Of its successful answers.
+        alive: Whether it is still open.
+        around: Orders of the attempts that it was made inside.
         complete: Its evidence was complete.
         reason: Why it failed.
-        sentence: Its own evidence in a few words.
-        told: Its own error, as `attempt.error` tells it: a loop may report it.
+        sentence: Its own evidence in a few words, where it failed.
+        message: Its own error in our words, as `attempt.error` has it: a loop may repeat it.
     """
 
-    __slots__ = (
-        "_alive",
-        "_incident",
-        "_order",
-        "_texts",
-        "around",
-        "complete",
-        "exchanges",
-        "index",
-        "key",
-        "left",
-        "model",
-        "provider",
-        "raised",
-        "reason",
-        "response_ids",
-        "sentence",
-        "span_id",
-        "stream_error",
-        "told",
+    __slots__ = (  # noqa: RUF023 - who it is, what it holds, how it ended, what is read on demand
+        "provider", "index", "model", "key", "span_id", "around", "_order",
+        "exchanges", "raised", "left", "stream_error", "response_ids",
+        "complete", "reason", "sentence", "_message", "_alive",
+        "_facts", "_texts",
     )  # fmt: skip
 
     def __init__(
         self,
+        *,
         provider: str,
         index: int,
         model: str,
-        span_id: str,
-        order: int,
-        key: object,
         exchanges: list[Exchange],
-        raised: Iterable[Raised] = (),
+        span_id: str = "",
+        order: int = 0,
+        key: object = None,
+        raised: Iterable[CallError] = (),
         left: Iterable[Reference] = (),
         stream_error: ErrorBody | None = None,
         response_ids: Iterable[str] = (),
-        *,
         alive: bool = False,
         around: tuple[int, ...] = (),
         complete: bool = False,
         reason: str | None = None,
         sentence: str = "",
-        told: str = "",
+        message: str = "",
     ) -> None:
-        self.around = around
-        self.provider, self.index, self.model, self.span_id = provider, index, model, span_id
-        self._order, self.key, self._alive = order, key, alive
+        self.provider, self.index, self.model, self.key = provider, index, model, key
+        self.span_id, self.around, self._order = span_id, around, order
         self.exchanges, self.raised, self.left = exchanges, tuple(raised), tuple(left)
         self.stream_error, self.response_ids = stream_error, tuple(response_ids)
-        self.complete, self.reason, self.sentence, self.told = complete, reason, sentence, told
-        self._incident: Incident | None = None
+        self.complete, self.reason, self.sentence = complete, reason, sentence
+        self._message, self._alive = message, alive
+        self._facts: SourceFacts | None = None
         self._texts: tuple[str, ...] | None = None
 
     @property
-    def incident(self) -> Incident:
+    def facts(self) -> SourceFacts:
         """What its wire said, in the form in which claims are compared."""
-        if self._incident is None:
+        if self._facts is None:
             bodies = self.bodies
-            self._incident = Incident(
+            self._facts = SourceFacts(
                 self.provider,
                 self.index,
                 self.span_id,
                 self._order,
                 self._alive,
-                messages=tuple(dict.fromkeys(filter(None, (wording.normalise(b.message) for b in bodies)))),
+                messages=tuple(dict.fromkeys(filter(None, (normalise(body.message) for body in bodies)))),
                 codes=frozenset(code for body in bodies for code in body.codes),
                 statuses=frozenset(e.status for e in self.exchanges if e.status is not None and e.is_error),
                 request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
                 response_ids=frozenset(self.response_ids),
             )
-        return self._incident
+        return self._facts
 
-    def seen_by(self, key: object) -> Incident:
-        """Return its incident as an attempt sees it: the same candidate's is its own earlier one."""
-        return self.incident._replace(same=True) if key == self.key else self.incident
+    def seen_by(self, key: object) -> SourceFacts:
+        """Return its facts as an attempt sees them: the same candidate's are its own, of an earlier try.
+
+        Args:
+            key: The identity of that attempt's candidate.
+        """
+        return self.facts._replace(same=True) if key == self.key else self.facts
 
     @property
     def bodies(self) -> list[ErrorBody]:
@@ -130,9 +121,9 @@ class Trail:
     def texts(self) -> tuple[str, ...]:
         """Its own error texts, normalised, for a span around the run that names this candidate."""
         if self._texts is None:
-            said = [text for body in self.bodies for text in (body.message, body.text)]
-            said += [*(raised.text for raised in self.raised), self.told]
-            self._texts = tuple(filter(None, map(wording.normalise, said)))
+            texts = [text for body in self.bodies for text in (body.message, body.text)]
+            texts += [*(raised.text for raised in self.raised), self._message]
+            self._texts = tuple(filter(None, map(normalise, texts)))
         return self._texts
 
     def holds(self, thing: object) -> bool:
@@ -152,7 +143,7 @@ class Trail:
     def is_source_of(self, problem: BaseException) -> bool:
         """Whether an exception was made of what this attempt's wire said: of a response or request, or of its words.
 
-        A constant that several raise is of nobody's.
+        The object alone proves nothing here: an exception that several calls raise is a constant of the application's.
 
         Args:
             problem: What left another attempt's call.
@@ -160,8 +151,8 @@ class Trail:
         bonds = set(self.bonds(problem))
         if bonds & {RESPONSE, REQUEST}:
             return True
-        said = wording.normalise(text_of(problem)) if OBJECT in bonds else ""
-        return any(body.message and wording.normalise(body.message) in said for body in self.bodies)
+        text = normalise(text_of(problem)) if OBJECT in bonds else ""
+        return any(body.message and normalise(body.message) in text for body in self.bodies)
 
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""
@@ -169,50 +160,3 @@ class Trail:
             raised.forget()
         for reference in self.left:
             reference.forget()
-
-
-_carried: Final[weakref.WeakKeyDictionary[BaseException, object]] = weakref.WeakKeyDictionary()
-
-
-def carry(problem: BaseException, response: object) -> None:
-    """Remember which HTTP response an exception was made of, where it carries only a copy of its facts.
-
-    Args:
-        problem: What an SDK raised, as botocore's `ClientError`; one that cannot be remembered weakly is not.
-        response: That it was made of; kept while the exception lives, as other SDKs' exceptions keep theirs.
-    """
-    with contextlib.suppress(TypeError):
-        _carried[problem] = response
-
-
-def response_of(thing: object) -> object:
-    """Return the HTTP response that an SDK's exception carries, under any of its names, or was made of."""
-    for name in ("response", "raw_response", "http_response"):
-        found = read(thing, name)
-        if found is not None and not isinstance(found, (str, bytes, Mapping)):
-            return found
-    if not _carried or not isinstance(thing, BaseException):
-        return None
-    try:
-        return _carried.get(thing)
-    except TypeError:
-        return None
-
-
-def is_of_the_wire(exchanges: Iterable[Exchange], problem: BaseException) -> bool:
-    """Whether an exception was made of an answer, or of a transport error, of one of these sends.
-
-    Args:
-        exchanges: An attempt's sends, those to somebody else's host included.
-        problem: What left its SDK's call.
-    """
-    response, cause = response_of(problem), read(problem, "__cause__")
-    made_in = None if read(problem, "__suppress_context__") else read(problem, "__context__")
-    for exchange in exchanges:
-        if exchange.response is not None and exchange.response.is_(response):
-            return True
-        if exchange.failure is not None:
-            raised = exchange.problem
-            if raised is None or any(raised.is_(each) for each in (problem, cause, made_in)):
-                return True
-    return False

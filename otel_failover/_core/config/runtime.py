@@ -1,101 +1,53 @@
-"""The one place that knows the active settings, tracer and instruments.
+"""The active settings, tracer and instruments, in the one place where everything looks for them.
 
-`instrument()` puts a configured one in; until then a default one serves, so that `failover_run` works by itself. The
-processor is attached to the tracer provider when there is one: at `instrument()`, else at our first span.
+`instrument()` puts a configured runtime in. Until then a default one serves, so that `failover_run` works by itself;
+after `uninstrument()` one that is switched off: wrappers that the host still holds ask it, and do nothing.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import re
 import time
-import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 
+from otel_failover._core.config.logs import Logs
 from otel_failover._core.config.metrics import metrics_of
 from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain import attributes as names
-from otel_failover._core.domain import candidate as identity
-from otel_failover._core.failsafe import exportable, guarded, logger
-from otel_failover._core.spans import hanging as hung
+from otel_failover._core.domain import providers
+from otel_failover._core.failsafe import exportable
 from otel_failover._core.text.redaction import cut, redact
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Callable, Iterable, Sequence
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
 
-    from otel_failover._core.attribution.rules import Incident
 
 _TEXT: Final = 2_048
-_HISTORY: Final = 1_024
-_HISTORY_SECONDS: Final = 600.0
-_WHOSE: Final = 8
+_MOST: Final = 1_024
 _CACHED: Final = 64
 
 
-class History:
-    """Errors of earlier runs, by fingerprint only: at most 1,024, for 10 minutes.
-
-    Without a lock, so that a fork never finds it held: each step is one operation of a dict.
-    """
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[float, dict[object, Incident]]] = OrderedDict()
-
-    def add(self, fingerprint: str, who: object, incident: Incident) -> None:
-        """Remember that a candidate said a message.
-
-        Args:
-            fingerprint: Of the normalised message.
-            who: The candidate's identity.
-            incident: Whose it was; kept without its messages.
-        """
-        now = time.monotonic()
-        _, whose = self._known.pop(fingerprint, (now, {}))
-        if len(whose) < _WHOSE or who in whose:
-            whose[who] = incident
-        self._known[fingerprint] = (now, whose)
-        if len(self._known) > _HISTORY:
-            self._known.popitem(last=False)
-
-    def find(self, fingerprint: str, who: object) -> Incident | None:
-        """Return an earlier incident with this message: the candidate's own first, else the latest."""
-        known = self._known.get(fingerprint)
-        if known is None or time.monotonic() - known[0] > _HISTORY_SECONDS:
-            return None
-        whose = dict(known[1])
-        mine = next((incident for other, incident in whose.items() if _may_be(who, other)), None)
-        if mine is not None:
-            return mine._replace(same=True)
-        return max(whose.values(), key=lambda incident: incident.order)
-
-
-def _may_be(one: Any, other: Any) -> bool:
-    """Whether two identities may be one candidate: what only one of them knows tells nothing."""
-    (mine, place), (theirs, their_place) = one, other
-    pairs = ((mine.endpoint, theirs.endpoint), (mine.profile, theirs.profile), (place, their_place))
-    known = all(a == b for a, b in pairs if a is not None and b is not None)
-    return (
-        known and (mine.provider == theirs.provider or mine.endpoint == theirs.endpoint) and mine.model == theirs.model
-    )
-
-
 class Runtime:
-    """Settings, tracer, instruments and what is remembered across runs.
+    """Settings, tracer, instruments, and the attempts that are open now.
+
+    It is made anew by each `instrument()`, and a run keeps the one it began with.
 
     Args:
         settings: Valid settings.
         tracer_provider: None: the global one, whenever it is set.
         meter_provider: None: the global one.
+        not_instrumented: `instrument()` was not called, which the first run logs.
     """
 
     def __init__(
@@ -103,64 +55,28 @@ class Runtime:
         settings: Settings,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
+        *,
+        not_instrumented: bool = False,
     ) -> None:
         self.settings = settings
+        self.logs = Logs(settings.log_interval, not_instrumented=not_instrumented)
         self.provider = tracer_provider
         self.active = True
-        self.history = History()
+        # A dict for its order and its keys: an attempt puts itself in and takes itself out without a lock.
         self.open_attempts: dict[Any, None] = {}
+        # `spans.processor.attach` sets it: the watch over silent attempts makes spans, and stands above this room.
+        self.on_stale: Callable[[Any, float], None] = _ignore
         self.order = 0
         self.tracer: Tracer = trace.get_tracer(names.SCOPE, __version__, tracer_provider=tracer_provider)
         self.metrics = metrics_of(meter_provider)
         self.metrics.open_ages = self._open_ages
         self.gateways = frozenset(settings.gateways)
         self.disabled_rules = frozenset(settings.disabled_rules)
-        self.aliases = {word.lower(): identity.canonical(value) for word, value in settings.provider_aliases.items()}
-        identity.admit(settings.provider_aliases)
+        self.aliases = {word.lower(): providers.canonical(value) for word, value in settings.provider_aliases.items()}
+        providers.admit(settings.provider_aliases)
         self._redacted: OrderedDict[tuple[str, tuple[str, ...], int], str] = OrderedDict()
         self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
-        self._attached: weakref.ref[Any] | None = None
-        self._told_no_sdk = False
-        self._told_not_on = True
-        self._serving: dict[tuple[object, ...], str] = {}
-        self._told: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
-
-    # --- the processor ------------------------------------------------------------------------------------------------
-
-    @guarded(fallback=False)
-    def attach(self, *, tell: bool = False) -> bool:
-        """Attach the checking processor to the tracer provider, once there is one that takes processors.
-
-        Args:
-            tell: Log a WARNING where no SDK is configured (once).
-
-        Returns:
-            Whether it is attached.
-        """
-        if not self.active:
-            return False
-        if tell and not self._told_not_on:
-            self._told_not_on = True
-            logger.warning(
-                "otel-failover: nothing is instrumented, so no evidence is seen and every reason is unknown: call "
-                "FailoverInstrumentor().instrument(), or start with opentelemetry-instrument."
-            )
-        provider = self.provider or trace.get_tracer_provider()
-        if self._attached is not None and self._attached() is provider:
-            return True
-        if not hasattr(provider, "add_span_processor"):
-            if tell and not self._told_no_sdk:
-                self._told_no_sdk = True
-                logger.warning(
-                    "otel-failover: no OpenTelemetry SDK is configured: spans go nowhere, and spans of others are not "
-                    "checked. Configure a TracerProvider, or start with opentelemetry-instrument."
-                )
-            return False
-        from otel_failover._core.spans.processor import AttributionProcessor
-
-        self._attached = weakref.ref(provider)
-        AttributionProcessor.attach_to(provider)
-        return True
+        self.attached_to: weakref.ref[Any] | None = None
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -187,54 +103,23 @@ class Runtime:
         self.order += 1
         return self.order
 
-    # --- logs ---------------------------------------------------------------------------------------------------------
-
-    def log_limited(self, key: tuple[object, ...], message: Callable[[], str], level: int = logging.WARNING) -> None:
-        """Log a line at most once per interval and key, saying how many were left out.
-
-        Args:
-            key: What makes two lines the same.
-            message: Makes the line, where it is logged.
-            level: Of `logging`.
-        """
-        now = time.monotonic()
-        since, suppressed = self._told.get(key, (None, 0))
-        if since is not None and now - since < self.settings.log_interval:
-            self._told[key] = (since, suppressed + 1)
-            return
-        self._told[key] = (now, 0)
-        self._told.move_to_end(key)
-        while len(self._told) > 256:
-            self._told.popitem(last=False)
-        logger.log(level, "%s%s", message(), f" suppressed={suppressed}" if suppressed else "")
-
-    def note_served(self, loop: tuple[object, ...], who: str) -> None:
-        """Log when the candidate that serves a loop changes: a failover that nobody hears of is a complaint of its own.
-
-        Args:
-            loop: Library, name and chain of the loop.
-            who: `provider/model` of the one that served, with its place.
-        """
-        before = self._serving.get(loop)
-        if before == who:
-            return
-        self._serving[loop] = who
-        if len(self._serving) > _HISTORY:
-            self._serving.pop(next(iter(self._serving)))
-        if before is not None:
-            told = f"{loop[1]} ({loop[0]}) is now served by {who}, before by {before}"
-            self.log_limited(("served", loop), lambda: told, logging.INFO)
-
     def _open_ages(self) -> Iterable[tuple[str, float]]:
-        """Return the age of the oldest open attempt of each provider."""
+        """Return the age of the oldest open attempt of each provider; those that are silent too long are looked at.
+
+        Metrics are read every minute or so: that is often enough to notice a hung candidate, and needs no thread.
+        """
         now = time.monotonic()
         oldest: dict[str, float] = {}
         for attempt in tuple(self.open_attempts):
-            provider = identity.metric_value(attempt.provider)
+            provider = providers.metric_value(attempt.provider)
             oldest[provider] = max(oldest.get(provider, 0.0), now - attempt.started)
             if now - attempt.started > self.settings.stale_after:
-                hung.look_at(self, attempt, now)
+                self.on_stale(attempt, now)
         return oldest.items()
+
+
+def _ignore(attempt: Any, now: float) -> None:
+    """Do nothing about an attempt that is silent for too long."""
 
 
 endpoints: Final[dict[str, None]] = {}
@@ -244,7 +129,7 @@ endpoints: Final[dict[str, None]] = {}
 def remember_endpoint(endpoint: str | None) -> None:
     """Remember a candidate's endpoint."""
     if endpoint is not None and endpoint not in endpoints:
-        if len(endpoints) >= _HISTORY:
+        if len(endpoints) >= _MOST:
             endpoints.pop(next(iter(endpoints)), None)
         endpoints[endpoint] = None
 
@@ -256,8 +141,7 @@ def current() -> Runtime:
     """Return the active runtime, made with the environment's settings where `instrument()` was not called."""
     global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     if _runtime is None:
-        _runtime = Runtime(load({}))
-        _runtime._told_not_on = _is_switched_off()
+        _runtime = Runtime(load({}), not_instrumented=not _is_switched_off())
     return _runtime
 
 
@@ -269,7 +153,7 @@ def _is_switched_off() -> bool:
 
 
 def turn_off() -> None:
-    """After `uninstrument()` everything is off: wrappers that are still held, the processor, `failover_run`."""
+    """Switch everything off, as `uninstrument()` does: wrappers that are still held, the processor, `failover_run`."""
     off = Runtime(load({}), trace.NoOpTracerProvider(), NoOpMeterProvider())
     off.active = False
     configure(off)
@@ -277,7 +161,7 @@ def turn_off() -> None:
 
 def configure(runtime: Runtime | None) -> None:
     """Put a runtime in place, or take it out."""
-    global _runtime  # noqa: PLW0603 - see current()
+    global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     _runtime = runtime
 
 

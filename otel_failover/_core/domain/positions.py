@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.chain import EMPTY
+from otel_failover._core.domain.endpoint import host_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from otel_failover._core.domain.asked import Asked
     from otel_failover._core.domain.chain import Chain
-    from otel_failover._core.runs.call import Call
-    from otel_failover._core.runs.run import Run
 
 
-class Places:
+class ChainPositions:
     """The places of one run, whose chain nobody has declared yet."""
 
     __slots__ = ("_holders", "_numbers", "_seen", "chain", "declared", "used")
@@ -55,24 +55,30 @@ class Places:
         places = self.chain.places(given, candidate)
         return next((i for i in places if i not in self.used), places[-1] if places else -1)
 
-    def of_call(self, call: Call, run: Run) -> tuple[Candidate, int]:
-        """Return who a bare provider call asks, and its place.
+    def of_call(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> tuple[Candidate, int]:
+        """Return who a provider call outside any attempt asks, and its place.
 
-        With a chain, the first place that fits and is not held by another credential.
+        With a chain, that is the first place that fits and is not held by another credential: two entries for the same
+        model may differ by their keys only, and the first call with each key takes the next of them.
 
         Args:
-            call: The SDK call about to be made.
-            run: The run it belongs to.
+            asked: What the SDK was asked.
+            provider: Whom that is (`asked.provider_of`).
+            aliases: The user's own, from words in lower case to providers.
+
+        Returns:
+            The candidate and its place, -1 where a declared chain has none that fits.
         """
         if not self.declared:
-            candidate = call.candidate(run)
-            return candidate, self._first_appearance(candidate, call.credential)
-        index = next((i for i in self._fitting(call, run) if self._free(i, call.credential)), -1)
+            candidate = Candidate(provider, asked.model, asked.endpoint or None)
+            return candidate, self._first_appearance(candidate, asked.credential)
+        fitting = self._fitting(asked, provider, aliases)
+        index = next((i for i in fitting if self._free(i, asked.credential)), -1)
         if index < 0:
-            return call.candidate(run), -1
-        self._holders[index] = call.credential
+            return Candidate(provider, asked.model, asked.endpoint or None), -1
+        self._holders[index] = asked.credential
         listed = self.chain.members[index]
-        return Candidate(listed.provider, listed.model, listed.endpoint or call.endpoint, listed.profile), index
+        return Candidate(listed.provider, listed.model, listed.endpoint or asked.endpoint, listed.profile), index
 
     def _first_appearance(self, candidate: Candidate, credential: object) -> int:
         """Return the place of a candidate in a chain that nobody declared: in order of first appearance."""
@@ -85,16 +91,18 @@ class Places:
     def _free(self, index: int, credential: object) -> bool:
         return index not in self._holders or self._holders[index] == credential
 
-    def _fitting(self, call: Call, run: Run) -> Iterator[int]:
-        """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone."""
-        chain = self.chain.members
-        same_model = self.chain.asking_for(call.model)
-        provider = call.provider_of(run)
-        yield from (i for i in same_model if chain[i].endpoint == call.endpoint)
+    def _fitting(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> Iterator[int]:
+        """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone.
+
+        The model alone decides only where neither the aliases nor the table know the host: a call to a provider that is
+        known is not its namesake's at another.
+        """
+        chain, host = self.chain.members, host_of(asked.endpoint)
+        same_model = self.chain.asking_for(asked.model)
+        yield from (i for i in same_model if chain[i].endpoint == asked.endpoint)
         yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
-        if not run._runtime.provider_alias(identity.host_of(call.endpoint)):
-            known = identity.provider_of_host(identity.host_of(call.endpoint))
-            yield from (i for i in same_model if chain[i].endpoint is None and known is None)
+        if host.lower() not in aliases and providers.provider_of_host(host) is None:
+            yield from (i for i in same_model if chain[i].endpoint is None)
 
     # --- counting -----------------------------------------------------------------------------------------------------
 
@@ -155,7 +163,7 @@ class Places:
 
     def member_at(self, endpoint: str) -> Candidate | None:
         """Return the chain's only owner of an endpoint, or of a well-known host."""
-        provider = identity.provider_of_host(identity.host_of(endpoint))
+        provider = providers.provider_of_host(host_of(endpoint))
         for member in self.chain.members:
             if member.endpoint == endpoint or (member.endpoint is None and member.provider == provider):
                 return member

@@ -14,9 +14,12 @@ from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
 from otel_failover._core.config import runtime
-from otel_failover._core.domain import candidate as identity
-from otel_failover._core.evidence.exchange import Exchange, orphans
-from otel_failover._core.evidence.ledger import Raised
+from otel_failover._core.domain import endpoint as endpoints
+from otel_failover._core.domain import providers
+from otel_failover._core.evidence.call_error import CallError
+from otel_failover._core.evidence.exchange import Exchange
+from otel_failover._core.evidence.ledger import Ledger, current_ledger
+from otel_failover._core.evidence.orphans import orphans, recent_failures
 from otel_failover._core.failsafe import guarded, read
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def endpoint_of(url: Any) -> str:
     if found is None:
         if len(_endpoints) >= _MOST:
             _endpoints.clear()
-        found = identity.endpoint_of(f"{key[0].decode('ascii')}://{key[1].decode('ascii')}") or ""
+        found = endpoints.endpoint_of(f"{key[0].decode('ascii')}://{key[1].decode('ascii')}") or ""
         _endpoints[key] = found
     return found
 
@@ -57,7 +60,7 @@ def endpoint_in(url: str) -> str:
     if not separator:
         return ""
     place = rest.partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2]
-    return identity.endpoint_of(f"{scheme}://{place}") or ""
+    return endpoints.endpoint_of(f"{scheme}://{place}") or ""
 
 
 class Send:
@@ -94,7 +97,7 @@ class Send:
     def answered(self, response: Any) -> None:
         """Record that a response came."""
         exchange = self.exchange
-        exchange.answered(response, response.status_code, response.headers)
+        answered_with(exchange, response, response.status_code, response.headers)
         if exchange.stream and exchange.call is not None:
             streaming[response] = exchange.call
 
@@ -186,14 +189,14 @@ def sending_to(endpoint: str, method: str, request: Callable[[], object], *, str
 
 def _sent(endpoint: str, method: str, stream: bool, request: Callable[[], object]) -> Exchange | None:
     current = context_api.get_current()
-    attempt = scope.attempt_in(current)
-    if attempt is not None and attempt.live:
+    ledger = current_ledger(current)
+    if ledger is not None:
         exchange = Exchange(request(), endpoint, method, stream=stream)
-        attempt._ledger.add(exchange, scope.call_in(current))
-        if attempt._ledger.rootless:
+        ledger.add(exchange, scope.call_in(current))
+        if ledger.rootless:
             orphans.add(exchange)
         return exchange
-    if endpoint not in runtime.endpoints and identity.provider_of_host(identity.host_of(endpoint)) is None:
+    if endpoint not in runtime.endpoints and providers.provider_of_host(endpoints.host_of(endpoint)) is None:
         return None
     exchange = Exchange(request(), endpoint, method, stream=stream, hold=False)
     orphans.add(exchange)
@@ -208,6 +211,20 @@ def restore(variable: ContextVar[Any], token: Token[Any]) -> None:
         return
 
 
+def answered_with(exchange: Exchange, response: object, status: int, headers: Any) -> None:
+    """Record that a response came, for libraries of another shape; the caller is guarded.
+
+    Args:
+        exchange: The request.
+        response: The library's own response object.
+        status: HTTP status.
+        headers: By name.
+    """
+    exchange.answered(response, status, headers)
+    if exchange.is_error:
+        recent_failures.add(exchange)
+
+
 @guarded(fallback=None)
 def failed(exchange: Exchange, problem: BaseException, timeouts: object = None) -> None:
     """Record that no response came.
@@ -219,6 +236,7 @@ def failed(exchange: Exchange, problem: BaseException, timeouts: object = None) 
     """
     extensions = read(exchange.request.target, "extensions")
     exchange.failed(problem, extensions.get("timeout") if isinstance(extensions, dict) else timeouts)
+    recent_failures.add(exchange)
 
 
 @guarded(fallback=None)
@@ -231,8 +249,8 @@ def charge(exchange: Exchange, problem: BaseException) -> None:
     """
     if exchange.call is not None or not isinstance(problem, Exception):
         return
-    raised, ledger = Raised(problem), exchange.ledger
-    while ledger is not None:
+    raised, ledger = CallError(problem), exchange.ledger
+    while isinstance(ledger, Ledger):
         if ledger.live:
             ledger.raised.append(raised)
         ledger = ledger.parent

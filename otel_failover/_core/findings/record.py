@@ -7,74 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from otel_failover._core.findings.attempt_record import AttemptRecord
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """One attempt, as its own evidence has it.
-
-    Args:
-        provider: Whose it was.
-        model: As requested.
-        index: Place in the chain, -1 outside it.
-        number: 1-based, per candidate in the run.
-        outcome: `success`, `error`, `rejected`, `partial`, `cancelled`; `open` where it still ran when the run ended.
-        reason: One of `reasons.REASONS`; None on success.
-        origin: `response`, `transport`, `client`, `cancelled`; None where nothing was seen.
-        status: HTTP status of the terminal response.
-        code: The provider's structured code.
-        message: The provider's own sentence, redacted, at most 255 characters; empty where it said nothing.
-        evidence: `complete`, `partial`, `none`.
-        began: Seconds since the run began.
-        ended: The same, at its end.
-        requests: Provider requests, SDK retries included.
-        calls: SDK calls; 0 where none was seen.
-        retries: The SDK's own retries per call, as its client is configured; None where unknown.
-        own: Fingerprints of the error texts that its own evidence holds.
-        claimed: Fingerprints of the error texts that were claimed for it.
-        timeout: Kind of timeout.
-        configured: Seconds that timeout was set to.
-        killed_by: `stale`, `deadline`, `caller_timeout`, `user`, `breaker`.
-        response_model: The model that the answer names.
-        empty: The answer had neither text nor a tool call; None where that was not seen.
-        text_error: The answer's text reads like an error message; None where nobody looked.
-        streamed: Output was handed on while it ran.
-        declared: The loop declared it; else it was inferred from a bare call.
-        probe: It only asked whether the candidate is back.
-        cancelled_before: The run's caller had cancelled it, or the loop had said stop, before this attempt began.
-        profile: The host's label of key or deployment.
-        span_id: Of its span; empty with tracing off.
-    """
-
-    provider: str
-    model: str
-    index: int = -1
-    number: int = 1
-    outcome: str = "success"
-    reason: str | None = None
-    origin: str | None = None
-    status: int | None = None
-    code: str | None = None
-    message: str = ""
-    evidence: str = "complete"
-    began: float = 0.0
-    ended: float = 0.0
-    requests: int = 0
-    calls: int = 0
-    retries: int | None = None
-    own: frozenset[str] = frozenset()
-    claimed: frozenset[str] = frozenset()
-    timeout: str | None = None
-    configured: float | None = None
-    killed_by: str | None = None
-    response_model: str = ""
-    empty: bool | None = None
-    text_error: bool | None = None
-    streamed: bool = False
-    declared: bool = True
-    probe: bool = False
-    cancelled_before: bool = False
-    profile: str | None = None
-    span_id: str = ""
+__all__ = ["AttemptRecord", "Finding", "Record", "Report", "Skipped", "Thresholds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +75,7 @@ class Record:
     chain: tuple[tuple[str, str], ...] = ()
     outcome: str = "primary"
     stop_reason: str | None = None
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[AttemptRecord, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     untried: tuple[int, ...] = ()
     report: Report | None = None

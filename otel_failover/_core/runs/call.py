@@ -1,4 +1,4 @@
-"""One logical SDK call: where it goes, whose it is, when it ends.
+"""One logical SDK call: whose it is, opened, current, settled.
 
 What every provider adapter shares. An adapter says what its SDK was asked (`Asked`); the call then finds its attempt,
 opens its span, is current while the SDK works, and settles once: with the result, with the exception, or with the end
@@ -7,199 +7,148 @@ of its stream.
 
 from __future__ import annotations
 
-import sys
 import weakref
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
-from opentelemetry.trace import Span, SpanKind
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
-from otel_failover._core.config import runtime
-from otel_failover._core.config import usage_hints as hints
-from otel_failover._core.domain import attributes as names
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.config import runtime, usage_hints
+from otel_failover._core.context import is_suppressed
+from otel_failover._core.domain.asked import Asked, provider_of
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.chain import EMPTY
-from otel_failover._core.evidence import ledger as evidence
-from otel_failover._core.evidence import response_content as answers
+from otel_failover._core.evidence import response_content
+from otel_failover._core.evidence.call_error import CallError, error_in_exception
+from otel_failover._core.evidence.ledger import Ledger
+from otel_failover._core.evidence.ownership import goes_to_another
 from otel_failover._core.failsafe import guarded, read
-from otel_failover._core.otel_base import is_suppressed
 from otel_failover._core.runs.attempt import Attempt
-from otel_failover._core.spans import processor
+from otel_failover._core.runs.run import Run, current_run
+from otel_failover._core.spans import call_span, deferred, processor, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from types import TracebackType
 
     from opentelemetry.context import Context
+    from opentelemetry.trace import Span
     from typing_extensions import Self
 
     from otel_failover._core.evidence.error_body import ErrorBody
-    from otel_failover._core.runs.run import Run
+
 
 _SPEAKING: Final = frozenset({"chat", "text_completion", "generate_content"})
-_USAGE: Final = (
-    ("gen_ai.usage.input_tokens", ("prompt_tokens", "input_tokens")),
-    ("gen_ai.usage.output_tokens", ("completion_tokens", "output_tokens")),
-)
-
-
-class Asked(NamedTuple):
-    """What an SDK was asked, as its adapter reads it.
-
-    Args:
-        sdk: The SDK's name: `openai`.
-        operation: `chat`, `embeddings` …; None for what is no inference (lists, files, moderation).
-        model: As requested.
-        endpoint: Scheme, host and port that the client sends to.
-        is_default: That is the SDK's own.
-        provider: The SDK's own provider, believed only where the base URL is its default.
-        credential: The client's key; compared in memory, never exported.
-        streamed: A stream was asked for.
-        own_spans: The SDK, or another instrumentation, makes the call's span.
-        retries: How often the SDK tries again by itself; None where that is not known.
-    """
-
-    sdk: str
-    operation: str | None
-    model: str
-    endpoint: str
-    is_default: bool
-    provider: str
-    credential: object = None
-    streamed: bool = False
-    own_spans: bool = False
-    retries: int | None = None
+"""Operations whose answer is a text; an empty one is worth knowing."""
 
 
 class Call:
-    """One logical SDK call.
+    """One logical SDK call, in a `with` around the host's: what leaves by an exception is settled with it.
+
+    Whose it is, decided when it opens:
+
+    | where it is made | what it becomes |
+    |---|---|
+    | inside another call that has not ended | a part of that: an SDK that calls itself |
+    | inside a live attempt, to its candidate | a call of that attempt |
+    | inside a live attempt, to somebody else by the chain or the table of hosts | an attempt by itself, of no run |
+    | inside a run, outside any attempt, an inference | the run's next attempt, which ends with it |
+    | outside any run, an inference | an attempt by itself, of no run |
+    | no inference, outside any attempt | nothing: it is not recorded |
+
+    How it ends, once: `returned` with what the SDK returned; `raised`; or, where that was a stream (`stream_opened`),
+    `stream_ended`, by its last chunk, its error, its `close`, or the collector.
 
     Args:
         asked: What the SDK was asked.
     """
 
     __slots__ = (
-        "__weakref__",
-        "_attachment",
-        "_finalizer",
-        "_owns",
-        "_span",
-        "asked",
-        "attempt",
-        "busy",
-        "credential",
-        "done",
-        "endpoint",
-        "inference",
-        "ledger",
-        "model",
-        "outer",
-        "parent",
-        "provider",
-        "streaming",
+        "__weakref__", "_attachment", "_finalizer", "_is_the_attempt", "_span", "asked", "attempt", "busy", "done",
+        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "streaming",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
-        self.asked = asked
-        self.model, self.credential = asked.model, asked.credential
-        self.endpoint = asked.endpoint
+        self.asked, self.model, self.endpoint = asked, asked.model, asked.endpoint
         self.inference = asked.operation is not None
+        self.provider = ""
         self.outer: Call | None = None
         self.attempt: Attempt | None = None
-        self.ledger: evidence.Ledger | None = None
-        self.provider = ""
+        self.ledger: Ledger | None = None
         self.parent: Any = None
+        self.done = self.streaming = self.busy = self._is_the_attempt = False
         self._span: Span | None = None
         self._attachment: scope.Attachment | None = None
-        self._owns = self.done = self.streaming = self.busy = False
         self._finalizer: Any = None
-
-    # --- whose it is --------------------------------------------------------------------------------------------------
-
-    def provider_of(self, run: Run | None) -> str:
-        """Return the provider.
-
-        In this order: the chain's entry with this endpoint, aliases, the table of hosts, the SDK's own where the base
-        URL is its default, a chain entry whose model alone matches, else the host's name.
-        """
-        chain = run._chain if run is not None else EMPTY
-        listed = chain.owners.get(self.endpoint)
-        if listed:
-            return listed
-        host = identity.host_of(self.endpoint)
-        known = runtime.current().provider_alias(host)
-        if known is None and host not in runtime.current().gateways:
-            known = identity.provider_of_host(host)
-        if known is None and self.asked.is_default:
-            known = self.asked.provider
-        if known is None:
-            alike = (chain.members[place] for place in chain.asking_for(self.model))
-            known = next((each.provider for each in alike if each.model == self.model and each.endpoint is None), None)
-        return known or host
-
-    def candidate(self, run: Run | None) -> Candidate:
-        """Return who this call asks, for a candidate that nobody declared."""
-        return Candidate(self.provider_of(run), self.model, self.endpoint or None)
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Find the attempt, open the span, become current."""
         current = context_api.get_current()
-        outer = scope.call_in(current)
+        outer: Call | None = scope.call_in(current)
         if outer is not None and not outer.done:
             self.outer = outer
             return
-        attempt, run = scope.attempt_in(current), scope.run_in(current)
+        attempt: Attempt | None = scope.attempt_in(current)
+        run: Run | None = scope.run_in(current)
         if attempt is not None and not attempt.live:
             attempt = None
-        if attempt is not None and attempt._ledger.is_elsewhere(self.endpoint):
+        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint):
             self._stand_alone(attempt)
         elif attempt is not None:
             self.attempt = attempt
-        elif run is not None and not run._done and self.inference:
-            self.attempt, self._owns = run.infer(self), True
-            self.attempt._enter(None)
+        elif run is not None and run.takes_attempts and self.inference:
+            self.attempt, self._is_the_attempt = run.infer(self.asked), True
+            self.attempt.enter()
         elif self.inference:
             self._stand_alone(None)
         else:
             return
-        self.ledger = self.attempt._ledger if self.attempt is not None else None
         self._start()
+
+    def candidate(self, run: Run | None) -> Candidate:
+        """Return whom this call asks, for a candidate that nobody declared.
+
+        Args:
+            run: Whose chain may know the endpoint or the model.
+        """
+        active = runtime.current()
+        chain = run.chain if run is not None else EMPTY
+        provider = provider_of(self.asked, chain, active.aliases, active.gateways)
+        return Candidate(provider, self.model, self.endpoint or None)
 
     def _stand_alone(self, beside: Attempt | None) -> None:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
         active = runtime.current()
-        active.attach(tell=True)
-        candidate = self.candidate(scope.run_in() if beside is not None else None)
-        ledger = evidence.Ledger(None, candidate.endpoint, gateways=active.gateways)
-        ledger.beside = beside._ledger if beside is not None else None
-        self.attempt, self._owns = Attempt(active, candidate, -1 if beside is not None else 0, ledger), True
+        processor.attach(active, warn=True)
+        candidate = self.candidate(current_run() if beside is not None else None)
+        ledger = Ledger(None, candidate.endpoint, gateways=active.gateways)
+        ledger.beside = beside.ledger if beside is not None else None
+        self.attempt = Attempt(active, candidate, -1 if beside is not None else 0, ledger)
+        self._is_the_attempt = True
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not context_api.get_current()
-            hints.call_outside(self)
+            self.parent = usage_hints.call_outside(self.endpoint, self.model)
 
     def _start(self) -> None:
-        attempt, ledger = self.attempt, self.ledger
-        if attempt is None or ledger is None:
+        attempt = self.attempt
+        if attempt is None:
             return
+        ledger = self.ledger = attempt.ledger
         if self.inference:
             ledger.calls += 1
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
         self.provider = attempt.provider
         if not attempt.provider or not attempt.model:
-            attempt.learn(self.candidate(attempt._run))
+            attempt.learn(self.candidate(attempt.run if isinstance(attempt.run, Run) else None))
         current = context_api.get_current()
         if self.inference and self._makes_span(current):
-            self._span = self._open_span(attempt, current)
-            if attempt._own.span is None:
-                attempt._own.span = self._span
-            processor.bind(self._span, attempt)
+            tracer = runtime.current().tracer
+            self._span = call_span.start(tracer, self.asked, attempt.provider, attempt.inherited(), current)
+            attempt.takes_span(self._span)
         values: dict[str, object] = {scope.CALL: self, scope.ATTEMPT: attempt}
         self._attachment = scope.Attachment(scope.with_values(values, self._span, current))
 
@@ -208,19 +157,6 @@ class Call:
         if wanted == "auto":
             return not self.asked.own_spans and not is_suppressed(current)
         return wanted == "on" and not is_suppressed(current)
-
-    def _open_span(self, attempt: Attempt, current: Context) -> Span:
-        asked = self.asked
-        attributes: dict[str, Any] = dict(attempt.inherited())
-        attributes[names.GEN_AI_OPERATION] = asked.operation
-        attributes[names.GEN_AI_PROVIDER] = attempt.provider
-        model = identity.shown(asked.model)
-        attributes[names.GEN_AI_REQUEST_MODEL] = model
-        host, port = identity.address_of(self.endpoint)
-        if host:
-            attributes[names.SERVER_ADDRESS] = host
-            attributes[names.SERVER_PORT] = port
-        return runtime.current().tracer.start_span(f"{asked.operation} {model}", current, SpanKind.CLIENT, attributes)
 
     # --- settling -----------------------------------------------------------------------------------------------------
 
@@ -252,7 +188,7 @@ class Call:
         if self.outer is not None or self.ledger is None:
             return
         if self.streaming:
-            if self._owns and self.attempt is not None:
+            if self._is_the_attempt and self.attempt is not None:
                 self.attempt.release()
             return
         response_id = read(result, "id")
@@ -262,83 +198,54 @@ class Call:
     def raised(self, problem: BaseException) -> None:
         """Settle with what the SDK raised."""
         self._leave()
-        if self.outer is not None:
-            self._raised_inside(problem)
-            return
-        if self.ledger is not None:
+        if self.outer is None:
             self._settle(problem, None, None)
-
-    def _raised_inside(self, problem: BaseException) -> None:
-        """A call inside a call raised: own by object for the same attempt, settled by the outer one."""
-        ledger = self.outer.ledger if self.outer is not None else None
-        if ledger is not None and isinstance(problem, Exception):
-            ledger.raised.append(evidence.Raised(problem))
+        elif self.outer.ledger is not None and isinstance(problem, Exception):
+            # A call inside a call raised: own by object for the same attempt, settled by the outer one.
+            self.outer.ledger.raised.append(CallError(problem))
 
     def _settle(self, problem: BaseException | None, response_id: str | None, result: object) -> None:
-        if self.done or self.ledger is None:
+        attempt, ledger = self.attempt, self.ledger
+        if self.done or ledger is None or attempt is None:
             return
         self.done = True
-        ledger = self.ledger
         if self.inference:
             ledger.open_calls -= 1
         if isinstance(problem, Exception):
-            if self.attempt is None or not self.attempt.disowns(problem):
+            if not attempt.disowns(problem):
                 ledger.call_raised(problem)
         elif problem is None and self.inference:
             ledger.call_returned(response_id)
             self._look_at(result, ledger)
-        self._end(problem, response_id, result)
+        self._end(attempt, problem, response_id, result)
 
-    def _look_at(self, answer: object, ledger: evidence.Ledger) -> None:
+    def _look_at(self, answer: object, ledger: Ledger) -> None:
         """Take note of what an answer is, for what a run may have got wrong."""
         model = read(answer, "model")
         if isinstance(model, str):
-            ledger.response_model = model
+            ledger.answer.model = model
         if self.asked.operation in _SPEAKING:
-            ledger.empty = answers.is_empty(answer)
+            ledger.answer.empty = response_content.is_empty(answer)
             if "text_error" in runtime.current().settings.enabled_rules:
-                ledger.text_error = answers.reads_like_error(answer)
+                ledger.answer.text_error = response_content.reads_like_error(answer)
 
-    def _end(self, problem: BaseException | None, response_id: str | None, result: object) -> None:
+    def _end(self, attempt: Attempt, problem: BaseException | None, response_id: str | None, result: object) -> None:
         """End the call's span, and the attempt that is just this call."""
-        attempt, span = self.attempt, self._span
-        if attempt is None:
-            return
-        shared = span is not None and attempt._own.span is span
-        if span is not None and span.is_recording():
-            self._write(span, attempt, problem, response_id, result)
-            if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or names.CANDIDATE_PROVIDER):
-                span.set_attributes(attempt.inherited())
+        span = self._span
         if span is not None:
-            processor.unbind(span.get_span_context().span_id)
-            if not shared:
+            if span.is_recording():
+                if problem is None:
+                    call_span.write_answer(span, response_id, attempt.ledger.answer.model, result)
+                else:
+                    attempt.write_call_error(span, problem)
+                call_span.write_inherited(span, attempt.inherited())
+            registry.disown(span.get_span_context().span_id)
+            if not attempt.owns(span):
                 span.end()
-        if self._owns:
-            if problem is not None and attempt._run is None:
-                hints.call_failed(self)
+        if self._is_the_attempt:
+            if problem is not None and attempt.run is None:
+                usage_hints.call_failed(self.parent, self.endpoint, self.model)
             attempt.conclude(problem)
-
-    def _write(
-        self,
-        span: Span,
-        attempt: Attempt,
-        problem: BaseException | None,
-        response_id: str | None,
-        result: object,
-    ) -> None:
-        """Write what came back onto the call's span: own evidence only."""
-        if problem is None:
-            attributes: dict[str, Any] = {}
-            if response_id:
-                attributes[names.GEN_AI_RESPONSE_ID] = response_id[:255]
-                if attempt._ledger.response_model:
-                    attributes[names.GEN_AI_RESPONSE_MODEL] = attempt._ledger.response_model[:255]
-            if result is not None:
-                attributes.update(_usage(read(result, "usage")))
-            if attributes:
-                span.set_attributes(attributes)
-            return
-        attempt.write_call_error(span, problem)
 
     # --- streams ------------------------------------------------------------------------------------------------------
 
@@ -348,8 +255,9 @@ class Call:
         if self.ledger is None or self.done or self.streaming:
             return
         self.streaming = True
-        self.ledger.streams += 1
-        self._finalizer = weakref.finalize(stream, dropping.dropped, self.stream_ended)
+        self.ledger.open_streams += 1
+        # A stream that nobody reads to its end or closes ends when it is collected, wherever that happens.
+        self._finalizer = weakref.finalize(stream, deferred.end_when_safe, self.stream_ended)
         self._finalizer.atexit = False
 
     def stream_context(self) -> Context | None:
@@ -367,17 +275,17 @@ class Call:
         if self.done or self.ledger is None or self.attempt is None:
             return
         if error is not None:
-            self.ledger.stream_error = error
+            self.ledger.stream.error = error
             return
-        if self.ledger.chunks is None:
+        if self.ledger.stream.chunks is None:
             response_id = read(chunk, "id") or read(read(chunk, "message"), "id") or read(read(chunk, "response"), "id")
             if isinstance(response_id, str):
-                self.ledger.response_ids.append(response_id)
+                self.ledger.answer.response_ids += (response_id,)
         self.ledger.saw_chunk(chunk)
 
     def keeper(self) -> Callable[[str], None] | None:
         """Return what keeps a further chunk's text, so that a claim may be looked for in it."""
-        chunks = self.ledger.chunks if self.ledger is not None and not self.done else None
+        chunks = self.ledger.stream.chunks if self.ledger is not None and not self.done else None
         return chunks.append if chunks is not None else None
 
     @guarded(fallback=None)
@@ -391,17 +299,18 @@ class Call:
         """The stream ended, failed, was closed or dropped."""
         if self._finalizer is not None:
             self._finalizer.detach()
-        if self.done or not self.streaming or self.ledger is None or self.attempt is None:
+        attempt, ledger = self.attempt, self.ledger
+        if self.done or not self.streaming or ledger is None or attempt is None:
             return
-        self.ledger.streams = max(0, self.ledger.streams - 1)
+        ledger.open_streams = max(0, ledger.open_streams - 1)
         if isinstance(problem, GeneratorExit):
             problem = None
-        response_id = self.ledger.response_ids[-1] if self.ledger.response_ids else None
-        if problem is not None and self.ledger.stream_error is None:
-            self.ledger.stream_error = evidence.error_in_exception(problem)
+        response_id = ledger.answer.response_ids[-1] if ledger.answer.response_ids else None
+        if problem is not None and ledger.stream.error is None:
+            ledger.stream.error = error_in_exception(problem)
         self._settle(problem, response_id, None)
-        if not self._owns and not self.attempt._inside and self.ledger.streams == 0:
-            self.attempt._finish()
+        if not self._is_the_attempt:
+            attempt.finish_if_left()
 
     def reads_later(self) -> bool:
         """Whether the host reads the body after the SDK has returned, out of our sight: `with_streaming_response`."""
@@ -413,18 +322,6 @@ class Call:
         """Say that part of the evidence passes us by."""
         if self.ledger is not None:
             self.ledger.unseen = why
-
-
-def _usage(usage: object) -> dict[str, int]:
-    found: dict[str, int] = {}
-    if usage is not None:
-        for key, fields in _USAGE:
-            for each in fields:
-                value = read(usage, each)
-                if isinstance(value, int):
-                    found[key] = value
-                    break
-    return found
 
 
 NO_CALL: Final = Call(Asked("", None, "", "", is_default=False, provider=""))
@@ -449,44 +346,3 @@ def opened(reader: Callable[[], Asked | None]) -> Call:
     call = Call(asked)
     call.open()
     return call
-
-
-_INSTRUMENTORS: Final[dict[str, Sequence[tuple[str, str]]]] = {
-    "openai": (
-        ("opentelemetry.instrumentation.genai.openai", "OpenAIInstrumentor"),
-        ("opentelemetry.instrumentation.openai_v2", "OpenAIInstrumentor"),
-        ("opentelemetry.instrumentation.openai", "OpenAIInstrumentor"),
-        ("openinference.instrumentation.openai", "OpenAIInstrumentor"),
-    ),
-    "anthropic": (
-        ("opentelemetry.instrumentation.genai.anthropic", "AnthropicInstrumentor"),
-        ("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),
-        ("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),
-    ),
-    "bedrock": (
-        ("opentelemetry.instrumentation.botocore", "BotocoreInstrumentor"),
-        ("opentelemetry.instrumentation.bedrock", "BedrockInstrumentor"),
-        ("openinference.instrumentation.bedrock", "BedrockInstrumentor"),
-    ),
-    "google_genai": (
-        ("opentelemetry.instrumentation.google_genai", "GoogleGenAiSdkInstrumentor"),
-        ("opentelemetry.instrumentation.google_generativeai", "GoogleGenerativeAiInstrumentor"),
-        ("openinference.instrumentation.google_genai", "GoogleGenAIInstrumentor"),
-    ),
-}
-
-
-def is_instrumented_elsewhere(sdk: str) -> bool:
-    """Whether another GenAI instrumentation is active for an SDK, and makes the call's span.
-
-    Args:
-        sdk: `openai`, `anthropic`, `bedrock`, `google_genai`.
-    """
-    for module, name in _INSTRUMENTORS.get(sdk, ()):
-        loaded = sys.modules.get(module)
-        if loaded is None:
-            continue
-        instance = getattr(getattr(loaded, name, None), "_instance", None)
-        if read(instance, "is_instrumented_by_opentelemetry") or read(instance, "_is_instrumented_by_opentelemetry"):
-            return True
-    return False

@@ -1,4 +1,4 @@
-"""One pass of a fallback loop: the run, its chain, and who is tried next.
+"""One pass of a fallback loop: who is tried next, who served, and when it is over.
 
 `failover_run` is what people write; a provider call inside it, outside any attempt, is an attempt by itself.
 """
@@ -10,47 +10,81 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from opentelemetry import context as context_api
-from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
-from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.asked import Asked, provider_of
+from otel_failover._core.domain.candidate import Candidate, parse, shown
 from otel_failover._core.domain.chain import NOBODY, chain_of
-from otel_failover._core.domain.positions import Places
+from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, STOPPED
+from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
-from otel_failover._core.evidence.outcome import CANCELLED, SUCCESS, Settlement, is_cancelling
+from otel_failover._core.evidence.outcome import is_cancelling
 from otel_failover._core.failsafe import guarded, logger, text_of
-from otel_failover._core.runs import left
+from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.functions import decorated
-from otel_failover._core.runs.record_keeping import Account, Past
+from otel_failover._core.runs.recorder import RunRecorder
+from otel_failover._core.runs.tally import Place, Tally
+from otel_failover._core.spans import deferred, processor
+from otel_failover._core.spans.run_span import RunSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import CodeType, TracebackType
 
     from opentelemetry.context import Context
     from typing_extensions import Self
 
-    from otel_failover._core.attribution.rules import Incident
-    from otel_failover._core.attribution.source import Trail
+    from otel_failover._core.attribution.facts import SourceFacts
+    from otel_failover._core.attribution.source import Source
+    from otel_failover._core.domain.candidate_error import CandidateError
     from otel_failover._core.domain.chain import Chain
-    from otel_failover._core.runs.call import Call
+    from otel_failover._core.findings.attempt_record import AttemptRecord
+    from otel_failover._core.findings.record import Skipped
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_TRAILS: Final = 32
-PRIMARY: Final = "primary"
-FALLBACK: Final = "fallback"
-EXHAUSTED: Final = "exhausted"
-STOPPED: Final = "stopped"
+_SOURCES: Final = 32
+_LEFT_BY: Final = 4
+_left_by: Final[IdentityMap[list[Run]]] = IdentityMap(256)
+"""The last runs that an exception has left by a `with`, while it lives: for runs that stand in no frame by a name."""
+
+
+def runs_left_by(problem: BaseException) -> list[Run]:
+    """Return the runs that an exception has left, as far as they are remembered; a builtin exception's are not.
+
+    Args:
+        problem: The exception.
+    """
+    return list(_left_by.get(problem) or ())
+
+
+def current_run(current: Context | None = None) -> Run | None:
+    """Return the run of a context, whether it still takes attempts or not; None where there is none.
+
+    Args:
+        current: OpenTelemetry's; the current one by default.
+    """
+    found: Run | None = scope.run_in(current)
+    return found
 
 
 class Run:
     """One request that several candidates may serve. Made by `failover_run`.
+
+    Its states, and the one way from each to the next:
+
+    | state | how it gets there | what comes next |
+    |---|---|---|
+    | made | `failover_run(...)` | `__enter__`, or `open_detached` for a generator |
+    | open | its span is started | attempts, skips; `leave`, by `__exit__` or by whoever opened it detached |
+    | left | `leave` | over at once; or once its last stream has ended, if one is still open |
+    | over | its span has ended | `__enter__` makes a new pass of the same object |
+
+    It is over, though attempts are still open, where one of them has served: losers of a race and probes do not keep
+    it.
 
     Args:
         operation: What is asked for: `chat`.
@@ -74,33 +108,23 @@ class Run:
 
     def _reset(self) -> None:
         self.id = ""
+        self.started = 0.0
+        self.positions = ChainPositions()
+        self.around: Attempt | None = None
+        self.left_in: tuple[CodeType, int] | None = None
+        self.is_left = self.is_over = False
         self._runtime = runtime.current()
-        self._places = Places()
-        self._span: Span | None = None
+        self._span: RunSpan | None = None
         self._context: Context | None = None
         self._attachment: scope.Attachment | None = None
-        self._around: Attempt | None = None
-        self._skipped: set[int] = set()
-        self._open: list[Attempt] = []
-        self._trails: deque[Trail] = deque(maxlen=_TRAILS)
-        self._failures: list[tuple[Candidate, str]] = []
-        self._pending: list[Attempt] = []
-        self._held: Attempt | None = None
-        self._served: tuple[Candidate, int] | None = None
-        self._served_inside: tuple[Candidate, int] | None = None
         self._outer: Run | None = None
-        self._served_at = 0.0
+        self._tally = Tally()
+        self._recorder = RunRecorder()
+        self._sources: deque[Source] = deque(maxlen=_SOURCES)
+        self._open: list[Attempt] = []
+        self._cancelled: list[Attempt] = []
+        self._answered: Attempt | None = None
         self._left_at: tuple[int, float] | None = None
-        self._last: tuple[Candidate, int] | None = None
-        self._count = 0
-        self._wasted = 0.0
-        self._account = Account()
-        self._was_stopped = False
-        self._stop_reason: str | None = None
-        self._left = self._done = False
-        self._left_by_cancel = self._left_by_error = False
-        self._left_in: tuple[CodeType, int] | None = None
-        self._started = 0.0
 
     # --- for the host -------------------------------------------------------------------------------------------------
 
@@ -115,11 +139,7 @@ class Run:
         Returns:
             An attempt. Never raises: what cannot be understood is tried under its own name.
         """
-        made = self._make(candidate)
-        if made is None:
-            made = self._bare(Candidate("", ""), -1)
-        made._probe = probe
-        return made
+        return self._made(candidate, probe=probe) or self._unrecorded(Candidate("", ""), -1, probe=probe)
 
     def attempt_at(self, index: int, known: Candidate | None = None) -> Attempt:
         """Return the next attempt at a place of the chain: for adapters that know it.
@@ -128,9 +148,9 @@ class Run:
             index: 0-based; outside the chain, the attempt records nothing.
             known: What is known of the candidate besides; it fills what the chain leaves open.
         """
-        made = self._make_at(index, known)
-        return made if made is not None else self._bare(Candidate("", ""), -1)
+        return self._made_at(index, known) or self._unrecorded(Candidate("", ""), -1)
 
+    @guarded(fallback=None)
     def skip(self, candidate: object, reason: object, cause: object = None) -> None:
         """Say that a candidate is passed over without a call.
 
@@ -139,7 +159,19 @@ class Run:
             reason: `cooldown`, `budget`, `not_allowed`, `not_configured`, `unsupported`, or the loop's own word.
             cause: The exception or `CandidateError` that armed it.
         """
-        self._skip(candidate, reason, cause)
+        if self._span is None or self.is_over:
+            logger.warning("otel-failover: a skip was told outside its run; it is not recorded")
+            return
+        self._settle_earlier()
+        found = parse(candidate)
+        index = self.positions.of(candidate, found)
+        if index >= 0:
+            found = self.chain.members[index] if self.has_chain else found
+            self._tally.skipped.add(index)
+            self.positions.used.add(index)
+        word = self._runtime.redacted(text_of(reason), (), 255)
+        armed_by = self._recorder.skip(found, index, word, cause)
+        self._span.skip(found, index, word, armed_by, self.id, self._context)
 
     def stop(self, reason: str) -> None:
         """Say that the loop ends on purpose with candidates left.
@@ -147,7 +179,7 @@ class Run:
         Args:
             reason: Why: `deadline`, `budget`, `user` …
         """
-        self._stop_reason = text_of(reason)[:255]
+        self._tally.stop_reason = text_of(reason)[:255]
 
     def __enter__(self) -> Self:
         """Start the run's span and make it current."""
@@ -160,14 +192,19 @@ class Run:
         """End the run, once its last stream has ended; the exception passes untouched."""
         if traceback is not None:
             # The place, not the traceback: that would keep the request's frames alive.
-            self._left_in = (traceback.tb_frame.f_code, traceback.tb_lasti)
+            self.left_in = (traceback.tb_frame.f_code, traceback.tb_lasti)
         if problem is not None:
             self._note_left_by(problem)
         self.leave(problem)
 
     @guarded(fallback=None)
     def _note_left_by(self, problem: BaseException) -> None:
-        left.note(problem, self)
+        runs = _left_by.get(problem)
+        if runs is None:
+            _left_by.set(problem, [self])
+        else:
+            runs.append(self)
+            del runs[:-_LEFT_BY]
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
@@ -182,38 +219,30 @@ class Run:
 
     @guarded(fallback=None)
     def _enter(self) -> None:
-        if self._span is not None and not self._done:
+        if self._span is not None and not self.is_over:
             logger.warning("otel-failover: a run was entered twice; failover_run() makes a new one for each pass")
             return
-        if self._done:
+        if self.is_over:
             self._reset()
         self.id = runtime.new_run_id()
         operation = self._runtime.redacted(text_of(self._operation), (), 120)
         self._loop = self._runtime.redacted(text_of(self._name_given), (), 255) if self._name_given else operation
         self._read_chain()
-        self._runtime.attach(tell=True)
-        dropping.end_waiting()
+        processor.attach(self._runtime, warn=True)
+        deferred.end_waiting()
         current = context_api.get_current()
-        around = scope.attempt_in(current)
-        self._around = around if around is not None and around.live else None
-        self._outer = scope.run_in(current) if self._around is None else None
-        self._started = time.monotonic()
-        attributes: dict[str, Any] = dict(self._around.inherited()) if self._around is not None else {}
-        attributes |= {
-            names.RUN_ID: self.id,
-            names.LIBRARY: self._library,
-            names.LOOP_NAME: self._loop,
-        }
-        if self._places.declared:
-            attributes[names.CHAIN] = self._chain.labels
-        self._span = self._runtime.tracer.start_span(
-            f"{names.SPAN_RUN} {operation}",
-            current,
-            kind=SpanKind.INTERNAL,
-            attributes=attributes,
-        )
-        self._note_enclosing(current)
-        self._context = scope.with_values({scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}, self._span, current)
+        around: Attempt | None = scope.attempt_in(current)
+        self.around = around if around is not None and around.live else None
+        self._outer = scope.run_in(current) if self.around is None else None
+        self.started = time.monotonic()
+        attributes: dict[str, Any] = dict(self.around.inherited()) if self.around is not None else {}
+        attributes |= {names.RUN_ID: self.id, names.LIBRARY: self._library, names.LOOP_NAME: self._loop}
+        if self.positions.declared:
+            attributes[names.CHAIN] = self.positions.chain.labels
+        self._span = RunSpan(self._runtime, operation, attributes, current)
+        RunSpan.note_enclosing(self, current)
+        values: dict[str, object] = {scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}
+        self._context = scope.with_values(values, self._span.span, current)
         self._attachment = scope.Attachment(self._context)
 
     def _read_chain(self) -> None:
@@ -226,247 +255,191 @@ class Run:
             if iter(given) is given:
                 # Reading it would leave the host's own loop without candidates.
                 raise TypeError("an iterator, which can be read only once; pass a list")  # noqa: TRY301
-            self._places.declare(chain_of(tuple(given)))
+            self.positions.declare(chain_of(tuple(given)))
         except Exception as problem:
             logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop, text_of(problem))
 
-    def _note_enclosing(self, current: Context) -> None:
-        """Tell the checker which span this run happens in: spans that enclose a run are judged by its evidence."""
-        from otel_failover._core.spans.processor import enclosing
-
-        around = get_current_span(current)
-        if around.is_recording():
-            enclosing.begin(around.get_span_context().span_id, self)
+    def open_detached(self) -> None:
+        """Open without becoming current: for a generator, which is current only while it works."""
+        self._enter()
+        if self._attachment is not None:
+            self._attachment.detach()
 
     # --- candidates ---------------------------------------------------------------------------------------------------
 
     @guarded(fallback=None)
-    def _make(self, given: object) -> Attempt | None:
-        candidate = identity.parse(given)
-        index = self._places.of(given, candidate)
-        if index >= 0 and self._declared:
-            candidate = self._chain.members[index]
-        if self._done or self._span is None:
+    def _made(self, given: object, *, probe: bool) -> Attempt | None:
+        candidate = parse(given)
+        index = self.positions.of(given, candidate)
+        if index >= 0 and self.positions.declared:
+            candidate = self.positions.chain.members[index]
+        if self.is_over or self._span is None:
             logger.warning("otel-failover: an attempt was made outside its run; it is not recorded")
-            return self._bare(candidate, index)
-        return self._new(candidate, index, declared=candidate.provider or None)
+            return self._unrecorded(candidate, index, probe=probe)
+        return self._new(candidate, index, candidate.provider or None, probe=probe)
 
     @guarded(fallback=None)
-    def _make_at(self, index: int, known: Candidate | None) -> Attempt | None:
-        candidate = self._chain.members[index]
+    def _made_at(self, index: int, known: Candidate | None) -> Attempt | None:
+        candidate = self.chain.members[index]
         if known is not None:
             candidate = candidate.filled(known)
-        if self._done or self._span is None:
-            return self._bare(candidate, index)
-        return self._new(candidate, index, declared=candidate.provider or None)
+        if self.is_over or self._span is None:
+            return self._unrecorded(candidate, index)
+        return self._new(candidate, index, candidate.provider or None)
 
-    def _bare(self, candidate: Candidate, index: int) -> Attempt:
+    def _unrecorded(self, candidate: Candidate, index: int, *, probe: bool = False) -> Attempt:
         """Return an attempt that records nothing on any span, for a run that is not open."""
-        return Attempt(self._runtime, candidate, index, Ledger(candidate.provider or None, candidate.endpoint))
+        ledger = Ledger(candidate.provider or None, candidate.endpoint)
+        return Attempt(self._runtime, candidate, index, ledger, probe=probe)
 
-    def _new(self, candidate: Candidate, index: int, declared: str | None) -> Attempt:
+    def _new(self, candidate: Candidate, index: int, declared: str | None, *, probe: bool = False) -> Attempt:
         runtime.remember_endpoint(candidate.endpoint)
-        number = self._places.next_number(candidate, index)
+        number = self.positions.next_number(candidate, index)
+        endpoints = self.positions.chain.endpoints
         ledger = Ledger(
             declared,
             candidate.endpoint,
-            self._around._ledger if self._around is not None else None,
-            self._chain.endpoints - {candidate.endpoint} if len(self._chain.endpoints) > 1 else NOBODY,
+            self.around.ledger if self.around is not None else None,
+            endpoints - {candidate.endpoint} if len(endpoints) > 1 else NOBODY,
             self._runtime.gateways,
         )
-        return Attempt(
-            self._runtime, candidate, index, ledger, self, number, doubled=self._places.is_doubled(candidate)
-        )
+        doubled = self.positions.is_doubled(candidate)
+        return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
 
-    def place_anew(self, attempt: Attempt, was: Candidate) -> None:
-        """Find the place of an attempt whose candidate has become known only after it began.
-
-        Args:
-            attempt: Now at its candidate.
-            was: What was known of it before.
-        """
-        candidate, old = attempt._candidate, attempt._index
-        attempt._index, number = self._places.anew(was, candidate, old)
-        if self._last is not None and self._last == (was, old):
-            self._last = (candidate, attempt._index)
-        if number is not None:
-            attempt._number = number
-
-    def infer(self, call: Call) -> Attempt:
+    def infer(self, asked: Asked) -> Attempt:
         """Return the attempt that a provider call outside any attempt is.
 
         Args:
-            call: The SDK call about to be made.
+            asked: What the SDK was asked.
         """
-        candidate, index = self._places.of_call(call, self)
-        return self._new(candidate, index, declared=None)
+        active = self._runtime
+        provider = provider_of(asked, self.chain, active.aliases, active.gateways)
+        found, index = self.positions.of_call(asked, provider, active.aliases)
+        return self._new(found, index, None)
 
-    @property
-    def places(self) -> Places:
-        """Who stands where."""
-        return self._places
+    # --- what its attempts notify -------------------------------------------------------------------------------------
 
-    @property
-    def _chain(self) -> Chain:
-        return self._places.chain
+    def attempt_started(self, attempt: Attempt) -> bool:
+        """Take in that an attempt starts; return whether the run had been told to end before."""
+        self._settle_earlier()
+        tally = self._tally
+        tally.count += 1
+        self._open.append(attempt)
+        if attempt.index >= 0:
+            self.positions.used.add(attempt.index)
+        if not attempt.is_probe:
+            tally.last = (attempt.candidate, attempt.index)
+        return tally.is_cancelled or tally.stop_reason is not None
 
-    @property
-    def _declared(self) -> bool:
-        return self._places.declared
-
-    # --- what attempts tell -------------------------------------------------------------------------------------------
-
-    def _next_step(self, attempt: Attempt | None) -> None:
-        """A later attempt starts: one that was left by cancellation had run into its caller's timeout."""
-        self._refuse_held()
-        pending, self._pending = self._pending, []
+    def _settle_earlier(self) -> None:
+        """End what waited for the loop's next step: an answer that it did not take, an attempt that it cancelled."""
+        self._refuse_answered()
+        cancelled, self._cancelled = self._cancelled, []
         # A watchdog of the loop's own cancels just so; that nobody took it back is a finding, and no verdict.
-        by_user = bool(pending) and is_cancelling()
-        for cancelled in pending:
-            lost = self._served is not None and cancelled.started < self._served_at
-            cancelled._finish(killed="" if lost else "caller_timeout")
-        self._was_stopped = self._was_stopped or by_user
-        if attempt is not None:
-            attempt._late = self._was_stopped or self._stop_reason is not None
-            self._count += 1
-            self._open.append(attempt)
-            if attempt.index >= 0:
-                self._places.used.add(attempt.index)
-            if not attempt._probe:
-                self._last = (attempt._candidate, attempt.index)
+        by_user = bool(cancelled) and is_cancelling()
+        for attempt in cancelled:
+            lost = self._tally.served is not None and attempt.started < self._tally.served_at
+            attempt.finish(killed="" if lost else "caller_timeout")
+        self._tally.is_cancelled = self._tally.is_cancelled or by_user
 
-    def hold(self, attempt: Attempt) -> None:
-        """Keep an attempt that has answered until the loop's next step shows whether it took the answer.
+    def attempt_answered(self, attempt: Attempt) -> None:
+        """Keep an attempt that has answered until the loop's next step shows whether it took the answer."""
+        self._refuse_answered()
+        self._answered = attempt
 
-        Args:
-            attempt: Left, with its end noted.
-        """
-        self._refuse_held()
-        self._held = attempt
+    def _refuse_answered(self) -> None:
+        answered, self._answered = self._answered, None
+        if answered is not None:
+            answered.refuse()
 
-    def _refuse_held(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            held.refused()
+    def attempt_cancelled(self, attempt: Attempt) -> None:
+        """Keep an attempt that was left by cancellation until the next step shows by whom; end it where none comes."""
+        if self.is_left:
+            attempt.finish(killed="")
+        else:
+            self._cancelled.append(attempt)
 
-    def _ended(self, attempt: Attempt, settled: Settlement, trail: Trail | None) -> None:
-        """An attempt has ended."""
+    def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:
+        """Return the place of an attempt whose candidate has become known, and its number there if it is another."""
+        index, number = self.positions.anew(was, attempt.candidate, attempt.index)
+        if self._tally.last == (was, attempt.index):
+            self._tally.last = (attempt.candidate, index)
+        return index, number
+
+    def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
+        """Take in what became of an attempt."""
         if attempt in self._open:
             self._open.remove(attempt)
-        if trail is not None:
-            if len(self._trails) == _TRAILS:
-                self._trails[0].forget()
-            self._trails.append(trail)
-        ended = attempt._stopped or time.monotonic()
-        self._account.add(Past(attempt, settled, trail, ended, attempt._claimed, attempt._late))
-        in_chain = attempt.index >= 0 or attempt._declared or not self._declared
-        if settled.outcome == SUCCESS and not attempt._probe and in_chain:
-            self._note_served(attempt, ended)
-        elif settled.outcome != SUCCESS:
-            self._wasted += ended - attempt.started
-            if settled.outcome != CANCELLED and not attempt._probe and len(self._failures) < 64:
-                self._failures.append((attempt._candidate, settled.reason or settled.outcome))
-        if self._left and not self._done:
-            self._left_by_cancel = self._left_by_cancel or settled.outcome == CANCELLED
-            if self._served is None or self._served_at == ended:
+        if source is not None:
+            if len(self._sources) == _SOURCES:
+                self._sources[0].forget()
+            self._sources.append(source)
+        self._recorder.add(record, source)
+        tally = self._tally
+        can_serve = record.index >= 0 or record.declared or not self.positions.declared
+        tally.attempt_ended(record, attempt.started, ended, can_serve=can_serve)
+        if self.is_left and not self.is_over:
+            tally.is_left_by_cancel = tally.is_left_by_cancel or record.outcome == CANCELLED
+            if tally.served is None or tally.served_at == ended:
                 self._left_at = (time.time_ns(), time.monotonic())
             self._finish_if_over()
 
-    def _note_served(self, attempt: Attempt, ended: float) -> None:
-        """Who served: of attempts side by side (hedged), the first to succeed; else the last."""
-        if self._served is not None and attempt.started < self._served_at:
-            self._wasted += ended - attempt.started
-            return
-        self._served, self._served_at = (attempt._candidate, attempt.index), ended
-
-    def _finish_if_over(self) -> None:
-        """End once nothing is open but what no longer matters: losers of a race and probes that still run."""
-        if not self._open or (self._served is not None and all(each._inside for each in self._open)):
-            self._finish()
-
-    def others(self, judged: Attempt) -> Iterator[tuple[Trail, Incident]]:
+    def sources_beside(self, order: int, key: object) -> Iterator[tuple[Source, SourceFacts]]:
         """Yield the other attempts, and those of the runs around, as one attempt sees them.
 
-        Args:
-            judged: The attempt that is held against them.
-        """
-        # A loop that calls itself tries the next candidate inside this attempt: what comes out of it is a report.
-        trails = [*self._trails, *(other.trail() for other in tuple(self._open) if other is not judged)]
-        yield from ((trail, trail.seen_by(judged.key)) for trail in trails if judged._order not in trail.around)
-        if self._around is not None and self._around._run is not None:
-            yield from self._around._run.others(self._around)
+        A loop that calls itself tries the next candidate inside an attempt: what comes out of that one is a report.
 
-    def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Trail], list[Trail]]:
-        """Return the trails of the candidates that a span names, and those of the others.
+        Args:
+            order: Of the attempt that is held against them.
+            key: Its candidate's identity within this run.
+        """
+        sources = [*self._sources, *(other.source() for other in tuple(self._open) if other.order != order)]
+        yield from ((source, source.seen_by(key)) for source in sources if order not in source.around)
+        around = self.around
+        if around is not None and isinstance(around.run, Run):
+            yield from around.run.sources_beside(around.order, around.key)
+
+    def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
+        """Return the sources of the candidates that a span names, and those of the others.
 
         Args:
             named: Tells whether a candidate is named.
         """
-        own: list[Trail] = []
-        others: list[Trail] = []
-        for trail in tuple(self._trails):
-            (own if named(Candidate(trail.provider, trail.model)) else others).append(trail)
+        own: list[Source] = []
+        others: list[Source] = []
+        for source in tuple(self._sources):
+            (own if named(Candidate(source.provider, source.model)) else others).append(source)
         return own, others
 
-    # --- skips --------------------------------------------------------------------------------------------------------
-
-    @guarded(fallback=None)
-    def _skip(self, given: object, reason: object, cause: object) -> None:
-        if self._span is None or self._done:
-            logger.warning("otel-failover: a skip was told outside its run; it is not recorded")
-            return
-        self._next_step(None)
-        candidate = identity.parse(given)
-        index = self._places.of(given, candidate)
-        if index >= 0:
-            candidate = self._chain.members[index] if self._declared else candidate
-            self._skipped.add(index)
-            self._places.used.add(index)
-        word = self._runtime.redacted(text_of(reason), (), 255)
-        attributes: dict[str, Any] = {
-            names.CANDIDATE_PROVIDER: candidate.provider,
-            names.CANDIDATE_MODEL: identity.shown(candidate.model),
-            names.CANDIDATE_INDEX: index,
-            names.CANDIDATE_OUTCOME: "skipped",
-            names.RUN_ID: self.id,
-            names.SKIP_REASON: word,
-        }
-        armed_by = self._account.skip(candidate, index, word, cause)
-        if armed_by:
-            attributes[names.SKIP_CAUSE_SPAN_ID] = armed_by
-        now = time.time_ns()
-        span = self._runtime.tracer.start_span(
-            f"{names.SPAN_SKIP} {identity.metric_value(candidate.provider)}",
-            self._context, SpanKind.INTERNAL, attributes, start_time=now,
-        )  # fmt: skip
-        span.end(now)
-
-    # --- for adapters -------------------------------------------------------------------------------------------------
-
-    @guarded(fallback=None)
-    def step(self) -> None:
-        """Say that the loop goes on: an attempt left by cancellation before was ended by the loop, not by its user."""
-        self._next_step(None)
+    # --- for adapters and readers -------------------------------------------------------------------------------------
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it has been opened and not been left yet."""
-        return self._span is not None and not self._left
-
-    # --- closing ------------------------------------------------------------------------------------------------------
-
-    @property
-    def account(self) -> Account:
-        """What became of its attempts and skips; kept after its end."""
-        return self._account
+    def run(self) -> Run:
+        """Itself, as its attempts' owner."""
+        return self
 
     @property
     def context(self) -> Context | None:
         """The context in which its attempts start."""
         return self._context
 
+    @guarded(fallback=None)
+    def step(self) -> None:
+        """Say that the loop goes on: an attempt left by cancellation before was ended by the loop, not by its user."""
+        self._settle_earlier()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has been opened and not been left yet."""
+        return self._span is not None and not self.is_left
+
+    @property
+    def takes_attempts(self) -> bool:
+        """Whether an attempt of it would be recorded."""
+        return not self.is_over
+
     def stream_output(self) -> None:
-        """Take note that something was handed on; what matters of it is told by the attempts."""
+        """Take note that something was handed on; what matters of it, its attempts notice."""
 
     def book(self, places: Iterable[int]) -> None:
         """Take note of whom the loop's own result names as the one that served: for adapters that can read it.
@@ -474,147 +447,167 @@ class Run:
         Args:
             places: In the chain; several where the result does not tell them apart.
         """
-        self._account.booked = frozenset(places)
+        self._recorder.booked = frozenset(places)
 
-    def open_aside(self) -> None:
-        """Open without becoming current: for a generator, which is current only while it works."""
-        self._enter()
-        if self._attachment is not None:
-            self._attachment.detach()
+    @property
+    def chain(self) -> Chain:
+        """The configured chain, without members where nobody declared one."""
+        return self.positions.chain
+
+    @property
+    def has_chain(self) -> bool:
+        """Whether the chain was declared."""
+        return self.positions.declared
+
+    @property
+    def left_at(self) -> float | None:
+        """When it was left, in seconds of the monotonic clock; the end of a stream that ended later counts."""
+        return self._left_at[1] if self._left_at is not None else None
+
+    @property
+    def trace_id(self) -> int:
+        """Of its span; 0 where there is none, or tracing is off."""
+        return self._span.span.get_span_context().trace_id if self._span is not None else 0
+
+    @property
+    def served(self) -> Place | None:
+        """Who of its own candidates served, and its place; None while or if nobody did."""
+        return self._tally.served
+
+    @property
+    def has_tried(self) -> bool:
+        """Whether an attempt was begun or a candidate passed over."""
+        return self._tally.has_tried
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, or would if it ended now."""
+        return self._tally.outcome(declared=self.positions.declared, untried=bool(self.positions.untried))
+
+    @property
+    def records(self) -> Sequence[AttemptRecord]:
+        """What became of its attempts that have ended, in order; the last 64."""
+        return tuple(self._recorder.records)
+
+    @property
+    def skips(self) -> Sequence[Skipped]:
+        """Candidates that were passed over, in order; the first 64."""
+        return tuple(self._recorder.skips)
+
+    @property
+    def errors(self) -> list[CandidateError]:
+        """The own error of each attempt that did not serve it, in order; probes are left out."""
+        return self._recorder.errors
+
+    @property
+    def open_attempts(self) -> Sequence[Attempt]:
+        """The attempts that are still open."""
+        return tuple(self._open)
+
+    # --- closing ------------------------------------------------------------------------------------------------------
 
     @guarded(fallback=None)
     def leave(self, problem: BaseException | None) -> None:
-        """The run is left; it ends when its last stream has.
+        """Take in that the loop is over; the run ends when its last stream has.
 
         Args:
             problem: The exception that leaves it, if any.
         """
-        if self._span is None or self._left:
+        if self._span is None or self.is_left:
             return
-        self._left = True
+        self.is_left = True
         if self._attachment is not None:
             self._attachment.detach()
-        held, self._held = self._held, None
-        if held is not None:
-            held._finish() if problem is None or isinstance(problem, GeneratorExit) else held.refused()
-        self._account.left_by(problem)
-        self._left_by_cancel = problem is not None and not isinstance(problem, (Exception, GeneratorExit))
-        self._left_by_error = isinstance(problem, Exception)
-        pending, self._pending = self._pending, []
-        for cancelled in pending:
-            cancelled._finish(killed="user" if self._left_by_cancel else "")
+        answered, self._answered = self._answered, None
+        if answered is not None:
+            answered.finish() if problem is None or isinstance(problem, GeneratorExit) else answered.refuse()
+        self._recorder.left_by(problem)
+        tally = self._tally
+        tally.is_left_by_cancel = problem is not None and not isinstance(problem, (Exception, GeneratorExit))
+        tally.is_left_by_error = isinstance(problem, Exception)
+        cancelled, self._cancelled = self._cancelled, []
+        for attempt in cancelled:
+            attempt.finish(killed="user" if tally.is_left_by_cancel else "")
         self._left_at = (time.time_ns(), time.monotonic())
         self._finish_if_over()
 
+    def _finish_if_over(self) -> None:
+        """End once nothing is open but what no longer matters: losers of a race and probes that still run."""
+        if not self._open or (self._tally.served is not None and all(each.is_current for each in self._open)):
+            self._finish()
+
     def _finish(self) -> None:
-        """End the run's span: what became of it, in our own words only."""
-        if self._done or self._span is None:
+        """End the run's span, and let go of what only a living run needs."""
+        span = self._span
+        if self.is_over or span is None:
             return
-        self._done = True
+        self.is_over = True
         outer, self._outer = self._outer, None
         if outer is not None:
-            outer._served_inside = self._who_served() or outer._served_inside
-        self._settle(self._span)
-        self._span.end(self._left_at[0] if self._left_at is not None else None)
-        self._note_ended()
+            inside = outer._tally
+            inside.served_inside = self._who_served() or inside.served_inside
+        self._settle(span)
+        span.end(self._left_at[0] if self._left_at is not None else None)
+        self._attachment = self._context = None
+        self.positions.forget()
+        for source in self._sources:
+            source.forget()
+
+    def _who_served(self) -> Place | None:
+        return self._tally.who_served(declared=self.positions.declared)
 
     @guarded(fallback=None)
-    def _settle(self, span: Span) -> None:
+    def _settle(self, span: RunSpan) -> None:
         """Write what became of it, and count it."""
-        outcome = self._outcome()
+        tally, outcome, served = self._tally, self.outcome, self._who_served()
         attributes: dict[str, Any] = {
             names.OUTCOME: outcome,
-            names.ATTEMPT_COUNT: self._count,
-            names.WASTED_DURATION: round(self._wasted, 6),
+            names.ATTEMPT_COUNT: tally.count,
+            names.WASTED_DURATION: round(tally.wasted, 6),
         }
-        shown = self._who_served() or self._last
-        if shown is not None:
-            attributes[names.CANDIDATE_PROVIDER] = shown[0].provider
-            attributes[names.CANDIDATE_MODEL] = identity.shown(shown[0].model)
-            attributes[names.CANDIDATE_INDEX] = shown[1]
+        who = served or tally.last
+        if who is not None:
+            attributes[names.CANDIDATE_PROVIDER] = who[0].provider
+            attributes[names.CANDIDATE_MODEL] = shown(who[0].model)
+            attributes[names.CANDIDATE_INDEX] = who[1]
         if outcome in (EXHAUSTED, STOPPED):
-            self._describe(span, outcome, attributes)
+            untried = [self.chain.labels[at] for at in self.positions.untried]
+            sentence = tally.sentence(len(self.chain.members) if self.has_chain else None)
+            span.fail(attributes, outcome, sentence, tally.stop_reason, untried)
         if not self._is_plain(outcome):
-            self._tell_findings(span, outcome, attributes)
-        span.set_attributes(attributes)
-        if self._served is not None and shown is not None:
-            self._runtime.note_served(
-                (self._library, self._loop, self._chain.key),
-                f"{shown[0].provider}/{attributes[names.CANDIDATE_MODEL]}",
+            self._write_findings(span, outcome, attributes)
+        span.span.set_attributes(attributes)
+        active = self._runtime
+        if tally.served is not None and who is not None:
+            active.logs.log_served(
+                (self._library, self._loop, self.positions.chain.key),
+                f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}",
             )
-        metrics = self._runtime.metrics
-        metrics.runs.add(self._library, self._loop, outcome)
+        active.metrics.runs.add(self._library, self._loop, outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop, names.OUTCOME: outcome}
-        ended = self._left_at[1] if self._left_at is not None else time.monotonic()
-        metrics.run_duration.record(ended - self._started, labels)
+        active.metrics.run_duration.record(self._ended() - self.started, labels)
+
+    def _ended(self) -> float:
+        return self._left_at[1] if self._left_at is not None else time.monotonic()
 
     def _is_plain(self, outcome: str) -> bool:
         """Whether no finding is possible, so that none needs to be looked for."""
-        quick = time.monotonic() - self._started < self._runtime.settings.stale_after
-        return quick and (outcome in (PRIMARY, EXHAUSTED)) and not self._open and self._account.plain
+        quick = time.monotonic() - self.started < self._runtime.settings.stale_after
+        return quick and (outcome in (PRIMARY, EXHAUSTED)) and not self._open and self._recorder.is_plain
 
     @guarded(fallback=None)
-    def _tell_findings(self, span: Span, outcome: str, attributes: dict[str, Any]) -> None:
-        """Say what it got wrong."""
-        from otel_failover._core.spans import finding_events
+    def _write_findings(self, span: RunSpan, outcome: str, attributes: dict[str, Any]) -> None:
+        """Add what the run got wrong."""
+        from otel_failover._core.spans import finding_events  # late: most runs have none, and its rules cost an import
 
-        ended = self._left_at[1] if self._left_at is not None else time.monotonic()
-        record = self._account.record(
-            self._library, self._loop, self._chain.members, outcome, self._stop_reason,
-            self._places.untried, self._started,
-            ended, self._open,
+        ended = self._ended()
+        record = self._recorder.record(
+            self._library, self._loop, self.chain.members, outcome, self._tally.stop_reason, self.positions.untried,
+            ended - self.started, [attempt.record_so_far(ended) for attempt in self._open],
         )  # fmt: skip
-        found = finding_events.tell(self._runtime, span, record)
+        found = finding_events.write(self._runtime, span.span, record)
         if found:
             attributes[names.FINDINGS] = found
-
-    def _note_ended(self) -> None:
-        """Let go of what only a living run needs."""
-        self._attachment = self._context = None
-        self._places.forget()
-        for trail in self._trails:
-            trail.forget()
-
-    def _outcome(self) -> str:
-        served = self._who_served()
-        if served is not None:
-            return PRIMARY if served[1] == 0 else FALLBACK
-        if self._left_by_cancel:
-            return CANCELLED
-        if self._untried() or (self._stop_reason is not None and not self._declared):
-            return STOPPED
-        if self._count and not self._failures:
-            return CANCELLED
-        return EXHAUSTED
-
-    def _who_served(self) -> tuple[Candidate, int] | None:
-        """Return who served: its own candidate; in a run that only holds another, that one's.
-
-        A run with a chain, or one that an error leaves, is no such run: its own loop was passed by.
-        """
-        own = self._served is not None or self._count or self._skipped
-        return self._served if own or self._places.declared or self._left_by_error else self._served_inside
-
-    def _untried(self) -> list[str]:
-        return [self._chain.labels[at] for at in self._places.untried]
-
-    def _describe(self, span: Span, outcome: str, attributes: dict[str, Any]) -> None:
-        """Say how a run failed: "3 of 3 failed: openai rate_limit, anthropic timeout, gcp.gemini timeout"."""
-        attributes[names.ERROR_TYPE] = outcome
-        if self._stop_reason is not None:
-            attributes[names.STOP_REASON] = self._runtime.redacted(self._stop_reason, (), 255)
-        untried = self._untried()
-        if untried:
-            attributes[names.UNTRIED] = untried[:64]
-        tried = {candidate for candidate, _ in self._failures}
-        total = len(self._chain.members) if self._declared else len(tried)
-        failed = ", ".join(
-            f"{candidate.provider or identity.shown(candidate.model)} {reason}" for candidate, reason in self._failures
-        )
-        skipped = f", {len(self._skipped)} skipped" if self._skipped else ""
-        span.set_status(
-            StatusCode.ERROR, f"{len(tried)} of {total} failed{skipped}" + (f": {failed}" if failed else "")
-        )
 
 
 @overload

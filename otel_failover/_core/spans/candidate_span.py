@@ -9,24 +9,27 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, StatusCode
+from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, SpanKind, StatusCode
 
-from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.attribution.from_span import may_claim, read_claim, read_events
-from otel_failover._core.attribution.rules import MISMATCH, Verdict
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import outcome, providers, reasons, verdicts
+from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome
+from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.evidence.outcome import ERROR, PARTIAL, Settlement
 from otel_failover._core.spans import mismatch as marking
+from otel_failover._core.spans import span_access
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.redaction import cut, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from otel_failover._core.attribution.from_exception import Said
+    from opentelemetry.context import Context
+
+    from otel_failover._core.attribution.claim import Claim
+    from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.evidence.ledger import Ledger
@@ -36,7 +39,7 @@ _LONG: Final = 48
 _PIECE: Final = 8
 _FAILED: Final = (ERROR, PARTIAL)
 _ERROR_KEYS: Final = ("error.", "http.response.status_code", "http.status_code")
-_VERIFIED: Final = {names.VERDICT: attribution.VERIFIED}
+_VERIFIED: Final = {names.VERDICT: verdicts.VERIFIED}
 
 
 class CandidateSpan:
@@ -45,16 +48,88 @@ class CandidateSpan:
     Args:
         runtime: Settings, tracer, instruments.
         ledger: The attempt's evidence.
-        started: When it began, in seconds of the monotonic clock.
+        candidate: Whose span it is.
+        index: The candidate's place in the chain, -1 outside it.
+        number: Which attempt at the candidate it is, 1-based.
         in_run: It is a candidate's span: `error.type` is the reason; on a call's it is the exception's class.
+        doubled: Provider and model occur twice in the chain, so that the span's name needs the place.
     """
 
-    __slots__ = ("_in_run", "_ledger", "_runtime", "_shown", "_started", "span")
+    __slots__ = (
+        "_doubled", "_in_run", "_inherited", "_ledger", "_runtime", "_shown", "_span_id",
+        "candidate", "index", "number", "span",
+    )  # fmt: skip
 
-    def __init__(self, runtime: Runtime, ledger: Ledger, started: float, *, in_run: bool) -> None:
-        self._runtime, self._ledger, self._started, self._in_run = runtime, ledger, started, in_run
+    def __init__(
+        self,
+        runtime: Runtime,
+        ledger: Ledger,
+        candidate: Candidate,
+        index: int,
+        number: int,
+        *,
+        in_run: bool,
+        doubled: bool,
+    ) -> None:
+        self._runtime, self._ledger, self._in_run, self._doubled = runtime, ledger, in_run, doubled
+        self.candidate, self.index, self.number = candidate, index, number
+        self._inherited: dict[str, Any] | None = None
         self._shown: dict[str, str] = {}
+        self._span_id = ""
         self.span: Span | None = None
+
+    # --- who it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> object:
+        """The candidate's identity within the run: its place, outside the chain the candidate itself."""
+        return self.index if self.index >= 0 else self.candidate
+
+    def inherited(self) -> dict[str, Any]:
+        """Return the three attributes that stand on every span started inside the attempt."""
+        if self._inherited is None:
+            self._inherited = {
+                names.CANDIDATE_PROVIDER: self.candidate.provider,
+                names.CANDIDATE_MODEL: identity.shown(self.candidate.model),
+                names.CANDIDATE_INDEX: self.index,
+            }
+        return self._inherited
+
+    def open(self, parent: Context | None, run_id: str) -> Span:
+        """Start the span with all that is known by now, so that samplers see it.
+
+        Args:
+            parent: The context it starts in.
+            run_id: Of the attempt's run.
+        """
+        attributes: dict[str, Any] = dict(self.inherited())
+        attributes[names.CANDIDATE_ATTEMPT] = self.number
+        attributes[names.RUN_ID] = run_id
+        if self.candidate.endpoint is not None:
+            attributes[names.CANDIDATE_ENDPOINT] = self.candidate.endpoint
+        if self.candidate.profile is not None:
+            attributes[names.CANDIDATE_PROFILE] = identity.shown(self.candidate.profile)
+        span = self.span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, attributes)
+        return span
+
+    def _name(self) -> str:
+        place = f" #{self.index}" if self._doubled else ""
+        return f"{names.SPAN_CANDIDATE} {providers.metric_value(self.candidate.provider)}{place}"
+
+    def becomes(self, candidate: Candidate) -> None:
+        """Take a candidate that has become known after the attempt began; `rename` shows it.
+
+        Args:
+            candidate: What is known now.
+        """
+        self.candidate, self._inherited = candidate, None
+
+    def rename(self) -> None:
+        """Write anew on the open span who it is."""
+        self._inherited = None
+        if self.span is not None and self.span.is_recording():
+            self.span.update_name(self._name())
+            self.span.set_attributes({**self.inherited(), names.CANDIDATE_ATTEMPT: self.number})
 
     @property
     def context(self) -> SpanContext:
@@ -64,12 +139,14 @@ class CandidateSpan:
     @property
     def span_id(self) -> str:
         """16 hex digits, empty with tracing off."""
-        context = self.context
-        return f"{context.span_id:016x}" if context.is_valid else ""
+        if not self._span_id and self.span is not None:
+            context = self.span.get_span_context()
+            self._span_id = f"{context.span_id:016x}" if context.is_valid else ""
+        return self._span_id
 
     # --- what application code wrote here -----------------------------------------------------------------------------
 
-    def taken_over(self, settled: Settlement) -> list[tuple[Said, Any]]:
+    def taken_over(self, settled: Outcome) -> list[tuple[Claim, Any]]:
         """Return what application code claimed on this span, each with its event where it is one.
 
         `get_current_span()` inside an attempt is the candidate's span. Status and attributes are taken out: own
@@ -82,14 +159,14 @@ class CandidateSpan:
         if span is None or not self._in_run or not span.is_recording() or not hasattr(span, "status"):
             return []
         is_error = span.status.status_code is StatusCode.ERROR
-        claims: list[tuple[Said, Any]] = []
+        claims: list[tuple[Claim, Any]] = []
         if span.events and (is_error or settled.outcome in _FAILED):
-            claims += [(said, event) for event, said in read_events(span)]
+            claims += [(claim, event) for event, claim in read_events(span)]
         if is_error or may_claim(span.attributes):
             found = read_claim(span)
-            marking.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
+            span_access.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
             if found is not None and found.error:
-                claims.append((found.said, None))
+                claims.append((found.claim, None))
         return claims
 
     def correct(self, events: Iterable[Any]) -> None:
@@ -99,7 +176,7 @@ class CandidateSpan:
             events: Exception events that application code put here.
         """
         if self._runtime.settings.on_mismatch == "correct":
-            marking.take_out_events(self.span, events)
+            span_access.take_out_events(self.span, events)
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -124,43 +201,33 @@ class CandidateSpan:
                 )
         return self._runtime.redacted(text, secrets)
 
-    def message(self, settled: Settlement, provider: str, now: float) -> str:
+    def message(self, settled: Outcome, now: float) -> str:
         """Return the own error in a sentence: the provider's own words, or that it had none.
 
         Args:
             settled: How the attempt ended.
-            provider: Whose it is.
             now: In seconds of the monotonic clock.
         """
+        provider = self.candidate.provider
         if settled.message and self._runtime.settings.error_text != "none":
             return self.redacted(settled.message)
-        if settled.origin == settlement.FROM_RESPONSE:
+        if settled.origin == outcome.FROM_RESPONSE:
             return f"{settled.status} {settled.reason} from {provider}"
         if settled.reason == reasons.TIMEOUT:
-            return f"no response from {provider} within {now - self._started:.1f} s"
-        if settled.origin == settlement.FROM_TRANSPORT:
+            return f"no response from {provider} within {now - self._ledger.started:.1f} s"
+        if settled.origin == outcome.FROM_TRANSPORT:
             return f"connection to {provider} failed"
-        if settled.origin == settlement.FROM_CLIENT:
+        if settled.origin == outcome.FROM_CLIENT:
             raised = f" ({settled.exception[0]})" if settled.exception else ""
             return f"nothing was asked of {provider}: this process failed{raised}"
         return f"{settled.reason or reasons.UNKNOWN}: {provider}"
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def write(
-        self,
-        candidate: Candidate,
-        inherited: dict[str, Any],
-        attributes: dict[str, Any],
-        settled: Settlement,
-        verdict: Verdict,
-        message: str,
-    ) -> None:
+    def write(self, attributes: dict[str, Any], settled: Outcome, verdict: Verdict, message: str) -> None:
         """Write what the wire said and what became of the claims.
 
         Args:
-            candidate: Whose span it is.
-            inherited: What stood on it from the start; written again where limits have pushed it out.
             attributes: What stands on it besides; taken over.
             settled: How the attempt ended.
             verdict: Of the claims.
@@ -171,14 +238,14 @@ class CandidateSpan:
             return
         self._add_facts(attributes, settled, verdict)
         attributes.update(
-            _VERIFIED if verdict.rule is None else marking.verdict_attributes(verdict, candidate.provider)
+            _VERIFIED if verdict.rule is None else marking.verdict_attributes(verdict, self.candidate.provider)
         )
         secrets = self._ledger.secrets
         if secrets:
-            _clean(attributes, candidate, secrets)
+            _clean(attributes, self.candidate, secrets)
         span.set_attributes(attributes)
-        if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or inherited):
-            span.set_attributes(inherited)
+        if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or self.inherited()):
+            span.set_attributes(self.inherited())  # attribute limits have pushed it out
         if settled.outcome in _FAILED:
             span.set_status(StatusCode.ERROR, message)
             if settled.exception is not None:
@@ -187,7 +254,7 @@ class CandidateSpan:
                     event[names.EXCEPTION_MESSAGE] = self.redacted(settled.exception[1])
                 span.add_event(names.EVENT_EXCEPTION, event)
 
-    def _add_facts(self, facts: dict[str, Any], settled: Settlement, verdict: Verdict) -> None:
+    def _add_facts(self, facts: dict[str, Any], settled: Outcome, verdict: Verdict) -> None:
         """Add what the wire said, as attributes."""
         own = self._ledger.own
         facts[names.CANDIDATE_OUTCOME] = settled.outcome
@@ -206,7 +273,7 @@ class CandidateSpan:
             if not own:
                 facts[names.KILLED_BY] = "breaker"
 
-    def _add_reason(self, facts: dict[str, Any], settled: Settlement) -> None:
+    def _add_reason(self, facts: dict[str, Any], settled: Outcome) -> None:
         """Add why it failed."""
         found = (
             (names.REASON_CODE, settled.reason),
@@ -220,7 +287,7 @@ class CandidateSpan:
         )
         facts.update({name: value for name, value in found if value is not None})
 
-    def write_call_error(self, span: Span, kind: str, settled: Settlement, message: str) -> None:
+    def write_call_error(self, span: Span, kind: str, settled: Outcome, message: str) -> None:
         """Write that a call of this attempt failed onto the call's span: own evidence only.
 
         Args:
@@ -235,20 +302,12 @@ class CandidateSpan:
         span.set_attributes(attributes)
         span.set_status(StatusCode.ERROR, message)
 
-    def announce(
-        self,
-        candidate: Candidate,
-        index: int,
-        verdict: Verdict,
-        said: Said | None,
-        settled: Settlement,
-        end_time: int | None,
-    ) -> None:
+    def announce(self, verdict: Verdict, claim: Claim | None, settled: Outcome, end_time: int | None) -> None:
         """Make a mismatch seen: marker, counter, log."""
-        if verdict.verdict == MISMATCH and said is not None:
+        if verdict.verdict == MISMATCH and claim is not None:
             marking.announce(
-                self._runtime, self.context, verdict, said,
-                (candidate.provider, identity.shown(candidate.model), index),
+                self._runtime, self.context, verdict, claim,
+                (self.candidate.provider, identity.shown(self.candidate.model), self.index),
                 settlement.sentence(self._ledger, settled), self._ledger.secrets, end_time,
             )  # fmt: skip
 
@@ -265,6 +324,7 @@ def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str,
 _WORDS: Final = r"(?a)[a-z]{1,24}(?:[_-][a-z]{1,24}){0,5}"
 """Codes that are no credential nor a piece of one: `insufficient_quota`, words without a digit."""
 
+_QUARTER: Final = r"(?s).{4}"
 _ISSUED: Final = r"(?a)req_[0-9A-Za-z]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """Request ids as the providers issue them."""
 
@@ -286,7 +346,7 @@ def is_plain(value: str, plain: str, secrets: tuple[str, ...]) -> bool:
 
 def _quarters(value: str) -> list[str]:
     """Return a text in pieces of four: any eight of its characters in a row hold one of them."""
-    return [value[at : at + 4] for at in range(0, len(value) - 3, 4)]
+    return compiled(_QUARTER).findall(value)
 
 
 @lru_cache(maxsize=256)

@@ -7,22 +7,20 @@ whether the SDK still lets the offender be written.
 from __future__ import annotations
 
 import time
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
-from otel_failover._core.attribution.rules import MISMATCH
 from otel_failover._core.domain import attributes as names
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
+from otel_failover._core.domain.verdicts import MISMATCH
+from otel_failover._core.spans.marker import Marker, _waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from opentelemetry.context import Context
-
-    from otel_failover._core.attribution.from_exception import Said
-    from otel_failover._core.attribution.rules import Verdict
+    from otel_failover._core.attribution.claim import Claim
+    from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.config.runtime import Runtime
 
 
@@ -48,15 +46,15 @@ def verdict_attributes(verdict: Verdict, expected: str) -> dict[str, Any]:
     return attributes
 
 
-def claimed_attributes(said: Said, runtime: Runtime, secrets: Sequence[str]) -> dict[str, Any]:
+def claimed_attributes(claim: Claim, runtime: Runtime, secrets: Sequence[str]) -> dict[str, Any]:
     """Return the claim's own facts, redacted, as they stand on a mismatching span of ours and on its marker."""
-    message = "\n".join(said.texts[:2]) if said.texts else ""
+    message = "\n".join(claim.texts[:2]) if claim.texts else ""
     facts = {
-        names.CLAIMED_REASON: runtime.redacted(said.word, secrets, 255) if said.word else None,
-        names.CLAIMED_TYPE: said.type,
-        names.CLAIMED_STATUS_CODE: said.status,
-        names.CLAIMED_CODE: _joined(said.codes, runtime, secrets),
-        names.CLAIMED_REQUEST_ID: _joined(said.request_ids, runtime, secrets),
+        names.CLAIMED_REASON: runtime.redacted(claim.word, secrets, 255) if claim.word else None,
+        names.CLAIMED_TYPE: claim.type,
+        names.CLAIMED_STATUS_CODE: claim.status,
+        names.CLAIMED_CODE: _joined(claim.codes, runtime, secrets),
+        names.CLAIMED_REQUEST_ID: _joined(claim.request_ids, runtime, secrets),
         names.CLAIMED_MESSAGE: runtime.redacted(message, secrets)
         if message and runtime.settings.error_text != "none"
         else None,
@@ -72,7 +70,7 @@ def announce(
     runtime: Runtime,
     offender: SpanContext,
     verdict: Verdict,
-    said: Said,
+    claim: Claim,
     candidate: tuple[str, str, int],
     own: str,
     secrets: Sequence[str],
@@ -86,7 +84,7 @@ def announce(
         runtime: Settings, tracer, instruments.
         offender: Context of the span that carries somebody else's error.
         verdict: A mismatch.
-        said: The claim.
+        claim: As it was made.
         candidate: Provider, model and index of the one whose span it is.
         own: The own evidence in a sentence.
         secrets: Credentials that may not leave.
@@ -101,7 +99,7 @@ def announce(
         names.CANDIDATE_MODEL: model,
         names.CANDIDATE_INDEX: index,
         **verdict_attributes(verdict, provider),
-        **claimed_attributes(said, runtime, secrets),
+        **claimed_attributes(claim, runtime, secrets),
         names.OWN_EVIDENCE: runtime.redacted(own, secrets, 255),
     }
     attributes.pop(names.VERDICT, None)
@@ -112,50 +110,15 @@ def announce(
     else:
         made.make()
     rule = verdict.rule or ""
-    runtime.metrics.mismatch(rule, identity.metric_value(provider), context)
+    runtime.metrics.mismatch(rule, providers.metric_value(provider), context)
 
     def safe(text: str) -> str:
         return runtime.redacted(text, secrets, 255)
 
-    runtime.log_limited(
+    runtime.logs.log_limited(
         (rule, provider, index, _whose(verdict, provider)),
-        lambda: _sentence(verdict, said, candidate, own, safe, offender),
+        lambda: _sentence(verdict, claim, candidate, own, safe, offender),
     )
-
-
-class Marker(NamedTuple):
-    """A span of no length to be made, which shows as a row of its own.
-
-    Args:
-        runtime: Whose tracer makes it.
-        name: Of the span.
-        context: Of its parent.
-        attributes: What stands on it.
-        description: Of its ERROR status.
-        time: In nanoseconds.
-    """
-
-    runtime: Runtime
-    name: str
-    context: Context
-    attributes: dict[str, Any]
-    description: str
-    time: int
-
-    def make(self) -> None:
-        """Start and end it."""
-        span = self.runtime.tracer.start_span(self.name, self.context, attributes=self.attributes, start_time=self.time)
-        span.set_status(StatusCode.ERROR, self.description)
-        span.end(self.time)
-
-
-_waiting: Final[deque[Marker]] = deque(maxlen=256)
-
-
-def make_waiting() -> None:
-    """Make the markers that could not be made where the mismatch was found."""
-    while _waiting:
-        _waiting.popleft().make()
 
 
 def _whose(verdict: Verdict, expected: str) -> str:
@@ -169,7 +132,7 @@ def _whose(verdict: Verdict, expected: str) -> str:
 
 def _sentence(
     verdict: Verdict,
-    said: Said,
+    claim: Claim,
     candidate: tuple[str, str, int],
     own: str,
     safe: Callable[[str], str],
@@ -177,11 +140,11 @@ def _sentence(
 ) -> str:
     """Return the log line: both facts and ids, nothing of the provider's text but its codes."""
     facts = [
-        str(said.status) if said.status else "",
-        safe(" ".join(sorted(said.codes))),
-        safe(said.word or ""),
+        str(claim.status) if claim.status else "",
+        safe(" ".join(sorted(claim.codes))),
+        safe(claim.word or ""),
     ]
-    claimed = " ".join(filter(None, facts)) or said.type or "an error"
+    claimed = " ".join(filter(None, facts)) or claim.type or "an error"
     same = verdict.source is not None and verdict.source.provider == candidate[0]
     place = f" #{candidate[2]}" if same else ""
     source = f" source.span_id={verdict.source.span_id}" if verdict.source is not None else ""
@@ -193,66 +156,3 @@ def _sentence(
 
 
 # --- the narrow door to a span that is ending -------------------------------------------------------------------------
-
-
-def write(span: Any, attributes: dict[str, Any]) -> bool:
-    """Write attributes onto a span that is ending.
-
-    Through the public API while the span still records (an SDK that follows the specification); else through the
-    private attributes, which the same thread has ended a moment ago (frozen by `_attributes._immutable` since 1.43).
-    Nothing else can write at this moment.
-
-    Args:
-        span: The span of `_on_ending`.
-        attributes: What to set.
-
-    Returns:
-        Whether it was written.
-    """
-    if span.is_recording():
-        span.set_attributes(attributes)
-        return True
-    private: Any = getattr(span, "_attributes", None)
-    frozen = getattr(private, "_immutable", None)
-    if not isinstance(frozen, bool) or not hasattr(private, "__setitem__"):
-        return False
-    private._immutable = False
-    try:
-        for key, value in attributes.items():
-            private[key] = value
-    finally:
-        private._immutable = frozen
-    return True
-
-
-def take_out_events(span: Any, events: Iterable[Any]) -> None:
-    """Take events out of a span of ours that application code put there; OpenTelemetry has no public way.
-
-    Args:
-        span: A recording span.
-        events: The very objects.
-    """
-    kept: Any = getattr(getattr(span, "_events", None), "_dq", None)
-    doomed = list(events)
-    if isinstance(kept, deque) and doomed:
-        left = [event for event in kept if not any(event is each for each in doomed)]
-        kept.clear()
-        kept.extend(left)
-
-
-def take_out(span: Any, keys: Iterable[str]) -> None:
-    """Take a status and attributes out of a span of ours that application code put there.
-
-    OpenTelemetry has no public way; where the private one is not there either, the key stays and the verdict tells.
-
-    Args:
-        span: A recording span.
-        keys: What to take out.
-    """
-    if isinstance(getattr(span, "_status", None), Status):
-        span._status = Status(StatusCode.UNSET)
-    private: Any = getattr(span, "_attributes", None)
-    if hasattr(private, "__delitem__"):
-        for key in keys:
-            if key in private:
-                del private[key]

@@ -13,16 +13,18 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, get_tracer_provider
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
-from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.from_exception import Said
+from otel_failover._core.attribution import facts
+from otel_failover._core.attribution.claim import Claim
+from otel_failover._core.attribution.enclosing import judge_enclosing, sentence_of
+from otel_failover._core.attribution.facts import Verdict
 from otel_failover._core.attribution.from_span import (
     Reading,
     by_model_alone,
@@ -31,11 +33,15 @@ from otel_failover._core.attribution.from_span import (
     names_candidate,
     read_claim,
 )
-from otel_failover._core.attribution.rules import MISMATCH, UNVERIFIED, Claim, Own, Verdict
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
+from otel_failover._core.domain import verdicts
+from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.failsafe import guarded
+from otel_failover._core.references import IdentityMap
+from otel_failover._core.spans import deferred, hanging, span_access
 from otel_failover._core.spans import mismatch as marking
+from otel_failover._core.spans.registry import OPEN, EnclosedRun, Judge, bound, enclosing, own_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,52 +49,17 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    from otel_failover._core.attribution.source import Trail
+    from otel_failover._core.attribution.source import Source
+    from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
-    from otel_failover._core.runs.attempt import Attempt
-    from otel_failover._core.runs.run import Run
 
-_OPEN: Final = 16_384
-_ENCLOSING: Final = 1_024
-_RUNS: Final = 16
 _LATELY: Final = 64
 _HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
 
 
-class _Enclosing:
-    """Which spans enclose which runs, passed on from child to parent as spans end."""
-
-    def __init__(self) -> None:
-        self._runs: OrderedDict[int, list[Run]] = OrderedDict()
-
-    def begin(self, span_id: int, run: Run) -> None:
-        """A run begins inside a span."""
-        runs = self._runs.setdefault(span_id, [])
-        if len(runs) >= _RUNS:
-            runs.pop(0)
-        runs.append(run)
-        while len(self._runs) > _ENCLOSING:
-            self._runs.popitem(last=False)
-
-    def take(self, span_id: int, parent: int | None) -> list[Run]:
-        """Return the runs inside a span that ends, and hand them to the span around it."""
-        runs = self._runs.pop(span_id, [])
-        if runs and parent is not None:
-            above = self._runs.setdefault(parent, [])
-            above.extend(run for run in runs if run not in above)
-            del above[:-_RUNS]
-        return runs
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-
-enclosing = _Enclosing()
-_inside: dict[int, Attempt] = {}
-_bound: OrderedDict[int, Attempt] = OrderedDict()
 _pools: weakref.WeakSet[Any] = weakref.WeakSet()
-_providers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-"""Providers with a processor of ours, by id and compared by identity: some (Logfire's) have no hash."""
+_providers: Final[IdentityMap[bool]] = IdentityMap()
+"""Providers with a processor of ours: some (Logfire's) have no hash."""
 
 
 class AttributionProcessor(SpanProcessor):
@@ -101,36 +72,38 @@ class AttributionProcessor(SpanProcessor):
     @staticmethod
     def attached_to(provider: object) -> bool:
         """Whether a provider was given one by us."""
-        return provider is not None and _providers.get(id(provider)) is provider
+        return _providers.get(provider) is True
 
     @classmethod
     def attach_to(cls, provider: Any) -> None:
         """Give a provider one, once."""
         if not cls.attached_to(provider):
             provider.add_span_processor(cls())
-            _providers[id(provider)] = provider
+            _providers.set(provider, True)
             pool = getattr(getattr(provider, "_active_span_processor", None), "_executor", None)
             if pool is not None:
                 _pools.add(pool)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
+        # Bound here and never at the end: a span may end in another context than it started in (a stream, a callback,
+        # another thread), and the attempt that is current there is not its own.
         context = get_current() if parent_context is None else parent_context
         attempt: Any = context.get(scope.ATTEMPT) or scope.displaced(context)
-        if attempt is None and _inside and span.parent is not None:
+        if attempt is None and own_spans and span.parent is not None:
             # A processor that runs in a pool's thread sees no context; the parent tells.
-            attempt = _inside.get(span.parent.span_id) or _bound.get(span.parent.span_id)
+            attempt = own_spans.get(span.parent.span_id) or bound.get(span.parent.span_id)
         if attempt is not None:
             _bind(span, attempt)
 
     def _on_ending(self, span: Span) -> None:
         """Judge a span while it can still be written; most have nothing to be judged."""
-        if _bound or enclosing or span.status.status_code is StatusCode.ERROR or has_error_provider(span):
+        if bound or enclosing or span.status.status_code is StatusCode.ERROR or has_error_provider(span):
             _check(span, writable=True)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Judge a span that the hook above did not show us: an older SDK, or a host that hides the hook."""
-        if not _HAS_HOOK or (_bound and span.context is not None and span.context.span_id in _bound):
+        if not _HAS_HOOK or (bound and span.context is not None and span.context.span_id in bound):
             _check(span, writable=False)
 
     def shutdown(self) -> None:
@@ -138,38 +111,57 @@ class AttributionProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
         """End streams that were dropped where they could not be ended."""
-        dropping.end_waiting()
+        deferred.end_waiting()
         return True
 
 
-def bind(span: Any, attempt: Attempt) -> None:
-    """Remember that one of our own spans is an attempt's, while both are open."""
-    if span.is_recording():
-        _inside[span.get_span_context().span_id] = attempt
+@guarded(fallback=False)
+def attach(active: Runtime, *, warn: bool = False) -> bool:
+    """Attach the checking processor to the tracer provider, once there is one that takes processors.
 
+    Called at `instrument()`, and again when a run or a call opens: the application may configure its SDK later.
 
-def unbind(span_id: int) -> None:
-    """Forget one of our own spans."""
-    _inside.pop(span_id, None)
+    Args:
+        active: Whose provider it is.
+        warn: Log a WARNING, once each, where nothing is instrumented or no SDK is configured.
+
+    Returns:
+        Whether it is attached.
+    """
+    if not active.active:
+        return False
+    if warn:
+        active.logs.warn_not_instrumented()
+    provider = active.provider or get_tracer_provider()
+    if active.attached_to is not None and active.attached_to() is provider:
+        return True
+    active.on_stale = partial(hanging.look_at, active)
+    if not hasattr(provider, "add_span_processor"):
+        if warn:
+            active.logs.warn_no_sdk()
+        return False
+    active.attached_to = weakref.ref(provider)
+    AttributionProcessor.attach_to(provider)
+    return True
 
 
 @guarded(fallback=None)
-def _bind(span: Span, attempt: Attempt) -> None:
+def _bind(span: Span, attempt: Judge) -> None:
     """Write whose attempt it is, and remember it until the span ends."""
     if _is_ours(span) or not runtime.current().active:
         return
     span.set_attributes(attempt.inherited())
-    _bound[span.context.span_id] = attempt
-    if len(_bound) > _OPEN:
-        _bound.popitem(last=False)
+    bound[span.context.span_id] = attempt
+    if len(bound) > OPEN:
+        bound.popitem(last=False)
 
 
 @guarded(fallback=None)
 def _check(span: Any, *, writable: bool) -> None:
     """Judge one span: inside an attempt, around a run, or naming its error's provider by itself."""
     span_id = span.context.span_id
-    attempt = _bound.pop(span_id, None) if _bound else None
-    runs: list[Run] = []
+    attempt = bound.pop(span_id, None) if bound else None
+    runs: list[EnclosedRun] = []
     if enclosing:
         parent = span.parent
         runs = enclosing.take(span_id, parent.span_id if parent is not None and not parent.is_remote else None)
@@ -179,7 +171,7 @@ def _check(span: Any, *, writable: bool) -> None:
         return
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
-        marking.write(span, attempt.inherited())
+        span_access.write(span, attempt.inherited())
     found = read_claim(span)
     if found is None or names.VERDICT in attributes or _is_ignored(span):
         return
@@ -187,7 +179,7 @@ def _check(span: Any, *, writable: bool) -> None:
         _judge_inside(span, attempt, found, writable=writable)
     elif runs:
         _judge_around(span, runs, found, writable=writable)
-    elif found.said.conflict is not None:
+    elif found.claim.conflict is not None:
         _judge_alone(span, found, writable=writable)
 
 
@@ -214,41 +206,35 @@ def _is_ignored(span: Any) -> bool:
     return bool(ignore) and (span.name in ignore or getattr(span.instrumentation_scope, "name", None) in ignore)
 
 
-def _judge_inside(span: Any, attempt: Attempt, found: Reading, *, writable: bool) -> None:
+def _judge_inside(span: Any, attempt: Judge, found: Reading, *, writable: bool) -> None:
     """A span inside an attempt; one that names a host only if it is the candidate's."""
     if found.address is not None and not attempt.is_at(found.address):
         return
-    verdict = attempt.judge(found.said)
-    _tell(span, verdict, found.said, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
+    verdict = attempt.judge(found.claim)
+    _settle(span, verdict, found.claim, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
           attempt.secrets, writable=writable)  # fmt: skip
 
 
-def _judge_around(span: Any, runs: list[Run], found: Reading, *, writable: bool) -> None:
+def _judge_around(span: Any, runs: list[EnclosedRun], found: Reading, *, writable: bool) -> None:
     """A span around a run, where it names one of its candidates and carries an error, or only a response's id."""
-    if found.said.members:
+    if found.claim.members:
         return
-    said = found.said if found.error else Said(response_id=found.said.response_id)
+    claim = found.claim if found.error else Claim(response_id=found.claim.response_id)
     own, others = _split(runs, found)
     if own:
         if not found.error:
             # A span that is named after what was asked for may tell who answered, never who failed.
             others = [trail for trail in others if trail.reason is not None]
-        verdict = judge_enclosing(said, own, others)
+        verdict = judge_enclosing(claim, own, others)
         if found.error or verdict.verdict != UNVERIFIED:
             who = (own[0].provider, own[0].model, own[0].index)
-            _tell(span, verdict, said, who, own[-1].sentence or _answer_of(own[-1]), (), writable=writable)
+            _settle(span, verdict, claim, who, sentence_of(own[-1]), (), writable=writable)
             return
-    if found.said.conflict is not None:
+    if found.claim.conflict is not None:
         _judge_alone(span, found, writable=writable)
 
 
-def _answer_of(trail: Trail) -> str:
-    """Return the own evidence of a candidate that served in a few words."""
-    statuses = [str(exchange.status) for exchange in trail.exchanges if exchange.status is not None]
-    return f"answered {statuses[-1]}, no error" if statuses else "an answer without error"
-
-
-def _split(runs: list[Run], found: Reading) -> tuple[list[Trail], list[Trail]]:
+def _split(runs: list[EnclosedRun], found: Reading) -> tuple[list[Source], list[Source]]:
     """Return the trails of the candidates that a span names, and those of the others, of all runs inside it."""
     own, others = _split_by(runs, lambda candidate: names_candidate(candidate, found))
     loose = by_model_alone(found) if not own else None
@@ -257,9 +243,9 @@ def _split(runs: list[Run], found: Reading) -> tuple[list[Trail], list[Trail]]:
     return own, others
 
 
-def _split_by(runs: list[Run], named: Callable[[Candidate], bool]) -> tuple[list[Trail], list[Trail]]:
-    own: list[Trail] = []
-    others: list[Trail] = []
+def _split_by(runs: list[EnclosedRun], named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
+    own: list[Source] = []
+    others: list[Source] = []
     for run in runs:
         mine, theirs = run.split_by(named)
         own += mine
@@ -268,55 +254,19 @@ def _split_by(runs: list[Run], named: Callable[[Candidate], bool]) -> tuple[list
     return own, others
 
 
-def judge_enclosing(said: Said, own: list[Trail], others: list[Trail]) -> Verdict:
-    """Hold a span around a run against the candidate it names.
-
-    Args:
-        said: The claim.
-        own: Trails of the candidate that the span names.
-        others: Trails of the other candidates.
-    """
-    mine = [trail.incident for trail in own]
-    sends = [exchange for trail in own for exchange in trail.exchanges]
-    evidence = Own(
-        complete=all(trail.complete for trail in own),
-        sent=len(sends),
-        answered=sum(exchange.status is not None for exchange in sends),
-        statuses=frozenset(exchange.status for exchange in sends if exchange.status is not None),
-        codes=frozenset(code for incident in mine for code in incident.codes),
-        request_ids=frozenset(name for incident in mine for name in incident.request_ids),
-        response_ids=frozenset(name for incident in mine for name in incident.response_ids),
-        texts=tuple(text for trail in own for text in trail.texts),
-        reasons=frozenset(trail.reason for trail in own if trail.reason),
-        # What a success said is not kept: a text may stand in it.
-        elsewhere=lambda _: None if any(e.status is not None and not e.is_error for e in sends) else False,
-    )
-    claim = Claim(
-        said.texts,
-        said.status,
-        said.codes,
-        said.request_ids,
-        said.reason,
-        said.response_id,
-        conflict=said.conflict,
-    )
-    rules = runtime.current().disabled_rules
-    return attribution.judge(claim, evidence, [trail.incident for trail in others], disabled=rules)
-
-
 def _judge_alone(span: Any, found: Reading, *, writable: bool) -> None:
     """A span that names one provider for itself and another for its error."""
-    if attribution.PROVIDER_CONFLICT in runtime.current().disabled_rules or found.provider is None:
+    if verdicts.PROVIDER_CONFLICT in runtime.current().disabled_rules or found.provider is None:
         return
-    source = attribution.Incident(found.said.conflict or "", index=-1)
-    verdict = Verdict(MISMATCH, attribution.PROVIDER_CONFLICT, attribution.FACTS, source)
-    _tell(span, verdict, found.said, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
+    source = facts.SourceFacts(found.claim.conflict or "", index=-1)
+    verdict = Verdict(MISMATCH, verdicts.PROVIDER_CONFLICT, verdicts.FACTS, source)
+    _settle(span, verdict, found.claim, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
 
 
-def _tell(
+def _settle(
     span: Any,
     verdict: Verdict,
-    said: Said,
+    claim: Claim,
     candidate: tuple[str, str, int],
     own: str,
     secrets: tuple[str, ...],
@@ -326,11 +276,11 @@ def _tell(
     """Write the verdict, count it, and make a mismatch seen."""
     active = runtime.current()
     if writable:
-        marking.write(span, marking.verdict_attributes(verdict, candidate[0]))
+        span_access.write(span, marking.verdict_attributes(verdict, candidate[0]))
     active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
         later = bool(_pools) and _in_a_pool()
-        marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time, later=later)
+        marking.announce(active, span.context, verdict, claim, candidate, own, secrets, span.end_time, later=later)
 
 
 def _in_a_pool() -> bool:

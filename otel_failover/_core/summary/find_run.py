@@ -7,14 +7,13 @@ it: at the instruction that the run remembers.
 
 from __future__ import annotations
 
-import weakref
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.failsafe import read
+from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
-from otel_failover._core.runs.left import runs_left_by
-from otel_failover._core.runs.run import Run
+from otel_failover._core.runs.run import Run, runs_left_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,13 +59,7 @@ def remember(result: object, run: Run) -> None:
         result: The object, which nothing of the run's may keep alive; compared by identity, and held weakly.
         run: The last run that was made for it.
     """
-    key = id(result)
-
-    def forget(reference: weakref.ref[object]) -> None:
-        if key in _given and _given[key][0] is reference:
-            del _given[key]
-
-    _given[key] = (weakref.ref(result, forget), run)
+    _given.set(result, run)
 
 
 def run_given(result: object) -> Run | None:
@@ -75,12 +68,11 @@ def run_given(result: object) -> Run | None:
     Args:
         result: What a framework has returned.
     """
-    reference, run = _given.get(id(result), (None, None))
-    return run if reference is not None and reference() is result else None
+    return _given.get(result)
 
 
-_given: Final[dict[int, tuple[weakref.ref[object], Run]]] = {}
-"""Runs by the id of what they were made for, each with a weak reference that proves it: results have no hash."""
+_given: Final[IdentityMap[Run]] = IdentityMap()
+"""Runs by what they were made for: results have no hash."""
 
 
 def _left(problem: BaseException) -> Iterator[Run]:
@@ -94,8 +86,8 @@ def _left(problem: BaseException) -> Iterator[Run]:
             continue
         place = (frame.f_code, entry.tb_lasti)
         named = _runs(frame) if _OPENER in frame.f_code.co_names else []
-        yield from (run for run in named if run._left_in == place)
-        yield from (run for run in unnamed if run._left_in == place and not any(run is each for each in named))
+        yield from (run for run in named if run.left_in == place)
+        yield from (run for run in unnamed if run.left_in == place and not any(run is each for each in named))
 
 
 def _entries(problem: BaseException) -> Iterator[TracebackType]:
@@ -120,8 +112,8 @@ def _held(frame: FrameType) -> Iterator[Run]:
     if frame.f_code.co_name in _STEPS:
         # A stream that outlived its loop: what it raised is the run's failure unless somebody else served it.
         heard = (read(values.get("self"), "_listener"), values.get("call"))
-        runs += [run for each in heard if (run := _run_of_listener(each)) is not None and run._served is None]
-    yield from (run for run in runs if run._left)
+        runs += [run for each in heard if (run := _run_of_listener(each)) is not None and run.served is None]
+    yield from (run for run in runs if run.is_left)
 
 
 def _run_in(value: object, depth: int = _NESTED) -> Run | None:
@@ -136,7 +128,7 @@ def _run_of_listener(listener: object) -> Run | None:
     attempt = listener
     for name in _ATTEMPT_AS:
         attempt = attempt if isinstance(attempt, Attempt) else read(listener, name)
-    return attempt._run if isinstance(attempt, Attempt) else None
+    return attempt.run if isinstance(attempt, Attempt) and isinstance(attempt.run, Run) else None
 
 
 def _outermost(runs: list[Run]) -> Run | None:
@@ -150,29 +142,28 @@ def _outermost(runs: list[Run]) -> Run | None:
     first = runs[0]
     if not all(each is first or _is_in(each, first) or _was_before(each, first) for each in runs):
         return None
-    return next((each for each in runs if each._count or each._skipped), first)
+    return next((each for each in runs if each.has_tried), first)
 
 
 def _is_in(inner: Run, outer: Run) -> bool:
     """Whether a run happened inside another."""
-    around = inner._around
+    around = inner.around
     while around is not None:
-        run = around._run
+        run = around.run
         if run is outer:
             return True
-        around = run._around if run is not None else None
+        around = run.around if isinstance(run, Run) else None
     return _has_parent(inner, outer)
 
 
 def _has_parent(inner: Run, outer: Run) -> bool:
     """Whether two runs are of one trace, the inner one within the time of the outer."""
-    if inner._span is None or outer._span is None or inner._left_at is None or outer._left_at is None:
+    if inner.left_at is None or outer.left_at is None:
         return False
-    mine, theirs = inner._span.get_span_context(), outer._span.get_span_context()
-    within = outer._started <= inner._started and inner._left_at[1] <= outer._left_at[1]
-    return mine.is_valid and mine.trace_id == theirs.trace_id and within
+    within = outer.started <= inner.started and inner.left_at <= outer.left_at
+    return inner.trace_id != 0 and inner.trace_id == outer.trace_id and within
 
 
 def _was_before(earlier: Run, later: Run) -> bool:
     """Whether a run was over before another began: the exception was kept, and raised again."""
-    return earlier._left_at is not None and earlier._left_at[1] <= later._started
+    return earlier.left_at is not None and earlier.left_at <= later.started

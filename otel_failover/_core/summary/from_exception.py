@@ -10,10 +10,10 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover._core.attribution.from_exception import from_exception
-from otel_failover._core.attribution.source import response_of
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
-from otel_failover._core.evidence import outcome as settlement
+from otel_failover._core.domain import providers, reasons
+from otel_failover._core.domain.outcome import ERROR, REJECTED, SKIPPED
+from otel_failover._core.evidence.carried_response import response_of
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
 from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.summary.row import CandidateSummary, title_of
@@ -120,7 +120,7 @@ def _group(problem: BaseException, members: tuple[BaseException, ...], depth: in
         return
     for member in members:
         if type(member).__name__ == _REJECTED:
-            yield _made(None, None, None, reasons.RESPONSE_REJECTED, settlement.REJECTED)
+            yield _made(None, None, None, reasons.RESPONSE_REJECTED, REJECTED)
         else:
             yield from _said(member, depth - 1)
 
@@ -133,7 +133,7 @@ def _paired(told: list[object], members: tuple[BaseException, ...]) -> tuple[lis
     """
     flat = [each for each in told if not text_of(read(each, "model_name")).startswith(_CHAIN)]
     for attempts, errors in ((flat, list(_leaves(members, _DEPTH))), (told, _raised(members))):
-        failed = [at for at, each in enumerate(attempts) if read(each, "outcome") != settlement.REJECTED]
+        failed = [at for at, each in enumerate(attempts) if read(each, "outcome") != REJECTED]
         if len(failed) == len(errors):
             return attempts, dict(zip(failed, errors, strict=True))
     return flat, {}
@@ -153,8 +153,8 @@ def _attempts(told: list[object], errors: dict[int, BaseException], depth: int) 
     for position, each in enumerate(told):
         problem = errors.get(position)
         provider, model = _provider_word(read(each, "provider_name")), _model_word(read(each, "model_name"))
-        if read(each, "outcome") == settlement.REJECTED:
-            yield _made(provider, model, None, reasons.RESPONSE_REJECTED, settlement.REJECTED)
+        if read(each, "outcome") == REJECTED:
+            yield _made(provider, model, None, reasons.RESPONSE_REJECTED, REJECTED)
         elif problem is not None and members_of(problem):
             yield from _said(problem, depth - 1)
         elif problem is not None:
@@ -182,16 +182,14 @@ def _single(problem: BaseException) -> CandidateSummary | None:
     facts = _facts(problem)
     if _is_litellm(problem) and type(problem).__name__ == _COOLING:
         # Every deployment cools down and nothing was asked; its 429 is no provider's.
-        return CandidateSummary(
-            None, facts.model, None, "cooldown", title_of(settlement.SKIPPED, "cooldown"), settlement.SKIPPED, 0
-        )
+        return CandidateSummary(None, facts.model, None, "cooldown", title_of(SKIPPED, "cooldown"), SKIPPED, 0)
     if not (facts.provider or facts.model or facts.bound):
         return None
     return _made(facts.provider, facts.model, facts.status, facts.reason)
 
 
 def _made(
-    provider: str | None, model: str | None, status: int | None, reason: str, outcome: str = settlement.ERROR
+    provider: str | None, model: str | None, status: int | None, reason: str, outcome: str = ERROR
 ) -> CandidateSummary:
     return CandidateSummary(provider, model, status, reason, title_of(outcome, reason), outcome)
 
@@ -262,7 +260,7 @@ def _by_host(problem: BaseException) -> str | None:
     for link in (problem, read(problem, "__cause__")):
         request = None if link is None or _is_litellm(link) else read(link, "request")
         host = read(read(request, "url"), "host")
-        if isinstance(host, str) and (known := identity.provider_of_host(host)):
+        if isinstance(host, str) and (known := providers.provider_of_host(host)):
             return known
     return None
 
@@ -271,8 +269,8 @@ def _provider_word(word: object) -> str | None:
     """Return a provider as OpenTelemetry spells it; what is outside the table may be anything, and is not told."""
     if not isinstance(word, str) or len(word) > _DEPTH * _DEPTH:
         return None
-    known = identity.canonical(word)
-    return known if identity.metric_value(known) != identity.OTHER else None
+    known = providers.canonical(word)
+    return known if providers.metric_value(known) != providers.OTHER else None
 
 
 def _model_word(word: object) -> str | None:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_failover._core.domain import reasons
-from otel_failover._core.evidence import outcome as settlement
+from otel_failover._core.domain.outcome import CANCELLED, ERROR, PARTIAL, REJECTED, SKIPPED, SUCCESS
 
 OPEN: Final = "open"
 UNTRIED: Final = "untried"
 
 OUTCOMES: Final = (
-    settlement.SUCCESS, settlement.ERROR, settlement.REJECTED, settlement.PARTIAL, settlement.CANCELLED,
-    settlement.SKIPPED, UNTRIED, OPEN,
+    SUCCESS, ERROR, REJECTED, PARTIAL, CANCELLED,
+    SKIPPED, UNTRIED, OPEN,
 )  # fmt: skip
 """What may have become of a candidate."""
 
@@ -51,7 +51,7 @@ SKIPS: Final[dict[str, str]] = {
 OTHER_SKIP: Final = "skipped"
 
 _OTHERS: Final[dict[str, str]] = {
-    settlement.SUCCESS: "answered",
+    SUCCESS: "answered",
     UNTRIED: "not tried",
     OPEN: "no answer yet",
 }
@@ -110,6 +110,6 @@ def title_of(outcome: str, reason: str | None) -> str:
         outcome: What became of the candidate.
         reason: Why.
     """
-    if outcome == settlement.SKIPPED:
+    if outcome == SKIPPED:
         return SKIPS.get(reason or "", OTHER_SKIP)
     return _OTHERS.get(outcome) or TITLES.get(reason or reasons.UNKNOWN, TITLES[reasons.UNKNOWN])

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import reasons
-from otel_failover._core.evidence import outcome as settlement
+from otel_failover._core.domain import providers, reasons
+from otel_failover._core.domain.outcome import CANCELLED, ERROR, EXHAUSTED, FALLBACK, PRIMARY, SKIPPED, STOPPED
 from otel_failover._core.failsafe import guarded
-from otel_failover._core.runs import run
 from otel_failover._core.runs.run import Run
 from otel_failover._core.summary.find_run import run_given, run_of
 from otel_failover._core.summary.row import OPEN, OUTCOMES, SKIPS, UNTRIED, CandidateSummary, title_of
@@ -23,15 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otel_failover._core.domain.candidate import Candidate
-    from otel_failover._core.findings.rules import Skipped
+    from otel_failover._core.findings.attempt_record import AttemptRecord
+    from otel_failover._core.findings.record import Skipped
     from otel_failover._core.runs.attempt import Attempt
-    from otel_failover._core.runs.record_keeping import Past
 
 __all__ = ["OUTCOMES", "RUN_OUTCOMES", "CandidateSummary", "Summary", "schema", "summarize"]
 
 FAILED: Final = "failed"
 
-RUN_OUTCOMES: Final = (run.PRIMARY, run.FALLBACK, run.EXHAUSTED, run.STOPPED, settlement.CANCELLED, OPEN, FAILED)
+RUN_OUTCOMES: Final = (PRIMARY, FALLBACK, EXHAUSTED, STOPPED, CANCELLED, OPEN, FAILED)
 """What may have become of a run: `open` while it lasts, `failed` where only exceptions tell of it."""
 
 _REFUSALS: Final = frozenset({reasons.INVALID_REQUEST, reasons.CONTEXT_OVERFLOW, reasons.CONTENT_POLICY})
@@ -64,9 +63,9 @@ class Summary:
         429, 504 or 422 where every candidate that was tried ran into a rate limit, gave no response in time, or refused
         the request itself; else 503.
         """
-        if self.outcome in (run.PRIMARY, run.FALLBACK, OPEN) or not self.candidates:
+        if self.outcome in (PRIMARY, FALLBACK, OPEN) or not self.candidates:
             return None
-        untold = (settlement.SKIPPED, UNTRIED, OPEN)
+        untold = (SKIPPED, UNTRIED, OPEN)
         found = {each.reason for each in self.candidates if each.outcome not in untold}
         return next((status for alike, status in _STATUSES if found and found <= alike), _UNAVAILABLE)
 
@@ -149,22 +148,22 @@ def _outcome(of: Run, *, left: bool = False) -> str:
         of: The run.
         left: An exception has left it, though something in it may still be open.
     """
-    return of._outcome() if of._done or (left and of._left) else OPEN
+    return of.outcome if of.is_over or (left and of.is_left) else OPEN
 
 
 def _of_run(of: Run, *, text: bool) -> Iterator[CandidateSummary]:
     """Yield a row for each candidate: the chain's in its order, then others as they came."""
     rows: dict[object, CandidateSummary] = {}
-    for skipped in of.account.skipped:
+    for skipped in of.skips:
         rows[skipped.index if skipped.index >= 0 else (skipped.provider, skipped.model)] = _skipped(skipped)
-    for past in tuple(of.account.pasts):
-        if not past.attempt._probe:
-            rows[past.attempt.key] = _tried(past, _times(rows.get(past.attempt.key)), text=text)
-    for attempt in tuple(of._open):
-        if not attempt._probe:
-            rows[attempt.key] = _still_open(attempt, _times(rows.get(attempt.key)), text=text)
-    if of._left and of._served is None:
-        for index, member in enumerate(of._chain.members):
+    for record in of.records:
+        if not record.probe:
+            rows[record.key] = _ended(record, of, _times(rows.get(record.key)), text=text)
+    for attempt in of.open_attempts:
+        if not attempt.is_probe:
+            rows[attempt.key] = _still_open(attempt, of, _times(rows.get(attempt.key)), text=text)
+    if of.is_left and of.served is None:
+        for index, member in enumerate(of.chain.members):
             rows.setdefault(index, _untried(member))
     return iter([rows[key] for key in sorted(rows, key=_place)])
 
@@ -177,40 +176,38 @@ def _times(before: CandidateSummary | None) -> int:
     return (before.attempts if before is not None else 0) + 1
 
 
-def _tried(past: Past, times: int, *, text: bool) -> CandidateSummary:
-    settled = past.settled
-    return _row(past.attempt, settled.status, settled.reason, settled.outcome, times, text=text)
-
-
-def _still_open(attempt: Attempt, times: int, *, text: bool) -> CandidateSummary:
-    error = attempt.error
-    if error is None:
-        return _row(attempt, None, None, OPEN, times, text=False)
-    return _row(attempt, error.status_code, error.reason, settlement.ERROR, times, text=text)
-
-
-def _row(
-    attempt: Attempt, status: int | None, reason: str | None, outcome: str, times: int, *, text: bool
-) -> CandidateSummary:
-    error = attempt.error if text else None
+def _ended(record: AttemptRecord, of: Run, times: int, *, text: bool) -> CandidateSummary:
+    provider = _provider(record.provider, is_declared=record.declared or (record.index >= 0 and of.has_chain))
+    told = record.error.message if text and record.error is not None else None
     return CandidateSummary(
-        _provider(attempt), identity.shown(attempt.model) or None, status, reason, title_of(outcome, reason), outcome,
-        times, error.message if error is not None else None,
+        provider, record.model or None, record.status, record.reason, title_of(record.outcome, record.reason),
+        record.outcome, times, told,
     )  # fmt: skip
 
 
-def _provider(attempt: Attempt) -> str | None:
-    """Return the provider as it may be told: the name of a host that nobody declared is the service's own affair."""
-    declared = attempt._declared or (attempt.index >= 0 and attempt._run is not None and attempt._run._declared)
-    known = identity.metric_value(attempt.provider) != identity.OTHER
-    return identity.shown(attempt.provider) or None if declared or known else None
+def _still_open(attempt: Attempt, of: Run, times: int, *, text: bool) -> CandidateSummary:
+    error, model = attempt.error, identity.shown(attempt.model) or None
+    is_declared = attempt.is_declared or (attempt.index >= 0 and of.has_chain)
+    provider = _provider(attempt.provider, is_declared=is_declared)
+    if error is None:
+        return CandidateSummary(provider, model, None, None, title_of(OPEN, None), OPEN, times, None)
+    return CandidateSummary(
+        provider, model, error.status_code, error.reason, title_of(ERROR, error.reason), ERROR, times,
+        error.message if text else None,
+    )  # fmt: skip
+
+
+def _provider(provider: str, *, is_declared: bool) -> str | None:
+    """Return the provider as it may be shown: the name of a host that nobody declared is the service's own affair."""
+    known = providers.metric_value(provider) != providers.OTHER
+    return identity.shown(provider) or None if is_declared or known else None
 
 
 def _skipped(skipped: Skipped) -> CandidateSummary:
     reason = skipped.reason if skipped.reason in SKIPS else None
     return CandidateSummary(
         identity.shown(skipped.provider) or None, skipped.model or None, None, reason,
-        title_of(settlement.SKIPPED, reason), settlement.SKIPPED, 0,
+        title_of(SKIPPED, reason), SKIPPED, 0,
     )  # fmt: skip
 
 

@@ -22,13 +22,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.config.loop import Loop
 from otel_failover._core.domain import attributes as names
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import reasons, verdicts
 from otel_failover._core.domain.candidate import Candidate
-from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.runs.run import EXHAUSTED, FALLBACK, Run, failover_run
+from otel_failover._core.domain.outcome import ERROR, EXHAUSTED, FALLBACK, SUCCESS
+from otel_failover._core.runs.run import Run, failover_run
 from otel_failover.cli.demo.cast import KEYS, PATIENCE, Member, asking
 from otel_failover.testing.providers import Answer, LocalProvider
 
@@ -115,7 +114,7 @@ class Expected:
     outcome: str
     reason: str | None
     status: int | None
-    verdict: str = attribution.VERIFIED
+    verdict: str = verdicts.VERIFIED
     rule: str | None = None
     source: tuple[str, int] | None = None
     bound_by: str | None = None
@@ -129,7 +128,7 @@ class Expected:
             names.HTTP_STATUS: self.status,
             names.VERDICT: self.verdict,
             names.RULE: self.rule,
-            names.MISMATCH: True if self.verdict == attribution.MISMATCH else None,
+            names.MISMATCH: True if self.verdict == verdicts.MISMATCH else None,
             names.SOURCE_PROVIDER: provider,
             names.SOURCE_INDEX: index,
             names.BOUND_BY: self.bound_by,
@@ -302,19 +301,19 @@ _NOBODY: Final = (
 )
 _ONE_TEXT_TWICE: Final = ("identical_errors",)
 
-_QUOTA: Final = Expected(settlement.ERROR, reasons.BILLING, 429)
-_TIMEOUT: Final = Expected(settlement.ERROR, reasons.TIMEOUT, None)
-_SERVED: Final = Expected(settlement.SUCCESS, None, 200)
+_QUOTA: Final = Expected(ERROR, reasons.BILLING, 429)
+_TIMEOUT: Final = Expected(ERROR, reasons.TIMEOUT, None)
+_SERVED: Final = Expected(SUCCESS, None, 200)
 
 
 def _stale(bound_by: str) -> Expected:
     """Return the timeout that carries the first candidate's error."""
     return Expected(
-        settlement.ERROR,
+        ERROR,
         reasons.TIMEOUT,
         None,
-        attribution.MISMATCH,
-        attribution.STALE_ERROR,
+        verdicts.MISMATCH,
+        verdicts.STALE_ERROR,
         ("openai", 0),
         bound_by,
     )
@@ -381,7 +380,7 @@ NOBODY_PYDANTIC_AI: Final = Scenario(
     "FallbackModel again, and nobody serves: what the program gets is one exception; the trace says who and why.",
     _NOBODY,
     None,
-    (Expected(settlement.ERROR, reasons.MODEL_NOT_FOUND, 404), Expected(settlement.ERROR, reasons.RATE_LIMIT, 429)),
+    (Expected(ERROR, reasons.MODEL_NOT_FOUND, 404), Expected(ERROR, reasons.RATE_LIMIT, 429)),
     outcome=EXHAUSTED,
     through=PYDANTIC_AI,
 )

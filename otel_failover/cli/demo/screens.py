@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console, Group
 from rich.text import Text
 
-from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.domain import attributes as names
+from otel_failover._core.domain import verdicts as verdict_names
 from otel_failover.cli.demo.tables import ClaimsTable, MetricsTable
 from otel_failover.cli.demo.tree import Glyphs, TraceTree
 
@@ -92,7 +92,7 @@ class Programme:
         if wrong or failed:
             return False
         verdicts = [view.attributes.get(names.VERDICT) for act in acts for view in act.views if _is_candidate(view)]
-        foreign = verdicts.count(attribution.MISMATCH)
+        foreign = verdicts.count(verdict_names.MISMATCH)
         self._say(
             f"{self._glyphs.right} All {len(verdicts)} verdicts are as expected: {foreign} candidates were blamed with "
             f"somebody else's error, the other {len(verdicts) - foreign} were not.",

@@ -8,9 +8,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from otel_failover._core.attribution.rules import MISMATCH
 from otel_failover._core.domain import attributes as names
-from otel_failover._core.evidence import outcome as settlement
+from otel_failover._core.domain import outcome
+from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover.cli.demo.tree import Glyphs
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _bold_first_line(text: str) -> Text:
 
 def told(report: Report, glyphs: Glyphs, room: int) -> str:
     """Return what a loop told about a candidate: its word, and the sentence below."""
-    facts = [str(report.status) if report.status else None, report.reason or settlement.SUCCESS]
+    facts = [str(report.status) if report.status else None, report.reason or outcome.SUCCESS]
     return f"{' '.join(filter(None, facts))}\n{glyphs.quoted(report.text, room)}"
 
 

@@ -10,10 +10,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.domain import attributes as names
-from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.runs.run import FALLBACK, PRIMARY
+from otel_failover._core.domain import verdicts
+from otel_failover._core.domain.outcome import FALLBACK, PRIMARY, SUCCESS
 from otel_failover.cli.demo.span_view import ERROR, SpanView, by_trace, printable, shown
 
 if TYPE_CHECKING:
@@ -199,7 +198,7 @@ def _remark(text: str, *, warning: bool = True) -> Text:
 def _candidate(view: SpanView) -> Text:
     get = view.attributes.get
     outcome = get(names.CANDIDATE_OUTCOME, "open")
-    style = "green" if outcome == settlement.SUCCESS else "yellow"
+    style = "green" if outcome == SUCCESS else "yellow"
     return _line(view, [(_words(outcome, get(names.HTTP_STATUS), get(names.REASON_CODE)), style), (_seconds(view), "")])
 
 
@@ -211,7 +210,7 @@ def _other(view: SpanView) -> Text:
     said = _words("error" if view.status == ERROR else None, status, kind if kind != str(status) else None)
     text = _joined(Text(view.name), [(said, ""), (_seconds(view), "")])
     text.stylize("dim")
-    if get(names.VERDICT) != attribution.VERIFIED:
+    if get(names.VERDICT) != verdicts.VERIFIED:
         text.append_text(_verdict(view))
     return text
 
@@ -236,9 +235,9 @@ def _verdict(view: SpanView) -> Text:
     verdict = view.attributes.get(names.VERDICT)
     if verdict is None:
         return Text()
-    style = {attribution.VERIFIED: "green", attribution.MISMATCH: "bold red"}.get(verdict, "yellow")
+    style = {verdicts.VERIFIED: "green", verdicts.MISMATCH: "bold red"}.get(verdict, "yellow")
     rule = view.attributes.get(names.RULE)
-    shown = verdict if rule is None or verdict == attribution.MISMATCH else f"{verdict} ({rule})"
+    shown = verdict if rule is None or verdict == verdicts.MISMATCH else f"{verdict} ({rule})"
     return Text(f"  {shown}", style=style)
 
 

@@ -24,12 +24,14 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from otel_failover import instrumentor
 from otel_failover._core.config import runtime
-from otel_failover._core.config.settings import Settings, did_you_mean, load
+from otel_failover._core.config.checks import did_you_mean
+from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.failsafe import logger, text_of
 from otel_failover._core.spans.processor import AttributionProcessor
 from otel_failover._core.text.redaction import redact
 from otel_failover.cli.doctor import telemetry
 from otel_failover.instrumentor import FailoverInstrumentor
+from otel_failover.integrations.libraries import libraries
 from otel_failover.integrations.loops.configured import patches as configured
 from otel_failover.integrations.patching import PATCHED, SKIPPED, WAITING, installed
 from otel_failover.version import __version__
@@ -212,7 +214,7 @@ def _imported_loop(loop: Loop) -> tuple[str, str | None]:
 
 def _libraries() -> Iterator[Patched]:
     """Import what is to be patched, and yield what became of it."""
-    failed = dict(_imported(library) for library in instrumentor.libraries())
+    failed = dict(_imported(library) for library in libraries())
     loops = runtime.current().settings.loops
     waiting = {state.name for state in instrumentor.states() if state.status == WAITING}
     failed |= dict(_imported_loop(loop) for loop in loops if text_of(loop.run) in waiting)

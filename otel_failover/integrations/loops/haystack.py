@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs.run import Run
@@ -88,8 +88,8 @@ def _word_of(kind: type) -> str:
         name = each.__name__
         for suffix in _SUFFIXES:
             name = name.removesuffix(suffix)
-        word = _WORDS.get(name) or identity.canonical(name)
-        if word in identity.PROVIDERS or (name and each.__module__.startswith("haystack_integrations.")):
+        word = _WORDS.get(name) or providers.canonical(name)
+        if word in providers.PROVIDERS or (name and each.__module__.startswith("haystack_integrations.")):
             return word
     return ""
 

@@ -14,18 +14,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from otel_failover._core.attribution import source as trails
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain.asked import Asked
+from otel_failover._core.domain.endpoint import endpoint_of
+from otel_failover._core.evidence import carried_response
 from otel_failover._core.evidence.error_body import error_in
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls
-from otel_failover._core.runs.call import Asked, Call
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.providers import other_instrumentations
 from otel_failover.integrations.providers.bedrock_shapes import Answer, shown, text_in
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from types import TracebackType
+
+    from otel_failover._core.runs.call import Call
 
 _SDK: Final = "bedrock"
 _SERVICE: Final = "bedrock-runtime"
@@ -47,7 +50,7 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
     """Read what a client was asked; None where it is no Bedrock client."""
     if client.meta.service_model.service_name != _SERVICE:
         return None
-    endpoint = identity.endpoint_of(client.meta.endpoint_url) or ""
+    endpoint = endpoint_of(client.meta.endpoint_url) or ""
     model = api_params.get("modelId") if isinstance(api_params, Mapping) else None
     model = model if isinstance(model, str) else ""
     kind = "embeddings" if "embed" in model and operation_name == "InvokeModel" else "chat"
@@ -60,7 +63,7 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
         provider="aws.bedrock",
         credential=_credential(client),
         streamed=operation_name in _READ_LATER,
-        own_spans=calls.is_instrumented_elsewhere(_SDK),
+        own_spans=other_instrumentations.is_instrumented_elsewhere(_SDK),
         retries=_retries(client.meta.config),
     )
 
@@ -116,7 +119,7 @@ class _Binding:
         issued = said.get("ResponseMetadata", {}).get("RequestId") if isinstance(said, Mapping) else None
         own = self._call.ledger.own if self._call.ledger is not None and issued else []
         if problem is not None and own and own[-1].request_id == issued and own[-1].response is not None:
-            trails.carry(problem, own[-1].response.target)
+            carried_response.carry(problem, own[-1].response.target)
 
 
 def _settle(call: Call, result: Any) -> None:

@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls
+from otel_failover._core.spans import deferred
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping
 
     from opentelemetry.context import Context
 
+    from otel_failover._core.domain.asked import Asked
     from otel_failover._core.evidence.error_body import ErrorBody
-    from otel_failover._core.runs.call import Asked, Call
+    from otel_failover._core.runs.call import Call
 
 Reader: TypeAlias = "Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Asked]"
 """Reads what was asked from a method's instance, arguments and keyword arguments."""
 
 HOLDS_NO_LOCK: Final = True
-"""A stream that is closed below our frames can be ended at once: see `dropping`."""
+"""A stream that is closed below our frames can be ended at once: see `deferred`."""
 
 _NOT_STARTED: Final = "stream_not_started"
 _END: Final[Any] = object()
@@ -139,7 +140,7 @@ class Wrappers:
         except GeneratorExit:
             if hasattr(chunks, "close"):
                 chunks.close()
-            dropping.dropped(call.stream_ended)
+            deferred.end_when_safe(call.stream_ended)
             raise
         except BaseException as problem:
             self._failed(call, problem)
@@ -160,7 +161,7 @@ class Wrappers:
         except GeneratorExit:
             if hasattr(chunks, "aclose"):
                 await chunks.aclose()
-            dropping.dropped(call.stream_ended)
+            deferred.end_when_safe(call.stream_ended)
             raise
         except BaseException as problem:
             self._failed(call, problem)

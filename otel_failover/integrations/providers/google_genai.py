@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain.asked import Asked
+from otel_failover._core.domain.endpoint import endpoint_of
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
-from otel_failover._core.evidence.ledger import wordless
+from otel_failover._core.evidence.response_content import wordless
 from otel_failover._core.failsafe import read
-from otel_failover._core.runs import call as calls
-from otel_failover._core.runs.call import Asked
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.providers import other_instrumentations
 from otel_failover.integrations.providers.generator_calls import Shown, Usage, Wrappers
 
 _SDK: Final = "google_genai"
@@ -69,7 +69,7 @@ def _of_upload(client: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> As
 def _asked(client: Any, operation: str | None, model: object, options: Any) -> Asked:
     """Say what was asked; a base URL may be given with the call."""
     given = _field(options, "base_url") or _field(read(client, "_http_options"), "base_url")
-    endpoint = identity.endpoint_of(given) or "" if isinstance(given, str) else ""
+    endpoint = endpoint_of(given) or "" if isinstance(given, str) else ""
     vertex = bool(read(client, "vertexai"))
     return Asked(
         sdk=_SDK,
@@ -79,7 +79,7 @@ def _asked(client: Any, operation: str | None, model: object, options: Any) -> A
         is_default=endpoint == _DEFAULT or (vertex and not read(client, "custom_base_url")),
         provider="gcp.vertex_ai" if vertex else "gcp.gemini",
         credential=read(client, "api_key") or (read(client, "project"), read(client, "location")),
-        own_spans=calls.is_instrumented_elsewhere(_SDK),
+        own_spans=other_instrumentations.is_instrumented_elsewhere(_SDK),
     )
 
 

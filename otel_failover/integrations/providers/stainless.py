@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from otel_failover._core.domain.asked import Asked
 from otel_failover._core.evidence import wire
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls
-from otel_failover._core.runs.call import Asked, Call
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.providers import other_instrumentations
 from otel_failover.integrations.providers.stainless_streams import achunks, chunks, opened_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from otel_failover._core.runs.call import Call
 
 
 class Adapter:
@@ -98,7 +101,7 @@ class Adapter:
             provider=self._provider,
             credential=self._credential(client),
             streamed=bool(kwargs.get("stream")),
-            own_spans=calls.is_instrumented_elsewhere(self.name)
+            own_spans=other_instrumentations.is_instrumented_elsewhere(self.name)
             or read(client, "_is_instrumented_by_logfire") is True
             or (self._own_spans is not None and self._own_spans(client)),
             retries=options.get_max_retries(client.max_retries),

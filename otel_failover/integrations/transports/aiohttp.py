@@ -16,8 +16,9 @@ from urllib.parse import urlencode
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.evidence import wire
-from otel_failover._core.evidence.exchange import Reference, transport_reason
+from otel_failover._core.evidence.call_error import transport_reason
 from otel_failover._core.failsafe import guarded, read, text_of
+from otel_failover._core.references import Reference
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from otel_failover._core.evidence.exchange import Exchange
+
 
 _ERROR: Final = 400
 
@@ -111,7 +113,7 @@ class _Request(wire.Send):
     def answered(self, response: Any) -> None:
         """Record that a response came; its connection is the host's to give back, so it is not kept alive."""
         exchange = self.exchange
-        exchange.answered(response, response.status, response.headers)
+        wire.answered_with(exchange, response, response.status, response.headers)
         if exchange.response is not None:
             exchange.response.release()
         _unread[response] = exchange

@@ -53,7 +53,7 @@ async def _amanager() -> AsyncIterator[None]:
 _MANAGERS: Final = (type(_manager()), type(_amanager()))
 
 HOLDS_NO_LOCK: Final = True
-"""What is closed below our frames can be ended at once: see `dropping`."""
+"""What is closed below our frames can be ended at once: see `deferred`."""
 PLAIN: Final = "plain"
 COROUTINE: Final = "coroutine"
 GENERATOR: Final = "generator"
@@ -96,7 +96,7 @@ def call(kind: str, visit: Visit, wrapped: Any, args: Any, kwargs: Any) -> Any:
 
 def _plain(visit: Visit, wrapped: Any, args: Any, kwargs: Any) -> Any:
     opened = visit.open()
-    opened.open_aside()
+    opened.open_detached()
     try:
         with CurrentAgain(opened):
             result = wrapped(*args, **kwargs)

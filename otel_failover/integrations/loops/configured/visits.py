@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover._core import context as scope
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain.candidate import PROVIDERS, Candidate
+from otel_failover._core.domain.providers import PROVIDERS
 from otel_failover._core.failsafe import guarded
 from otel_failover.integrations.loops.configured.candidates import WHO, Source, candidate_of
 from otel_failover.integrations.loops.configured.function_kinds import call
@@ -23,12 +23,13 @@ from otel_failover.integrations.loops.shared.library_run import run_in_context
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.runs.attempt import Attempt
     from otel_failover._core.runs.functions import Opened
     from otel_failover.integrations.loops.configured.function import Function
 
 HOLDS_NO_LOCK: Final = True
-"""What is closed below our frames can be ended at once: see `dropping`."""
+"""What is closed below our frames can be ended at once: see `deferred`."""
 
 
 class RunVisit:

@@ -53,11 +53,11 @@ class Batch(HeldOpen):
     # --- the whole batch ----------------------------------------------------------------------------------------------
 
     @guarded(fallback=None)
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open a run for each item, none of them current."""
         for run, context in zip(self._runs, self._around, strict=True):
             with scope.attached(context):
-                run.open_aside()
+                run.open_detached()
 
     @guarded(fallback=None)
     def leave(self, problem: BaseException | None) -> None:
@@ -104,7 +104,7 @@ class Batch(HeldOpen):
             attempt = self._runs[item].attempt(runnable)
             if attempt is not None:
                 self._attempts[item] = attempt
-                attempt.open_aside()
+                attempt.open_detached()
 
     def settle(self, item: int, output: object) -> None:
         """End an attempt with what came of it; an item that was served is over."""
@@ -159,7 +159,7 @@ class OpenDuringRound(HeldOpen):
         self._batch, self._runnable, self._items = batch, runnable, items
 
     @guarded(fallback=None)
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open an attempt for each item."""
         self._batch.begin(self._runnable, self._items)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.endpoint import endpoint_of
 from otel_failover._core.failsafe import read
 from otel_failover.integrations.loops.shared.declared_candidate import owner_of
 
@@ -98,5 +98,5 @@ def _endpoint_of(model: Any) -> str | None:
     clients = (read(read(model, name), "base_url") for name in ("root_client", "root_async_client"))
     for url in (*clients, *(read(model, name) for name in _ENDPOINTS)):
         if url is not None and str(url).startswith("http"):
-            return identity.endpoint_of(str(url))
+            return endpoint_of(str(url))
     return None

@@ -6,8 +6,8 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.endpoint import endpoint_of
 from otel_failover._core.failsafe import guarded, read, text_of
 from otel_failover.integrations.loops.shared.declared_candidate import owner_of
 
@@ -32,7 +32,7 @@ def candidate_of(params: Mapping[str, Any], profile: str | None = None) -> Candi
     """
     word, given = (text_of(params.get(each) or "") for each in ("custom_llm_provider", "model"))
     url = params.get("api_base") or params.get("base_url")
-    endpoint = identity.endpoint_of(url) if isinstance(url, str) and url else None
+    endpoint = endpoint_of(url) if isinstance(url, str) and url else None
     provider, model = _split(word, given)
     return Candidate(owner_of(endpoint) or provider, model, endpoint, profile)
 

@@ -52,10 +52,10 @@ class LitellmRun(LibraryRun):
         self._declared = chain or []
         self._outside = context_api.get_current()
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open the run, and remember the context that it is opened in."""
         self._outside = context_api.get_current()
-        super().open_aside()
+        super().open_detached()
 
     def explain(self, problem: BaseException | None) -> None:
         """Record `stop` once a stream has failed after its output began: nobody else is asked then."""

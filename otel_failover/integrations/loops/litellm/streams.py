@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.failsafe import guarded, read
+from otel_failover._core.spans import deferred
 from otel_failover.integrations.loops.litellm import stream_events
 from otel_failover.integrations.loops.litellm.run import NAME, RUN, LitellmRun
 from otel_failover.integrations.loops.shared.held_open import OpenUntilLeft, is_steps
@@ -123,7 +123,7 @@ def hold(run: LitellmRun, attempt: Attempt, result: Any) -> bool:
     stream = _streams[result] = OpenDuringChunks(run, attempt)
     stream.watch(result)
     # A stream that nobody reads to its end or closes is over when it is collected; that may be under any lock.
-    weakref.finalize(result, dropping.dropped, stream.ended).atexit = False
+    weakref.finalize(result, deferred.end_when_safe, stream.ended).atexit = False
     wrap_where_defined(NAME, type(result), "aclose", close)
     return True
 

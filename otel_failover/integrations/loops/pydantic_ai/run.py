@@ -40,13 +40,13 @@ class PydanticAIRun(LibraryRun):
         self._around: Attempt | None = None
         self._host: object = None
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open the run, and remember which span is the host's."""
         outer = context_api.get_value(RUN)
         self._host = context_api.get_current().get(scope.SPAN)
         if isinstance(outer, PydanticAIRun) and (around := scope.attempt_of(outer.run)) is not None:
             self._around, self._host = around, outer._host
-        super().open_aside()
+        super().open_detached()
 
     @property
     def context(self) -> Context:

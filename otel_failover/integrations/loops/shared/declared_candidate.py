@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from otel_failover._core.config import runtime
-from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.endpoint import endpoint_of, host_of
 from otel_failover._core.failsafe import read, text_of
 
 _GIVEN: Final = ("base_url", "api_base_url", "azure_endpoint", "endpoint", "host")
@@ -26,8 +27,8 @@ def owner_of(endpoint: str | None) -> str | None:
     """
     if not endpoint:
         return None
-    active, host = runtime.current(), identity.host_of(endpoint)
-    return active.provider_alias(host) or (None if host in active.gateways else identity.provider_of_host(host))
+    active, host = runtime.current(), host_of(endpoint)
+    return active.provider_alias(host) or (None if host in active.gateways else providers.provider_of_host(host))
 
 
 def base_url_of(client: object) -> object:
@@ -43,7 +44,7 @@ def candidate_at(word: object, model: object, url: object = None) -> Candidate:
         model: As it is asked for.
         url: The base URL that its client has, where it is known.
     """
-    endpoint = identity.endpoint_of(str(url)) if url else None
+    endpoint = endpoint_of(str(url)) if url else None
     provider, name = (each if isinstance(each, str) else "" for each in (word, model))
     return Candidate(owner_of(endpoint) or provider, name, endpoint)
 
@@ -61,7 +62,7 @@ def declared_candidate(word: str, model: object, declares: object) -> Candidate:
     if endpoint is None:
         endpoint = _client_endpoint(declares)
         owner = owner_of(endpoint)
-        if owner is not None and owner == identity.canonical(word):
+        if owner is not None and owner == providers.canonical(word):
             # The client is made at the first call only. A candidate on its provider's own host has to be the same
             # before and after, so the endpoint, which says nothing new, is left out.
             endpoint = None
@@ -86,4 +87,4 @@ def _endpoint(url: Any) -> str | None:
     if url is None or isinstance(url, (Mapping, list, tuple)):
         return None
     text = text_of(url)
-    return identity.endpoint_of(text) if "//" in text else None
+    return endpoint_of(text) if "//" in text else None

@@ -1,8 +1,8 @@
 """What can be open without being current, and the few things that every kind of it needs.
 
 A run or an attempt that lasts as long as a generator must not be current between the generator's steps: whatever the
-host does meanwhile would land inside it. So opening (`open_aside`), being current (`context`, one step at a time) and
-ending (`leave`) are three things here. In a `with`, all three happen around one call.
+host does meanwhile would land inside it. So opening (`open_detached`), being current (`context`, one step at a time)
+and ending (`leave`) are three things here. In a `with`, all three happen around one call.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.runs.functions import aiterate, iterate
+from otel_failover._core.spans import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class HeldOpen:
 
     _attachment: scope.Attachment | None = None
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open without becoming current."""
 
     @property
@@ -52,14 +52,14 @@ class HeldOpen:
         return result
 
     def leave(self, problem: BaseException | None) -> None:
-        """End what `open_aside` opened.
+        """End what `open_detached` opened.
 
         Args:
             problem: The exception that left it, if any.
         """
 
     def __enter__(self) -> Self:
-        self.open_aside()
+        self.open_detached()
         context = self.context
         if context is not None:
             self._attachment = scope.Attachment(context)
@@ -155,7 +155,7 @@ class OpenUntilLeft(HeldOpen):
         """
         undriven = OpenUntilDriven(end)
         # Collected anywhere, also under a lock that ending a span needs: so the end may wait for a safe moment.
-        weakref.finalize(undriven, dropping.dropped, functools.partial(self.leave, None)).atexit = False
+        weakref.finalize(undriven, deferred.end_when_safe, functools.partial(self.leave, None)).atexit = False
         return undriven
 
     def steps(self, inner: Any) -> Any:
@@ -188,9 +188,9 @@ class OpenPastCall(HeldOpen):
         """What is held: `summarize()` finds its run here."""
         return self._opened
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open it."""
-        self._opened.open_aside()
+        self._opened.open_detached()
 
     @property
     def context(self) -> Context | None:

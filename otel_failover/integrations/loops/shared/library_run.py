@@ -48,9 +48,9 @@ class LibraryRun(HeldOpen):
 
     # --- its life -----------------------------------------------------------------------------------------------------
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open the run."""
-        self.run.open_aside()
+        self.run.open_detached()
 
     @property
     def context(self) -> Context | None:

@@ -36,9 +36,9 @@ class OpenDuringStream:
         self._began = False
         self.over = self.handed = False
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open the attempt without making it current."""
-        self._attempt.open_aside()
+        self._attempt.open_detached()
 
     @property
     def context(self) -> Context | None:

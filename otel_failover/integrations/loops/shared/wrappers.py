@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     Given: TypeAlias = Callable[[Any, Args, dict[str, Any]], tuple[Args, dict[str, Any]]]
 
 HOLDS_NO_LOCK: Final = True
-"""What is closed below our frames can be ended at once: see `dropping`."""
+"""What is closed below our frames can be ended at once: see `deferred`."""
 
 
 # --- wrappers ---------------------------------------------------------------------------------------------------------
@@ -221,9 +221,9 @@ class OpenDuringGenerator(HeldOpen):
     def __init__(self, attempt: Attempt, failed: Callable[[Exception, bool], None] = _ignored) -> None:
         self._attempt, self._failed, self._began = attempt, failed, False
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Open the attempt."""
-        self._attempt.open_aside()
+        self._attempt.open_detached()
 
     @property
     def context(self) -> Context | None:

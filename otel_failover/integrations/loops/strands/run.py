@@ -36,7 +36,7 @@ class StrandsRun(LibraryRun):
         super().__init__(Run("chat", [_entry(each) for each in entries], library=NAME), entries, RUN)
         self.agent, self._router, self._state = agent, router, state
 
-    def open_aside(self) -> None:
+    def open_detached(self) -> None:
         """Do nothing yet: a hook may forbid the first call."""
 
     def explain(self, problem: BaseException | None) -> None:
@@ -53,7 +53,7 @@ class StrandsRun(LibraryRun):
     def attempt(self, model: Any) -> OpenDuringGenerator:
         """Return the attempt at a model; one that the router does not have stands outside the chain."""
         if not self.run.goes_on:
-            self.run.open_aside()
+            self.run.open_detached()
         known = candidate_of(model)
         index = next((at for at, each in enumerate(self.entries) if _reaches(each.model, model)), -1)
         self.asked.update((index,) if index >= 0 else ())

@@ -1,0 +1,102 @@
+"""Providers: the closed table of names, their hosts, and the user's own aliases."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+OTHER: Final = "other"
+"""What metrics and span names say for a provider outside the closed table."""
+
+
+PROVIDERS: Final = frozenset(
+    {
+        "openai", "anthropic", "gcp.gemini", "gcp.vertex_ai", "gcp.gen_ai", "aws.bedrock", "azure.ai.openai",
+        "azure.ai.inference", "cohere", "deepseek", "groq", "ibm.watsonx.ai", "mistral_ai", "moonshot_ai", "perplexity",
+        "x_ai", "openrouter", "together_ai", "fireworks_ai", "cerebras", "sambanova", "nvidia_nim", "hugging_face",
+        "replicate", "alibaba_cloud", "zhipu_ai", "minimax", "deepinfra", "github_models", "cloudflare", "ollama",
+        "vllm",
+        "lm_studio",
+    }
+)  # fmt: skip
+"""The closed table of provider values that metrics and span names may carry."""
+
+
+SPELLINGS: Final = {
+    "gemini": "gcp.gemini", "google": "gcp.gemini", "google_genai": "gcp.gemini", "google-gla": "gcp.gemini",
+    "google_ai_studio": "gcp.gemini", "gcp_gemini": "gcp.gemini", "google_generativeai": "gcp.gemini",
+    "vertex_ai": "gcp.vertex_ai", "vertexai": "gcp.vertex_ai", "google-vertex": "gcp.vertex_ai",
+    "vertex": "gcp.vertex_ai",
+    "bedrock": "aws.bedrock", "amazon_bedrock": "aws.bedrock", "aws_bedrock": "aws.bedrock",
+    "bedrock_converse": "aws.bedrock",
+    "azure": "azure.ai.openai", "azure_openai": "azure.ai.openai", "az.ai.openai": "azure.ai.openai",
+    "azure_ai": "azure.ai.inference", "az.ai.inference": "azure.ai.inference", "mistral": "mistral_ai",
+    "mistralai": "mistral_ai", "xai": "x_ai", "grok": "x_ai", "moonshot": "moonshot_ai", "moonshotai": "moonshot_ai",
+    "kimi": "moonshot_ai", "watsonx": "ibm.watsonx.ai", "together": "together_ai", "fireworks": "fireworks_ai",
+    "huggingface": "hugging_face", "claude": "anthropic", "dashscope": "alibaba_cloud", "qwen": "alibaba_cloud",
+    "zai": "zhipu_ai", "nvidia": "nvidia_nim", "github": "github_models",
+}  # fmt: skip
+
+
+_HOSTS: Final = {
+    "api.openai.com": "openai", "eu.api.openai.com": "openai", "us.api.openai.com": "openai",
+    "api.anthropic.com": "anthropic", "generativelanguage.googleapis.com": "gcp.gemini", "api.cohere.com": "cohere",
+    "api.cohere.ai": "cohere", "api.deepseek.com": "deepseek", "api.groq.com": "groq", "api.mistral.ai": "mistral_ai",
+    "codestral.mistral.ai": "mistral_ai", "api.moonshot.ai": "moonshot_ai", "api.moonshot.cn": "moonshot_ai",
+    "api.perplexity.ai": "perplexity", "api.x.ai": "x_ai", "openrouter.ai": "openrouter",
+    "api.together.xyz": "together_ai",
+    "api.fireworks.ai": "fireworks_ai", "api.cerebras.ai": "cerebras", "api.sambanova.ai": "sambanova",
+    "integrate.api.nvidia.com": "nvidia_nim", "router.huggingface.co": "hugging_face",
+    "api-inference.huggingface.co": "hugging_face", "api.replicate.com": "replicate",
+    "dashscope.aliyuncs.com": "alibaba_cloud", "dashscope-intl.aliyuncs.com": "alibaba_cloud", "api.z.ai": "zhipu_ai",
+    "open.bigmodel.cn": "zhipu_ai", "api.minimax.io": "minimax", "api.deepinfra.com": "deepinfra",
+    "models.github.ai": "github_models", "api.cloudflare.com": "cloudflare",
+}  # fmt: skip
+
+
+_HOST_ENDINGS: Final = (
+    (".openai.azure.com", "azure.ai.openai"),
+    (".cognitiveservices.azure.com", "azure.ai.openai"),
+    (".services.ai.azure.com", "azure.ai.inference"),
+    (".inference.ai.azure.com", "azure.ai.inference"),
+    ("aiplatform.googleapis.com", "gcp.vertex_ai"),
+    (".ml.cloud.ibm.com", "ibm.watsonx.ai"),
+    (".api.openai.com", "openai"),
+)
+
+
+@lru_cache(maxsize=512)
+def canonical(word: str) -> str:
+    """Return OpenTelemetry's spelling of a provider, or the word itself where it is unknown."""
+    folded = word.strip().lower()
+    if folded in PROVIDERS:
+        return folded
+    return SPELLINGS.get(folded) or SPELLINGS.get(folded.replace("-", "_").replace(" ", "_")) or word.strip()[:255]
+
+
+def metric_value(provider: str) -> str:
+    """Return the provider as metrics and span names carry it: from the closed table, else `other`."""
+    return provider if provider in PROVIDERS or provider in _USERS else OTHER
+
+
+_USERS: Final[set[str]] = set()
+
+
+def admit(aliases: Mapping[str, str]) -> None:
+    """Let the values of the user's `provider_aliases` into the closed table."""
+    _USERS.update(canonical(value) for value in aliases.values())
+
+
+@lru_cache(maxsize=1024)
+def provider_of_host(host: str) -> str | None:
+    """Return the provider that a well-known host belongs to, or None."""
+    folded = host.lower()
+    if folded in _HOSTS:
+        return _HOSTS[folded]
+    if folded.startswith("bedrock-runtime.") and ".amazonaws.com" in folded:
+        return "aws.bedrock"
+    return next((provider for ending, provider in _HOST_ENDINGS if folded.endswith(ending)), None)

@@ -1,0 +1,102 @@
+"""Sends without an attempt of their own: those of threads without context, and those that two attempts shared."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from otel_failover._core.evidence.exchange import Exchange, Owner
+
+
+class Orphans:
+    """Sends that no live attempt was there for: threads started without their context.
+
+    An attempt whose exception *is* an orphan's adopts it; an orphan to the candidate's own endpoint makes its evidence
+    partial. Bounded: 1,024 endpoints, 32 sends each.
+    """
+
+    __slots__ = ("_by_endpoint",)
+
+    def __init__(self) -> None:
+        self._by_endpoint: OrderedDict[str, deque[Exchange]] = OrderedDict()
+
+    def add(self, exchange: Exchange) -> None:
+        """Remember a send that had no attempt."""
+        recent = self._by_endpoint.get(exchange.endpoint)
+        if recent is None:
+            recent = self._by_endpoint[exchange.endpoint] = deque(maxlen=32)
+            while len(self._by_endpoint) > 1024:
+                self._by_endpoint.popitem(last=False)
+        recent.append(exchange)
+
+    def overlap(self, endpoint: str, since: float, adopted: list[Exchange]) -> bool:
+        """Whether an orphan to an endpoint was under way since a moment, adopted ones left out."""
+        recent = self._by_endpoint.get(endpoint)
+        if not recent:
+            return False
+        return any(
+            (orphan.stopped is None or orphan.stopped >= since) and not any(orphan is mine for mine in adopted)
+            for orphan in tuple(recent)
+        )
+
+    def find(self, response: object, request: object, ledger: Owner) -> list[Exchange]:
+        """Return the orphans of the call whose response or request this is; another attempt's are not found again."""
+        for recent in tuple(self._by_endpoint.values()):
+            for orphan in tuple(recent):
+                if orphan.taken is not None and orphan.taken() is not ledger:
+                    continue
+                if orphan.request.is_(request) or (orphan.response is not None and orphan.response.is_(response)):
+                    return orphan.ledger.own if orphan.ledger is not None else [orphan]
+        return []
+
+    def clear(self) -> None:
+        """Forget everything, in a forked child."""
+        self._by_endpoint.clear()
+
+
+orphans = Orphans()
+
+
+class RecentFailures:
+    """Requests that failed a moment ago, so that a second attempt which shared one can own it too (single flight).
+
+    Remembered weakly, the last 128.
+    """
+
+    __slots__ = ("_recent",)
+
+    def __init__(self) -> None:
+        self._recent: deque[weakref.ref[Exchange]] = deque(maxlen=128)
+
+    def add(self, exchange: Exchange) -> None:
+        """Remember a request that failed."""
+        self._recent.append(weakref.ref(exchange))
+
+    def find(self, response: object, request: object, ledger: Owner) -> list[Exchange]:
+        """Return the sends of the call whose response or request this is, if it was under way at the same candidate.
+
+        Args:
+            response: That an exception carries.
+            request: That an exception carries.
+            ledger: Of the attempt that shared it.
+        """
+        for reference in tuple(self._recent):
+            exchange = reference()
+            owner = exchange.ledger if exchange is not None else None
+            if exchange is None or owner is None or owner is ledger or owner.who != ledger.who:
+                continue
+            if exchange.stopped is not None and exchange.stopped < ledger.started:
+                continue
+            if exchange.request.is_(request) or (exchange.response is not None and exchange.response.is_(response)):
+                return owner.own
+        return []
+
+
+recent_failures = RecentFailures()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=orphans.clear)

@@ -1,0 +1,265 @@
+"""`otel-failover doctor`: says what is patched, what is not and why, and leaves the process as it was."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otel_failover import FailoverInstrumentor, instrumentor
+from otel_failover.cli import main
+from otel_failover.integrations.libraries import libraries
+from tests.cli.collector import Collector
+from tests.cli.command import ROOT, found, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otel_failover.integrations.patching import Library
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No exporter and no setting in the environment; nothing is left on."""
+    for name in ("", "TRACES_", "METRICS_"):
+        monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT", raising=False)
+    yield
+    assert not FailoverInstrumentor().is_instrumented_by_opentelemetry
+
+
+def test_keys_are_stable(tmp_path: Path) -> None:
+    """What scripts rely on."""
+    code, document = found(tmp_path)
+    assert code == 0
+    assert list(document) == [
+        "ok", "version", "python", "versions", "active", "libraries", "provider", "exporters", "settings", "changed",
+        "genai_instrumentations", "problems", "notes",
+    ]  # fmt: skip
+    assert list(document["libraries"][0]) == ["name", "status", "version", "supported", "why"]
+    assert list(document["provider"]) == ["kind", "sdk", "processor", "hook"]
+    statuses = {library["name"]: library["status"] for library in document["libraries"]}
+    assert statuses["openai"] == statuses["anthropic"] == "patched"
+    assert set(statuses.values()) <= {"patched", "missing"}
+    assert document["problems"] == []
+
+
+def test_text_says_the_same_to_people(tmp_path: Path) -> None:
+    """Aligned, one fact a line, and the result last."""
+    done = run("doctor", cwd=tmp_path)
+    lines = done.stdout.decode().splitlines()
+    assert done.returncode == 0
+    assert lines[-1] == "ok"
+    for title in ("versions", "libraries", "tracing", "exporters", "settings", "notes"):
+        assert title in lines
+    assert any(line.split()[:1] == ["openai"] and line.endswith("patched") for line in lines)
+    assert "  checking processor  not attached" in lines
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_it_needs_no_extra(tmp_path: Path) -> None:
+    """Neither rich, nor SDKs, nor exporters; without a library to patch the result is bad."""
+    sdks = ("openai", "anthropic", "google.genai", "httpx", "httpx2", "aiohttp", "requests", "botocore")
+    hidden = ("rich", *sdks, "opentelemetry.exporter")
+    before = f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))"
+    code, document = found(tmp_path, before=before)
+    assert code == 1
+    assert all("cannot be imported" in library["why"] for library in document["libraries"] if library["version"])
+    assert any(text.startswith("nothing is patched") for text in document["problems"])
+
+
+def test_settings_in_force_and_bad_ones(tmp_path: Path) -> None:
+    """A bad value and an unknown name are told once each, and are a bad result; they stop nothing."""
+    given = {
+        "OTEL_FAILOVER_CALL_SPANS": "on",
+        "OTEL_FAILOVER_LOG_INTERVAL": "soon",
+        "OTEL_FAILOVER_DISABLED_RULE": "stale_error",
+    }
+    code, document = found(tmp_path, given)
+    assert (code, document["ok"]) == (1, False)
+    assert document["settings"]["call_spans"] == "on"
+    assert document["changed"] == ["call_spans"]
+    told = document["problems"] + document["notes"]
+    assert len([text for text in told if "OTEL_FAILOVER_LOG_INTERVAL is not usable" in text]) == 1
+    unknown = "there is no setting OTEL_FAILOVER_DISABLED_RULE; did you mean OTEL_FAILOVER_DISABLED_RULES?"
+    assert told.count(unknown) == 1
+    assert len(document["problems"]) == 2
+
+
+def test_a_library_that_is_not_known_cannot_be_switched_off(tmp_path: Path) -> None:
+    code, document = found(tmp_path, {"OTEL_FAILOVER_DISABLED_LIBRARIES": "openia"})
+    (problem,) = document["problems"]
+    assert code == 1
+    assert problem.startswith("disabled_libraries names openia; did you mean openai?; known are ")
+    assert not any("disabled_libraries" in note for note in document["notes"])
+
+
+def test_what_is_switched_off_is_no_problem(tmp_path: Path) -> None:
+    """It was the user's will."""
+    code, document = found(tmp_path, {"OTEL_FAILOVER_DISABLED_LIBRARIES": "openai"})
+    (openai,) = [library for library in document["libraries"] if library["name"] == "openai"]
+    assert (code, openai["status"]) == (0, "disabled")
+
+
+def test_configured_loops_are_named_with_their_state_and_reason(tmp_path: Path) -> None:
+    """What is configured is imported and looked at as a library is; what cannot be found is a problem."""
+    (tmp_path / "acme_here.py").write_text("def route(): ...\n")
+    (tmp_path / "acme_broken.py").write_text("raise SystemExit('not configured')\n")
+    runs = ("acme_here:route", "acme_here:rout", "acme_nowhere:route", "acme_broken:route", "acme_here")
+    given = {"OTEL_FAILOVER_LOOPS": json.dumps([{"run": run} for run in runs])}
+    code, document = found(tmp_path, given, before=f"import sys; sys.path.insert(0, {str(tmp_path)!r})")
+    assert code == 1
+    loops = {each["name"]: (each["status"], each["why"]) for each in document["libraries"] if "acme" in each["name"]}
+    assert loops["acme_here:route"] == ("patched", None)
+    assert loops["acme_here:rout"] == ("skipped", "acme_here has no 'rout'; did you mean route?")
+    assert loops["acme_nowhere:route"][0] == "waiting"
+    assert "no module 'acme_nowhere' is found on sys.path" in loops["acme_nowhere:route"][1]
+    assert loops["acme_broken:route"] == ("waiting", "cannot be imported: SystemExit: not configured")
+    assert loops["acme_here"][0] == "skipped"
+    assert len(document["problems"]) == 4
+    assert not any("acme" in note for note in document["notes"])
+
+
+ROUTER = """
+class Router:
+    def route(self, models): ...
+    def _ask(self, vendor, *, model): ...
+"""
+
+
+def test_a_path_that_starts_at_no_parameter_is_told(tmp_path: Path) -> None:
+    """In the words of its first call, and as a problem: the loop is patched, and would know nobody's name."""
+    (tmp_path / "acme_router.py").write_text(ROUTER)
+    loop = {"run": "acme_router:Router.route", "attempt": "acme_router:Router._ask", "chain": "modles"}
+    wrong = loop | {"provider": "slf.vendor", "model": "model", "error": "result.error", "profile": "'blue'"}
+    code, document = found(tmp_path, {"OTEL_FAILOVER_LOOPS": json.dumps([wrong])})
+    (state,) = [each for each in document["libraries"] if each["name"] == loop["run"]]
+    why = (
+        "provider: 'slf.vendor' leads nowhere: Router._ask has no 'slf'; did you mean self?; "
+        "chain: 'modles' leads nowhere: Router.route has no 'modles'; did you mean models?"
+    )
+    assert (code, state["status"], state["why"]) == (1, "patched", why)
+    assert document["problems"] == [f"acme_router:Router.route: {why}"]
+
+
+@pytest.mark.parametrize("path", ["self.vendor", "vendor", "model[0]", "result.who", "'openai'"])
+def test_a_path_that_may_be_right_is_not_told(tmp_path: Path, path: str) -> None:
+    """What stands in the host's objects shows only when it is called."""
+    (tmp_path / "acme_router.py").write_text(ROUTER)
+    loop = {"run": "acme_router:Router.route", "attempt": "acme_router:Router._ask", "provider": path}
+    code, document = found(tmp_path, {"OTEL_FAILOVER_LOOPS": json.dumps([loop])})
+    assert (code, document["problems"]) == (0, [])
+
+
+def test_a_loop_in_the_current_directory_is_found_as_the_hint_says(tmp_path: Path) -> None:
+    """A console script does not look in the current directory; with PYTHONPATH=. it does."""
+    (tmp_path / "acme_here.py").write_text("def route(): ...\n")
+    given = {"OTEL_FAILOVER_LOOPS": '[{"run": "acme_here:route"}]'}
+    as_script = "import sys; sys.path.remove('')"
+    code, document = found(tmp_path, given, before=as_script)
+    assert code == 1
+    assert "The current directory is not on it: PYTHONPATH=. otel-failover doctor" in document["problems"][0]
+    code, document = found(tmp_path, given | {"PYTHONPATH": os.pathsep.join([str(ROOT), "."])}, before=as_script)
+    assert (code, document["problems"]) == (0, [])
+
+
+def test_a_key_in_a_literal_of_a_configured_loop_is_not_shown(tmp_path: Path) -> None:
+    loop = {"run": "acme:route", "attempt": "acme:ask", "profile": "'sk-proj-Zq8vL2mN4xWc7RtYbH3k'"}
+    _, document = found(tmp_path, {"OTEL_FAILOVER_LOOPS": json.dumps([loop])})
+    assert document["settings"]["loops"][0]["run"] == "acme:route"
+    assert "Zq8vL2mN4xWc7RtYbH3k" not in json.dumps(document)
+
+
+def test_text_of_a_configured_loop(tmp_path: Path) -> None:
+    (tmp_path / "acme_here.py").write_text("def route(): ...\n")
+    given = {"OTEL_FAILOVER_LOOPS": '[{"run": "acme_here:route"}]'}
+    done = run("doctor", cwd=tmp_path, given=given, before=f"import sys; sys.path.insert(0, {str(tmp_path)!r})")
+    lines = [" ".join(line.split()) for line in done.stdout.decode().splitlines()]
+    assert "acme_here:route patched" in lines
+    assert "loops acme_here:route (set)" in lines
+
+
+def test_a_library_that_is_too_new_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is installed, and nobody asked for it to be left out."""
+    library = next(each for each in libraries() if each.name == "openai")
+    old: tuple[Library, ...] = (library._replace(supported="<0.1"),)
+    monkeypatch.setattr(instrumentor, "libraries", lambda: old)
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "is not patched: version" in out
+    assert "is outside <0.1" in out
+    assert out.endswith("not ok\n")
+
+
+def test_exporters_are_tried(tmp_path: Path) -> None:
+    """Reachable or not, and never with a password."""
+    given = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+    with Collector() as collector:
+        given["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url.replace("//", "//user:secret@")
+        given["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] = "http://127.0.0.1:9/v1/metrics"
+        code, document = found(tmp_path, given)
+    traces, metrics = document["exporters"]
+    assert (traces["reachable"], traces["endpoint"]) == (True, f"{collector.url}/v1/traces")
+    assert (metrics["reachable"], metrics["source"]) == (False, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+    assert collector.got == {}
+    assert "secret" not in json.dumps(document)
+    assert code == 0
+
+
+def test_switches_of_opentelemetry_are_told(tmp_path: Path) -> None:
+    """A whole SDK that is off, and an instrumentation that is left out."""
+    code, document = found(
+        tmp_path, {"OTEL_SDK_DISABLED": "true", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "flask, otel_failover"}
+    )
+    assert code == 1
+    assert document["problems"] == ["OTEL_SDK_DISABLED is true: there are no spans and no metrics at all"]
+    assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names otel_failover" in " ".join(document["notes"])
+
+
+def test_an_instrumentation_that_is_on_stays_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """To look is not to touch."""
+    FailoverInstrumentor().instrument()
+    try:
+        assert main(["doctor", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["active"] is True
+        assert FailoverInstrumentor().is_instrumented_by_opentelemetry
+        assert instrumentor.states()
+    finally:
+        FailoverInstrumentor().uninstrument()
+
+
+def launcher() -> str | None:
+    beside = Path(sys.executable).with_name("opentelemetry-instrument")
+    return str(beside) if beside.exists() else shutil.which("opentelemetry-instrument")
+
+
+def is_found_by_launcher() -> bool:
+    """Whether opentelemetry-instrument is there, and this package is installed so that it finds it."""
+    ours = importlib.metadata.entry_points(group="opentelemetry_instrumentor", name="otel_failover")
+    return launcher() is not None and bool(tuple(ours))
+
+
+@pytest.mark.skipif(not is_found_by_launcher(), reason="opentelemetry-instrument or our entry point is not installed")
+def test_under_opentelemetry_instrument_it_sees_the_real_thing(tmp_path: Path) -> None:
+    """The instrumentation is on already, and the processor attached to the provider that counts; it exports nothing."""
+    given = {
+        "OTEL_PYTHON_TRACER_PROVIDER": "sdk_tracer_provider",
+        # With the distribution installed, telemetry would be sent to a collector that is not there.
+        **{f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")},
+    }
+    code, document = found(tmp_path, given, start=(str(launcher()),))
+    assert code == 1
+    assert document["exporters"] == []
+    assert document["problems"] == [
+        "no exporter is attached to the tracer provider: spans go nowhere (OTEL_TRACES_EXPORTER is none)"
+    ]
+    assert document["active"] is True
+    assert document["provider"]["sdk"] is True
+    assert document["provider"]["processor"] is True
