@@ -912,7 +912,7 @@ def test_every_binding_decides_a_case(how: str) -> None:
 
 
 def test_an_own_request_that_another_got_its_response_by_decides_a_case() -> None:
-    told = [case for case in CASES.values() if "request" in dict(case.claim.foreign)]
+    told = [case for case in CASES.values() if "request" in dict(case.claim[1].foreign)]
     assert any(case.bound_by == "response" and case.expected[0] == "mismatch" for case in told)
 
 
@@ -934,7 +934,8 @@ def test_the_stronger_binding_names_the_source_whoever_was_later(stronger: str, 
     early, late = OPENAI, ANTHROPIC._replace(codes=frozenset({"overloaded_error"}), order=9)
     one, other = bound_to(stronger, early), bound_to(weaker, late)
     both = {**one, **other, "foreign": (*one.get("foreign", ()), *other.get("foreign", ()))}
-    found = judge(Claim(**both), ANSWERED, [early, late])
+    bonds = Bonds(foreign=both.pop("foreign"))
+    found = judge(Claim(**both), bonds, ANSWERED, [early, late])
     assert (found.verdict, found.bound_by) == ("mismatch", stronger)
     assert found.source == early
 
