@@ -1,7 +1,7 @@
 """Where telemetry goes: what this process's providers export to, or what the environment would have them export to.
 
 The SDK has no public way to ask a provider for its exporters, so its private names are read, each through
-`failsafe.read`: what is not there is told as not seen. Of an exporter nothing is read but its class and where it sends.
+`failsafe.read`: what is not there is shown as not seen. Of an exporter only its class is read, and where it sends.
 """
 
 from __future__ import annotations
