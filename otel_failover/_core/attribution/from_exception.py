@@ -21,7 +21,8 @@ from otel_failover._core.failsafe import read, text_of
 _NESTED: Final = 8
 _MEMBERS: Final = 32
 _TEXT: Final = 8_192
-_STATUS_KEYS: Final = ("status_code", "status", "http_status")
+_STATUS_KEYS: Final = ("status_code", "status", "http_status", "code")
+"""Where a status may stand, in the order of trust; many errors have it as their code."""
 _WORD: Final = 48
 """A loop's own word for a reason is no longer than this, and has fewer spaces than a sentence."""
 _SPACES: Final = 3
@@ -69,7 +70,7 @@ def from_error(error: object) -> Claim:
 
 def _from_mapping(error: Mapping[Any, Any]) -> Claim:
     found = error_in(error)
-    statuses = (http_status(error.get(name)) for name in (*_STATUS_KEYS, "code"))
+    statuses = (http_status(error.get(name)) for name in _STATUS_KEYS)
     codes = [error.get("code"), *(found.codes if found else ())]
     word, sentence = _word_or_text(error.get("reason"))
     texts = [error.get("message"), found.message if found else None, sentence]
@@ -89,7 +90,7 @@ def _from_attributes(thing: object, texts: tuple[str, ...]) -> Claim:
     """Read what SDKs and agents put on their errors."""
     message, body, code = read(thing, "message"), read(thing, "body"), read(thing, "code")
     found = error_in(body) if isinstance(body, Mapping) else None
-    statuses = (http_status(value) for value in (*(read(thing, name) for name in _STATUS_KEYS), code))
+    statuses = (http_status(read(thing, name)) for name in _STATUS_KEYS)
     codes = [code, read(thing, "type"), read(thing, "status"), *(found.codes if found else ())]
     word, sentence = _word_or_text(read(thing, "reason"))
     more = (message, found.message if found else None, sentence)

@@ -16,39 +16,39 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from otel_failover._core.evidence import headers as header_facts
 from otel_failover._core.evidence.call_error import transport_reason
 from otel_failover._core.evidence.error_body import ErrorBody, read_error, seconds_asked, text_holds
-from otel_failover._core.evidence.ownership import OWN, UNRELATED, SendingCall
+from otel_failover._core.evidence.ownership import OWN, UNRELATED
 from otel_failover._core.failsafe import read
 from otel_failover._core.references import Reference
 
 if TYPE_CHECKING:
     import weakref
 
+    from otel_failover._core.evidence.ownership import SendingCall
 
-class OpenCall(SendingCall, Protocol):
-    """An SDK call in whose context requests are sent, as far as the evidence asks."""
+    class OpenCall(SendingCall, Protocol):
+        """An SDK call in whose context requests are sent, as far as the evidence asks."""
 
-    def response_closed(self) -> None:
-        """Take note that the host closed the response under the call's stream."""
+        def response_closed(self) -> None:
+            """Take note that the host closed the response under the call's stream."""
 
+    class Owner(Protocol):
+        """The evidence that an exchange belongs to: a `Ledger`, which stands above."""
 
-class Owner(Protocol):
-    """The evidence that an exchange belongs to: a `Ledger`, which stands above."""
+        closed: bool
+        who: object
+        started: float
 
-    closed: bool
-    who: object
-    started: float
+        @property
+        def heard(self) -> bool:
+            """Whether output has begun."""
 
-    @property
-    def heard(self) -> bool:
-        """Whether output has begun."""
+        @property
+        def live(self) -> bool:
+            """Whether it takes evidence."""
 
-    @property
-    def live(self) -> bool:
-        """Whether it takes evidence."""
-
-    @property
-    def own(self) -> list[Exchange]:
-        """Its own sends, in order."""
+        @property
+        def own(self) -> list[Exchange]:
+            """Its own sends, in order."""
 
 
 _HELD_STATUS: Final = 400

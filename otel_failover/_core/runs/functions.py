@@ -23,39 +23,37 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from typing_extensions import Self
 
+    class Detached(Protocol):
+        """What can be open without being current."""
+
+        def open_detached(self) -> None:
+            """Open it without making it current."""
+
+        @property
+        def context(self) -> Context | None:
+            """The context in which its steps are made."""
+
+        def leave(self, problem: BaseException | None) -> None:
+            """End what `open_detached` opened."""
+
+    class Opened(Detached, Protocol):
+        """A run or an attempt, as it is held open here."""
+
+        def __enter__(self) -> Self:
+            """Open it and make it current."""
+
+        def __exit__(
+            self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+        ) -> None:
+            """End it."""
+
+        def stream_output(self) -> None:
+            """Take note that something was handed on."""
+
 
 _LAYERS: Final = 32
 HOLDS_NO_LOCK: Final = True
 """What is closed below our frames can be ended at once: see `deferred`."""
-
-
-class Detached(Protocol):
-    """What can be open without being current."""
-
-    def open_detached(self) -> None:
-        """Open it without making it current."""
-
-    @property
-    def context(self) -> Context | None:
-        """The context in which its steps are made."""
-
-    def leave(self, problem: BaseException | None) -> None:
-        """End what `open_detached` opened."""
-
-
-class Opened(Detached, Protocol):
-    """A run or an attempt, as it is held open here."""
-
-    def __enter__(self) -> Self:
-        """Open it and make it current."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End it."""
-
-    def stream_output(self) -> None:
-        """Take note that something was handed on."""
 
 
 def decorated(fresh: Callable[[], Opened], function: Any) -> Any:

@@ -35,30 +35,30 @@ if TYPE_CHECKING:
     from otel_failover._core.evidence.ledger import Ledger
     from otel_failover._core.spans.candidate_span import CandidateSpan
 
+    class Surroundings(Protocol):
+        """What a judgement asks of whatever the attempt belongs to."""
+
+        @property
+        def run(self) -> object:
+            """The run; None for a provider call outside any run."""
+
+        @property
+        def positions(self) -> ChainPositions:
+            """Who stands where in the run's chain."""
+
+        def sources_beside(self, order: int, key: object) -> Iterable[tuple[Source, SourceFacts]]:
+            """Return the other attempts of the run and of those around it, as one attempt sees them.
+
+            Args:
+                order: Of the attempt that is held against them.
+                key: Its candidate's identity within the run: errors of its own earlier attempts are no foreign ones.
+            """
+
+
 _CLAIMS: Final = 32
 _VERIFIED: Final = Verdict()
 UNSEEN: Final = Verdict(UNVERIFIED, EVIDENCE_INCOMPLETE)
 """The verdict where the evidence does not go far enough to say more."""
-
-
-class Surroundings(Protocol):
-    """What a judgement asks of whatever the attempt belongs to."""
-
-    @property
-    def run(self) -> object:
-        """The run; None for a provider call outside any run."""
-
-    @property
-    def positions(self) -> ChainPositions:
-        """Who stands where in the run's chain."""
-
-    def sources_beside(self, order: int, key: object) -> Iterable[tuple[Source, SourceFacts]]:
-        """Return the other attempts of the run and of those around it, as one attempt sees them.
-
-        Args:
-            order: Of the attempt that is held against them.
-            key: Its candidate's identity within the run: errors of its own earlier attempts are no foreign ones.
-        """
 
 
 class Judgement:

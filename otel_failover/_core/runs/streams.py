@@ -18,18 +18,17 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
+    class Listener(Protocol):
+        """Whoever is notified of what becomes of a stream."""
 
-class Listener(Protocol):
-    """Whoever is notified of what becomes of a stream."""
+        def stream_context(self) -> Context | None:
+            """Return the context in which the next chunk is made."""
 
-    def stream_context(self) -> Context | None:
-        """Return the context in which the next chunk is made."""
+        def stream_output(self) -> None:
+            """Take note that a chunk was handed on."""
 
-    def stream_output(self) -> None:
-        """Take note that a chunk was handed on."""
-
-    def stream_ended(self, problem: BaseException | None = None) -> None:
-        """Take note of the end, once."""
+        def stream_ended(self, problem: BaseException | None = None) -> None:
+            """Take note of the end, once."""
 
 
 class _Ending:

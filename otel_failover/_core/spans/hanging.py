@@ -23,38 +23,37 @@ if TYPE_CHECKING:
 
     from otel_failover._core.config.runtime import Runtime
 
+    class Watched(Protocol):
+        """An attempt that is open, as far as the watch asks."""
 
-class Watched(Protocol):
-    """An attempt that is open, as far as the watch asks."""
+        started: float
 
-    started: float
+        @property
+        def provider(self) -> str:
+            """The candidate's provider."""
 
-    @property
-    def provider(self) -> str:
-        """The candidate's provider."""
+        @property
+        def model(self) -> str:
+            """The candidate's model."""
 
-    @property
-    def model(self) -> str:
-        """The candidate's model."""
+        @property
+        def live(self) -> bool:
+            """Whether it still takes evidence."""
 
-    @property
-    def live(self) -> bool:
-        """Whether it still takes evidence."""
+        @property
+        def run_id(self) -> str:
+            """Of its run; empty where there is none."""
 
-    @property
-    def run_id(self) -> str:
-        """Of its run; empty where there is none."""
+        @property
+        def span_context(self) -> SpanContext:
+            """Its span's."""
 
-    @property
-    def span_context(self) -> SpanContext:
-        """Its span's."""
+        @property
+        def chunks(self) -> Sequence[str] | None:
+            """What its stream has yielded so far; None where it is none."""
 
-    @property
-    def chunks(self) -> Sequence[str] | None:
-        """What its stream has yielded so far; None where it is none."""
-
-    def inherited(self) -> dict[str, Any]:
-        """Return the attributes that stand on every span started inside it."""
+        def inherited(self) -> dict[str, Any]:
+            """Return the attributes that stand on every span started inside it."""
 
 
 _progress: Final[weakref.WeakKeyDictionary[Watched, tuple[tuple[Any, ...], float]]] = weakref.WeakKeyDictionary()

@@ -41,7 +41,7 @@ from otel_failover._core.failsafe import guarded
 from otel_failover._core.references import IdentityMap
 from otel_failover._core.spans import deferred, hanging, span_access
 from otel_failover._core.spans import mismatch as marking
-from otel_failover._core.spans.registry import OPEN, EnclosedRun, Judge, bound, enclosing, own_spans
+from otel_failover._core.spans.registry import OPEN, bound, enclosing, own_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
+    from otel_failover._core.spans.registry import EnclosedRun, Judge
 
 _LATELY: Final = 64
 _HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
