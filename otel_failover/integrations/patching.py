@@ -63,7 +63,7 @@ class Library(NamedTuple):
         distribution: On PyPI.
         supported: Versions that are tested, both ends.
         patches: The places; all of them must be there, else none is wrapped. Each module apart counts by itself.
-        unfit: Says why the places cannot be wrapped, or None, where there is more to say than that one is not there.
+        unfit: Returns why the places cannot be wrapped, or None, where there is more to say than that one is not there.
     """
 
     name: str

@@ -67,7 +67,7 @@ def _of_upload(client: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> As
 
 
 def _asked(client: Any, operation: str | None, model: object, options: Any) -> Asked:
-    """Say what was asked; a base URL may be given with the call."""
+    """Return what was asked; a base URL may be given with the call."""
     given = _field(options, "base_url") or _field(read(client, "_http_options"), "base_url")
     endpoint = endpoint_of(given) or "" if isinstance(given, str) else ""
     vertex = bool(read(client, "vertexai"))

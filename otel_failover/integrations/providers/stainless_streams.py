@@ -70,7 +70,7 @@ class _Ear:
         self._keep: Callable[[str], None] | None = None
 
     def hear(self, chunk: object) -> None:
-        """Take note of a chunk; a text that is not where it should be is no text."""
+        """Keep a chunk's text; one that is not where it should be is no text."""
         keep, text_in = self._keep, _kinds.get(type(chunk))
         if keep is None or text_in is None:
             self._listen(chunk)
@@ -89,7 +89,7 @@ class _Ear:
         self._keep = self._call.keeper()
 
     def end(self, problem: BaseException | None) -> None:
-        """Take note of the end."""
+        """Called at the end of the stream, with what broke it off, if anything."""
         self._keep = None
         self._call.stream_ended(problem)
 

@@ -45,7 +45,7 @@ class AgnoRun(LibraryRun):
         return [i for i, entry in enumerate(self.entries) if any(each is candidate for each in entry)]
 
     def chose(self, models: list[Any]) -> None:
-        """Take note of the list that agno has chosen for the first error.
+        """Remember the list that agno has chosen for the first error.
 
         Args:
             models: Its models.
@@ -60,7 +60,7 @@ class AgnoRun(LibraryRun):
         self._book()
 
     def _book(self) -> None:
-        """Take note of whom the result names; agno writes it before anybody is asked, and never again."""
+        """Record whom the result names; agno writes it before anybody is asked, and never again."""
         result = self._result() if self._result is not None else None
         said: tuple[object, object] = (read(result, "model"), read(result, "model_provider"))
         if all(isinstance(each, str) for each in said):

@@ -30,7 +30,7 @@ class AdkRun(LibraryRun):
         self._next: tuple[Any, Any] | None = None
 
     def expect(self, entry: Any, delegate: Any) -> None:
-        """Take note of who is asked next.
+        """Remember who is asked next.
 
         Args:
             entry: As it stands in the chain: a model, or a name.

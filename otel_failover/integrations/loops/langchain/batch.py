@@ -129,7 +129,7 @@ class Batch(HeldOpen):
     # --- one call within ----------------------------------------------------------------------------------------------
 
     def note(self, run: object, parent: object) -> None:
-        """Take note of a callback run below another: it is the same item's.
+        """Remember a callback run below another: it is the same item's.
 
         Args:
             run: Its id.

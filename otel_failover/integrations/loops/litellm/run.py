@@ -97,7 +97,7 @@ class LitellmRun(LibraryRun):
 
     @guarded(fallback=None)
     def passed_over(self, group: object, problem: Exception) -> None:
-        """Take note that a group failed though nobody was asked.
+        """Record a skip: a group failed though nobody was asked.
 
         Args:
             group: The model group.

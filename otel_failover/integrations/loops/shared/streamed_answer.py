@@ -98,7 +98,7 @@ class _HandedOver(Managed):
         self._stream, self._wrap = opened, wrap
 
     async def __aenter__(self) -> Any:
-        """Open, enter the host's, and listen to what it gives."""
+        """Open the attempt, enter the host's, and watch the stream that it gives."""
         response = await super().__aenter__()
         self._entered(response)
         return response
