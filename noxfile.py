@@ -196,7 +196,8 @@ def examples(session: nox.Session) -> None:
 
 @nox.session(default=False, tags=["ci"])
 def chains(session: nox.Session) -> None:
-    """Ten thousand random chains: every theft is found, none is invented."""
+    """Ten thousand random chains: every theft is found, none is invented. A fault in every function below a guard."""
     install(session, ".[test]")
     session.env["FAILOVER_CHAINS"] = "10000"
-    run_pytest(session, "-q", *(session.posargs or ["tests/test_random_chains.py"]))
+    session.env["FAILOVER_FAULTS"] = "all"
+    run_pytest(session, "-q", *(session.posargs or ["tests/truth/test_random_chains.py", "tests/host/test_faults.py"]))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_failover._core.config.loop import Loop
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.candidate_error import CandidateError
 from otel_failover._core.runs.attempt import Attempt
@@ -18,6 +17,7 @@ from otel_failover.instrumentor import FailoverInstrumentor
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
+    from otel_failover._core.config.loop import Loop
     from otel_failover._core.summary.summary import Summary, summarize
 
 __all__ = [
@@ -41,11 +41,17 @@ def _present(*exported: Any) -> None:
         each.__module__ = __name__
 
 
-_present(Attempt, AttributionProcessor, Candidate, CandidateError, FailoverInstrumentor, Loop, Run, failover_run)
+_present(Attempt, AttributionProcessor, Candidate, CandidateError, FailoverInstrumentor, Run, failover_run)
 
 
 def _import_late(name: str) -> Any:
-    """Import what only a failed request needs when it is asked for: the import of this package is on every start."""
+    """Import what most processes never need when it is asked for: the import of this package is on every start."""
+    if name == "Loop":
+        from otel_failover._core.config import loop
+
+        _present(loop.Loop)
+        globals()[name] = loop.Loop
+        return loop.Loop
     if name in ("Summary", "summarize"):
         from otel_failover._core.summary import summary
 

@@ -30,6 +30,7 @@ from tests.support import planted
 from tests.support.spans import SerialisingExporter, Telemetry
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterator
 
 MUST_HAVE: Final = os.environ.get("FAILOVER_MUST_HAVE", "").split()
@@ -77,6 +78,18 @@ def no_context_leaks() -> Iterator[None]:
     yield
     assert context_api.get_current() == before, "a test left a context attached"
     assert dict(failsafe.failures) == failures, "otel-failover failed inside a test"
+
+
+@pytest.fixture
+def our_failures() -> Iterator[Counter[str]]:
+    """Failures of our own that a test expects, by site: those since it began, not raised, and forgotten at its end."""
+    before = failsafe.failures.copy()
+    failsafe.failures.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OTEL_FAILOVER_STRICT")
+        yield failsafe.failures
+    failsafe.failures.clear()
+    failsafe.failures.update(before)
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ class Loop:
     def run(self) -> Any:
         """Go through the candidates once; return what the host sees, and what each provider was asked."""
         with ExitStack() as stack:
-            stands = [self._stand(stack, index, asynchronous=False) for index in (0, 1)]
+            stands = [self.stand(stack, index, asynchronous=False) for index in (0, 1)]
             with self._running(stands) as attempt:
                 for each in self._order(stands):
                     if self._try(each, attempt):
@@ -185,7 +185,7 @@ class Loop:
     async def go(self) -> Any:
         """The same where an event loop runs."""
         async with AsyncExitStack() as stack:
-            stands = [self._stand(stack, index, asynchronous=True) for index in (0, 1)]
+            stands = [self.stand(stack, index, asynchronous=True) for index in (0, 1)]
             for each in stands:
                 stack.push_async_callback(_aclose, each.client)
             with self._running(stands) as attempt:
@@ -237,7 +237,7 @@ class Loop:
         way = ways.get(self.way or "") or next(iter(ways.values()))
         return way(each.client, each.candidate.model)
 
-    def _stand(self, stack: Any, index: int, *, asynchronous: bool) -> Stand:
+    def stand(self, stack: Any, index: int, *, asynchronous: bool) -> Stand:
         sdk = self.chain[index]
         answers = self.scene.second if index else self.scene.first
         server = stack.enter_context(LocalProvider(sdk.kind, *_answers(sdk, answers), name=f"{sdk.provider} {index}"))

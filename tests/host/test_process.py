@@ -9,20 +9,6 @@ import pytest
 from tests.support.process import in_a_process
 
 
-def test_a_broken_log_filter_of_the_host_stops_nobody() -> None:
-    printed = in_a_process("""
-        from otel_failover._core import failsafe
-        logging.getLogger("otel_failover").addFilter(lambda record: 1 / 0)
-
-        @failsafe.guarded(fallback=5)
-        def fails():
-            raise ValueError("x")
-
-        print("GOT", fails())
-    """)
-    assert "GOT 5" in printed
-
-
 def test_without_an_sdk_one_warning_and_the_host_goes_on() -> None:
     printed = in_a_process("""
         import openai
@@ -73,18 +59,16 @@ def test_a_disabled_sdk_is_respected() -> None:
         provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
         trace.set_tracer_provider(provider)
         from otel_failover import FailoverInstrumentor, failover_run
-        from otel_failover._core import failsafe
         FailoverInstrumentor().instrument()
         with LocalProvider("openai", Answer.ok("yes")) as local:
             client = openai.OpenAI(base_url=local.base_url, api_key="k")
             with failover_run("chat", chain=["openai/m"]) as run, run.attempt("openai/m"):
                 print("GOT", client.chat.completions.create(model="m", messages=QUESTION).choices[0].message.content)
-        print("FAILURES", dict(failsafe.failures))
         """,
         OTEL_SDK_DISABLED="true",
     )
     assert "GOT yes" in printed
-    assert "FAILURES {}" in printed
+    assert "otel-failover failed" not in printed
     assert "trace_id" not in printed
 
 

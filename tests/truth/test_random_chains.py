@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode, get_current_span
 
-from otel_failover import Candidate, FailoverInstrumentor, failover_run
+from otel_failover import Candidate, FailoverInstrumentor, Run, failover_run
 from otel_failover._core.text.matching import normalise
 from otel_failover.testing.providers import Answer
 from tests.support.hosts import LoopError, Stand, stand
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from otel_failover import Attempt
-    from otel_failover._core.runs.run import Run
     from otel_failover.testing.providers import Served
 
 CHAINS = int(os.environ.get("FAILOVER_CHAINS", "2000"))

@@ -1,6 +1,6 @@
-"""Whose error it is: what somebody claims, held against what the wire said.
+"""Whose an error is: a claim is held against evidence, and what comes out is a verdict.
 
-A `Claim` is copied out of an exception (`from_exception`) or a span (`from_span`); `bonds` finds out whose its objects
-are; `own_facts` and `source` bring the evidence into the form that is compared; `rules`, which are pure, give the
-verdict.
+A claim is what an exception, a span or a loop says about an error: `from_exception` and `from_span` read it, `bonds`
+finds out by identity whose its objects are. `own_facts` and `source` collect what is known of the candidate and of the
+others. `rules` compares the two, and is pure: facts in, verdict out.
 """

@@ -1,6 +1,6 @@
 """What an SDK was asked in one call, and whose call that makes it."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,7 +41,7 @@ class Asked(NamedTuple):
     retries: int | None = None
 
 
-def provider_of(asked: Asked, chain: Chain, aliases: Mapping[str, str], gateways: Collection[str]) -> str:
+def provider_of(asked: Asked, chain: "Chain", aliases: "Mapping[str, str]", gateways: "Collection[str]") -> str:
     """Return the provider that a call asks.
 
     The most certain source that knows it decides: the chain, where one of its members declares this endpoint; the

@@ -1,6 +1,5 @@
-"""What the wire said: requests and answers as they pass, and what is concluded from them alone.
+"""What the wire said: requests and answers, kept in the ledger of the attempt that asked.
 
-Transports report to `wire`, which keeps each request as an `Exchange` in the `Ledger` of its attempt; `ownership` says
-whose it is, `error_body` what an error answer says, `outcome` how the attempt ended by all that. Nothing that a loop
-says comes in here.
+Transports report through `wire`, calls of SDKs through `runs.call`. `outcome` says from a ledger, and from nothing
+else, how an attempt ended: what a loop or an exception claims is no evidence.
 """

@@ -41,55 +41,54 @@ from otel_failover._core.domain.endpoint import host_of
 if TYPE_CHECKING:
     from otel_failover._core.domain.asked import Asked
 
+    class Expected(Protocol):
+        """The candidate that an attempt is about, as far as it shows in where requests go: a `Ledger` is one."""
+
+        @property
+        def provider(self) -> str | None:
+            """As the loop declared it; None where nobody did."""
+
+        @property
+        def endpoint(self) -> str | None:
+            """Scheme, host and port; None where only the provider is known."""
+
+        @property
+        def model(self) -> str:
+            """As requested; empty where it is not known yet."""
+
+        @property
+        def neighbours(self) -> frozenset[str]:
+            """Endpoints that other members of the chain declare."""
+
+        @property
+        def gateways(self) -> frozenset[str]:
+            """Hosts that relay for many providers."""
+
+    class SendingCall(Protocol):
+        """The SDK's call in whose context a request is sent, as far as it says whose the request is."""
+
+        @property
+        def asked(self) -> Asked:
+            """What the SDK was asked."""
+
+        @property
+        def model(self) -> str:
+            """As requested."""
+
+        @property
+        def endpoint(self) -> str:
+            """Of the base URL that its client has."""
+
+        @property
+        def inference(self) -> bool:
+            """Whether it asks a model."""
+
+
 OWN: Final = "own"
 OTHER_CANDIDATE: Final = "other_candidate"
 """A call to somebody else: it has a span and evidence of its own, and others may be held against it."""
 UNRELATED: Final = "unrelated"
 """Kept so that an exception may be found to be its answer; settles nothing."""
-
-
-class Expected(Protocol):
-    """The candidate that an attempt is about, as far as it shows in where requests go: a `Ledger` is one."""
-
-    @property
-    def provider(self) -> str | None:
-        """As the loop declared it; None where nobody did."""
-
-    @property
-    def endpoint(self) -> str | None:
-        """Scheme, host and port; None where only the provider is known."""
-
-    @property
-    def model(self) -> str:
-        """As requested; empty where it is not known yet."""
-
-    @property
-    def neighbours(self) -> frozenset[str]:
-        """Endpoints that other members of the chain declare."""
-
-    @property
-    def gateways(self) -> frozenset[str]:
-        """Hosts that relay for many providers."""
-
-
-class SendingCall(Protocol):
-    """The SDK's call in whose context a request is sent, as far as it says whose the request is."""
-
-    @property
-    def asked(self) -> Asked:
-        """What the SDK was asked."""
-
-    @property
-    def model(self) -> str:
-        """As requested."""
-
-    @property
-    def endpoint(self) -> str:
-        """Of the base URL that its client has."""
-
-    @property
-    def inference(self) -> bool:
-        """Whether it asks a model."""
 
 
 def whose(candidate: Expected, endpoint: str, method: str, call: SendingCall | None) -> str:

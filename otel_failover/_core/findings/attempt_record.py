@@ -4,15 +4,14 @@ In a module of its own, because every attempt makes one: the other records of `f
 time at import and are only needed where a run may have got something wrong. Pure: no OpenTelemetry, no clock, no I/O.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_failover._core.domain.candidate import shown
+from otel_failover._core.domain.candidate import Candidate, shown
 from otel_failover._core.domain.outcome import Outcome
 
 if TYPE_CHECKING:
-    from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.domain.candidate_error import CandidateError
 
 _SHORT: Final = 255
@@ -52,7 +51,7 @@ class AttemptRecord(NamedTuple):
     index: int = -1  # type: ignore[assignment]  # nobody looks for a value in a record
     number: int = 1
     settled: Outcome = Outcome()
-    error: CandidateError | None = None
+    error: "CandidateError | None" = None
     evidence: str = "complete"
     began: float = 0.0
     ended: float = 0.0

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers, reasons
 from otel_failover._core.domain.candidate import Candidate
@@ -32,9 +31,9 @@ from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence import outcome as settling
 from otel_failover._core.failsafe import guarded, logger
 from otel_failover._core.findings.attempt_record import AttemptRecord
-from otel_failover._core.runs.judgement import UNSEEN, Judgement, Surroundings
+from otel_failover._core.runs.judgement import UNSEEN, Judgement
 from otel_failover._core.runs.streams import wrap_chunks
-from otel_failover._core.spans import marker, registry
+from otel_failover._core.spans import deferred, marker, registry
 from otel_failover._core.spans.candidate_span import CandidateSpan
 
 if TYPE_CHECKING:
@@ -50,6 +49,38 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.evidence.ledger import Ledger
+    from otel_failover._core.runs.judgement import Surroundings
+
+    class AttemptOwner(Surroundings, Protocol):
+        """What an attempt notifies, and asks, of whatever it belongs to: a run, or nothing (`NO_RUN`).
+
+        Attributes:
+            id: Of the run; empty where there is none.
+            started: When it began, in seconds of the monotonic clock.
+        """
+
+        id: str
+        started: float
+
+        @property
+        def context(self) -> Context | None:
+            """The context in which its attempts start."""
+
+        def attempt_started(self, attempt: Attempt) -> bool:
+            """Return whether it starts late: the run had been told to stop, or its caller had cancelled it."""
+
+        def attempt_answered(self, attempt: Attempt) -> None:
+            """Keep an attempt that has answered until the loop's next step shows whether it took the answer."""
+
+        def attempt_cancelled(self, attempt: Attempt) -> None:
+            """End an attempt that was left by cancellation: now, or at the next step, which shows by whom."""
+
+        def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:
+            """Return where an attempt stands whose candidate has become known, and its number there if that is new."""
+
+        def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
+            """Take in what became of an attempt that ended at `ended`, in seconds of the monotonic clock."""
+
 
 _UNSETTLED: Final = Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
 """How an attempt ended where working that out failed."""
@@ -64,37 +95,6 @@ def current_attempt(current: Context | None = None) -> Attempt | None:
     """
     found: Attempt | None = scope.attempt_in(current)
     return found
-
-
-class AttemptOwner(Surroundings, Protocol):
-    """What an attempt notifies, and asks, of whatever it belongs to: a run, or nothing (`NO_RUN`).
-
-    Attributes:
-        id: Of the run; empty where there is none.
-        started: When it began, in seconds of the monotonic clock.
-    """
-
-    id: str
-    started: float
-
-    @property
-    def context(self) -> Context | None:
-        """The context in which its attempts start."""
-
-    def attempt_started(self, attempt: Attempt) -> bool:
-        """Return whether it starts late: the run had been told to stop, or its caller had cancelled it."""
-
-    def attempt_answered(self, attempt: Attempt) -> None:
-        """Keep an attempt that has answered until the loop's next step shows whether it took the answer."""
-
-    def attempt_cancelled(self, attempt: Attempt) -> None:
-        """End an attempt that was left by cancellation: now, or at the next step, which shows by whom."""
-
-    def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:
-        """Return the place, and the number there if it is another, of an attempt whose candidate has become known."""
-
-    def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
-        """Take in what became of an attempt that ended at `ended`, in seconds of the monotonic clock."""
 
 
 class NoRun:

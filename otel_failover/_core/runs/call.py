@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred
 from otel_failover._core.config import runtime, usage_hints
 from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked, provider_of
@@ -26,7 +25,7 @@ from otel_failover._core.evidence.ownership import goes_to_another
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.run import Run, current_run
-from otel_failover._core.spans import call_span, processor, registry
+from otel_failover._core.spans import call_span, deferred, processor, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -258,7 +257,7 @@ class Call:
         self.streaming = True
         self.ledger.open_streams += 1
         # A stream that nobody reads to its end or closes ends when it is collected, wherever that happens.
-        self._finalizer = weakref.finalize(stream, deferred.dropped, self.stream_ended)
+        self._finalizer = weakref.finalize(stream, deferred.end_when_safe, self.stream_ended)
         self._finalizer.atexit = False
 
     def stream_context(self) -> Context | None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.asked import Asked, provider_of
@@ -22,13 +21,12 @@ from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, ST
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.outcome import is_cancelling
+from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded, logger, text_of
-from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
-from otel_failover._core.runs.functions import decorated
 from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally
-from otel_failover._core.spans import processor
+from otel_failover._core.spans import deferred, processor
 from otel_failover._core.spans.run_span import RunSpan
 
 if TYPE_CHECKING:
@@ -209,6 +207,8 @@ class Run:
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
+        from otel_failover._core.runs.functions import decorated  # late: for the import budget
+
         wrapped: F = decorated(self._fresh, function)
         return wrapped
 
@@ -580,7 +580,7 @@ class Run:
         span.span.set_attributes(attributes)
         active = self._runtime
         if tally.served is not None and who is not None:
-            active.note_served(
+            active.logs.log_served(
                 (self._library, self._loop, self.positions.chain.key),
                 f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}",
             )
@@ -606,7 +606,7 @@ class Run:
             self._library, self._loop, self.chain.members, outcome, self._tally.stop_reason, self.positions.untried,
             ended - self.started, [attempt.record_so_far(ended) for attempt in self._open],
         )  # fmt: skip
-        found = finding_events.tell(self._runtime, span.span, record)
+        found = finding_events.write(self._runtime, span.span, record)
         if found:
             attributes[names.FINDINGS] = found
 

@@ -1,4 +1,4 @@
-"""How findings are told: an event each on the run's span, one list, a metric and a line in the log."""
+"""How findings are written: an event each on the run's span, one list, a metric and a line in the log."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from otel_failover._core.findings.record import Finding, Record
 
 
-def tell(runtime: Runtime, span: Span, record: Record) -> list[str]:
-    """Draw the findings of a run and tell them.
+def write(runtime: Runtime, span: Span, record: Record) -> list[str]:
+    """Draw the findings of a run, write them onto its span, count and log them.
 
     Args:
         runtime: Settings, instruments, logs.
@@ -34,7 +34,7 @@ def tell(runtime: Runtime, span: Span, record: Record) -> list[str]:
     for finding in found:
         span.add_event(names.EVENT_FINDING + finding.rule, _attributes(runtime, finding))
         runtime.metrics.findings.add(finding.rule, record.library)
-        runtime.log_limited(
+        runtime.logs.log_limited(
             (finding.rule, record.library, record.loop, finding.candidates),
             lambda finding=finding: f"{record.loop}: {finding.rule}: {_clean(runtime, finding.sentence)}",  # type: ignore[misc]
             logging.WARNING if finding.level == "warning" else logging.INFO,

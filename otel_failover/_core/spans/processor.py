@@ -13,7 +13,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import get_current
@@ -21,10 +20,8 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode, get_tracer_provider
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.attribution import facts
 from otel_failover._core.attribution.claim import Claim
-from otel_failover._core.attribution.enclosing import judge_enclosing, sentence_of
 from otel_failover._core.attribution.facts import Verdict
 from otel_failover._core.attribution.from_span import (
     Reading,
@@ -38,11 +35,10 @@ from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
+from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded
-from otel_failover._core.references import IdentityMap
-from otel_failover._core.spans import hanging, span_access
-from otel_failover._core.spans import mismatch as marking
-from otel_failover._core.spans.registry import OPEN, EnclosedRun, Judge, bound, enclosing, own_spans
+from otel_failover._core.spans import deferred
+from otel_failover._core.spans.registry import OPEN, bound, enclosing, own_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +49,7 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
+    from otel_failover._core.spans.registry import EnclosedRun, Judge
 
 _LATELY: Final = 64
 _HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
@@ -87,6 +84,8 @@ class AttributionProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
+        # Bound here and never at the end: a span may end in another context than it started in (a stream, a callback,
+        # another thread), and the attempt that is current there is not its own.
         context = get_current() if parent_context is None else parent_context
         attempt: Any = context.get(scope.ATTEMPT) or scope.displaced(context)
         if attempt is None and own_spans and span.parent is not None:
@@ -110,7 +109,7 @@ class AttributionProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
         """End streams that were dropped where they could not be ended."""
-        dropping.end_waiting()
+        deferred.end_waiting()
         return True
 
 
@@ -130,18 +129,25 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
     if not active.active:
         return False
     if warn:
-        active.warn_not_instrumented()
+        active.logs.warn_not_instrumented()
     provider = active.provider or get_tracer_provider()
     if active.attached_to is not None and active.attached_to() is provider:
         return True
-    active.on_stale = partial(hanging.look_at, active)
+    active.on_stale = lambda attempt, now: _watch(active, attempt, now)
     if not hasattr(provider, "add_span_processor"):
         if warn:
-            active.warn_no_sdk()
+            active.logs.warn_no_sdk()
         return False
     active.attached_to = weakref.ref(provider)
     AttributionProcessor.attach_to(provider)
     return True
+
+
+def _watch(active: Runtime, attempt: Any, now: float) -> None:
+    """Look whether an attempt that has been open for long is hanging."""
+    from otel_failover._core.spans import hanging  # late: for the import budget, few attempts hang
+
+    hanging.look_at(active, attempt, now)
 
 
 @guarded(fallback=None)
@@ -170,6 +176,8 @@ def _check(span: Any, *, writable: bool) -> None:
         return
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
+        from otel_failover._core.spans import span_access  # late: for the import budget
+
         span_access.write(span, attempt.inherited())
     found = read_claim(span)
     if found is None or names.VERDICT in attributes or _is_ignored(span):
@@ -210,7 +218,7 @@ def _judge_inside(span: Any, attempt: Judge, found: Reading, *, writable: bool) 
     if found.address is not None and not attempt.is_at(found.address):
         return
     verdict = attempt.judge(found.claim)
-    _tell(span, verdict, found.claim, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
+    _settle(span, verdict, found.claim, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
           attempt.secrets, writable=writable)  # fmt: skip
 
 
@@ -224,10 +232,12 @@ def _judge_around(span: Any, runs: list[EnclosedRun], found: Reading, *, writabl
         if not found.error:
             # A span that is named after what was asked for may tell who answered, never who failed.
             others = [trail for trail in others if trail.reason is not None]
+        from otel_failover._core.attribution.enclosing import judge_enclosing, sentence_of  # late: see `judgement`
+
         verdict = judge_enclosing(claim, own, others)
         if found.error or verdict.verdict != UNVERIFIED:
             who = (own[0].provider, own[0].model, own[0].index)
-            _tell(span, verdict, claim, who, sentence_of(own[-1]), (), writable=writable)
+            _settle(span, verdict, claim, who, sentence_of(own[-1]), (), writable=writable)
             return
     if found.claim.conflict is not None:
         _judge_alone(span, found, writable=writable)
@@ -259,10 +269,10 @@ def _judge_alone(span: Any, found: Reading, *, writable: bool) -> None:
         return
     source = facts.SourceFacts(found.claim.conflict or "", index=-1)
     verdict = Verdict(MISMATCH, verdicts.PROVIDER_CONFLICT, verdicts.FACTS, source)
-    _tell(span, verdict, found.claim, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
+    _settle(span, verdict, found.claim, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
 
 
-def _tell(
+def _settle(
     span: Any,
     verdict: Verdict,
     claim: Claim,
@@ -273,13 +283,15 @@ def _tell(
     writable: bool,
 ) -> None:
     """Write the verdict, count it, and make a mismatch seen."""
+    from otel_failover._core.spans import mismatch, span_access  # late: for the import budget
+
     active = runtime.current()
     if writable:
-        span_access.write(span, marking.verdict_attributes(verdict, candidate[0]))
+        span_access.write(span, mismatch.verdict_attributes(verdict, candidate[0]))
     active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
         later = bool(_pools) and _in_a_pool()
-        marking.announce(active, span.context, verdict, claim, candidate, own, secrets, span.end_time, later=later)
+        mismatch.announce(active, span.context, verdict, claim, candidate, own, secrets, span.end_time, later=later)
 
 
 def _in_a_pool() -> bool:

@@ -1,1 +1,1 @@
-"""Texts, pure: credentials taken out of them, and one text found in another."""
+"""Text: credentials are taken out of it, and one text is found in another. Pure, and linear in what it reads."""

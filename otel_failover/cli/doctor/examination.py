@@ -24,7 +24,8 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from otel_failover import instrumentor
 from otel_failover._core.config import runtime
-from otel_failover._core.config.settings import Settings, did_you_mean, load
+from otel_failover._core.config.checks import did_you_mean
+from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.failsafe import logger, text_of
 from otel_failover._core.spans.processor import AttributionProcessor
 from otel_failover._core.text.redaction import redact
@@ -314,7 +315,7 @@ class _Heard(logging.Handler):
 def _warnings() -> Iterator[list[str]]:
     """Give a list that fills with our own warnings, settings that are not usable among them, and keep them off stderr.
 
-    Nothing is told twice, and what is also a problem not at all.
+    Nothing is listed twice, and what is also a problem not at all.
     """
     handler, propagate, level = _Heard(), logger.propagate, logger.level
     logger.addHandler(handler)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls
+from otel_failover._core.spans import deferred
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping
@@ -28,7 +28,7 @@ Reader: TypeAlias = "Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Asked]"
 """Reads what was asked from a method's instance, arguments and keyword arguments."""
 
 HOLDS_NO_LOCK: Final = True
-"""A stream that is closed below our frames can be ended at once: see `dropping`."""
+"""A stream that is closed below our frames can be ended at once: see `deferred`."""
 
 _NOT_STARTED: Final = "stream_not_started"
 _END: Final[Any] = object()
@@ -138,9 +138,12 @@ class Wrappers:
                 call.stream_chunk(self.shown(chunk))
                 yield chunk
         except GeneratorExit:
+            # Closed or collected between two chunks. The SDK's own is closed first, as the host's `close` would have
+            # done. Ours may be collected anywhere, even inside a lock that ending a span needs, so that the end waits
+            # for a safe moment where there is none. A consumer that stops early is no failure of the provider's.
             if hasattr(chunks, "close"):
                 chunks.close()
-            dropping.dropped(call.stream_ended)
+            deferred.end_when_safe(call.stream_ended)
             raise
         except BaseException as problem:
             self._failed(call, problem)
@@ -159,9 +162,10 @@ class Wrappers:
                 call.stream_chunk(self.shown(chunk))
                 yield chunk
         except GeneratorExit:
+            # As in `_steps`.
             if hasattr(chunks, "aclose"):
                 await chunks.aclose()
-            dropping.dropped(call.stream_ended)
+            deferred.end_when_safe(call.stream_ended)
             raise
         except BaseException as problem:
             self._failed(call, problem)

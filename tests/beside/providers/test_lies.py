@@ -44,7 +44,7 @@ def stands(beside: Beside, first: Sdk, second: Sdk, scene: Scene) -> Iterator[tu
     """Open two candidates."""
     loop = Loop(beside, (first, second), scene)
     with ExitStack() as stack:
-        yield loop._stand(stack, 0, asynchronous=False), loop._stand(stack, 1, asynchronous=False)
+        yield loop.stand(stack, 0, asynchronous=False), loop.stand(stack, 1, asynchronous=False)
 
 
 def ask(each: Stand) -> Any:

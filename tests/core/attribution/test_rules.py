@@ -825,12 +825,16 @@ def test_verdict(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.marks])
-def test_only_a_mismatch_is_bound_to_somebody_and_only_claimed_answer_has_no_source(name: str) -> None:
+def test_only_a_mismatch_or_a_mixture_is_bound_to_somebody_and_only_claimed_answer_has_no_source(name: str) -> None:
     found = CASES[name].verdict()
     if found.verdict == "mismatch":
-        assert found.bound_by in ("object", "response", "request_id", "text", "facts")
+        assert found.bound_by in STRENGTHS
         assert (found.source is None) == (found.rule == "claimed_answer")
         assert found.source is None or not found.source.same
+    elif found.rule == "mixed_error":
+        assert (found.bound_by, found.source is None) == ("text", False)
+    else:
+        assert (found.bound_by, found.source) == (None, None)
 
 
 # --- switching anything off is noticed --------------------------------------------------------------------------------

@@ -24,10 +24,6 @@ def asked(endpoint: str = OPENAI, model: str = "gpt-5.5", **more: Any) -> Asked:
     return Asked("openai", "chat", model, endpoint, endpoint == OPENAI, "openai", **more)
 
 
-def _who(call: Asked, provider: str) -> Candidate:
-    return Candidate(provider, call.model, call.endpoint or None)
-
-
 class Whose(NamedTuple):
     """A call, what is known of its surroundings, and whose it is."""
 
@@ -111,7 +107,7 @@ def test_a_call_stands_at_the_first_place_that_fits_and_is_free(case: Place) -> 
     assert [index for _, index in found] == case.places
     for (candidate, index), (call, provider) in zip(found, case.calls, strict=True):
         if index < 0:
-            assert candidate == _who(call, provider)
+            assert candidate == Candidate(provider, call.model, call.endpoint)
         else:
             member = case.chain[index]
             assert candidate == Candidate(

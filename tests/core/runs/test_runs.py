@@ -733,7 +733,7 @@ def test_twenty_runs_in_threads_never_cross(telemetry: Telemetry, stack: ExitSta
     together = threading.Barrier(20)
 
     def serve(number: int) -> None:
-        together.wait(5)
+        together.wait(60)
         with failover_run("chat", chain=chain_of(chains[number]), name="abcdefghijklmnopqrst"[number] * 6) as run:
             walk(chains[number], run)
 

@@ -396,7 +396,7 @@ def test_two_failing_requests_at_once_never_swap_threads(telemetry: Telemetry, s
         try:
             by_decorator(stands)
         except LoopError as problem:
-            both.wait(10)
+            both.wait(60)
             return lines(checked(problem))
 
     with ThreadPoolExecutor(2) as pool:
@@ -416,7 +416,7 @@ def test_one_exception_object_raised_by_two_requests_at_once_names_neither(
             try:
                 walk(stands, run)
             except LoopError:
-                inside.wait(10)
+                inside.wait(60)
                 raise constant from None
 
     with ThreadPoolExecutor(2) as pool:

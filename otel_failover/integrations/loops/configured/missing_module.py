@@ -8,7 +8,7 @@ import sys
 from importlib.machinery import PathFinder, SourceFileLoader
 from typing import TYPE_CHECKING, Any
 
-from otel_failover._core.config.settings import did_you_mean
+from otel_failover._core.config.checks import did_you_mean
 from otel_failover._core.failsafe import read
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def absent(module: str) -> str | None:
-    """Say what of a module's name cannot be found, with the nearest that can; None where nothing is known against it.
+    """Return what of a module's name cannot be found, and the nearest that can; None where nothing speaks against it.
 
     Args:
         module: As `acme.router`.

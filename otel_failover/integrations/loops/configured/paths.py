@@ -18,7 +18,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.config.settings import did_you_mean
+from otel_failover._core.config.checks import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ class UnresolvedError(LookupError):
     Args:
         there: Where it was, or a parameter's function.
         key: What was sought there.
-        held: Names what is there instead; worked out only where it is told.
+        held: Names what is there instead; worked out only where it is logged.
         raised: What reading it raised, if that was not simply that it is not there.
     """
 
