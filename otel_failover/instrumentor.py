@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover._core import failsafe
 from otel_failover._core.attribution.history import history
 from otel_failover._core.config import runtime
-from otel_failover._core.config.settings import Settings, load, quoted
+from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.failsafe import guarded, logger, read
 from otel_failover._core.spans.processor import attach
@@ -75,8 +75,8 @@ with contextlib.suppress(ImportError):
 _states: list[State] = []
 _first: Final[dict[str, Any]] = {}
 """What was passed to the `instrument()` that counts."""
-_SAYS_SO: Final = Base.__module__.startswith("opentelemetry.")
-"""Whether the base class tells by itself of a second `instrument()`."""
+_BASE_WARNS: Final = Base.__module__.startswith("opentelemetry.")
+"""Whether the base class logs a second `instrument()` by itself."""
 
 
 def states() -> tuple[State, ...]:
@@ -105,8 +105,8 @@ class FailoverInstrumentor(Base):  # type: ignore[misc]
         Args:
             **kwargs: See `Settings`; and `tracer_provider` and `meter_provider`.
         """
-        if self.is_instrumented_by_opentelemetry and not _SAYS_SO:
-            _tell_that_the_first_stays(kwargs)
+        if self.is_instrumented_by_opentelemetry and not _BASE_WARNS:
+            _warn_that_the_first_stays(kwargs)
         return super().instrument(**kwargs)
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -129,13 +129,13 @@ def _turn_on(given: dict[str, Any]) -> None:
     active.metrics.checks.born(MISMATCH)
     active.metrics.mismatches.add(0)
     disabled = frozenset(settings.disabled_libraries)
-    _states[:] = [patching.put_on(library, disabled, _tell_late) for library in libraries()]
+    _states[:] = [patching.put_on(library, disabled, _log_late) for library in libraries()]
     _states.extend(_configured(settings, disabled))
     unknown = disabled - {state.name for state in _states}
     if unknown:
         known = ", ".join(state.name for state in _states)
         logger.warning("otel-failover: disabled_libraries names %s; known are %s", ", ".join(sorted(unknown)), known)
-    _tell()
+    _log_states()
 
 
 def _provider(given: dict[str, Any], name: str, method: str) -> Any:
@@ -143,6 +143,8 @@ def _provider(given: dict[str, Any], name: str, method: str) -> Any:
     found = given.get(name)
     if found is None or (callable(read(found, method)) and not inspect.isclass(found)):
         return found
+    from otel_failover._core.config.checks import quoted  # late: only needed where something is wrong
+
     what = f"the class {found.__name__}" if inspect.isclass(found) else quoted(found)
     logger.warning(
         "otel-failover: %s is not usable: %s is given, allowed is an object with %s(); the global one is used",
@@ -154,7 +156,7 @@ def _provider(given: dict[str, Any], name: str, method: str) -> Any:
 
 
 @guarded(fallback=None)
-def _tell_that_the_first_stays(given: dict[str, Any]) -> None:
+def _warn_that_the_first_stays(given: dict[str, Any]) -> None:
     standing = {**vars(runtime.current().settings), **_first}
     others = [name for name, value in given.items() if value is not None and not _is_same(value, standing.get(name))]
     if others:
@@ -175,7 +177,7 @@ def _configured(settings: Settings, disabled: frozenset[str]) -> list[State]:
         return []
     from otel_failover.integrations.loops.configured import patches as configured
 
-    return configured.put_on(settings.loops, disabled, _tell_late)
+    return configured.put_on(settings.loops, disabled, _log_late)
 
 
 @guarded(fallback=None)
@@ -189,7 +191,7 @@ def _turn_off() -> None:
     history.clear()
 
 
-def _tell() -> None:
+def _log_states() -> None:
     """Log what was patched, what waits for its import, what was skipped and why: nobody misses a silent plugin."""
     parts = [describe(state) for state in _states if state.status != MISSING]
     logger.info("otel-failover %s: %s", __version__, "; ".join(parts) or "no supported library is installed")
@@ -201,7 +203,7 @@ def _tell() -> None:
         logger.warning("otel-failover: nothing was patched; looked for %s", looked)
 
 
-def _tell_late(state: State) -> None:
+def _log_late(state: State) -> None:
     """Log what became of a library that was imported after `instrument()`."""
     if state in _states:
         level = logger.warning if state.status == SKIPPED else logger.info

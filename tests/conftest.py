@@ -6,9 +6,11 @@ would still look right.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import os
+import ssl
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +30,7 @@ from tests.support import planted
 from tests.support.spans import SerialisingExporter, Telemetry
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterator
 
 MUST_HAVE: Final = os.environ.get("FAILOVER_MUST_HAVE", "").split()
@@ -59,6 +62,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """Read the certificates once: every client makes a context of its own, and none of them speaks TLS here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_context_leaks() -> Iterator[None]:
     """Fail a test that leaves something current, or in which telemetry failed by itself."""
@@ -67,6 +78,18 @@ def no_context_leaks() -> Iterator[None]:
     yield
     assert context_api.get_current() == before, "a test left a context attached"
     assert dict(failsafe.failures) == failures, "otel-failover failed inside a test"
+
+
+@pytest.fixture
+def our_failures() -> Iterator[Counter[str]]:
+    """Failures of our own that a test expects, by site: those since it began, not raised, and forgotten at its end."""
+    before = failsafe.failures.copy()
+    failsafe.failures.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OTEL_FAILOVER_STRICT")
+        yield failsafe.failures
+    failsafe.failures.clear()
+    failsafe.failures.update(before)
 
 
 @pytest.fixture

@@ -89,7 +89,13 @@ def attached(context: Context | None) -> Iterator[None]:
 
 
 class Attachment:
-    """One attach and its detach."""
+    """One attach and its detach.
+
+    The token is reset directly, and not by `opentelemetry.context.detach`: a generator that is closed from another task
+    or thread, or collected, detaches in a context where the token was never set. OpenTelemetry catches that, and writes
+    "Failed to detach context" with a traceback into the host's log; there is nothing to mend then, since the context
+    that was left attached is gone with its task.
+    """
 
     __slots__ = ("_before", "_token")
 

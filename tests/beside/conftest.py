@@ -5,8 +5,6 @@ These tests run where they are asked for by name (`pytest tests/beside`), as CI 
 
 from __future__ import annotations
 
-import functools
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,14 +20,6 @@ if TYPE_CHECKING:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:  # noqa: ARG001 - pytest's
     """Leave these tests out unless something in here was named on the command line."""
     return None if any("beside" in argument for argument in config.invocation_params.args) else True
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_tls_context() -> Iterator[None]:
-    """Read the certificates once: every client makes a context of its own, and none of them speaks TLS here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
-        yield
 
 
 @pytest.fixture(scope="module", params=sorted(neighbours.installed()))

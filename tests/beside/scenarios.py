@@ -168,7 +168,7 @@ class Loop:
     def run(self) -> Any:
         """Go through the candidates once; return what the host sees, and what each provider was asked."""
         with ExitStack() as stack:
-            stands = [self._stand(stack, index, asynchronous=False) for index in (0, 1)]
+            stands = [self.stand(stack, index, asynchronous=False) for index in (0, 1)]
             with self._running(stands) as attempt:
                 for each in self._order(stands):
                     if self._try(each, attempt):
@@ -185,7 +185,7 @@ class Loop:
     async def go(self) -> Any:
         """The same where an event loop runs."""
         async with AsyncExitStack() as stack:
-            stands = [self._stand(stack, index, asynchronous=True) for index in (0, 1)]
+            stands = [self.stand(stack, index, asynchronous=True) for index in (0, 1)]
             for each in stands:
                 stack.push_async_callback(_aclose, each.client)
             with self._running(stands) as attempt:
@@ -215,7 +215,7 @@ class Loop:
                 if self.how not in (None, "late"):
                     result = _read(result, self.how or "")
             self.outcomes.append(same(_read(result, "consumed") if self.how == "late" else result))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             self.outcomes.append(told(problem))
             return False
         return True
@@ -227,7 +227,7 @@ class Loop:
                 if self.how not in (None, "late"):
                     result = await _aread(result, self.how or "")
             self.outcomes.append(same(await _aread(result, "consumed") if self.how == "late" else result))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             self.outcomes.append(told(problem))
             return False
         return True
@@ -237,7 +237,7 @@ class Loop:
         way = ways.get(self.way or "") or next(iter(ways.values()))
         return way(each.client, each.candidate.model)
 
-    def _stand(self, stack: Any, index: int, *, asynchronous: bool) -> Stand:
+    def stand(self, stack: Any, index: int, *, asynchronous: bool) -> Stand:
         sdk = self.chain[index]
         answers = self.scene.second if index else self.scene.first
         server = stack.enter_context(LocalProvider(sdk.kind, *_answers(sdk, answers), name=f"{sdk.provider} {index}"))

@@ -40,7 +40,7 @@ def run(
         start: What stands before Python: `opentelemetry-instrument`.
     """
     command = [*start, sys.executable, "-c", f"{before}\n{MAIN}", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment(given), capture_output=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=cwd, env=environment(given), capture_output=True, timeout=300, check=False)
 
 
 def found(tmp_path: Path, given: Mapping[str, str] | None = None, **more: Any) -> tuple[int, dict[str, Any]]:

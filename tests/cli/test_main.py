@@ -43,13 +43,13 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_needs_no_extra(tmp_path: Path) -> None:
     """Neither rich nor an SDK is imported before a command runs."""
     code = (
-        "import sys\nfrom otel_failover.cli import _parser\n_parser()\n"
-        "print([name for name in ('rich', 'openai', 'anthropic') if name in sys.modules])"
+        "import sys\nfrom otel_failover.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print('IMPORTED', [name for name in ('rich', 'openai', 'anthropic') if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, check=True, timeout=60
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, check=True, timeout=300
     )
-    assert done.stdout.decode().strip() == "[]"
+    assert done.stdout.decode().strip().endswith("IMPORTED []")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell's pipe")
@@ -67,6 +67,6 @@ def test_a_reader_that_has_seen_enough_is_no_traceback(tmp_path: Path) -> None:
     process.stdout.close()
     complaints = process.stderr.read()
     process.stderr.close()
-    process.wait(60)
+    process.wait(300)
     assert b"Traceback" not in complaints
     assert b"BrokenPipe" not in complaints

@@ -40,6 +40,12 @@ def test_the_layout_names_every_folder(above: str) -> None:
     assert named == there
 
 
+def test_the_layout_has_the_order_in_which_imports_go() -> None:
+    rooms = [path.split("/")[2] for path in _tree() if re.fullmatch(r"otel_failover/_core/\w+/", path)]
+    ranks = [next(rank for rank, layer in enumerate(package.layers()) if room in layer) for room in rooms]
+    assert ranks == sorted(ranks, reverse=True)
+
+
 @pytest.mark.parametrize("name", [each.name for each in OURS])
 def test_a_path_that_a_page_names_is_there(name: str) -> None:
     (document,) = [each for each in OURS if each.name == name]

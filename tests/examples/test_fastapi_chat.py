@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
 import threading
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("fastapi", reason="the example needs fastapi: pip install 'otel-failover[examples]'")
-pytest.importorskip("pydantic_ai", reason="the example needs pydantic-ai: pip install 'otel-failover[examples]'")
-pytest.importorskip("uvicorn", reason="the example needs uvicorn: pip install 'otel-failover[examples]'")
+pytest.importorskip("fastapi", reason="the example needs fastapi: pip install '.[demo]' --group examples")
+pytest.importorskip("pydantic_ai", reason="the example needs pydantic-ai: pip install '.[demo]' --group examples")
+pytest.importorskip("uvicorn", reason="the example needs uvicorn: pip install '.[demo]' --group examples")
+
 
 import uvicorn
 from fastapi.testclient import TestClient
 
 from examples.fastapi_chat.app import create_app
 from examples.fastapi_chat.stand_ins import GREETING, SITUATIONS, stand_ins
-from otel_failover._core.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,7 @@ try:
 except ImportError:
     jsonschema = None  # type: ignore[assignment]
 
+SCHEMA = resources.files("otel_failover") / "summary.schema.json"
 WRONG_NAME, SILENCE, LIMITS, SERVED, BROKEN = SITUATIONS
 
 
@@ -42,7 +45,7 @@ def client(telemetry: Telemetry) -> Iterator[TestClient]:
 def checked(problem: dict[str, Any]) -> list[tuple[str, int | None, str]]:
     """Return model, status and title of each candidate; the body is as the schema says."""
     if jsonschema is not None:
-        jsonschema.Draft202012Validator(summary.schema()).validate(problem)
+        jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(problem)
     return [(each["model_name"], each["status_code"], each["title"]) for each in problem["candidates"]]
 
 

@@ -2,142 +2,61 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+from typing import Any, Final
 
 import pytest
 
 from tests.support.process import in_a_process
 
-_LOOP = """
-    import operator, openai
-    import otel_failover._core.spans.processor, otel_failover.integrations.patching
-    from otel_failover import FailoverInstrumentor, failover_run, Candidate
-    from otel_failover._core import failsafe
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import StatusCode
-    tracer_provider = TracerProvider()
-    tracer = tracer_provider.get_tracer("application")
-
-    def boom(*args, **kwargs):
-        raise RuntimeError("planted")
-
-    def loop(provider):
-        answers = Answer.error(401, "No"), Answer.ok("yes"), Answer.stream(2), Answer.stream(1, then="error")
-        provider.program(*answers)
-        found = []
-        client = openai.OpenAI(base_url=provider.base_url, api_key="sk-local-0123456789", max_retries=0, timeout=5)
-        with failover_run("chat", chain=["openai/m", Candidate("anthropic", "m")]) as run:
-            for name in ("openai/m", "anthropic/m"):
-                try:
-                    with run.attempt(name) as attempt:
-                        with tracer.start_as_current_span("mine") as span:
-                            span.set_status(StatusCode.ERROR, "mine")
-                        reply = client.chat.completions.create(model="m", messages=QUESTION)
-                        attempt.fail("no thanks")
-                        found.append(reply.choices[0].message.content)
-                except openai.APIError as problem:
-                    found.append((type(problem).__name__, str(problem)))
-            run.skip("openai/m", reason="cooldown")
-        for _ in range(2):
-            try:
-                for chunk in client.chat.completions.create(model="m", messages=QUESTION, stream=True):
-                    found.append(chunk.choices[0].delta.content)
-            except openai.APIError as problem:
-                found.append((type(problem).__name__, str(problem)))
-        client.close()
-        return found
-
-    with LocalProvider("openai") as provider:
-        without = loop(provider)
-        for place in PLACES:
-            where, _, name = ("otel_failover." + place).rpartition(".")
-            owner = operator.attrgetter(where.removeprefix("otel_failover."))(otel_failover)
-            original = vars(owner)[name]
-            failsafe.failures.clear()
-            print("PLACE", place, flush=True)
-            setattr(owner, name, boom)
-            FailoverInstrumentor().instrument(tracer_provider=tracer_provider)
-            same = loop(provider) == without and loop(provider) == without
-            FailoverInstrumentor().uninstrument()
-            setattr(owner, name, original)
-            print("SAME", same, "COUNTED", sum(failsafe.failures.values()) > 0, flush=True)
+ASKED: Final = os.environ.get("FAILOVER_FAULTS", "0")
+"""`all`, or which of our functions to begin with: every so many of them is tried."""
+STEP: Final = 1 if ASKED == "all" else 12
+START: Final = 0 if ASKED == "all" else int(ASKED)
+_CODE: Final = """
+    logging.getLogger("otel_failover").propagate = False
+    logging.getLogger("otel_failover").addHandler(logging.NullHandler())
+    from tests.host import a_pass
+    for found in a_pass.{what}:
+        a_pass.say(found)
 """
-PLANTED = [
-    "_core.evidence.exchange.Exchange.__init__",
-    "_core.evidence.exchange.Exchange.answered",
-    "_core.evidence.ledger.Ledger.add",
-    "_core.evidence.ledger.Ledger.call_raised",
-    "_core.runs.attempt.Attempt._settled",
-    "_core.runs.attempt.Attempt._tell_error",
-    "_core.runs.attempt.Attempt.trail",
-    "_core.runs.attempt.Attempt._first_attributes",
-    "_core.runs.attempt.from_error",
-    "_core.spans.candidate_span.CandidateSpan.write",
-    "_core.runs.run.Run._read_chain",
-    "_core.runs.run.Run._next_step",
-    "_core.runs.run.Run._outcome",
-    "_core.runs.call.Call.open",
-    "_core.runs.call.Call._settle",
-    "_core.spans.processor.read_claim",
-    "_core.config.runtime.redact",
-    "_core.config.runtime.Runtime.attach",
-    "integrations.patching.put_on",
-]
+
+
+def _found(what: str) -> list[dict[str, Any]]:
+    printed = in_a_process(_CODE.format(what=what), timeout=600)
+    return [json.loads(line) for line in re.findall(r"^FOUND (.*)$", printed, re.MULTILINE)]
 
 
 @pytest.fixture(scope="module")
-def planted() -> dict[str, str]:
-    """What was printed with a failure planted in each place, one after the other."""
-    printed = in_a_process(_LOOP.replace("PLACES", repr(PLANTED)), timeout=60)
-    parts = printed.split("PLACE ")[1:]
-    return {part.split("\n", 1)[0]: part for part in parts}
+def passes() -> list[dict[str, Any]]:
+    """What ran in a pass of a loop, and what became of a pass with a fault in each of some functions of ours."""
+    return _found(f"passes({STEP}, {START})")
 
 
-@pytest.mark.parametrize("place", PLANTED)
-def test_a_failure_of_our_own_never_reaches_the_host(place: str, planted: dict[str, str]) -> None:
-    """A bug anywhere in us: same results, counted, logged once per site with its traceback."""
-    printed = planted[place]
-    assert "SAME True COUNTED True" in printed
-    sites = re.findall(r"otel-failover failed in (\S+)", printed)
-    assert sites
-    assert len(sites) == len(set(sites)), "logged once per site"
-    assert "RuntimeError: planted" in printed
+def test_most_of_us_runs_below_a_guard(passes: list[dict[str, Any]]) -> None:
+    """The rest is what a host calls by itself, or its SDKs in its stead: it does little, and is looked at by hand."""
+    assert passes[0]["guarded"] > 200
+    assert len(passes[0]["bare"]) * 5 < passes[0]["guarded"], passes[0]["bare"]
 
 
-_AFTERWARDS = """
-    import {module}
-    from otel_failover import FailoverInstrumentor, failover_run
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor, ConsoleSpanExporter
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    FailoverInstrumentor().instrument(tracer_provider=provider)
-    def boom(*args, **kwargs):
-        raise RuntimeError("planted")
-    assert callable({module}.{place})
-    {module}.{place} = boom
-    with failover_run("chat", chain=["openai/m"]) as run:
-        try:
-            with run.attempt("openai/m") as attempt:
-                raise ValueError("x")
-        except ValueError:
-            pass
-    print("SPANS", sorted(span.name for span in exporter.get_finished_spans()))
-"""
+def test_a_failure_of_our_own_never_reaches_the_host(passes: list[dict[str, Any]]) -> None:
+    """Same results and exceptions; counted, and logged once per site with its traceback."""
+    assert len(passes) > 1
+    for each in passes[1:]:
+        assert each["hits"], each["place"]
+        assert each["same"], each["place"]
+        assert each["counted"] or "planted" in "".join(each["said"]), each["place"]
+        sites = [site for line in each["said"] for site in re.findall(r"otel-failover failed in (\S+)", line)]
+        assert sorted(sites) == sorted(each["counted"]), "each site is logged, once"
+        for line in each["said"]:
+            assert "failed in" not in line or "RuntimeError: planted" in line, each["place"]
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "_core.runs.attempt.Attempt._tell_error",
-        "_core.runs.attempt.Attempt._judged",
-        "_core.runs.attempt.Attempt._settled",
-        "_core.runs.run.Run._outcome",
-    ],
-)
-def test_a_failure_of_our_own_loses_facts_but_no_spans(place: str) -> None:
-    module, name = re.split(r"\.(?=[A-Z])", place, maxsplit=1)
-    printed = in_a_process(_AFTERWARDS.format(module=f"otel_failover.{module}", place=name))
-    assert "SPANS ['candidate openai', 'failover chat']" in printed
+def test_a_failure_of_our_own_loses_facts_but_few_spans() -> None:
+    """While an attempt and its run end, most of what runs finds out and writes; what ends the spans is little."""
+    found = _found("endings()")
+    lost = [each["place"] for each in found if each["spans"] != ["candidate openai", "failover chat"]]
+    assert len(found) > 100
+    assert len(lost) * 6 < len(found), lost

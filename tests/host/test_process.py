@@ -9,20 +9,6 @@ import pytest
 from tests.support.process import in_a_process
 
 
-def test_a_broken_log_filter_of_the_host_stops_nobody() -> None:
-    printed = in_a_process("""
-        from otel_failover._core import failsafe
-        logging.getLogger("otel_failover").addFilter(lambda record: 1 / 0)
-
-        @failsafe.guarded(fallback=5)
-        def fails():
-            raise ValueError("x")
-
-        print("GOT", fails())
-    """)
-    assert "GOT 5" in printed
-
-
 def test_without_an_sdk_one_warning_and_the_host_goes_on() -> None:
     printed = in_a_process("""
         import openai
@@ -73,18 +59,16 @@ def test_a_disabled_sdk_is_respected() -> None:
         provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
         trace.set_tracer_provider(provider)
         from otel_failover import FailoverInstrumentor, failover_run
-        from otel_failover._core import failsafe
         FailoverInstrumentor().instrument()
         with LocalProvider("openai", Answer.ok("yes")) as local:
             client = openai.OpenAI(base_url=local.base_url, api_key="k")
             with failover_run("chat", chain=["openai/m"]) as run, run.attempt("openai/m"):
                 print("GOT", client.chat.completions.create(model="m", messages=QUESTION).choices[0].message.content)
-        print("FAILURES", dict(failsafe.failures))
         """,
         OTEL_SDK_DISABLED="true",
     )
     assert "GOT yes" in printed
-    assert "FAILURES {}" in printed
+    assert "otel-failover failed" not in printed
     assert "trace_id" not in printed
 
 
@@ -111,39 +95,43 @@ def test_a_provider_set_after_instrument_is_checked_all_the_same() -> None:
 
 
 def test_a_stream_collected_while_metrics_are_read_blocks_nobody() -> None:
-    """The collector runs anywhere, also inside a lock that the end of an attempt takes."""
+    """The collector runs anywhere, also inside a lock that the end of an attempt takes: here at each step of ours."""
     printed = in_a_process("""
         import faulthandler, gc
-        from collections import Counter
-        faulthandler.dump_traceback_later(4, exit=True)
+        faulthandler.dump_traceback_later(60, exit=True)
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import InMemoryMetricReader
         from opentelemetry.sdk.trace import TracerProvider
+        import otel_failover
         from otel_failover import FailoverInstrumentor, failover_run
-        from otel_failover._core.config import runtime
         reader = InMemoryMetricReader()
-        provider = MeterProvider([reader])
-        FailoverInstrumentor().instrument(tracer_provider=TracerProvider(), meter_provider=provider)
-
-        class Points(Counter):
-            def items(self):
-                gc.collect()
-                return super().items()
+        FailoverInstrumentor().instrument(tracer_provider=TracerProvider(), meter_provider=MeterProvider([reader]))
 
         class Holder:
             pass
 
-        def drop():
+        def left_open():
             holder = Holder()
             with failover_run("chat", chain=["openai/m"]) as run, run.attempt("openai/m") as attempt:
                 holder.stream = attempt.stream(iter([1, 2]))
                 next(holder.stream)
             holder.itself = holder
+            return holder
 
         gc.disable()
-        runtime.current().metrics.attempts._points = Points()
-        drop()
+        gc.freeze()  # what is there already is not looked at each time
+        held = [left_open() for _ in range(200)]
+
+        def collect(frame, event, arg):
+            if held and frame.f_code.co_filename.startswith(os.path.dirname(otel_failover.__file__)):
+                sys.setprofile(None)
+                held.pop()
+                gc.collect()
+                sys.setprofile(collect)
+
+        sys.setprofile(collect)
         reader.get_metrics_data()
-        print("READ")
+        sys.setprofile(None)
+        print("READ", len(held) < 190)
     """)
-    assert "READ" in printed
+    assert "READ True" in printed

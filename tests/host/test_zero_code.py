@@ -57,7 +57,7 @@ def _run(tmp_path: Path, **environment: str) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

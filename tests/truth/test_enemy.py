@@ -75,12 +75,12 @@ def second(telemetry: Telemetry, stands: list[Stand], act: Act, ask: Callable[[S
                 with run.attempt(each.candidate) as attempt:
                     try:
                         (ask or Stand.ask)(each)
-                    except Exception as problem:
+                    except Exception as problem:  # noqa: BLE001 - a loop's own retry
                         errors.append(problem)
                         if len(errors) == 1:
                             raise
                         act(attempt, errors)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the loop goes on
                 continue
     return telemetry.candidates[1]
 
@@ -212,7 +212,7 @@ def test_a_replay_across_runs_beside_an_own_timeout(telemetry: Telemetry, stack:
             with pytest.raises(LoopError), run.attempt(only.candidate):
                 try:
                     only.ask()
-                except Exception as problem:
+                except Exception as problem:  # noqa: BLE001 - that is the loop
                     texts.append(str(problem))
                     raise LoopError(texts[0]) from None
     assert telemetry.markers == []
@@ -236,7 +236,7 @@ def test_a_replay_within_a_run_beside_an_own_timeout(
             with pytest.raises((LoopError, openai.OpenAIError)), run.attempt(only.candidate):
                 try:
                     only.ask()
-                except Exception as problem:
+                except Exception as problem:  # noqa: BLE001 - that is the loop
                     errors.append(problem)
                     raise again(errors[0]) from None
     assert telemetry.markers == []
@@ -363,7 +363,7 @@ def test_a_nested_run_that_fails_with_its_own_words(
                     try:
                         with inner.attempt(each.candidate):
                             each.ask()
-                    except Exception as problem:
+                    except Exception as problem:  # noqa: BLE001 - a loop's own retry
                         texts.append(str(problem))
             raise LoopError("; ".join(texts))
     nothing_flagged(telemetry)

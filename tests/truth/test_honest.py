@@ -44,7 +44,7 @@ def walk(stands: list[Stand], wrap: Callable[[Exception], Exception] = rewrap, *
                 with run.attempt(each.candidate):
                     try:
                         each.ask(**options)
-                    except Exception as problem:
+                    except Exception as problem:  # noqa: BLE001 - a loop's own retry
                         raise wrap(problem) from None
                     return
             except Exception:  # noqa: S112, BLE001 - the loop goes on

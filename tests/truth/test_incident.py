@@ -105,7 +105,7 @@ def loop(telemetry: Telemetry, stands: list[Stand], theft: Callable[..., None]) 
                 with run.attempt(each.candidate) as attempt:
                     try:
                         each.ask()
-                    except Exception as problem:
+                    except Exception as problem:  # noqa: BLE001 - a loop's own retry
                         session.append(problem)
                         if len(session) > 1:
                             theft(telemetry, attempt, session[0], problem)

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode, get_current_span
 
-from otel_failover import Candidate, FailoverInstrumentor, failover_run
+from otel_failover import Candidate, FailoverInstrumentor, Run, failover_run
 from otel_failover._core.text.matching import normalise
 from otel_failover.testing.providers import Answer
 from tests.support.hosts import LoopError, Stand, stand
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from otel_failover import Attempt
-    from otel_failover._core.runs.run import Run
     from otel_failover.testing.providers import Served
 
 CHAINS = int(os.environ.get("FAILOVER_CHAINS", "2000"))
@@ -282,7 +281,7 @@ class Snapshots(SpanExporter):
     def __init__(self) -> None:
         self.spans: list[Exported] = []
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - the SDK's signature
         for span in spans:
             assert span.context is not None
             self.spans.append(
@@ -369,7 +368,7 @@ class Chain:
             with run.attempt(seat.candidate) as attempt:
                 self.note(fact, self.in_thread(fact) if self.style in ("context", "thread") else self.call(fact))
                 self.speak(fact, attempt)
-        except Exception:
+        except Exception:  # noqa: BLE001
             if not fact.log:
                 raise
         return fact.served and self.serves(fact)
@@ -380,7 +379,7 @@ class Chain:
             with run.attempt(seat.candidate) as attempt:
                 self.note(fact, await self.acall(fact))
                 self.speak(fact, attempt)
-        except Exception:
+        except Exception:  # noqa: BLE001
             if not fact.log:
                 raise
         return fact.served and self.serves(fact)
@@ -417,7 +416,7 @@ class Chain:
                     pass
             else:
                 asked.ask(**self.options(fact))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             return problem
         return None
 
@@ -429,7 +428,7 @@ class Chain:
                     pass
             else:
                 await asked.aask(**self.options(fact))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             return problem
         return None
 
@@ -463,7 +462,7 @@ class Chain:
         if fact.says == "own_in":
             try:
                 raise own
-            except Exception:
+            except Exception:  # noqa: BLE001 - the loop goes on
                 raise LoopError(str(own))  # noqa: B904 - the context is the point
         if fact.says == "fail":
             attempt.fail(own)
@@ -549,7 +548,7 @@ class Chain:
         if kind == "in_context":
             try:
                 raise own
-            except Exception:
+            except Exception:  # noqa: BLE001 - the loop goes on
                 raise LoopError(f"candidate failed: {text}")  # noqa: B904 - the context is the point
         if kind == "own_cause":
             raise LoopError(text) from own

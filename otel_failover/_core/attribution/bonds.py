@@ -4,72 +4,66 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_failover._core.attribution.facts import Claim, SourceFacts
-from otel_failover._core.attribution.from_exception import _DEPTH
-from otel_failover._core.config import usage_hints as hints
+from otel_failover._core.attribution.facts import Bonds, SourceFacts
+from otel_failover._core.config import usage_hints
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
-from otel_failover._core.evidence import call_error
-from otel_failover._core.evidence import ledger as evidence
+from otel_failover._core.evidence.call_error import CallError, causes_of
 from otel_failover._core.evidence.carried_response import response_of
-from otel_failover._core.evidence.exchange import ASIDE
 from otel_failover._core.evidence.orphans import orphans, recent_failures
+from otel_failover._core.evidence.ownership import UNRELATED
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text import matching as wording
+from otel_failover._core.text import matching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.source import Source
+    from otel_failover._core.evidence.ledger import Ledger
 
 
-def bind(said: Said, ledger: evidence.Ledger, others: Sequence[tuple[Source, SourceFacts]]) -> Claim:
+def bind(claim: Claim, ledger: Ledger, others: Sequence[tuple[Source, SourceFacts]]) -> Bonds:
     """Find out by identity whose the objects of a claim are.
 
     Args:
-        said: The claim.
-        ledger: The judged attempt's own evidence; an orphan that the claim *is* becomes part of it.
-        others: The other attempts of the run, and their incidents as this one sees them.
-
-    Returns:
-        The claim, ready for `attribution.judge`.
+        claim: As it was made.
+        ledger: The judged attempt's own evidence; an unrelated send that the claim *is* the answer of becomes part of
+            it.
+        others: The other attempts of the run, and their facts as this one sees them.
     """
-    own, foreign = _bonds(said.thing, ledger, others) if said.thing is not None else (frozenset(), [])
+    own, foreign = _bonds_of(claim.thing, ledger, others) if claim.thing is not None else (frozenset(), [])
     own_member = False
-    for member in said.members:
-        mine, theirs = _bonds(member, ledger, others)
-        own_member = own_member or bool(mine) or any(i.same for _, i in theirs) or _wraps_own(member, ledger)
+    for member in claim.members:
+        mine, theirs = _bonds_of(member, ledger, others)
+        own_member = own_member or bool(mine) or any(facts.same for _, facts in theirs) or _wraps_own(member, ledger)
         foreign = [*foreign, *theirs]
-    caused = read(said.thing, "__cause__")
-    return Claim(
-        texts=said.texts,
-        status=said.status,
-        codes=said.codes,
-        request_ids=said.request_ids,
-        reason=said.reason,
-        response_id=said.response_id,
-        structured=said.structured,
-        own=own,
-        foreign=tuple(foreign),
-        cause=tuple(incident for trail, incident in others if any(trail.bonds(caused))) if caused is not None else (),
-        own_member=own_member,
-        conflict=said.conflict,
-    )
+    # Only what was raised `from` something else says so. `__context__` never counts: Python fills it with whatever was
+    # being handled, which in a loop is the failure of the candidate before, of which the error at hand says nothing.
+    cause = read(claim.thing, "__cause__")
+    caused = tuple(facts for source, facts in others if any(source.bonds(cause))) if cause is not None else ()
+    return Bonds(own, tuple(foreign), caused, own_member)
 
 
-def _bonds(
-    thing: object, ledger: evidence.Ledger, others: Sequence[tuple[Source, SourceFacts]]
+def _bonds_of(
+    thing: object, ledger: Ledger, others: Sequence[tuple[Source, SourceFacts]]
 ) -> tuple[frozenset[str], list[tuple[str, SourceFacts]]]:
-    """Return the bonds of one error object, with own evidence and with that of others."""
-    own = set(own_bonds(thing, ledger))
-    foreign = [(how, incident) for trail, incident in others for how in trail.bonds(thing)]
+    """Return the bonds of one error object, with own evidence and with that of others.
+
+    Own wins a tie: an object or a response may be known to several attempts (single flight, a nested run). One that is
+    own is nobody else's in the same way, and a request that is shared beside it says nothing more.
+    """
+    own = frozenset(own_bonds(thing, ledger))
+    foreign = [(how, facts) for source, facts in others for how in source.bonds(thing)]
     if OBJECT in own or RESPONSE in own:
-        foreign = [(how, incident) for how, incident in foreign if how not in own and how != REQUEST]
-    return frozenset(own), foreign
+        foreign = [(how, facts) for how, facts in foreign if how not in own and how != REQUEST]
+    return own, foreign
 
 
-def own_bonds(thing: object, ledger: evidence.Ledger) -> Iterator[str]:
-    """Yield the ways in which an error object is bound to own evidence by identity."""
+def own_bonds(thing: object, ledger: Ledger) -> Iterator[str]:
+    """Yield the ways in which an error object is bound to own evidence by identity.
+
+    A send that settled nothing until now (a token refresh, a probe) is own from here on, since its answer is the error.
+    """
     if ledger.raised_here(thing) is not None:
         yield OBJECT
     response, request = response_of(thing), read(thing, "request")
@@ -77,15 +71,19 @@ def own_bonds(thing: object, ledger: evidence.Ledger) -> Iterator[str]:
         ledger.adopt(exchange)
         yield RESPONSE
     if request is not None and (exchange := ledger.by_request(request)) is not None:
-        if exchange.kind == ASIDE:
+        if exchange.kind == UNRELATED:
             ledger.adopt(exchange)
         yield REQUEST
 
 
-def adopt(thing: BaseException, ledger: evidence.Ledger) -> None:
+def adopt(thing: BaseException, ledger: Ledger) -> None:
     """Take in the sends of a call that had no attempt, or another attempt at the same candidate, if this is its error.
 
-    Also that of a call whose client sends elsewhere than the candidate declares, where nothing else was asked.
+    Two ways lead there. A thread that was started without its context sends where no attempt is current (an orphan);
+    and a cache may let two attempts share one call in flight (single flight): the call runs in the context of whoever
+    came first, and its error leaves both. That error's own request or response proves it, never its words.
+
+    A call whose client sends elsewhere than the candidate declares is taken in as well, where nothing else was asked.
 
     Args:
         thing: What leaves the attempt; what it was raised from counts, since loops wrap errors in their own.
@@ -99,35 +97,24 @@ def adopt(thing: BaseException, ledger: evidence.Ledger) -> None:
         mine = ledger.by_response(response) or ledger.by_request(request)
         if mine is not None and mine.is_to_its_calls_base and not ledger.own:
             ledger.adopt(mine)
-            hints.sent_elsewhere(ledger.endpoint, mine.endpoint)
+            usage_hints.sent_elsewhere(ledger.endpoint, mine.endpoint)
         if mine is not None or known:
             return
         found = orphans.find(response, request, ledger) or recent_failures.find(response, request, ledger)
         for exchange in found:
             ledger.adopt(exchange)
             if exchange.ledger is not None and exchange.ledger.heard:
-                ledger.heard = True
+                ledger.stream.begun = True
         if found and isinstance(link, BaseException):
-            ledger.last_failed = call_error.CallError(link)
+            ledger.last_failed = CallError(link)
             ledger.raised.append(ledger.last_failed)
             return
 
 
-def causes_of(thing: object) -> Iterator[object]:
-    """Yield an exception and what it was raised from: causes, and the context while no cause hides it."""
-    seen: list[object] = []
-    while thing is not None and len(seen) < _DEPTH and not any(thing is other for other in seen):
-        seen.append(thing)
-        yield thing
-        cause = read(thing, "__cause__")
-        hidden = read(thing, "__suppress_context__")
-        thing = cause if cause is not None else None if hidden else read(thing, "__context__")
-
-
-def _wraps_own(member: BaseException, ledger: evidence.Ledger) -> bool:
+def _wraps_own(member: BaseException, ledger: Ledger) -> bool:
     """Whether a member of a group is the own error in another wrapping: raised from it, or with its words."""
     if any(ledger.raised_here(link) is not None for link in causes_of(member)):
         return True
-    text = wording.normalise(text_of(member))
+    text = matching.normalise(text_of(member))
     own = [raised.text for raised in ledger.raised] + [e.body.message for e in ledger.exchanges if e.is_error]
-    return any(known in text for known in map(wording.normalise, own) if known)
+    return any(known in text for known in map(matching.normalise, own) if known)

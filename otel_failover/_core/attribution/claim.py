@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 from otel_failover._core.domain import reasons
 
 
-class Said(NamedTuple):
-    """One claim as it was made, before it is held against anything.
+class Claim(NamedTuple):
+    """What a span, an exception or a loop says about an error, before it is held against anything.
+
+    Copied out of foreign objects once, since libraries write into exceptions later on (litellm adds other candidates'
+    texts to `.message`). Whose the objects are is no part of it: that is found out by identity, as `Bonds`.
 
     Args:
         type: Class name, or `error.type` as a span has it.
@@ -21,7 +24,7 @@ class Said(NamedTuple):
         thing: The exception or error object.
         members: The exceptions of a group.
         response_id: The response id that a success names.
-        conflict: The provider that the same span names for its error.
+        conflict: The provider that the same span names for its error, where that cannot be the span's own.
     """
 
     type: str | None = None
@@ -40,3 +43,16 @@ class Said(NamedTuple):
     def reason(self) -> str | None:
         """The claimed reason in our vocabulary, where we know the word."""
         return reasons.neutral(self.word)
+
+
+def http_status(value: object) -> int | None:
+    """Return an HTTP status, or None: enums and numeric texts are statuses too, booleans and other codes are not.
+
+    Args:
+        value: A number, an `HTTPStatus`, the text `"429"`, or anything else.
+    """
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
+        return int(value)
+    return None

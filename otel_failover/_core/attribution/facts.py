@@ -1,12 +1,13 @@
-"""What the rules compare: a claim, own evidence, and the facts of other attempts; and the verdict. Pure records."""
+"""What the rules compare with a claim: its bonds, own evidence, the facts of other attempts; and the verdict.
+
+Pure records: no foreign object stands in them.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_failover._core.domain.verdicts import (
-    VERIFIED,
-)
+from otel_failover._core.domain.verdicts import VERIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ class SourceFacts(NamedTuple):
     response_ids: frozenset[str] = frozenset()
 
 
-def _nowhere(_: str) -> bool | None:
+def _in_no_bytes(_: str) -> bool | None:
     return False
 
 
@@ -58,8 +59,9 @@ class OwnFacts(NamedTuple):
         response_ids: Ids of own successful responses.
         texts: Normalised texts of own error bodies, own stream errors and own exceptions.
         reasons: What own evidence says, in our vocabulary.
-        elsewhere: Tells whether a normalised text stands in the rest of the own bytes (successful bodies, chunks, the
-            request); None where they could not be seen.
+        text_in_bytes: Returns whether a normalised text stands in the rest of the own bytes (successful bodies, chunks,
+            the request); None where some of them could not be seen, so that it may. A function, since those bytes are
+            searched only where a text would bind.
         misdirected: An endpoint of another chain member was called and the candidate's was not.
     """
 
@@ -72,42 +74,29 @@ class OwnFacts(NamedTuple):
     response_ids: frozenset[str] = frozenset()
     texts: tuple[str, ...] = ()
     reasons: frozenset[str] = frozenset()
-    elsewhere: Callable[[str], bool | None] = _nowhere
+    text_in_bytes: Callable[[str], bool | None] = _in_no_bytes
     misdirected: SourceFacts | None = None
 
 
-class Claim(NamedTuple):
-    """What a span or an exception says about an error.
+class Bonds(NamedTuple):
+    """Whose the objects of a claim are, found out by identity: what a claim says has no part in it.
 
     Args:
-        texts: Messages, as they stand there (redacted).
-        status: An HTTP status.
-        codes: Structured codes.
-        request_ids: Request ids.
-        reason: The claimed reason in our vocabulary.
-        response_id: The response id that a success names.
-        structured: A provider's structured error body is part of it.
-        own: Bonds by identity with own evidence: `object`, `response`, `request`.
-        foreign: Bonds by identity with others: (how, whose).
-        cause: An exception that is reached only by `__cause__`: counts if the claim repeats one of its facts.
-        unchanged: It is the own exception object, saying what it said when the provider call raised it.
-        own_member: It is an exception group with an own member.
-        conflict: The provider that the same span names for its error, where that cannot be the span's own.
+        own: How its error object is bound to own evidence: `object`, `response`, `request`.
+        foreign: How it, or a member of its group, is bound to other attempts, and to which.
+        cause: The attempts that raised what it was raised from, by `__cause__`. That alone proves little: it counts if
+            the claim repeats one of their facts.
+        own_member: It is an exception group, and a member of it is own.
     """
 
-    texts: tuple[str, ...] = ()
-    status: int | None = None
-    codes: frozenset[str] = frozenset()
-    request_ids: frozenset[str] = frozenset()
-    reason: str | None = None
-    response_id: str | None = None
-    structured: bool = False
     own: frozenset[str] = frozenset()
     foreign: tuple[tuple[str, SourceFacts], ...] = ()
     cause: tuple[SourceFacts, ...] = ()
-    unchanged: bool = False
     own_member: bool = False
-    conflict: str | None = None
+
+
+UNBOUND: Final = Bonds()
+"""A claim without an object: a span's, or a word."""
 
 
 class Verdict(NamedTuple):

@@ -1,4 +1,4 @@
-"""What somebody says about an error, copied out of foreign objects.
+"""What an exception, or whatever a loop passes for an error, claims.
 
 An exception is read once, when it leaves an attempt: libraries add other candidates' texts to it later. Every read is
 guarded, and nothing is written to it.
@@ -11,33 +11,28 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from otel_failover._core.attribution.claim import Said
+from otel_failover._core.attribution.claim import Claim, http_status
 from otel_failover._core.domain import reasons
 from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence.carried_response import response_of
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
 from otel_failover._core.failsafe import read, text_of
 
-_DEPTH: Final = 8
+_NESTED: Final = 8
 _MEMBERS: Final = 32
 _TEXT: Final = 8_192
+_STATUS_KEYS: Final = ("status_code", "status", "http_status", "code")
+"""Where a status may stand, in the order of trust; many errors have it as their code."""
 _WORD: Final = 48
+"""A loop's own word for a reason is no longer than this, and has fewer spaces than a sentence."""
 _SPACES: Final = 3
 
 
-def from_exception(problem: BaseException) -> Said:
+def from_exception(problem: BaseException) -> Claim:
     """Copy the facts of an exception."""
-    said = _from_attributes(problem, (text_of(problem),))
-    return Said(
+    return _from_attributes(problem, (text_of(problem),))._replace(
         type=call_error.qualified(type(problem)),
-        texts=said.texts,
-        status=said.status,
-        codes=said.codes,
-        request_ids=said.request_ids,
-        word=said.word,
-        structured=said.structured,
-        thing=problem,
-        members=tuple(itertools.islice(_members(problem, _DEPTH), _MEMBERS)),
+        members=tuple(itertools.islice(_members(problem, _NESTED), _MEMBERS)),
     )
 
 
@@ -51,7 +46,7 @@ def _members(problem: object, depth: int) -> Iterator[BaseException]:
                 yield from _members(member, depth - 1)
 
 
-def from_error(error: object) -> Said:
+def from_error(error: object) -> Claim:
     """Copy the facts of whatever a loop passes to `attempt.fail`.
 
     Args:
@@ -62,56 +57,49 @@ def from_error(error: object) -> Said:
         return from_exception(error)
     if isinstance(error, str):
         word, text = _word_or_text(error)
-        return Said(word=word, texts=(text,) if text else ())
+        return Claim(word=word, texts=(text,) if text else ())
     if isinstance(error, Mapping):
         return _from_mapping(error)
     if error is None:
-        return Said()
+        return Claim()
     if isinstance(error, (int, enum.Enum)) and not isinstance(error, bool):
-        number = _number(error)
-        return Said(status=number) if number is not None else Said(word=_text(error))
+        status = http_status(error)
+        return Claim(status=status) if status is not None else Claim(word=_word(error))
     return _from_attributes(error, ())
 
 
-def _from_mapping(error: Mapping[Any, Any]) -> Said:
+def _from_mapping(error: Mapping[Any, Any]) -> Claim:
     found = error_in(error)
-    named = (_number(error.get(name)) for name in ("status_code", "status", "http_status"))
-    status = next((number for number in named if number is not None), None)
+    statuses = (http_status(error.get(name)) for name in _STATUS_KEYS)
     codes = [error.get("code"), *(found.codes if found else ())]
     word, sentence = _word_or_text(error.get("reason"))
     texts = [error.get("message"), found.message if found else None, sentence]
-    return Said(
-        type=_text(error.get("type")),
+    return Claim(
+        type=_word(error.get("type")),
         texts=tuple(dict.fromkeys(text[:_TEXT] for text in texts if isinstance(text, str) and text)),
-        status=status if status is not None else _number(error.get("code")),
+        status=next((status for status in statuses if status is not None), None),
         codes=frozenset(code for code in codes if isinstance(code, str) and code),
-        request_ids=frozenset(filter(None, [_text(error.get("request_id"))])),
+        request_ids=frozenset(filter(None, [_word(error.get("request_id"))])),
         word=word,
         structured=isinstance(error.get("error"), Mapping) and _is_providers(found),
         thing=error,
     )
 
 
-def _from_attributes(thing: object, texts: tuple[str, ...]) -> Said:
+def _from_attributes(thing: object, texts: tuple[str, ...]) -> Claim:
     """Read what SDKs and agents put on their errors."""
-    message, body = read(thing, "message"), read(thing, "body")
+    message, body, code = read(thing, "message"), read(thing, "body"), read(thing, "code")
     found = error_in(body) if isinstance(body, Mapping) else None
-    status = next(
-        (n for name in ("status_code", "status", "http_status") if (n := _number(read(thing, name))) is not None),
-        None,
-    )
-    code = read(thing, "code")
-    if status is None:
-        status = _number(code)
+    statuses = (http_status(read(thing, name)) for name in _STATUS_KEYS)
     codes = [code, read(thing, "type"), read(thing, "status"), *(found.codes if found else ())]
     word, sentence = _word_or_text(read(thing, "reason"))
     more = (message, found.message if found else None, sentence)
-    said = [*texts, *(text for text in more if isinstance(text, str))]
-    return Said(
-        texts=tuple(dict.fromkeys(text[:_TEXT] for text in said if text)),
-        status=status,
+    texts = (*texts, *(text for text in more if isinstance(text, str)))
+    return Claim(
+        texts=tuple(dict.fromkeys(text[:_TEXT] for text in texts if text)),
+        status=next((status for status in statuses if status is not None), None),
         codes=frozenset(code for code in codes if isinstance(code, str) and 0 < len(code) < 128),
-        request_ids=frozenset(filter(None, [_text(read(thing, "request_id"))])),
+        request_ids=frozenset(filter(None, [_word(read(thing, "request_id"))])),
         word=word,
         structured=_is_providers(found) or (found is not None and response_of(thing) is not None),
         thing=thing,
@@ -123,18 +111,9 @@ def _is_providers(found: ErrorBody | None) -> bool:
     return found is not None and any(code.lower() in reasons.PROVIDER_CODES for code in found.codes)
 
 
-def _number(value: object) -> int | None:
-    """Return an HTTP status, or None: enums and numeric texts are statuses too, booleans and other codes are not."""
-    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
-        return int(value)
-    return None
-
-
 def _word_or_text(value: object) -> tuple[str | None, str | None]:
-    """Tell a loop's own word for a reason from a sentence, which is a text like any other."""
-    word = _text(value)
+    """Return a loop's own word for a reason, or a sentence, which is a text like any other: one of the two is None."""
+    word = _word(value)
     if word is None or not isinstance(value, str):
         return word, None
     if reasons.neutral(value) is not None or (len(value) <= _WORD and value.count(" ") < _SPACES):
@@ -142,9 +121,7 @@ def _word_or_text(value: object) -> tuple[str | None, str | None]:
     return None, value[:_TEXT]
 
 
-def _text(value: object) -> str | None:
+def _word(value: object) -> str | None:
+    """Return a short text, also where it is the value of an enum's member."""
     value = read(value, "value") if not isinstance(value, str) and read(value, "value") is not None else value
     return value[:255] if isinstance(value, str) and value else None
-
-
-# --- binding by identity ----------------------------------------------------------------------------------------------

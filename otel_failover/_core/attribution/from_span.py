@@ -1,4 +1,4 @@
-"""What a span of anybody's claims about an error, read out of its attributes, status and events.
+"""What a span, ours or anybody's, claims about an error: read out of its attributes, status and events.
 
 Claims are: the status description, `error.*`, HTTP status keys, `gen_ai.response.*`, and on an ERROR span the type and
 message of its exception events. Not the stack trace, links, prompts, tool content, or keys that speak of `previous`,
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.trace import StatusCode
 
-from otel_failover._core.attribution.claim import Said
+from otel_failover._core.attribution.claim import Claim, http_status
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import providers
@@ -49,14 +49,14 @@ class Reading(NamedTuple):
     """One span's claim, and whom the span speaks of.
 
     Args:
-        said: The claim.
+        claim: About its error.
         error: Whether it claims an error; else only a response.
         provider: The one provider that the span names, in OpenTelemetry's spelling.
         model: The requested model that it names.
         address: Host and port that it names.
     """
 
-    said: Said
+    claim: Claim
     error: bool
     provider: str | None = None
     model: str | None = None
@@ -73,34 +73,32 @@ def read_claim(span: Any) -> Reading | None:
     is_error = span.status.status_code is StatusCode.ERROR
     if not is_error and not may_claim(attributes):
         return None
-    status = next((n for key in _HTTP_STATUS if (n := _status(attributes.get(key))) is not None), None)
-    said = _said(span, attributes, status, is_error=is_error)
-    error = (
-        is_error or said.type is not None or bool(said.texts or said.codes or said.request_ids) or (status or 0) >= 400
-    )
-    if not error and said.response_id is None:
+    status = next((n for key in _HTTP_STATUS if (n := http_status(attributes.get(key))) is not None), None)
+    claim = _claim_in(span, attributes, status, is_error=is_error)
+    has_facts = claim.type is not None or bool(claim.texts or claim.codes or claim.request_ids)
+    error = is_error or has_facts or (status or 0) >= 400
+    if not error and claim.response_id is None:
         return None
     provider = _single(attributes.get(names.GEN_AI_PROVIDER) or attributes.get(names.GEN_AI_SYSTEM))
     model = attributes.get(names.GEN_AI_REQUEST_MODEL)
-    return Reading(said, error, provider, model if isinstance(model, str) else None, _address(attributes))
+    return Reading(claim, error, provider, model if isinstance(model, str) else None, _address(attributes))
 
 
-def read_events(span: Any) -> list[tuple[Any, Said]]:
+def read_events(span: Any) -> list[tuple[Any, Claim]]:
     """Return the exception events of a span, each with what it claims.
 
     Args:
         span: A span of the SDK.
     """
-    told = [event for event in span.events if event.name == names.EVENT_EXCEPTION and event.attributes]
-    return [(event, _told(event.attributes)) for event in told[-_EVENTS:]]
+    events = [event for event in span.events if event.name == names.EVENT_EXCEPTION and event.attributes]
+    return [(event, _claim_of_event(event.attributes)) for event in events[-_EVENTS:]]
 
 
-def _told(attributes: Mapping[str, Any]) -> Said:
+def _claim_of_event(attributes: Mapping[str, Any]) -> Claim:
     kind, text = attributes.get(names.EXCEPTION_TYPE), attributes.get(names.EXCEPTION_MESSAGE)
-    return Said(
+    return Claim(
         type=kind if isinstance(kind, str) else None,
         texts=(text,) if isinstance(text, str) and text else (),
-        conflict=None,
     )
 
 
@@ -124,20 +122,21 @@ def may_claim(attributes: Mapping[str, Any]) -> bool:
     return "error." in " ".join(keys) and any(key.startswith("error.") for key in keys)
 
 
-def _said(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_error: bool) -> Said:
+def _claim_in(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_error: bool) -> Claim:
+    """Collect the claim out of a span; `error.type` may be a class, a code or a status, which its looks decide."""
     texts = [span.status.description, attributes.get("exception.message")]
     texts += [value for key, value in attributes.items() if key.startswith("error.") and key not in _NO_TEXT]
     types = [attributes.get(names.ERROR_TYPE)]
     if is_error:
-        told = [said for _, said in read_events(span)]
-        texts += [text for said in told for text in said.texts]
-        types += [said.type for said in told]
+        events = [claim for _, claim in read_events(span)]
+        texts += [text for claim in events for text in claim.texts]
+        types += [claim.type for claim in events]
     kinds = [kind for kind in types if isinstance(kind, str) and kind]
     words = [kind for kind in kinds if "." not in kind and not kind[:1].isupper() and not kind.isdigit()]
     codes = [*(attributes.get(key) for key in _CODES), *words]
-    numbers = [_status(value) for value in (*codes, *kinds)]
+    numbers = [http_status(value) for value in (*codes, *kinds)]
     response_id = attributes.get(names.GEN_AI_RESPONSE_ID)
-    return Said(
+    return Claim(
         type=kinds[0] if kinds else None,
         texts=tuple(dict.fromkeys(text for text in texts if isinstance(text, str) and text)),
         status=status if status is not None else next((n for n in numbers if n is not None), None),
@@ -146,12 +145,6 @@ def _said(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_er
         response_id=response_id if isinstance(response_id, str) and not is_error else None,
         conflict=_conflict(attributes, kinds),
     )
-
-
-def _status(value: object) -> int | None:
-    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600 else None
 
 
 def _single(value: object) -> str | None:

@@ -24,18 +24,18 @@ class History:
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[float, dict[object, SourceFacts]]] = OrderedDict()
 
-    def add(self, fingerprint: str, who: object, incident: SourceFacts) -> None:
-        """Remember that a candidate said a message.
+    def add(self, fingerprint: str, who: object, facts: SourceFacts) -> None:
+        """Remember that a candidate's provider said a message.
 
         Args:
             fingerprint: Of the normalised message.
             who: The candidate's identity.
-            incident: Whose it was; kept without its messages.
+            facts: Of the attempt; kept without its messages.
         """
         now = time.monotonic()
         _, whose = self._known.pop(fingerprint, (now, {}))
         if len(whose) < _WHOSE or who in whose:
-            whose[who] = incident
+            whose[who] = facts
         self._known[fingerprint] = (now, whose)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
@@ -45,15 +45,15 @@ class History:
         self._known.clear()
 
     def find(self, fingerprint: str, who: object) -> SourceFacts | None:
-        """Return an earlier incident with this message: the candidate's own first, else the latest."""
+        """Return an earlier attempt that said this: the candidate's own, since own wins a tie, else the latest."""
         known = self._known.get(fingerprint)
         if known is None or time.monotonic() - known[0] > _SECONDS:
             return None
         whose = dict(known[1])
-        mine = next((incident for other, incident in whose.items() if _may_be(who, other)), None)
+        mine = next((facts for other, facts in whose.items() if _may_be(who, other)), None)
         if mine is not None:
             return mine._replace(same=True)
-        return max(whose.values(), key=lambda incident: incident.order)
+        return max(whose.values(), key=lambda facts: facts.order)
 
 
 history: Final = History()

@@ -1,4 +1,4 @@
-"""Brings a claim and the evidence of one attempt into the form in which `attribution` compares them.
+"""One claim held against the evidence of the attempt that it speaks of.
 
 Only on the way to a doubtful verdict: an attempt that is left by its own call's unchanged exception is verified by
 identity alone.
@@ -6,71 +6,88 @@ identity alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from otel_failover._core.attribution import rules as attribution
+from otel_failover._core.attribution import rules
 from otel_failover._core.attribution.bonds import bind
 from otel_failover._core.attribution.facts import OwnFacts, SourceFacts, Verdict
 from otel_failover._core.attribution.source import Source
 from otel_failover._core.domain import endpoint, providers, reasons
 from otel_failover._core.evidence.error_body import pieces
-from otel_failover._core.text import matching as wording
+from otel_failover._core.text.matching import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.domain.outcome import Outcome
     from otel_failover._core.domain.positions import ChainPositions
     from otel_failover._core.evidence.exchange import Exchange
     from otel_failover._core.evidence.ledger import Ledger
 
-Pair = tuple[Source, SourceFacts]
+
+class JudgedAttempt(NamedTuple):
+    """The attempt that a claim speaks of.
+
+    Args:
+        ledger: Its evidence.
+        outcome: How it ended, or would end now.
+        message: Its own error in our words, as `attempt.error` has it; empty where there is none. A loop may repeat it.
+        positions: Who stands where in its run's chain; None outside any run.
+    """
+
+    ledger: Ledger
+    outcome: Outcome
+    message: str = ""
+    positions: ChainPositions | None = None
+
+    def member_at(self, at: str) -> tuple[str, int] | None:
+        """Return provider and place of the chain's only member that an endpoint belongs to."""
+        member = self.positions.member_at(at) if self.positions is not None else None
+        if member is None or self.positions is None:
+            return None
+        return member.provider, self.positions.place_of(member)
 
 
 def judge(
-    said: Said,
-    ledger: Ledger,
-    settled: Outcome,
-    positions: ChainPositions | None,
-    others: Sequence[Pair],
-    model: str,
+    claim: Claim,
+    attempt: JudgedAttempt,
+    others: Sequence[tuple[Source, SourceFacts]],
     history: Callable[[str], SourceFacts | None],
     disabled: frozenset[str],
-    told: str = "",
 ) -> Verdict:
     """Hold one claim against an attempt's evidence.
 
     Args:
-        said: The claim.
-        ledger: The attempt's evidence.
-        settled: How it ended, or would end now.
-        positions: Of its run; None outside any.
+        claim: As it was made.
+        attempt: That it speaks of.
         others: The other attempts of the run, as this one sees them.
-        model: The candidate's model.
         history: Finds an earlier run's error by fingerprint.
         disabled: Rules that are switched off.
-        told: The own error in our words, as `attempt.error` tells it: a loop may report it.
     """
-    aside = [_elsewhere(exchange, positions) for exchange in ledger.elsewhere]
-    own = own_evidence(ledger, settled, told)
-    pairs = list(others)
-    if aside:
-        member = _misdirected(said, aside, positions, model) if not own.sent else None
-        own = own._replace(misdirected=member)
-        if member is None:
-            pairs += [(trail, trail.incident) for trail in aside]
-    claim = bind(said, ledger, pairs)
-    return attribution.judge(claim, own, [incident for _, incident in pairs], history, disabled)
+    own, against = own_facts(attempt), list(others)
+    to_others = [_source_of(exchange, attempt) for exchange in attempt.ledger.to_others]
+    if to_others:
+        misdirected = _misdirected(claim, to_others, attempt) if not own.sent else None
+        own = own._replace(misdirected=misdirected)
+        if misdirected is None:
+            against += [(source, source.facts) for source in to_others]
+    bonds = bind(claim, attempt.ledger, against)
+    return rules.judge(claim, bonds, own, [facts for _, facts in against], history, disabled)
 
 
-def own_evidence(ledger: Ledger, settled: Outcome, told: str = "") -> OwnFacts:
-    """Collect an attempt's own evidence in the form in which it is compared."""
+def own_facts(attempt: JudgedAttempt) -> OwnFacts:
+    """Collect an attempt's own evidence in the form in which it is compared.
+
+    Texts and codes are those of all sends that the attempt made, unrelated ones too (an error of a token refresh is no
+    other candidate's), and of what its calls raised. Statuses are those of own sends alone.
+    """
+    ledger = attempt.ledger
     own, bodies = ledger.own, [exchange.body for exchange in ledger.exchanges if exchange.is_error]
-    if ledger.stream_error is not None:
-        bodies.append(ledger.stream_error)
+    if ledger.stream.error is not None:
+        bodies.append(ledger.stream.error)
     texts = [text for body in bodies for text in (body.message, body.text)]
-    texts += [*(raised.text for raised in ledger.raised), told]
+    texts += [*(raised.text for raised in ledger.raised), attempt.message]
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
     issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent.ids}
@@ -81,16 +98,16 @@ def own_evidence(ledger: Ledger, settled: Outcome, told: str = "") -> OwnFacts:
         statuses=frozenset(exchange.status for exchange in own if exchange.status is not None),
         codes=frozenset(codes),
         request_ids=frozenset(issued),
-        response_ids=frozenset(ledger.response_ids),
-        texts=tuple(filter(None, dict.fromkeys(wording.normalise(p) for text in texts if text for p in pieces(text)))),
-        reasons=frozenset(_evident(own, settled)),
-        elsewhere=ledger.holds,
+        response_ids=frozenset(ledger.answer.response_ids),
+        texts=tuple(filter(None, dict.fromkeys(normalise(p) for text in texts if text for p in pieces(text)))),
+        reasons=frozenset(_evident_reasons(own, attempt.outcome)),
+        text_in_bytes=ledger.holds,
     )
 
 
-def _evident(own: list[Exchange], settled: Outcome) -> set[str]:
-    """The reasons that own evidence gives, those of SDK retries included."""
-    evident = {settled.reason} if settled.reason else set()
+def _evident_reasons(own: list[Exchange], outcome: Outcome) -> set[str]:
+    """Return the reasons that own evidence gives, those of SDK retries included."""
+    evident = {outcome.reason} if outcome.reason else set()
     for exchange in own:
         if exchange.failure:
             evident.add(exchange.failure)
@@ -101,25 +118,24 @@ def _evident(own: list[Exchange], settled: Outcome) -> set[str]:
     return evident
 
 
-def _elsewhere(exchange: Exchange, positions: ChainPositions | None) -> Source:
-    """What a call to somebody else's host said inside this attempt."""
-    member = positions.member_at(exchange.endpoint) if positions is not None else None
-    host = endpoint.host_of(exchange.endpoint)
-    provider = member.provider if member is not None else providers.provider_of_host(host) or host
-    return Source(provider, -1, exchange.model or "", "", 0, None, [exchange])
+def _source_of(exchange: Exchange, attempt: JudgedAttempt) -> Source:
+    """Return what a call to somebody else, inside the judged attempt, may be the source of."""
+    member, host = attempt.member_at(exchange.endpoint), endpoint.host_of(exchange.endpoint)
+    provider = member[0] if member is not None else providers.provider_of_host(host) or host
+    return Source(provider=provider, index=-1, model=exchange.model or "", exchanges=[exchange])
 
 
-def _misdirected(said: Said, aside: list[Source], positions: ChainPositions | None, model: str) -> SourceFacts | None:
+def _misdirected(claim: Claim, to_others: list[Source], attempt: JudgedAttempt) -> SourceFacts | None:
     """Return the member whose endpoint got this candidate's request instead of the candidate.
 
     The request asks for this candidate's model, or the claim is its answer: a call to somebody else for another purpose
     (moderation, embeddings) is none.
     """
-    for trail in aside:
-        (exchange,) = trail.exchanges
-        member = positions.member_at(exchange.endpoint) if positions is not None else None
-        if positions is None or member is None or exchange.method != "POST":
+    for source in to_others:
+        (exchange,) = source.exchanges
+        member = attempt.member_at(exchange.endpoint)
+        if member is None or exchange.method != "POST":
             continue
-        if exchange.model == model or (said.thing is not None and any(trail.bonds(said.thing))):
-            return trail.incident._replace(index=positions.place_of(member))
+        if exchange.model == attempt.ledger.model or (claim.thing is not None and any(source.bonds(claim.thing))):
+            return source.facts._replace(index=member[1])
     return None

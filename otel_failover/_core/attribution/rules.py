@@ -1,7 +1,7 @@
 """Claim held against evidence: the verdict.
 
-Pure: no OpenTelemetry, no clocks, no foreign objects. What identity can tell (this *is* the other attempt's response)
-has been found out before and comes in as bonds; what the wire said comes in as `OwnFacts` and `SourceFacts`. The
+Pure: no OpenTelemetry, no clocks, no foreign objects. What identity can show (this *is* the other attempt's response)
+has been found out before and comes in as `Bonds`; what the wire said comes in as `OwnFacts` and `SourceFacts`. The
 rules, and the order they are tried in, are those of the README's table.
 
 Both kinds of wrong verdict are bugs. A mismatch therefore always needs positive foreign evidence, or an answer that
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_failover._core.attribution.facts import Claim, OwnFacts, SourceFacts, Verdict
+from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts, Verdict
 from otel_failover._core.domain import reasons
 from otel_failover._core.domain.verdicts import (
     CAUSE,
@@ -40,10 +40,12 @@ from otel_failover._core.domain.verdicts import (
     UNVERIFIED,
     WRONG_ENDPOINT,
 )
-from otel_failover._core.text import matching as wording
+from otel_failover._core.text import matching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from otel_failover._core.attribution.claim import Claim
 
 
 _SHOWN: Final = {REQUEST: RESPONSE, CAUSE: OBJECT}
@@ -51,13 +53,26 @@ _STRENGTH: Final = {OBJECT: 5, CAUSE: 5, RESPONSE: 4, REQUEST: 4, REQUEST_ID: 3,
 
 
 class _Match(NamedTuple):
+    """One way in which a claim is bound to an attempt other than the judged one, and by which text or id."""
+
     how: str
-    incident: SourceFacts
+    facts: SourceFacts
     portion: str = ""
 
     @property
     def rank(self) -> tuple[int, int]:
-        return _STRENGTH[self.how], self.incident.order
+        """The strongest binding first, then the latest."""
+        return _STRENGTH[self.how], self.facts.order
+
+
+class _Case(NamedTuple):
+    """What one verdict is about, with the claim's texts normalised."""
+
+    claim: Claim
+    bonds: Bonds
+    own: OwnFacts
+    others: Sequence[SourceFacts]
+    texts: tuple[str, ...]
 
 
 def _no_history(_: str) -> SourceFacts | None:
@@ -66,6 +81,7 @@ def _no_history(_: str) -> SourceFacts | None:
 
 def judge(
     claim: Claim,
+    bonds: Bonds,
     own: OwnFacts,
     others: Sequence[SourceFacts] = (),
     history: Callable[[str], SourceFacts | None] = _no_history,
@@ -75,6 +91,7 @@ def judge(
 
     Args:
         claim: What was said.
+        bonds: Whose its objects are.
         own: What the wire said inside the attempt that is spoken of.
         others: What it said inside the other attempts of the run, the same candidate's earlier ones included.
         history: Finds an earlier run's error by fingerprint.
@@ -83,168 +100,163 @@ def judge(
     Returns:
         The verdict with the first rule of `RULES` that fires.
     """
-    if claim.unchanged:
-        return Verdict()
-    texts = tuple(filter(None, map(wording.normalise, claim.texts)))
-    matches = list(_matches(claim, own, others, history, texts))
-    replayed = any(match.incident.same for match in matches)
-    foreign = _foreign(matches)
-    for rule, verdict in _fired(claim, own, others, foreign, texts, replayed=replayed):
+    texts = tuple(filter(None, map(matching.normalise, claim.texts)))
+    case = _Case(claim, bonds, own, others, texts)
+    matches = list(_matches(case, history))
+    replayed = any(match.facts.same for match in matches)
+    for rule, verdict in _fired(case, _foreign(matches), replayed=replayed):
         if rule not in disabled:
             return verdict
-    return _unfired(claim, own, texts, replayed=replayed)
-
-
-def _foreign(matches: Sequence[_Match]) -> list[_Match]:
-    """The matches with another candidate, strongest and latest first; own wins a tie on the same fact."""
-    same = {(match.how, match.portion) for match in matches if match.incident.same}
-    found = [m for m in matches if not m.incident.same and (m.how, m.portion) not in same]
-    if any(match.how == TEXT and match.incident.same for match in matches):
-        found = [match for match in found if match.how not in (TEXT, FACTS)]
-    return sorted(found, key=lambda match: match.rank, reverse=True)
-
-
-def _fired(
-    claim: Claim,
-    own: OwnFacts,
-    others: Sequence[SourceFacts],
-    foreign: Sequence[_Match],
-    texts: Sequence[str],
-    *,
-    replayed: bool,
-) -> Iterator[tuple[str, Verdict]]:
-    """Yield each rule that fires, in the order of `RULES`."""
-    by_text = [match for match in foreign if match.how == TEXT]
-    if _is_report(claim, own, by_text, texts):
-        foreign = [match for match in foreign if match.how in (OBJECT, RESPONSE) and not claim.own_member]
-        by_text = []
-        if not foreign:
-            yield REPORT, Verdict(UNVERIFIED, REPORT, replayed=replayed)
-    if by_text and _is_own(claim, own):
-        yield MIXED_ERROR, Verdict(INCONSISTENT, MIXED_ERROR, TEXT, by_text[0].incident)
-        foreign = [match for match in foreign if match.how != TEXT]
-    for match in foreign:
-        rule = FOREIGN_ERROR if match.incident.alive else STALE_ERROR
-        yield rule, Verdict(MISMATCH, rule, _SHOWN.get(match.how, match.how), match.incident)
-    if source := _other_response(claim, own, others):
-        yield FOREIGN_RESPONSE, Verdict(MISMATCH, FOREIGN_RESPONSE, FACTS, source)
-    if own.misdirected is not None:
-        yield WRONG_ENDPOINT, Verdict(MISMATCH, WRONG_ENDPOINT, FACTS, own.misdirected)
-    if claim.conflict is not None:
-        yield (
-            PROVIDER_CONFLICT,
-            Verdict(MISMATCH, PROVIDER_CONFLICT, FACTS, _conflicting(claim, claim.conflict, others)),
-        )
-    if not replayed and _is_unanswered(own) and _says_answer(claim, own, texts):
-        yield CLAIMED_ANSWER, Verdict(MISMATCH, CLAIMED_ANSWER, FACTS)
-    if _conflicting_status(claim, own):
-        yield STATUS_CONFLICT, Verdict(INCONSISTENT, STATUS_CONFLICT, replayed=replayed)
-    if _conflicting_reason(claim, own):
-        yield REASON_CONFLICT, Verdict(INCONSISTENT, REASON_CONFLICT, replayed=replayed)
-
-
-def _unfired(claim: Claim, own: OwnFacts, texts: Sequence[str], *, replayed: bool) -> Verdict:
-    """Say whether every provider fact of a claim that no rule objects to is held by own evidence."""
-    synthetic = claim.status if _is_synthetic(claim, own) else None
-    if _holds(claim, own, texts):
+    # No rule objects. Whether own evidence holds every provider fact of the claim is another question.
+    synthetic = claim.status if _is_synthetic(case) else None
+    if _holds(case):
         return Verdict(replayed=replayed, synthetic=synthetic)
     rule = EVIDENCE_INCOMPLETE if not own.complete else NOTHING_SENT if own.sent == 0 else NOTHING_BOUND
     return Verdict(UNVERIFIED, rule, replayed=replayed, synthetic=synthetic)
 
 
-# --- binding ----------------------------------------------------------------------------------------------------------
+def _foreign(matches: Sequence[_Match]) -> list[_Match]:
+    """Return the matches with another candidate, strongest and latest first.
+
+    Own wins every tie. Two candidates often say the same: one provider behind two names, a gateway that relays its
+    upstream's words, a sentence that everybody uses. Where the candidate's own earlier attempt said it as well, the
+    claim is a replay of that, and nothing shows that it came from anybody else. A text that is its own explains the
+    status and the code beside it, too.
+    """
+    same = {(match.how, match.portion) for match in matches if match.facts.same}
+    found = [m for m in matches if not m.facts.same and (m.how, m.portion) not in same]
+    if any(match.how == TEXT and match.facts.same for match in matches):
+        found = [match for match in found if match.how not in (TEXT, FACTS)]
+    return sorted(found, key=lambda match: match.rank, reverse=True)
 
 
-def _matches(
-    claim: Claim,
-    own: OwnFacts,
-    others: Sequence[SourceFacts],
-    history: Callable[[str], SourceFacts | None],
-    texts: Sequence[str],
-) -> Iterator[_Match]:
-    """Yield every way in which the claim is bound to an attempt other than this one."""
-    for how, incident in claim.foreign:
-        if how not in claim.own:
-            yield _Match(how, incident)
-    for incident in claim.cause:
-        if _repeats(claim, own, incident, texts):
-            yield _Match(CAUSE, incident)
+def _fired(case: _Case, foreign: Sequence[_Match], *, replayed: bool) -> Iterator[tuple[str, Verdict]]:
+    """Yield each rule that fires, in the order of `RULES`."""
+    claim, own = case.claim, case.own
+    by_text = [match for match in foreign if match.how == TEXT]
+    if _is_report(case, by_text):
+        # A report names others with good reason; only an object or a response that is another's still counts.
+        foreign = [match for match in foreign if match.how in (OBJECT, RESPONSE) and not case.bonds.own_member]
+        by_text = []
+        if not foreign:
+            yield REPORT, Verdict(UNVERIFIED, REPORT, replayed=replayed)
+    if by_text and _is_own(case):
+        yield MIXED_ERROR, Verdict(INCONSISTENT, MIXED_ERROR, TEXT, by_text[0].facts)
+        foreign = [match for match in foreign if match.how != TEXT]
+    for match in foreign:
+        rule = FOREIGN_ERROR if match.facts.alive else STALE_ERROR
+        yield rule, Verdict(MISMATCH, rule, _SHOWN.get(match.how, match.how), match.facts)
+    if (source := _other_response(case)) is not None:
+        yield FOREIGN_RESPONSE, Verdict(MISMATCH, FOREIGN_RESPONSE, FACTS, source)
+    if own.misdirected is not None:
+        yield WRONG_ENDPOINT, Verdict(MISMATCH, WRONG_ENDPOINT, FACTS, own.misdirected)
+    if claim.conflict is not None:
+        source = _conflicting_source(claim.conflict, claim.status, case.others)
+        yield PROVIDER_CONFLICT, Verdict(MISMATCH, PROVIDER_CONFLICT, FACTS, source)
+    if not replayed and _is_unanswered(own) and _says_answer(case):
+        yield CLAIMED_ANSWER, Verdict(MISMATCH, CLAIMED_ANSWER, FACTS)
+    if _conflicting_status(case):
+        yield STATUS_CONFLICT, Verdict(INCONSISTENT, STATUS_CONFLICT, replayed=replayed)
+    if _conflicting_reason(case):
+        yield REASON_CONFLICT, Verdict(INCONSISTENT, REASON_CONFLICT, replayed=replayed)
+
+
+# --- what binds a claim to another attempt ----------------------------------------------------------------------------
+
+
+def _matches(case: _Case, history: Callable[[str], SourceFacts | None]) -> Iterator[_Match]:
+    """Yield every way in which the claim is bound to an attempt other than this one.
+
+    Texts and facts bind to another candidate only where own evidence is complete: what was not seen may have said the
+    same. Identity, and a request id that was issued once, need no such proof.
+    """
+    claim, bonds, own, others, texts = case
+    for how, facts in bonds.foreign:
+        if how not in bonds.own:
+            yield _Match(how, facts)
+    for facts in bonds.cause:
+        if _repeats(case, facts):
+            yield _Match(CAUSE, facts)
     for name in claim.request_ids - own.request_ids:
-        issuers = [incident for incident in others if name in incident.request_ids]
+        issuers = [facts for facts in others if name in facts.request_ids]
         if len(issuers) == 1:
             yield _Match(REQUEST_ID, issuers[0])
     if texts:
-        yield from (match for match in _by_text(own, others, history, texts) if own.complete or match.incident.same)
-        yield from (match for match in _by_quoted_id(claim, own, others) if own.complete)
+        yield from (match for match in _by_text(case, history) if own.complete or match.facts.same)
+        if own.complete:
+            yield from _by_quoted_id(case)
     if own.complete:
-        yield from (_Match(FACTS, incident) for incident in others if _shares_facts(claim, own, incident))
+        yield from (_Match(FACTS, facts) for facts in others if _shares_facts(case, facts))
 
 
-def _repeats(claim: Claim, own: OwnFacts, incident: SourceFacts, texts: Sequence[str]) -> bool:
-    """Whether the claim repeats a fact of the exception it names as its cause, and own evidence does not hold it."""
-    if claim.status is not None and claim.status in incident.statuses - own.statuses:
+def _repeats(case: _Case, facts: SourceFacts) -> bool:
+    """Whether a claim repeats a fact of the attempt that raised its cause, and own evidence does not hold it.
+
+    `raise Timeout from rate_limit` is how honest code says why it went on, so a cause alone accuses nobody.
+    """
+    claim, _, own, _, texts = case
+    if claim.status is not None and claim.status in facts.statuses - own.statuses:
         return True
-    if (claim.codes & incident.codes) - own.codes or (claim.request_ids & incident.request_ids) - own.request_ids:
+    if (claim.codes & facts.codes) - own.codes or (claim.request_ids & facts.request_ids) - own.request_ids:
         return True
     return any(
-        (portion := wording.quoted(message, text)) and not _owns_text(own, portion)
-        for message in incident.messages
+        (portion := matching.quoted(message, text)) and not _owns_text(own, portion)
+        for message in facts.messages
         for text in texts
     )
 
 
-def _by_text(
-    own: OwnFacts, others: Sequence[SourceFacts], history: Callable[[str], SourceFacts | None], texts: Sequence[str]
-) -> Iterator[_Match]:
-    """Yield the attempts whose error message stands in the claim, and in none of the own bytes."""
+def _by_text(case: _Case, history: Callable[[str], SourceFacts | None]) -> Iterator[_Match]:
+    """Yield the attempts whose error message stands in the claim, and in none of the own bytes.
+
+    An earlier run is asked last, and by fingerprint: that an attempt of this run said it explains more.
+    """
     found = False
-    for incident in others:
-        for message in incident.messages:
-            portion = next((p for text in texts if (p := wording.quoted(message, text))), None)
-            if portion and not _owns_text(own, portion):
+    for facts in case.others:
+        for message in facts.messages:
+            portion = next((p for text in case.texts if (p := matching.quoted(message, text))), None)
+            if portion and not _owns_text(case.own, portion):
                 found = True
-                yield _Match(TEXT, incident, portion)
+                yield _Match(TEXT, facts, portion)
     if found:
         return
-    for text in texts:
-        for piece in wording.pieces(text):
-            incident_before = history(wording.fingerprint(piece))
-            if incident_before is not None and not _owns_text(own, piece):
-                yield _Match(TEXT, incident_before, piece)
+    for text in case.texts:
+        for piece in matching.pieces(text):
+            earlier = history(matching.fingerprint(piece))
+            if earlier is not None and not _owns_text(case.own, piece):
+                yield _Match(TEXT, earlier, piece)
                 return
 
 
-def _by_quoted_id(claim: Claim, own: OwnFacts, others: Sequence[SourceFacts]) -> Iterator[_Match]:
+def _by_quoted_id(case: _Case) -> Iterator[_Match]:
     """Yield the attempts whose request id stands in a claim's text as an error's body has it: for short messages."""
+    claim, own, others = case.claim, case.own, case.others
     foreign = [(name, each) for each in others for name in each.request_ids - own.request_ids - claim.request_ids]
-    for name, incident in foreign:
+    for name, facts in foreign:
         once = sum(name in each.request_ids for each in others) == 1
-        naming = (text for text in claim.texts if name in text and wording.quotes_id(name, text))
-        if once and any(not _is_quoted(text, own) for text in naming):
-            yield _Match(TEXT, incident, name)
-
-
-def _is_quoted(text: str, own: OwnFacts) -> bool:
-    """Whether a whole text is an own one, whatever it speaks of."""
-    return any(wording.normalise(text) in mine for mine in own.texts)
+        naming = (text for text in claim.texts if name in text and matching.quotes_id(name, text))
+        # A text that own evidence holds as a whole is own, whatever it speaks of.
+        if once and any(not any(matching.normalise(text) in mine for mine in own.texts) for text in naming):
+            yield _Match(TEXT, facts, name)
 
 
 def _owns_text(own: OwnFacts, portion: str) -> bool:
     """Whether own bytes hold a text, or may hold it because they could not be seen."""
-    return any(portion in text for text in own.texts) or own.elsewhere(portion) is not False
+    return any(portion in text for text in own.texts) or own.text_in_bytes(portion) is not False
 
 
-def _shares_facts(claim: Claim, own: OwnFacts, incident: SourceFacts) -> bool:
+def _shares_facts(case: _Case, facts: SourceFacts) -> bool:
     """Whether status and structured code together are another's, where own evidence has neither.
 
     Neither is enough alone: both are small alphabets. A loop's own word for a code does not count, nor does a claim
     whose status or code is own.
     """
-    codes = {code for code in claim.codes & incident.codes if code.lower() in reasons.PROVIDER_CODES}
+    claim, own = case.claim, case.own
+    codes = {code for code in claim.codes & facts.codes if code.lower() in reasons.PROVIDER_CODES}
     return bool(
         codes
         and not claim.codes & own.codes
-        and claim.status in incident.statuses
+        and claim.status in facts.statuses
         and claim.status not in own.statuses
         and own.sent
     )
@@ -253,89 +265,103 @@ def _shares_facts(claim: Claim, own: OwnFacts, incident: SourceFacts) -> bool:
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
-def _is_own(claim: Claim, own: OwnFacts) -> bool:
+def _is_own(case: _Case) -> bool:
     """Whether object, response, request id or code is own."""
-    if claim.own & {OBJECT, RESPONSE} or claim.request_ids & own.request_ids:
+    claim, bonds, own = case.claim, case.bonds, case.own
+    if bonds.own & {OBJECT, RESPONSE} or claim.request_ids & own.request_ids:
         return True
-    foreign = any(how in (OBJECT, RESPONSE) for how, _ in claim.foreign)
+    foreign = any(how in (OBJECT, RESPONSE) for how, _ in bonds.foreign)
     return bool(claim.codes & own.codes) and not foreign
 
 
-def _is_report(claim: Claim, own: OwnFacts, by_text: Sequence[_Match], texts: Sequence[str]) -> bool:
+def _is_report(case: _Case, by_text: Sequence[_Match]) -> bool:
     """Whether a claim sums up several candidates, this one truthfully among them."""
-    if claim.own_member:
+    if case.bonds.own_member:
         return True
-    if not by_text or claim.own & {OBJECT, RESPONSE, REQUEST} or claim.request_ids & own.request_ids:
+    if not by_text or case.bonds.own & {OBJECT, RESPONSE, REQUEST} or case.claim.request_ids & case.own.request_ids:
         return False
-    return _tells_own_beside(own, texts, [match.portion for match in by_text])
+    return _has_own_text_beside(case, [match.portion for match in by_text])
 
 
-def _tells_own_beside(own: OwnFacts, texts: Sequence[str], foreign: Sequence[str]) -> bool:
-    """Whether a claim tells this attempt's own error text beside others'; short and stock ones count here."""
-    rests = list(texts)
+def _has_own_text_beside(case: _Case, foreign: Sequence[str]) -> bool:
+    """Whether a claim holds this attempt's own error text beside others'; short and stock ones count here."""
+    rests = list(case.texts)
     for portion in foreign:
         rests = [text.replace(portion, " ") for text in rests]
-    own_texts = [text.strip("!. ") for text in own.texts if not wording.is_status_line(text)]
+    own_texts = [text.strip("!. ") for text in case.own.texts if not matching.is_status_line(text)]
     return any(len(text) > 3 and text in rest for text in own_texts for rest in rests)
 
 
-def _other_response(claim: Claim, own: OwnFacts, others: Sequence[SourceFacts]) -> SourceFacts | None:
+def _other_response(case: _Case) -> SourceFacts | None:
     """Return the only other candidate whose answer has the response id that a success names."""
-    if claim.response_id is None or claim.response_id in own.response_ids:
+    name = case.claim.response_id
+    if name is None or name in case.own.response_ids:
         return None
-    issuers = [incident for incident in others if claim.response_id in incident.response_ids]
+    issuers = [facts for facts in case.others if name in facts.response_ids]
     return issuers[0] if len(issuers) == 1 and not issuers[0].same else None
 
 
-def _conflicting(claim: Claim, provider: str, others: Sequence[SourceFacts]) -> SourceFacts:
-    """Return the attempt at the provider that a span names for its error: one with its status, the latest; if known."""
-    theirs = [incident for incident in others if incident.provider == provider and not incident.same]
-    fitting = [incident for incident in theirs if claim.status in incident.statuses] or theirs
-    return max(fitting, key=lambda incident: incident.order, default=SourceFacts(provider, index=-1))
+def _conflicting_source(provider: str, status: int | None, others: Sequence[SourceFacts]) -> SourceFacts:
+    """Return the attempt at the provider that a span names for its error.
+
+    The latest with the claimed status, else the latest at all; where there was none, the provider is all we know.
+    """
+    theirs = [facts for facts in others if facts.provider == provider and not facts.same]
+    fitting = [facts for facts in theirs if status in facts.statuses] or theirs
+    return max(fitting, key=lambda facts: facts.order, default=SourceFacts(provider, index=-1))
 
 
 def _is_unanswered(own: OwnFacts) -> bool:
     return own.complete and own.sent > 0 and own.answered == 0
 
 
-def _says_answer(claim: Claim, own: OwnFacts, texts: Sequence[str]) -> bool:
-    """Whether a claim carries what only a provider's answer can give."""
-    issued = any(wording.is_issued(name) for name in claim.request_ids - own.request_ids)
+def _says_answer(case: _Case) -> bool:
+    """Whether a claim carries what only a provider's answer can give.
+
+    That is an issued request id, a structured body, a provider's code, or one of the sentences that only providers say.
+    Never a stock phrase: an SDK says "Connection error." of itself, and everybody says it, so it proves no answer.
+    """
+    claim, own = case.claim, case.own
+    issued = any(matching.is_issued(name) for name in claim.request_ids - own.request_ids)
     if issued or claim.structured:
         return True
     if any(code.lower() in reasons.PROVIDER_CODES for code in claim.codes - own.codes):
         return True
-    phrases = [phrase for phrase in wording.KNOWN_WORDING for text in texts if phrase in text]
+    phrases = [phrase for phrase in matching.KNOWN_WORDING for text in case.texts if phrase in text]
     phrases = [phrase for phrase in phrases if not _owns_text(own, phrase)]
-    return bool(phrases) and (bool(claim.own) or not _tells_own_beside(own, texts, phrases))
+    return bool(phrases) and (bool(case.bonds.own) or not _has_own_text_beside(case, phrases))
 
 
-def _is_synthetic(claim: Claim, own: OwnFacts) -> bool:
-    """Whether a claimed status is one that libraries make up for such evidence."""
-    if claim.status is None or claim.status in own.statuses:
+def _is_synthetic(case: _Case) -> bool:
+    """Whether a claimed status is one that libraries make up for such evidence: litellm says 408 for a timeout."""
+    status, own = case.claim.status, case.own
+    if status is None or status in own.statuses:
         return False
     made_up = (reasons.SYNTHETIC_STATUSES.get(reason, frozenset()) for reason in own.reasons)
-    if any(claim.status in statuses for statuses in made_up):
+    if any(status in statuses for statuses in made_up):
         return True
     evident = own.reasons - {reasons.RESPONSE_REJECTED}
-    return any(reasons.compatible(reasons.from_answer(claim.status), reason) for reason in evident)
+    return any(reasons.compatible(reasons.from_answer(status), reason) for reason in evident)
 
 
-def _conflicting_status(claim: Claim, own: OwnFacts) -> bool:
-    if claim.status is None or not own.complete or not own.sent or claim.status in own.statuses:
+def _conflicting_status(case: _Case) -> bool:
+    status, own = case.claim.status, case.own
+    if status is None or not own.complete or not own.sent or status in own.statuses:
         return False
-    return not _is_synthetic(claim, own)
+    return not _is_synthetic(case)
 
 
-def _conflicting_reason(claim: Claim, own: OwnFacts) -> bool:
-    if claim.reason is None or not own.complete or not own.reasons:
+def _conflicting_reason(case: _Case) -> bool:
+    reason, own = case.claim.reason, case.own
+    if reason is None or not own.complete or not own.reasons:
         return False
-    return not any(reasons.compatible(claim.reason, evident) for evident in own.reasons)
+    return not any(reasons.compatible(reason, evident) for evident in own.reasons)
 
 
-def _holds(claim: Claim, own: OwnFacts, texts: Sequence[str]) -> bool:
+def _holds(case: _Case) -> bool:
     """Whether own evidence holds every provider fact of the claim."""
-    if claim.status is not None and claim.status not in own.statuses and not _is_synthetic(claim, own):
+    claim, own, texts = case.claim, case.own, case.texts
+    if claim.status is not None and claim.status not in own.statuses and not _is_synthetic(case):
         return False
     if not all(_fits_code(code, own) for code in claim.codes - own.codes):
         return False
@@ -345,7 +371,7 @@ def _holds(claim: Claim, own: OwnFacts, texts: Sequence[str]) -> bool:
         return False
     if not texts and claim.status is None and not claim.codes and not claim.request_ids:
         return own.complete
-    return all(wording.is_held(text, own.texts) for text in texts)
+    return all(matching.is_held(text, own.texts) for text in texts)
 
 
 def _fits_code(code: str, own: OwnFacts) -> bool:

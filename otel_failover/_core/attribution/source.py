@@ -1,6 +1,8 @@
 """What is remembered of an attempt for the others: its facts, and its objects by identity.
 
 Made when an attempt ends and looked into only where a claim is doubtful, so nearly everything is worked out on demand.
+The objects are remembered weakly: an exception holds its traceback, and that the whole request. Only what cannot be
+(Python's own exceptions) is held, until the run is over.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from otel_failover._core.attribution.facts import SourceFacts
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.carried_response import response_of
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text import matching as wording
+from otel_failover._core.text.matching import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,96 +31,85 @@ class Source:
         provider: Whose it is.
         index: Its place in the chain.
         model: As requested.
+        exchanges: Its own sends.
         span_id: Where it was first seen.
         order: Larger is later.
-        alive: Whether it is still open.
-        around: Orders of the attempts that it was made inside.
         key: The candidate's identity within its run.
-        exchanges: Its own sends.
         raised: What its calls raised.
         left: What left it, and errors it was marked with.
         stream_error: An error event of a stream.
         response_ids: Of its successful answers.
+        alive: Whether it is still open.
+        around: Orders of the attempts that it was made inside.
         complete: Its evidence was complete.
         reason: Why it failed.
-        sentence: Its own evidence in a few words.
-        told: Its own error, as `attempt.error` tells it: a loop may report it.
+        sentence: Its own evidence in a few words, where it failed.
+        message: Its own error in our words, as `attempt.error` has it: a loop may repeat it.
     """
 
-    __slots__ = (
-        "_alive",
-        "_incident",
-        "_order",
-        "_texts",
-        "around",
-        "complete",
-        "exchanges",
-        "index",
-        "key",
-        "left",
-        "model",
-        "provider",
-        "raised",
-        "reason",
-        "response_ids",
-        "sentence",
-        "span_id",
-        "stream_error",
-        "told",
+    __slots__ = (  # noqa: RUF023 - who it is, what it holds, how it ended, what is read on demand
+        "provider", "index", "model", "key", "span_id", "around", "_order",
+        "exchanges", "raised", "left", "stream_error", "response_ids",
+        "complete", "reason", "sentence", "_message", "_alive",
+        "_facts", "_texts",
     )  # fmt: skip
 
     def __init__(
         self,
+        *,
         provider: str,
         index: int,
         model: str,
-        span_id: str,
-        order: int,
-        key: object,
         exchanges: list[Exchange],
+        span_id: str = "",
+        order: int = 0,
+        key: object = None,
         raised: Iterable[CallError] = (),
         left: Iterable[Reference] = (),
         stream_error: ErrorBody | None = None,
         response_ids: Iterable[str] = (),
-        *,
         alive: bool = False,
         around: tuple[int, ...] = (),
         complete: bool = False,
         reason: str | None = None,
         sentence: str = "",
-        told: str = "",
+        message: str = "",
     ) -> None:
-        self.around = around
-        self.provider, self.index, self.model, self.span_id = provider, index, model, span_id
-        self._order, self.key, self._alive = order, key, alive
+        self.provider, self.index, self.model, self.key = provider, index, model, key
+        self.span_id, self.around, self._order = span_id, around, order
         self.exchanges, self.raised, self.left = exchanges, tuple(raised), tuple(left)
         self.stream_error, self.response_ids = stream_error, tuple(response_ids)
-        self.complete, self.reason, self.sentence, self.told = complete, reason, sentence, told
-        self._incident: SourceFacts | None = None
+        self.complete, self.reason, self.sentence = complete, reason, sentence
+        self._message, self._alive = message, alive
+        self._facts: SourceFacts | None = None
         self._texts: tuple[str, ...] | None = None
 
     @property
-    def incident(self) -> SourceFacts:
+    def facts(self) -> SourceFacts:
         """What its wire said, in the form in which claims are compared."""
-        if self._incident is None:
+        if self._facts is None:
             bodies = self.bodies
-            self._incident = SourceFacts(
+            self._facts = SourceFacts(
                 self.provider,
                 self.index,
                 self.span_id,
                 self._order,
                 self._alive,
-                messages=tuple(dict.fromkeys(filter(None, (wording.normalise(b.message) for b in bodies)))),
+                messages=tuple(dict.fromkeys(filter(None, (normalise(body.message) for body in bodies)))),
                 codes=frozenset(code for body in bodies for code in body.codes),
                 statuses=frozenset(e.status for e in self.exchanges if e.status is not None and e.is_error),
                 request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
                 response_ids=frozenset(self.response_ids),
             )
-        return self._incident
+        return self._facts
 
     def seen_by(self, key: object) -> SourceFacts:
-        """Return its incident as an attempt sees it: the same candidate's is its own earlier one."""
-        return self.incident._replace(same=True) if key == self.key else self.incident
+        """Return its facts as an attempt sees them: the same candidate's are its own, of an earlier try.
+
+        Args:
+            key: The identity of that attempt's candidate.
+        """
+        return self.facts._replace(same=True) if key == self.key else self.facts
 
     @property
     def bodies(self) -> list[ErrorBody]:
@@ -130,9 +121,9 @@ class Source:
     def texts(self) -> tuple[str, ...]:
         """Its own error texts, normalised, for a span around the run that names this candidate."""
         if self._texts is None:
-            said = [text for body in self.bodies for text in (body.message, body.text)]
-            said += [*(raised.text for raised in self.raised), self.told]
-            self._texts = tuple(filter(None, map(wording.normalise, said)))
+            texts = [text for body in self.bodies for text in (body.message, body.text)]
+            texts += [*(raised.text for raised in self.raised), self._message]
+            self._texts = tuple(filter(None, map(normalise, texts)))
         return self._texts
 
     def holds(self, thing: object) -> bool:
@@ -152,7 +143,7 @@ class Source:
     def is_source_of(self, problem: BaseException) -> bool:
         """Whether an exception was made of what this attempt's wire said: of a response or request, or of its words.
 
-        A constant that several raise is of nobody's.
+        The object alone proves nothing here: an exception that several calls raise is a constant of the application's.
 
         Args:
             problem: What left another attempt's call.
@@ -160,8 +151,8 @@ class Source:
         bonds = set(self.bonds(problem))
         if bonds & {RESPONSE, REQUEST}:
             return True
-        said = wording.normalise(text_of(problem)) if OBJECT in bonds else ""
-        return any(body.message and wording.normalise(body.message) in said for body in self.bodies)
+        text = normalise(text_of(problem)) if OBJECT in bonds else ""
+        return any(body.message and normalise(body.message) in text for body in self.bodies)
 
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""

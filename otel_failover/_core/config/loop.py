@@ -1,14 +1,12 @@
 """A loop that cannot be edited: where it is, and where it keeps what a trace needs. One of the settings."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a dataclass would take the text of each annotation apart at import.
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.candidate import Candidate
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""The one place that knows the active settings, tracer and instruments.
+"""The active settings, tracer and instruments, in the one place where everything looks for them.
 
-`instrument()` puts a configured one in; until then a default one serves, so that `failover_run` works by itself.
+`instrument()` puts a configured runtime in. Until then a default one serves, so that `failover_run` works by itself;
+after `uninstrument()` one that is switched off: wrappers that the host still holds ask it, and do nothing.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import re
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 
+from otel_failover._core.config.logs import Logs
 from otel_failover._core.config.metrics import metrics_of
 from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers
-from otel_failover._core.failsafe import exportable, logger
+from otel_failover._core.failsafe import exportable
 from otel_failover._core.text.redaction import cut, redact
 from otel_failover.version import __version__
 
@@ -38,13 +39,15 @@ _CACHED: Final = 64
 
 
 class Runtime:
-    """Settings, tracer, instruments and what is remembered across runs.
+    """Settings, tracer, instruments, and the attempts that are open now.
+
+    It is made anew by each `instrument()`, and a run keeps the one it began with.
 
     Args:
         settings: Valid settings.
         tracer_provider: None: the global one, whenever it is set.
         meter_provider: None: the global one.
-        not_instrumented: `instrument()` was not called, which the first run says.
+        not_instrumented: `instrument()` was not called, which the first run logs.
     """
 
     def __init__(
@@ -56,10 +59,13 @@ class Runtime:
         not_instrumented: bool = False,
     ) -> None:
         self.settings = settings
+        self.logs = Logs(settings.log_interval, not_instrumented=not_instrumented)
         self.provider = tracer_provider
         self.active = True
+        # A dict for its order and its keys: an attempt puts itself in and takes itself out without a lock.
         self.open_attempts: dict[Any, None] = {}
-        self.on_stale: Callable[[Any, float], None] = _nothing
+        # `spans.processor.attach` sets it: the watch over silent attempts makes spans, and stands above this room.
+        self.on_stale: Callable[[Any, float], None] = _ignore
         self.order = 0
         self.tracer: Tracer = trace.get_tracer(names.SCOPE, __version__, tracer_provider=tracer_provider)
         self.metrics = metrics_of(meter_provider)
@@ -71,30 +77,6 @@ class Runtime:
         self._redacted: OrderedDict[tuple[str, tuple[str, ...], int], str] = OrderedDict()
         self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
         self.attached_to: weakref.ref[Any] | None = None
-        self._warn_no_sdk = True
-        self._warn_not_instrumented = not_instrumented
-        self._serving: dict[tuple[object, ...], str] = {}
-        self._told: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
-
-    # --- what is said once --------------------------------------------------------------------------------------------
-
-    def warn_not_instrumented(self) -> None:
-        """Log once that `instrument()` was never called, where nobody switched us off on purpose."""
-        if self._warn_not_instrumented:
-            self._warn_not_instrumented = False
-            logger.warning(
-                "otel-failover: nothing is instrumented, so no evidence is seen and every reason is unknown: call "
-                "FailoverInstrumentor().instrument(), or start with opentelemetry-instrument."
-            )
-
-    def warn_no_sdk(self) -> None:
-        """Log once that no OpenTelemetry SDK is configured."""
-        if self._warn_no_sdk:
-            self._warn_no_sdk = False
-            logger.warning(
-                "otel-failover: no OpenTelemetry SDK is configured: spans go nowhere, and spans of others are not "
-                "checked. Configure a TracerProvider, or start with opentelemetry-instrument."
-            )
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -121,46 +103,11 @@ class Runtime:
         self.order += 1
         return self.order
 
-    # --- logs ---------------------------------------------------------------------------------------------------------
-
-    def log_limited(self, key: tuple[object, ...], message: Callable[[], str], level: int = logging.WARNING) -> None:
-        """Log a line at most once per interval and key, saying how many were left out.
-
-        Args:
-            key: What makes two lines the same.
-            message: Makes the line, where it is logged.
-            level: Of `logging`.
-        """
-        now = time.monotonic()
-        since, suppressed = self._told.get(key, (None, 0))
-        if since is not None and now - since < self.settings.log_interval:
-            self._told[key] = (since, suppressed + 1)
-            return
-        self._told[key] = (now, 0)
-        self._told.move_to_end(key)
-        while len(self._told) > 256:
-            self._told.popitem(last=False)
-        logger.log(level, "%s%s", message(), f" suppressed={suppressed}" if suppressed else "")
-
-    def note_served(self, loop: tuple[object, ...], who: str) -> None:
-        """Log when the candidate that serves a loop changes: a failover that nobody hears of is a complaint of its own.
-
-        Args:
-            loop: Library, name and chain of the loop.
-            who: `provider/model` of the one that served, with its place.
-        """
-        before = self._serving.get(loop)
-        if before == who:
-            return
-        self._serving[loop] = who
-        if len(self._serving) > _MOST:
-            self._serving.pop(next(iter(self._serving)))
-        if before is not None:
-            told = f"{loop[1]} ({loop[0]}) is now served by {who}, before by {before}"
-            self.log_limited(("served", loop), lambda: told, logging.INFO)
-
     def _open_ages(self) -> Iterable[tuple[str, float]]:
-        """Return the age of the oldest open attempt of each provider."""
+        """Return the age of the oldest open attempt of each provider; those that are silent too long are looked at.
+
+        Metrics are read every minute or so: that is often enough to notice a hung candidate, and needs no thread.
+        """
         now = time.monotonic()
         oldest: dict[str, float] = {}
         for attempt in tuple(self.open_attempts):
@@ -171,8 +118,8 @@ class Runtime:
         return oldest.items()
 
 
-def _nothing(attempt: Any, now: float) -> None:
-    """Stand in for the watch over silent attempts until `spans.processor.attach` sets it."""
+def _ignore(attempt: Any, now: float) -> None:
+    """Do nothing about an attempt that is silent for too long."""
 
 
 endpoints: Final[dict[str, None]] = {}
@@ -206,7 +153,7 @@ def _is_switched_off() -> bool:
 
 
 def turn_off() -> None:
-    """After `uninstrument()` everything is off: wrappers that are still held, the processor, `failover_run`."""
+    """Switch everything off, as `uninstrument()` does: wrappers that are still held, the processor, `failover_run`."""
     off = Runtime(load({}), trace.NoOpTracerProvider(), NoOpMeterProvider())
     off.active = False
     configure(off)
@@ -214,7 +161,7 @@ def turn_off() -> None:
 
 def configure(runtime: Runtime | None) -> None:
     """Put a runtime in place, or take it out."""
-    global _runtime  # noqa: PLW0603 - see current()
+    global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     _runtime = runtime
 
 

@@ -5,21 +5,16 @@ where structured) and in declarative configuration. A bad value is answered with
 was given and what is allowed, and the default is kept: a typing error in a variable never stops a service.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a dataclass would take the text of each annotation apart at import.
 
 import json
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from otel_failover._core.config.loop import Loop
-from otel_failover._core.domain import endpoint, providers
-from otel_failover._core.domain.verdicts import FINDINGS, FINDINGS_OFF, RULES
-from otel_failover._core.failsafe import logger, text_of
-from otel_failover._core.text.redaction import cut, redact
+from otel_failover._core.failsafe import logger
 
 PREFIX: Final = "OTEL_FAILOVER_"
 _NOT_OURS: Final = (
@@ -32,9 +27,6 @@ _NOT_OURS: Final = (
 """Keyword arguments that OpenTelemetry passes to every instrumentor."""
 _SECRET: Final = frozenset({"redact"})
 """What is never quoted: a text that must not leave may stand there as it is."""
-_QUOTED: Final = 60
-_NEAR_ENOUGH: Final = 0.75
-"""How alike a provider of the user's own and a known one are where it looks like a typing error; words may be own."""
 
 
 @dataclass(frozen=True)
@@ -82,217 +74,6 @@ class Settings:
     strict: bool = False
 
 
-def did_you_mean(word: str, known: Iterable[str], prefix: str = "", alike: float = 0.6) -> str:
-    """Return the nearest of the known names as the end of a sentence, empty where none is near.
-
-    Args:
-        word: What was written.
-        known: What could have been meant.
-        prefix: What all of them begin with, left out of both.
-        alike: How near a name has to be, up to 1.
-    """
-    import difflib
-
-    near = difflib.get_close_matches(word, list(known), 1, alike)
-    return f"; did you mean {prefix}{near[0]}?" if near else ""
-
-
-def quoted(value: object) -> str:
-    """Return what was given as a message shows it: plain values redacted and cut, of others only the type's name.
-
-    Args:
-        value: Anything.
-    """
-    try:
-        if _is_plain(value) or (isinstance(value, (list, tuple)) and all(map(_is_plain, value))):
-            return cut(redact(repr(value)[:1_000]), _QUOTED)
-        if isinstance(value, dict) and all(map(_is_plain, (*value, *value.values()))):
-            return cut(redact(repr(value)[:1_000]), _QUOTED)
-    except Exception:
-        logger.debug("otel-failover: a value of a setting cannot be shown", exc_info=True)
-    name = type(value).__name__
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or type(value) in (str, int, float, bool)
-
-
-def _choice(*allowed: str) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        word = text_of(value).strip().lower()
-        if word not in allowed:
-            raise ValueError(f"one of {', '.join(allowed)}")
-        return word
-
-    return check
-
-
-def _words(value: Any) -> list[str]:
-    if isinstance(value, str):
-        value = [word.strip() for word in value.split(",") if word.strip()]
-    if not isinstance(value, (list, tuple, set, frozenset)) or not all(isinstance(word, str) for word in value):
-        raise ValueError("a list of names")
-    return list(value)
-
-
-def _disabled(value: Any) -> list[str]:
-
-    words, known = _words(value), (*RULES, *FINDINGS)
-    for word in words:
-        if word not in known:
-            raise ValueError(f"rules of {', '.join(known)}{did_you_mean(word, known)}")
-    return words
-
-
-def _enabled(value: Any) -> list[str]:
-
-    words, off = _words(value), sorted(FINDINGS_OFF)
-    for word in words:
-        if word not in (*RULES, *FINDINGS):
-            raise ValueError(f"findings that are off by default: {', '.join(off)}{did_you_mean(word, off)}")
-    on = [word for word in words if word not in off]
-    if on:
-        logger.warning(
-            "otel-failover: enabled_rules: %s on already; off by default, and so to be enabled, is %s",
-            f"{', '.join(on)} {'is' if len(on) == 1 else 'are'}",
-            ", ".join(off),
-        )
-    return [word for word in words if word in off]
-
-
-def _count(value: Any) -> int:
-    allowed = "a whole number, 0 or more"
-    number = _number(value, allowed)
-    if number != int(number):
-        raise ValueError(allowed)
-    return int(number)
-
-
-def _hosts(value: Any) -> list[str]:
-    """Return hosts; of a URL, or with a port, the host is taken."""
-    words = _words(value)
-    hosts = [_host(word) for word in words]
-    if not all(hosts):
-        raise ValueError("a list of names of hosts")
-    return hosts
-
-
-def _host(word: str) -> str:
-    return endpoint.host_of(endpoint.endpoint_of(word) or "") or ("" if "/" in word else word)
-
-
-def _patterns(value: Any) -> list[str]:
-    words = [value] if isinstance(value, str) else _words(value)
-    for place, word in enumerate(words, 1):
-        wrong = _wrong_in(word)
-        if wrong is not None:
-            raise ValueError(f"regular expressions (number {place} of {len(words)}: {wrong})")
-    return words
-
-
-def _wrong_in(pattern: str) -> str | None:
-    """Say what is wrong with a regular expression, and where; what stands in it is not repeated."""
-    try:
-        re.compile(pattern)
-    except re.error as problem:
-        what = re.split(r"['\"\\?]", problem.msg)[0].strip()
-        return f"{what} at position {problem.pos}"
-    except (OverflowError, RecursionError) as problem:
-        return type(problem).__name__
-    return None
-
-
-def _aliases(value: Any) -> dict[str, str]:
-    """Return words, or hosts, with their providers: the user's own too, but one that is nearly a known one is told."""
-    if not isinstance(value, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
-        raise ValueError("a map of names to names")
-    for word in value.values():
-        near = did_you_mean(word, (*providers.PROVIDERS, *providers._ALIASES), alike=_NEAR_ENOUGH)
-        if near and providers.canonical(word) not in providers.PROVIDERS:
-            logger.warning(
-                "otel-failover: provider_aliases: %s is no known provider%s; it is used as it is", quoted(word), near
-            )
-    return {(_host(word) or word) if "://" in word else word: provider for word, provider in value.items()}
-
-
-def _seconds(value: Any) -> float:
-    return _number(value, "seconds, 0 or more")
-
-
-def _number(value: Any, allowed: str) -> float:
-    try:
-        number = -1.0 if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ValueError(allowed)
-    return number
-
-
-def _flag(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = text_of(value).strip().lower()
-    if word not in ("true", "false", "1", "0"):
-        raise ValueError("true or false")
-    return word in ("true", "1")
-
-
-_LOOP: Final = tuple(each.name for each in fields(Loop))
-_LOOP_NAMES: Final = ", ".join(_LOOP)
-
-
-def _loops(value: Any) -> list[Loop]:
-    """Return the loops that can be read; each of the others is told, and the rest kept."""
-    if isinstance(value, (Loop, Mapping)):
-        value = [value]
-    if not isinstance(value, (list, tuple)):
-        raise ValueError(f"a list of Loop, or of maps of {_LOOP_NAMES}")  # noqa: TRY004 - as in all checks
-    return [loop for place, each in enumerate(value) if (loop := _loop(each, place)) is not None]
-
-
-def _loop(given: Any, place: int) -> Loop | None:
-    if isinstance(given, Loop):
-        return given
-    if not isinstance(given, Mapping) or "run" not in given:
-        wrong = "it has no 'run'" if isinstance(given, Mapping) else f"{quoted(given)} is given"
-        logger.warning(
-            "otel-failover: loops[%d] is not usable: %s; allowed is a Loop or a map of %s", place, wrong, _LOOP_NAMES
-        )
-        return None
-    for name in map(text_of, given):
-        if name not in _LOOP:
-            logger.warning(
-                "otel-failover: loops[%d] has an unknown %s%s; allowed are %s",
-                place,
-                cut(redact(name[:1_000]), _QUOTED),
-                did_you_mean(name, _LOOP),
-                _LOOP_NAMES,
-            )
-    return Loop(**{name: given[name] for name in _LOOP if name in given})
-
-
-_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
-    "loops": _loops,
-    "on_mismatch": _choice("annotate", "correct"),
-    "call_spans": _choice("auto", "on", "off"),
-    "disabled_libraries": _words,
-    "disabled_rules": _disabled,
-    "enabled_rules": _enabled,
-    "ignore": _words,
-    "provider_aliases": _aliases,
-    "gateways": _hosts,
-    "error_text": _choice("redacted", "none"),
-    "redact": _patterns,
-    "stale_after": _seconds,
-    "max_requests": _count,
-    "starved_below": _seconds,
-    "log_interval": _seconds,
-    "strict": _flag,
-}
-
-
 def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings: what is passed to `instrument`, over the environment, over the defaults.
 
@@ -322,9 +103,11 @@ def _warn_of_unknown(names: list[str], known: list[str], prefix: str = "") -> No
     for name in names:
         word = name.removeprefix(prefix)
         if word not in known:
+            from otel_failover._core.config.checks import did_you_mean, shortened  # see there
+
             near = did_you_mean(word, known, prefix)
             there = near or f"; there are {f'{prefix}* with ' if prefix else ''}{', '.join(known)}"
-            logger.warning("otel-failover: there is no setting %s%s", cut(redact(name[:1_000]), _QUOTED), there)
+            logger.warning("otel-failover: there is no setting %s%s", shortened(name), there)
 
 
 class _FileError(Exception):
@@ -332,8 +115,19 @@ class _FileError(Exception):
 
 
 def _with(settings: Settings, name: str, shown: str, given: Any, decode: Callable[[Any], Any]) -> Settings:
+    """Return the settings with one of them changed, or as they were where the value is not usable.
+
+    Args:
+        settings: As they are.
+        name: Of the setting.
+        shown: What it is called where it was given: the same, or a variable of the environment.
+        given: Its value.
+        decode: Makes a value of what stands in the environment.
+    """
+    from otel_failover._core.config.checks import CHECKS, quoted  # see there
+
     try:
-        return replace(settings, **{name: _CHECKS[name](decode(given))})
+        return replace(settings, **{name: CHECKS[name](decode(given))})
     except _FileError as problem:
         what = f"{'its file' if name in _SECRET else f'the file {quoted(given[1:])}'} cannot be read ({problem})"
     except ValueError as problem:

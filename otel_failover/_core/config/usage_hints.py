@@ -1,7 +1,7 @@
-"""What people should know of how they use this, said once.
+"""What people should know of how they use this, logged once.
 
-Calls outside any run that look like a fallback (a failure followed by a call to another candidate under one parent
-span, ten times): the log says how to name it. A client that sends elsewhere than its candidate declares.
+Two things: calls outside any run that look like a fallback loop nobody declared (a failure, then a call to another
+candidate under the same span, ten times), and a client that sends to another endpoint than its candidate declares.
 """
 
 from __future__ import annotations
@@ -14,47 +14,62 @@ from opentelemetry.trace import get_current_span
 from otel_failover._core.failsafe import logger
 
 if TYPE_CHECKING:
-    from otel_failover._core.runs.call import Call
+    from opentelemetry.trace import Span
 
 TIMES: Final = 10
 
-_failed: weakref.WeakKeyDictionary[Any, tuple[str, str]] = weakref.WeakKeyDictionary()
-_seen = [0]
+_failed: Final[weakref.WeakKeyDictionary[Any, tuple[str, str]]] = weakref.WeakKeyDictionary()
+"""The last call that failed under each span: its endpoint and model."""
+_seen: Final = [0]
+"""How often a failure was followed by a call to another candidate."""
 
 
-def call_outside(call: Call) -> None:
-    """Take note of a call outside any run."""
+def call_outside(endpoint: str, model: str) -> weakref.ref[Span] | None:
+    """Take note of a call outside any run.
+
+    Args:
+        endpoint: Where it goes.
+        model: As requested.
+
+    Returns:
+        The span that it is made under, for `call_failed`; None where there is none, or enough has been seen.
+    """
     if _seen[0] >= TIMES:
-        return
+        return None
     parent = get_current_span()
     if not parent.is_recording():
-        return
-    call.parent = weakref.ref(parent)
+        return None
     before = _failed.pop(parent, None)
-    if before is None or before == (call.endpoint, call.model):
-        return
-    _seen[0] += 1
-    if _seen[0] == TIMES:
-        logger.info(
-            "otel-failover: calls to %s follow failures of %s under one span, as in a fallback loop that nobody "
-            'declared; `with failover_run("chat", chain=[...]):` around it shows it as one run',
-            call.model,
-            before[1],
-        )
+    if before is not None and before != (endpoint, model):
+        _seen[0] += 1
+        if _seen[0] == TIMES:
+            logger.info(
+                "otel-failover: calls to %s follow failures of %s under one span, as in a fallback loop that nobody "
+                'declared; `with failover_run("chat", chain=[...]):` around it shows it as one run',
+                model,
+                before[1],
+            )
+    return weakref.ref(parent)
 
 
-def call_failed(call: Call) -> None:
-    """Take note that a call outside any run failed."""
-    parent = call.parent() if call.parent is not None else None
-    if parent is not None and _seen[0] < TIMES:
-        _failed[parent] = (call.endpoint, call.model)
+def call_failed(parent: weakref.ref[Span] | None, endpoint: str, model: str) -> None:
+    """Take note that a call outside any run failed.
+
+    Args:
+        parent: What `call_outside` returned for it.
+        endpoint: Where it went.
+        model: As requested.
+    """
+    span = parent() if parent is not None else None
+    if span is not None and _seen[0] < TIMES:
+        _failed[span] = (endpoint, model)
 
 
 _elsewhere: Final[set[tuple[str | None, str]]] = set()
 
 
 def sent_elsewhere(declared: str | None, asked: str) -> None:
-    """Say once that a candidate's client sends to another endpoint than the candidate declares.
+    """Log once that a candidate's client sends to another endpoint than the candidate declares.
 
     Args:
         declared: The candidate's endpoint; None where only its provider is known.

@@ -1,6 +1,6 @@
-"""What an SDK was asked in one call, as its adapter reads it."""
+"""What an SDK was asked in one call, and whose call that makes it."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,21 +41,22 @@ class Asked(NamedTuple):
     retries: int | None = None
 
 
-def provider_of(asked: Asked, chain: Chain, aliases: Mapping[str, str], gateways: Collection[str]) -> str:
-    """Return whom an SDK call asks, never `openai` merely because the SDK is.
+def provider_of(asked: Asked, chain: "Chain", aliases: "Mapping[str, str]", gateways: "Collection[str]") -> str:
+    """Return the provider that a call asks.
 
-    In this order: the chain's entry with this endpoint; the user's aliases; the table of hosts; the SDK's own provider
-    where the base URL is its default; a chain entry whose model alone matches; else the host's name.
+    The most certain source that knows it decides: the chain, where one of its members declares this endpoint; the
+    user's aliases; the table of well-known hosts; the SDK's own provider, where the client goes to the SDK's default.
+    Then a member of the chain that asks for the same model and leaves its endpoint open; last the host's name.
 
     Args:
         asked: What the SDK was asked.
-        chain: Of the run; empty outside any.
-        aliases: The user's own, from words in lower case to providers.
-        gateways: Hosts that relay for many providers: the table of hosts says nothing about them.
+        chain: The configured chain, `EMPTY` where there is none.
+        aliases: The user's `provider_aliases`, by words in lower case.
+        gateways: Hosts that relay for many providers: the table of hosts is not asked about them.
     """
-    listed = chain.owners.get(asked.endpoint)
-    if listed:
-        return listed
+    declared = chain.owners.get(asked.endpoint)
+    if declared:
+        return declared
     host = host_of(asked.endpoint)
     known = aliases.get(host.lower())
     if known is None and host not in gateways:
@@ -63,6 +64,7 @@ def provider_of(asked: Asked, chain: Chain, aliases: Mapping[str, str], gateways
     if known is None and asked.is_default:
         known = asked.provider
     if known is None:
-        alike = (chain.members[place] for place in chain.asking_for(asked.model))
-        known = next((each.provider for each in alike if each.model == asked.model and each.endpoint is None), None)
+        members = (chain.members[place] for place in chain.asking_for(asked.model))
+        alike = (each for each in members if each.model == asked.model and each.endpoint is None)
+        known = next((each.provider for each in alike), None)
     return known or host

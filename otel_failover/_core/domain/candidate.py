@@ -4,7 +4,7 @@ The provider's name alone is no identity: a chain may hold the same provider twi
 of providers. Provider values are OpenTelemetry's (`gen_ai.provider.name`, semantic-conventions-genai as of 2026-11).
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a dataclass would take the text of each annotation apart at import.
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -50,7 +50,7 @@ class Candidate:
         if self.profile is not None:
             object.__setattr__(self, "profile", exportable(self.profile))
 
-    def filled(self, other: Candidate) -> Candidate:
+    def filled(self, other: "Candidate") -> "Candidate":
         """Return this candidate with what it leaves open taken from another.
 
         Args:
@@ -63,7 +63,7 @@ class Candidate:
             self.profile or other.profile,
         )
 
-    def is_like(self, other: Candidate) -> bool:
+    def is_like(self, other: "Candidate") -> bool:
         """Whether another names the same provider and model, and neither an endpoint or a profile that differs.
 
         Args:

@@ -29,12 +29,12 @@ class Chain:
     """
 
     __slots__ = (
-        "_by_entry", "_by_member", "_by_model", "_entries",
-        "doubled", "endpoints", "key", "labels", "members", "owners",
+        "_by_entry", "_by_member", "_by_model",
+        "doubled", "endpoints", "entries", "key", "labels", "members", "owners",
     )  # fmt: skip
 
     def __init__(self, entries: tuple[Any, ...]) -> None:
-        self._entries = entries
+        self.entries = entries
         self.members = tuple(identity.parse(entry) for entry in entries)
         self.labels = [candidate.label for candidate in self.members]
         self.key = tuple(self.labels)
@@ -86,7 +86,7 @@ EMPTY: Final = Chain(())
 def chain_of(entries: tuple[Any, ...]) -> Chain:
     """Return the chain of some entries; the objects matter, since equal ones may stand in it twice."""
     known = _recent.get(len(entries))
-    if known is not None and all(map(operator.is_, known._entries, entries)):
+    if known is not None and all(map(operator.is_, known.entries, entries)):
         return known
     if all(type(entry) is str for entry in entries):
         return _of_texts(entries)

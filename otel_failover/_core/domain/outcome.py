@@ -1,6 +1,6 @@
 """How an attempt ended: the record, and the words for it that stand on the wire."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
 from typing import Final, NamedTuple
 
@@ -20,6 +20,8 @@ CANCELLED: Final = "cancelled"
 
 
 SKIPPED: Final = "skipped"
+OPEN: Final = "open"
+"""Of an attempt that still runs; on the wire it stands nowhere."""
 
 PRIMARY: Final = "primary"
 FALLBACK: Final = "fallback"

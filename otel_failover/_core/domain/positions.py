@@ -55,22 +55,27 @@ class ChainPositions:
         places = self.chain.places(given, candidate)
         return next((i for i in places if i not in self.used), places[-1] if places else -1)
 
-    def of_call(self, asked: Asked, candidate: Candidate, aliases: Mapping[str, str]) -> tuple[Candidate, int]:
-        """Return who a bare provider call asks, and its place.
+    def of_call(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> tuple[Candidate, int]:
+        """Return who a provider call outside any attempt asks, and its place.
 
-        With a chain, the first place that fits and is not held by another credential.
+        With a chain, that is the first place that fits and is not held by another credential: two entries for the same
+        model may differ by their keys only, and the first call with each key takes the next of them.
 
         Args:
             asked: What the SDK was asked.
-            candidate: Whom that is, as far as the call tells: provider, model, endpoint.
+            provider: Whom that is (`asked.provider_of`).
             aliases: The user's own, from words in lower case to providers.
+
+        Returns:
+            The candidate and its place, -1 where a declared chain has none that fits.
         """
         if not self.declared:
+            candidate = Candidate(provider, asked.model, asked.endpoint or None)
             return candidate, self._first_appearance(candidate, asked.credential)
-        fitting = self._fitting(asked, candidate.provider, aliases)
+        fitting = self._fitting(asked, provider, aliases)
         index = next((i for i in fitting if self._free(i, asked.credential)), -1)
         if index < 0:
-            return candidate, -1
+            return Candidate(provider, asked.model, asked.endpoint or None), -1
         self._holders[index] = asked.credential
         listed = self.chain.members[index]
         return Candidate(listed.provider, listed.model, listed.endpoint or asked.endpoint, listed.profile), index
@@ -87,7 +92,11 @@ class ChainPositions:
         return index not in self._holders or self._holders[index] == credential
 
     def _fitting(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> Iterator[int]:
-        """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone."""
+        """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone.
+
+        The model alone decides only where neither the aliases nor the table know the host: a call to a provider that is
+        known is not its namesake's at another.
+        """
         chain, host = self.chain.members, host_of(asked.endpoint)
         same_model = self.chain.asking_for(asked.model)
         yield from (i for i in same_model if chain[i].endpoint == asked.endpoint)

@@ -26,7 +26,7 @@ PROVIDERS: Final = frozenset(
 """The closed table of provider values that metrics and span names may carry."""
 
 
-_ALIASES: Final = {
+SPELLINGS: Final = {
     "gemini": "gcp.gemini", "google": "gcp.gemini", "google_genai": "gcp.gemini", "google-gla": "gcp.gemini",
     "google_ai_studio": "gcp.gemini", "gcp_gemini": "gcp.gemini", "google_generativeai": "gcp.gemini",
     "vertex_ai": "gcp.vertex_ai", "vertexai": "gcp.vertex_ai", "google-vertex": "gcp.vertex_ai",
@@ -75,7 +75,7 @@ def canonical(word: str) -> str:
     folded = word.strip().lower()
     if folded in PROVIDERS:
         return folded
-    return _ALIASES.get(folded) or _ALIASES.get(folded.replace("-", "_").replace(" ", "_")) or word.strip()[:255]
+    return SPELLINGS.get(folded) or SPELLINGS.get(folded.replace("-", "_").replace(" ", "_")) or word.strip()[:255]
 
 
 def metric_value(provider: str) -> str:

@@ -1,50 +1,61 @@
-"""An exception that an SDK call raised, read once while its facts are still its own."""
+"""What SDK calls and transports raise, read while it is still their own, and what an exception was raised from."""
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+import concurrent.futures
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
-from otel_failover._core.evidence.transport_error import transport_reason
 from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.references import Reference
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _FACTS: Final = ("message", "status_code", "status", "code", "type", "reason", "request_id", "body", "response")
+_LINKS: Final = 8
 
 
 class CallError:
     """An exception that a provider call raised inside an attempt, with what it said at that moment.
 
     Libraries add other candidates' texts to an exception later (litellm mutates `.message`), so what it said is copied
-    when it is raised.
+    when it is raised: owning the object proves who raised it, never what it says now.
+
+    Args:
+        problem: The exception.
+
+    Attributes:
+        reference: It, remembered weakly where that is possible.
+        text: `str()` of it.
+        type_name: Its class, as `error.type` has it.
+        code: Of the provider.
+        transport: Our reason, and the timeout's kind, where it came of the transport.
     """
 
-    __slots__ = ("_facts", "_transport", "code", "reference", "status", "text", "type_name")
+    __slots__ = ("_facts", "code", "reference", "text", "transport", "type_name")
 
     def __init__(self, problem: BaseException) -> None:
-        self._transport = _transport_of(problem)
+        self.transport = _transport_of(problem)
         self.reference = Reference(problem)
         self.text = text_of(problem)
         self.type_name = qualified(type(problem))
-        self.status = _number(read(problem, "status_code"))
         self.code = read(problem, "code")
-        self._facts = _facts(problem)
-
-    def transport(self) -> tuple[str, str | None]:
-        """Return the reason, and the timeout's kind, where it came of the transport after the status line."""
-        return self._transport
+        self._facts = _facts_of(problem)
 
     def unchanged(self, problem: BaseException) -> bool:
         """Whether it still says what it said when it was raised."""
-        return text_of(problem) == self.text and _facts(problem) == self._facts
+        return text_of(problem) == self.text and _facts_of(problem) == self._facts
 
     def forget(self) -> None:
         """Let go of an exception that could not be remembered weakly."""
         self.reference.forget()
 
 
-def _facts(problem: BaseException) -> list[object]:
+def _facts_of(problem: BaseException) -> list[object]:
     """Return what an exception says, by what each fact is compared.
 
     Itself where it is plain, its text where it is a body, else its identity.
@@ -75,11 +86,71 @@ def qualified(cls: type) -> str:
     return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
 
 
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def error_in_exception(problem: BaseException) -> ErrorBody | None:
     """Return the error that an SDK's exception states, as it read it from a stream's event."""
     body = read(problem, "body")
     return error_in(body) if isinstance(body, dict) else None
+
+
+def causes_of(thing: object, *, raised_from: bool = False) -> Iterator[object]:
+    """Yield an exception and what it was raised from, at most eight, each once.
+
+    Args:
+        thing: The exception.
+        raised_from: Follow only what `raise … from` says. Otherwise `__context__` is followed too, as a traceback shows
+            it: where there is no cause, and none was denied (`from None`). Whoever follows that asks only for an object
+            that is the attempt's own: of anybody else's, Python's filling it in proves nothing.
+    """
+    seen: list[object] = []
+    while thing is not None and len(seen) < _LINKS and not any(thing is other for other in seen):
+        seen.append(thing)
+        yield thing
+        cause = read(thing, "__cause__")
+        hidden = raised_from or read(thing, "__suppress_context__")
+        thing = cause if cause is not None else None if hidden else read(thing, "__context__")
+
+
+# --- what a transport raised ------------------------------------------------------------------------------------------
+
+
+def transport_reason(problem: BaseException) -> tuple[str, str | None]:
+    """Return our reason and the timeout's kind for what a transport raised; by class names, to import no library."""
+    kind: Any = type(problem)
+    return _reason_of(kind)
+
+
+@lru_cache(maxsize=128)
+def _reason_of(kind: type) -> tuple[str, str | None]:
+    if issubclass(kind, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)):
+        return reasons.CANCELLED, None
+    names = [cls.__name__ for cls in kind.__mro__]
+    if any("Timeout" in name for name in names):
+        leaf = names[0].lower()
+        return reasons.TIMEOUT, next((which for start, which in _TIMEOUTS if leaf.startswith(start)), "total")
+    if not _TRANSPORT.isdisjoint(names) or issubclass(kind, OSError):
+        return (reasons.CONNECTION if _LOCAL.isdisjoint(names) else reasons.CLIENT_ERROR), None
+    return reasons.CLIENT_ERROR, None
+
+
+_TIMEOUTS: Final = (
+    ("connect", "connect"), ("read", "read"), ("write", "write"), ("pool", "pool"), ("sockettimeout", "read"),
+)  # fmt: skip
+"""Kinds of timeout by how a class's name starts; aiohttp's `SocketTimeoutError` is that of `sock_read`."""
+
+
+_TRANSPORT: Final = frozenset(
+    {
+        "TransportError", "ClientConnectionError", "ClientPayloadError",
+        "ProtocolError", "HTTPClientError", "ConnectionError", "IncompleteReadError",
+    }
+)  # fmt: skip
+"""Base classes of transport errors: httpx's, aiohttp's two that are no OSError, urllib3's, and botocore's three."""
+
+
+_LOCAL: Final = frozenset(
+    {
+        "UnsupportedProtocol", "LocalProtocolError",
+        "InvalidURL", "MissingSchema", "InvalidSchema", "InvalidHeader", "UnrewindableBodyError",
+    }
+)  # fmt: skip
+"""Transport errors about what this process would send: httpx's two, and those of requests, where each is an OSError."""

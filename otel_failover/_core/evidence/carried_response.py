@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.failsafe import read
+from otel_failover._core.references import IdentityMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from otel_failover._core.evidence.exchange import Exchange
 
 
-_carried: Final[weakref.WeakKeyDictionary[BaseException, object]] = weakref.WeakKeyDictionary()
+_carried: Final[IdentityMap[object]] = IdentityMap()
 
 
 def carry(problem: BaseException, response: object) -> None:
@@ -25,8 +24,7 @@ def carry(problem: BaseException, response: object) -> None:
         problem: What an SDK raised, as botocore's `ClientError`; one that cannot be remembered weakly is not.
         response: That it was made of; kept while the exception lives, as other SDKs' exceptions keep theirs.
     """
-    with contextlib.suppress(TypeError):
-        _carried[problem] = response
+    _carried.set(problem, response)
 
 
 def response_of(thing: object) -> object:
@@ -35,12 +33,7 @@ def response_of(thing: object) -> object:
         found = read(thing, name)
         if found is not None and not isinstance(found, (str, bytes, Mapping)):
             return found
-    if not _carried or not isinstance(thing, BaseException):
-        return None
-    try:
-        return _carried.get(thing)
-    except TypeError:
-        return None
+    return _carried.get(thing)
 
 
 def is_of_the_wire(exchanges: Iterable[Exchange], problem: BaseException) -> bool:

@@ -1,7 +1,11 @@
 """One HTTP request and what came back.
 
-Nothing here reads a body that the host has not read, or keeps a success alive. Binding is by identity: requests,
-responses and exceptions are remembered by weak reference and compared with `is`; a bare `id()` is never a key.
+A body is looked at only where the host has read it: to read one would take it from the host (a stream can be read
+once), block its event loop, or hold its connection. A success is not kept alive for us.
+
+Binding is by identity: requests, responses and exceptions are remembered by weak reference and compared with `is`. A
+bare `id()` is never a key, since the number is given to the next object as soon as the first is gone, and in a busy
+service that next one is another request's.
 """
 
 from __future__ import annotations
@@ -10,50 +14,41 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_failover._core.evidence import headers as header_facts
+from otel_failover._core.evidence.call_error import transport_reason
 from otel_failover._core.evidence.error_body import ErrorBody, read_error, seconds_asked, text_holds
-from otel_failover._core.evidence.transport_error import transport_reason
+from otel_failover._core.evidence.ownership import OWN, UNRELATED
 from otel_failover._core.failsafe import read
 from otel_failover._core.references import Reference
 
 if TYPE_CHECKING:
     import weakref
 
-    from otel_failover._core.domain.asked import Asked
+    from otel_failover._core.evidence.ownership import SendingCall
 
-OWN: Final = "own"
-ELSEWHERE: Final = "elsewhere"
-"""A call to a host that the table or the chain gives to somebody else: a call of its own."""
-ASIDE: Final = "aside"
-"""Token refresh, image fetches, tools, probes: kept for identity, settle nothing."""
+    class OpenCall(SendingCall, Protocol):
+        """An SDK call in whose context requests are sent, as far as the evidence asks."""
 
+        def response_closed(self) -> None:
+            """Take note that the host closed the response under the call's stream."""
 
-class OpenCall(Protocol):
-    """An SDK call in whose context requests are sent, as far as the evidence asks."""
+    class Owner(Protocol):
+        """The evidence that an exchange belongs to: a `Ledger`, which stands above."""
 
-    asked: Asked
-    model: str
-    endpoint: str
-    inference: bool
+        closed: bool
+        who: object
+        started: float
 
-    def response_closed(self) -> None:
-        """Take note that the host closed the response under the call's stream."""
+        @property
+        def heard(self) -> bool:
+            """Whether output has begun."""
 
+        @property
+        def live(self) -> bool:
+            """Whether it takes evidence."""
 
-class Owner(Protocol):
-    """The evidence that an exchange belongs to: a `Ledger`, which stands above."""
-
-    closed: bool
-    heard: bool
-    who: object
-    started: float
-
-    @property
-    def live(self) -> bool:
-        """Whether it takes evidence."""
-
-    @property
-    def own(self) -> list[Exchange]:
-        """Its own sends, in order."""
+        @property
+        def own(self) -> list[Exchange]:
+            """Its own sends, in order."""
 
 
 _HELD_STATUS: Final = 400
@@ -71,12 +66,13 @@ class Exchange:
         hold: Keep request and response alive until the attempt has ended; orphans are not.
     """
 
-    __slots__ = (
-        "__weakref__", "_body", "_sent", "_told", "call", "endpoint", "failure", "hold", "issued_id", "kind", "ledger",
-        "method",
-        "model", "problem", "request",
-        "request_id", "response", "retry_after", "started", "status", "stopped", "stream", "taken", "timeout",
-        "timeout_configured",
+    __slots__ = (  # noqa: RUF023 - what was sent, whose it is, what came back, what is read on demand
+        "__weakref__",
+        "request", "endpoint", "method", "stream", "hold", "started",
+        "kind", "call", "model", "ledger", "taken",
+        "stopped", "response", "status", "request_id", "issued_id", "retry_after",
+        "failure", "problem", "timeout", "timeout_configured",
+        "_sent", "_headers", "_body",
     )  # fmt: skip
 
     def __init__(self, request: object, endpoint: str, method: str, *, stream: bool = False, hold: bool = True) -> None:
@@ -93,28 +89,28 @@ class Exchange:
         self.problem: Reference | None = None
         self.timeout: str | None = None
         self.timeout_configured: float | None = None
-        self.kind = ASIDE
+        self.kind = UNRELATED
         self.call: OpenCall | None = None
         self.model: str | None = None
         self.ledger: Owner | None = None
         self.taken: weakref.ref[Owner] | None = None
         self._body: ErrorBody | None = None
-        self._told: dict[bytes, str] | None = None
+        self._headers: dict[bytes, str] | None = None
         self._sent: header_facts.Sent | None = None
 
-    # --- told by the transport ----------------------------------------------------------------------------------------
+    # --- reported by the transport ------------------------------------------------------------------------------------
 
     def answered(self, response: object, status: int, headers: Any) -> None:
         """Record that a response came, before its body is read."""
         wanted = status >= _HELD_STATUS or (self.kind == OWN and not self.stream)
         self.response = Reference(response, hold=self.hold and wanted)
         self.status = status
-        told = header_facts.of_answer(headers)
-        self.request_id = header_facts.issued_id(told)
+        answer = header_facts.of_answer(headers)
+        self.request_id = header_facts.issued_id(answer)
         self.stopped = time.monotonic()
         if status >= _HELD_STATUS:
-            self._told = told
-            self.retry_after = seconds_asked(told)
+            self._headers = answer
+            self.retry_after = seconds_asked(answer)
             if self.request_id is not None and self.request_id not in self.sent.ids:
                 self.issued_id = self.request_id
 
@@ -156,7 +152,7 @@ class Exchange:
         if self._body is None:
             if not self.is_error or self.response is None:
                 return ErrorBody()
-            found = read_error(self.response.target, self._told)
+            found = read_error(self.response.target, self._headers)
             if not found.whole:
                 return found
             self._body = found
@@ -171,7 +167,7 @@ class Exchange:
 
     @property
     def sent(self) -> header_facts.Sent:
-        """What this request's own headers tell; read once, when they can no longer change."""
+        """What this request's own headers hold; read once, when they can no longer change."""
         if self._sent is not None:
             return self._sent
         request = self.request.target
@@ -187,4 +183,4 @@ class Exchange:
         self.request.release()
         if self.response is not None:
             self.response.release()
-        self.call = self.problem = self._sent = self._told = None
+        self.call = self.problem = self._sent = self._headers = None

@@ -7,21 +7,24 @@ names, on every request.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import compress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_failover._core.failsafe import read
 from otel_failover._core.text.redaction import own_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterator, Sequence
 
 _ISSUED: Final = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id", b"x-ms-request-id")
 _SENT: Final = frozenset({*_ISSUED, b"x-client-request-id", b"x-correlation-id"})
+_NAME: Final = itemgetter(0)
 _AWS_ERROR: Final = b"x-amzn-errortype"
 _ANSWER: Final = frozenset({*_ISSUED, b"retry-after", b"retry-after-ms", b"date", _AWS_ERROR})
 
 
-def _raw(headers: object) -> Iterable[tuple[bytes, bytes]]:
+def _raw(headers: object) -> Sequence[tuple[bytes, bytes]]:
     """Return the raw headers of `httpx`, or any mapping's in the same form."""
     raw: Any = read(headers, "raw")
     if raw is not None:
@@ -36,9 +39,21 @@ def _encoded(part: object) -> bytes:
     return part if isinstance(part, bytes) else str(part).encode("utf-8", "replace")
 
 
+def _wanted(headers: object, is_wanted: Callable[[bytes], bool]) -> Iterator[tuple[bytes, bytes]]:
+    """Return those raw headers whose name is wanted; `compress` and `map` keep the pass over all of them in C."""
+    raw = _raw(headers)
+    return compress(raw, map(is_wanted, map(_NAME, raw)))
+
+
 def of_answer(headers: object) -> dict[bytes, str]:
     """Return the request ids, `retry-after*`, `date` and AWS's error of a response, names in lower case."""
-    return {lowered: value.decode("latin-1") for name, value in _raw(headers) if (lowered := name.lower()) in _ANSWER}
+    return {name.lower(): value.decode("latin-1") for name, value in _wanted(headers, _tells)}
+
+
+@lru_cache(maxsize=512)
+def _tells(name: bytes) -> bool:
+    """Whether a response's header of this name matters."""
+    return name.lower() in _ANSWER
 
 
 def aws_error(answer: dict[bytes, str]) -> str | None:
@@ -79,7 +94,7 @@ def of_request(headers: object, url: object) -> Sent:
         url: Of the request, with its query.
     """
     named, ids = [], []
-    for name, value in [each for each in _raw(headers) if _matters(each[0])]:
+    for name, value in _wanted(headers, _matters):
         if name.lower() in _SENT:
             ids.append(value.decode("latin-1"))
         else:

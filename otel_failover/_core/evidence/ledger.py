@@ -1,7 +1,7 @@
 """What the wire said, bound to the attempt that asked.
 
 A transport reports each send to the `Ledger` of the attempt in whose context it happens; a provider adapter reports
-each SDK call. Nothing here settles what somebody else sent.
+each SDK call. Whose a send is, `ownership` says; how an attempt ended, `outcome` reads out of here.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.context import attempt_in
-from otel_failover._core.domain import providers
-from otel_failover._core.domain.endpoint import host_of
 from otel_failover._core.evidence.call_error import CallError
-from otel_failover._core.evidence.error_body import ErrorBody, pieces
-from otel_failover._core.evidence.exchange import ASIDE, ELSEWHERE, OWN, Exchange
+from otel_failover._core.evidence.error_body import pieces
 from otel_failover._core.evidence.orphans import orphans
-from otel_failover._core.failsafe import read
+from otel_failover._core.evidence.ownership import OTHER_CANDIDATE, OWN, whose
+from otel_failover._core.evidence.response_content import chunk_text
 from otel_failover._core.text.matching import normalise
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-    from otel_failover._core.evidence.exchange import OpenCall
+    from otel_failover._core.evidence.error_body import ErrorBody
+    from otel_failover._core.evidence.exchange import Exchange, OpenCall
 
 _CHUNKS: Final = 256
 
@@ -43,8 +42,61 @@ def current_ledger(context: Context | None = None) -> Ledger | None:
     return ledger
 
 
+class StreamFacts:
+    """What the streams of an attempt yielded. The values stand on the class, so that to make one runs no code of ours.
+
+    Attributes:
+        chunks: The texts of the last 256 chunks, so that a claim may be looked for in them; None without a stream.
+        error: An error event of a stream, as the wrapped stream saw it or the SDK's exception states it.
+        begun: Output has begun, though no chunk is kept that shows it.
+    """
+
+    chunks: deque[str] | None = None
+    error: ErrorBody | None = None
+    begun: bool = False
+
+
+class AnswerFacts:
+    """What the good answers of an attempt said of themselves: the last one's word stands, but for the ids.
+
+    Attributes:
+        response_ids: Of each, in order.
+        model: That the answer names; empty where none does.
+        empty: It holds neither a text nor a tool call; None where nobody looked.
+        text_error: Its text reads like an error message; None where nobody looked.
+    """
+
+    response_ids: tuple[str, ...] = ()
+    model: str = ""
+    empty: bool | None = None
+    text_error: bool | None = None
+
+
 class Ledger:
     """The evidence of one attempt: what it and its descendants sent, and what came of it.
+
+    Whether it takes evidence (`live`):
+
+    =========  ======================================================================================================
+    open       from the start; sends, calls and streams are recorded
+    closed     once the attempt has ended: nothing is taken any more, and the bodies and credentials are let go
+    inherited  open when the process was forked: in the child it takes nothing, since the parent goes on writing there
+    =========  ======================================================================================================
+
+    How much of what happened it has seen, and what is missing (`state`); the first that fits:
+
+    ========  ==================  ====================================================================================
+    partial   `orphan`            nothing of its own, but a send without an attempt was under way to the candidate
+    none                          neither an SDK call nor an own send: nothing is known, so nothing can be proved
+    partial   what `unseen` says  an adapter knows that a stream or a body passes it by
+    partial   `call_open`         an SDK call has neither returned nor raised
+    partial   `request_open`      an own send has neither an answer nor a transport error
+    partial   `body_not_seen`     the host has not read an own error body, or it is longer than what we look at
+    partial   `other_endpoint`    nothing went to the endpoint that the candidate declares, and something to that of
+                                  its client
+    partial   `orphan`            beside own sends, too, a send without an attempt was under way to the candidate
+    complete                      else
+    ========  ==================  ====================================================================================
 
     Args:
         provider: What the loop declared, None for an inferred attempt.
@@ -52,18 +104,35 @@ class Ledger:
         parent: The ledger of the attempt this one runs inside; it owns what its descendants sent.
         neighbours: Endpoints of the other members of the chain.
         gateways: Hosts that relay for many providers: the table says nothing about them.
+
+    Attributes:
+        model: The candidate's model; empty where it is not known yet.
+        who: The candidate as a whole: equal for two attempts at the same one.
+        beside: The ledger of the attempt inside which this one asks somebody else.
+        exchanges: Own and unrelated sends, in order.
+        to_others: Sends to other candidates.
+        calls: SDK calls that ask a model, of which `open_calls` are under way.
+        open_streams: Streams that have neither ended nor been dropped.
+        raised: What the calls raised, each as it was then.
+        last_failed: The last of these, unless a later call returned.
+        retries: How often the SDK tries again by itself; None where that is not known.
+        stream: What its streams yielded.
+        answer: What its good answers said of themselves.
+        unseen: What an adapter could not see.
+        rootless: Nothing at all was current when it began, as in a thread that was started without its context.
+        failure_seen: The failure that `outcome` found last, and what it was found in.
     """
 
-    __slots__ = (
+    __slots__ = (  # noqa: RUF023 - what was sent, whose it is, what came back, what is read on demand
         "__weakref__",
-        "_heard", "_secrets", "beside", "calls", "chunks", "closed", "elsewhere", "empty", "endpoint", "exchanges",
-        "failure_seen",
-        "gateways",
-        "last_failed", "model", "neighbours", "open_calls", "orphaned", "parent", "pid", "provider", "raised",
-        "response_ids", "response_model", "retries",
-        "rootless", "started", "stream_error",
-        "streams", "text_error", "unseen",
-        "who",
+        "provider", "endpoint", "model", "neighbours", "gateways", "who",
+        "parent", "beside",
+        "exchanges", "to_others",
+        "calls", "open_calls", "open_streams", "raised", "last_failed", "retries",
+        "stream", "answer",
+        "unseen", "rootless",
+        "started", "closed", "pid",
+        "failure_seen", "_secrets",
     )  # fmt: skip
 
     def __init__(
@@ -76,28 +145,21 @@ class Ledger:
     ) -> None:
         self.provider, self.endpoint, self.parent = provider, endpoint, parent
         self.neighbours, self.gateways = neighbours, gateways
+        self.model = ""
         self.who: object = None
-        self.exchanges: list[Exchange] = []
-        self.raised: list[CallError] = []
-        self.response_ids: list[str] = []
-        self.chunks: deque[str] | None = None
-        self.stream_error: ErrorBody | None = None
-        self.elsewhere: list[Exchange] = []
         self.beside: Ledger | None = None
+        self.exchanges: list[Exchange] = []
+        self.to_others: list[Exchange] = []
+        self.calls = self.open_calls = self.open_streams = 0
+        self.raised: list[CallError] = []
         self.last_failed: CallError | None = None
-        self.failure_seen: tuple[Any, Any] = (None, None)
-        self.calls = self.open_calls = self.streams = 0
-        self.unseen: str | None = None
-        self.orphaned = False
-        self.rootless = False
-        self._heard = False
-        self.model = self.response_model = ""
         self.retries: int | None = None
-        self.empty: bool | None = None
-        self.text_error: bool | None = None
-        self.closed = False
-        self.pid = _PID[0]
+        self.stream, self.answer = StreamFacts(), AnswerFacts()
+        self.unseen: str | None = None
+        self.rootless = self.closed = False
         self.started = time.monotonic()
+        self.pid = _PID[0]
+        self.failure_seen: tuple[Any, Any] = (None, None)
         self._secrets: tuple[int, tuple[str, ...]] = (0, ())
 
     @property
@@ -105,64 +167,21 @@ class Ledger:
         """Whether it takes evidence: not ended, and not inherited through a fork."""
         return not self.closed and self.pid == _PID[0]
 
-    # --- whose send is it ---------------------------------------------------------------------------------------------
-
-    def whose(self, endpoint: str, method: str, call: OpenCall | None) -> str:
-        """Say whose a send is: the candidate's, somebody else's, or an aside.
-
-        Args:
-            endpoint: Where it goes.
-            method: HTTP method; a provider is asked by POST, anything else is a probe.
-            call: The open SDK call, None for a plain HTTP request.
-        """
-        if call is not None and (not call.inference or self._is_beside(call)):
-            return ASIDE
-        if self.belongs(endpoint, call.endpoint if call is not None else None):
-            return OWN if method == "POST" else ASIDE
-        return ELSEWHERE if self.is_elsewhere(endpoint) else ASIDE
-
-    def _is_beside(self, call: OpenCall) -> bool:
-        """Whether a call asks another model for another purpose: embeddings for a search, beside the chat."""
-        return bool(self.model) and call.model != self.model and call.asked.operation == "embeddings"
-
-    def belongs(self, endpoint: str, base: str | None) -> bool:
-        """Whether an endpoint is the candidate's.
-
-        Args:
-            endpoint: Where a request goes.
-            base: The base URL's endpoint of the open SDK call.
-        """
-        if self.endpoint is not None:
-            return endpoint == self.endpoint
-        host = host_of(endpoint)
-        known = None if host in self.gateways else providers.provider_of_host(host)
-        if known is not None and self.provider in providers.PROVIDERS:
-            return known == self.provider
-        return base == endpoint and endpoint not in self.neighbours
-
-    def is_elsewhere(self, endpoint: str) -> bool:
-        """Whether the table or the chain gives an endpoint to somebody else than this candidate."""
-        if self.provider is None or endpoint == self.endpoint:
-            return False
-        if endpoint in self.neighbours:
-            return True
-        host = host_of(endpoint)
-        known = None if host in self.gateways else providers.provider_of_host(host)
-        return known is not None and known != self.provider and self.provider in providers.PROVIDERS
+    # --- what is reported ---------------------------------------------------------------------------------------------
 
     def add(self, exchange: Exchange, call: OpenCall | None = None) -> None:
-        """Take one send into the evidence, and tell the attempts around about an own one."""
+        """Take one send into the evidence; an own one is that of the attempts around, too."""
         exchange.call, exchange.ledger = call, self
         exchange.model = call.model if call is not None else None
-        exchange.kind = self.whose(exchange.endpoint, exchange.method, call)
-        (self.elsewhere if exchange.kind == ELSEWHERE else self.exchanges).append(exchange)
+        exchange.kind = whose(self, exchange.endpoint, exchange.method, call)
+        (self.to_others if exchange.kind == OTHER_CANDIDATE else self.exchanges).append(exchange)
         if exchange.kind == OWN:
             above = self.parent
             while above is not None:
                 above.exchanges.append(exchange)
                 above = above.parent
         if self.beside is not None:
-            self.beside.elsewhere.append(exchange)
+            self.beside.to_others.append(exchange)
 
     def call_raised(self, problem: BaseException) -> CallError:
         """Record that a provider call of this attempt raised, here and in the attempts around."""
@@ -180,7 +199,7 @@ class Ledger:
         while above is not None:
             above.last_failed = None
             if response_id:
-                above.response_ids.append(response_id)
+                above.answer.response_ids += (response_id,)
             above = above.parent
 
     def adopt(self, exchange: Exchange) -> None:
@@ -188,6 +207,28 @@ class Ledger:
         exchange.kind, exchange.taken = OWN, weakref.ref(self)
         if not any(mine is exchange for mine in self.exchanges):
             self.exchanges.append(exchange)
+
+    def saw_chunk(self, chunk: object) -> None:
+        """Remember what a chunk of a stream adds, at most 256, so that a claim may be looked for in it."""
+        stream = self.stream
+        if stream.chunks is None:
+            stream.chunks = deque(maxlen=_CHUNKS)
+        text = chunk_text(chunk)
+        if text:
+            stream.chunks.append(text)
+
+    def close(self) -> None:
+        """End the evidence: nothing more is taken, bodies and credentials are let go.
+
+        The credentials that were sent stay known, since what is exported later is searched for them. Sends of a call
+        inside an attempt inside this one are that one's to reduce.
+        """
+        _ = self.secrets
+        self.closed = True
+        for exchange in (*self.exchanges, *self.to_others):
+            if exchange.ledger is self:
+                exchange.reduce()
+        self.stream.begun, self.stream.chunks = self.heard, None
 
     # --- what the evidence says ---------------------------------------------------------------------------------------
 
@@ -198,7 +239,7 @@ class Ledger:
 
     @property
     def state(self) -> tuple[str, str | None]:
-        """`complete`, `partial` or `none`, and what is missing."""
+        """`complete`, `partial` or `none`, and what is missing, by the table above."""
         own = self.own
         if not self.calls and not own:
             around = self.endpoint and orphans.overlap(self.endpoint, self.started, own)
@@ -215,26 +256,31 @@ class Ledger:
         for exchange in own:
             if exchange.is_error and not exchange.body.whole:
                 return "body_not_seen"
-        if self.asked_elsewhere:
+        if self.asks_other_endpoint:
             return "other_endpoint"
-        if self.orphaned or (self.endpoint and orphans.overlap(self.endpoint, self.started, own)):
+        if self.endpoint and orphans.overlap(self.endpoint, self.started, own):
             return "orphan"
         return None
 
     @property
-    def asked_elsewhere(self) -> bool:
+    def asks_other_endpoint(self) -> bool:
         """Whether nothing was asked where the candidate is declared to be, and something where its client sends."""
         return not self.own and any(exchange.is_to_its_calls_base for exchange in self.exchanges)
 
     @property
+    def heard(self) -> bool:
+        """Whether output has begun: a text or a tool call; a chunk that only opens a message is none."""
+        return self.stream.begun or bool(self.stream.chunks)
+
+    @property
     def secrets(self) -> tuple[str, ...]:
-        """The credentials of this attempt's own requests."""
-        sends = len(self.exchanges) + len(self.elsewhere)
+        """The credentials of this attempt's own requests; worked out anew only where a request was added."""
+        sends = len(self.exchanges) + len(self.to_others)
         if not self.closed and self._secrets[0] != sends:
             if sends == 1:
-                self._secrets = (1, (self.exchanges or self.elsewhere)[0].sent.secrets)
+                self._secrets = (1, (self.exchanges or self.to_others)[0].sent.secrets)
             else:
-                found = (secret for each in (*self.exchanges, *self.elsewhere) for secret in each.sent.secrets)
+                found = (secret for each in (*self.exchanges, *self.to_others) for secret in each.sent.secrets)
                 self._secrets = (sends, tuple(dict.fromkeys(found)))
         return self._secrets[1]
 
@@ -248,17 +294,18 @@ class Ledger:
         return raised is not None and raised.unchanged(problem)
 
     def by_response(self, response: object) -> Exchange | None:
-        """Return the send that a response answers, own or aside."""
+        """Return the send that a response answers, own or unrelated."""
         return next((e for e in self.exchanges if e.response is not None and e.response.is_(response)), None)
 
     def by_request(self, request: object) -> Exchange | None:
-        """Return the send of a request, own or aside."""
+        """Return the send of a request, own or unrelated."""
         return next((e for e in self.exchanges if e.request.is_(request)), None)
 
     def holds(self, text: str) -> bool | None:
         """Whether a normalised text stands in any byte of this attempt that is not kept as an error text.
 
-        That is: successful bodies, chunks, the request (a provider may quote a prompt) and the answers to asides.
+        That is: successful bodies, chunks, the request (a provider may quote a prompt) and the answers to unrelated
+        sends. A text that this attempt's own bytes hold proves nothing about anybody else.
 
         Returns:
             None where some of it could not be seen.
@@ -266,62 +313,14 @@ class Ledger:
         bodies = (exchange.body.text for exchange in self.exchanges if exchange.is_error)
         if any(text in normalise(piece) for body in bodies for piece in pieces(body)):
             return True
-        if self.chunks and text in normalise("".join(self.chunks)):
+        if self.stream.chunks and text in normalise("".join(self.stream.chunks)):
             return True
         found = [exchange.holds(text) for exchange in self.exchanges]
         return True if True in found else None if None in found else False
 
-    def saw_chunk(self, chunk: object) -> None:
-        """Remember what a chunk of a stream adds, at most 256, so that a claim may be looked for in it."""
-        if self.chunks is None:
-            self.chunks = deque(maxlen=_CHUNKS)
-        text = chunk_text(chunk)
-        if text:
-            self.chunks.append(text)
-
-    @property
-    def heard(self) -> bool:
-        """Whether output has begun: a text or a tool call; a chunk that only opens a message is none."""
-        return self._heard or bool(self.chunks)
-
-    @heard.setter
-    def heard(self, value: bool) -> None:
-        self._heard = value
-
-    def close(self) -> None:
-        """End the evidence: nothing more is taken, bodies and credentials are let go."""
-        _ = self.secrets
-        self.closed = True
-        for exchange in (*self.exchanges, *self.elsewhere):
-            if exchange.ledger is self:
-                exchange.reduce()
-        self._heard, self.chunks = self.heard, None
-
-
-WORDLESS: Final = " "
-"""What stands for output that is no text: a piece of a tool call, of a thought."""
-
-_WORDLESS: Final = ("tool_calls", "function_call", "partial_json", "thinking", "refusal")
-
-
-def chunk_text(chunk: object) -> str:
-    """Return the text that a stream's chunk adds, in the shapes of OpenAI's and Anthropic's SDKs."""
-    if isinstance(chunk, str):
-        return chunk
-    choices = read(chunk, "choices")
-    delta = read(choices[0], "delta") if isinstance(choices, list) and choices else read(chunk, "delta")
-    if isinstance(delta, str):
-        return delta
-    text = read(delta, "content") or read(delta, "text") or read(chunk, "text") or wordless(delta)
-    return text if isinstance(text, str) else ""
-
-
-def wordless(delta: object) -> str:
-    """Return `WORDLESS` where a piece of a stream is output though it has no text."""
-    return WORDLESS if delta is not None and any(read(delta, name) for name in _WORDLESS) else ""
-
 
 _PID: Final = [os.getpid()]
+"""In a list, since it is exchanged in a forked child; asking the system for it at each look costs a call."""
 
 
 def _after_fork() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import reasons
@@ -21,7 +22,7 @@ from otel_failover._core.domain.outcome import (
     REJECTED,
     Outcome,
 )
-from otel_failover._core.failsafe import read
+from otel_failover._core.evidence.call_error import causes_of
 
 if TYPE_CHECKING:
     from otel_failover._core.evidence.error_body import ErrorBody
@@ -34,6 +35,9 @@ _NOTHING: Final = Outcome()
 
 def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejected: bool, output: bool) -> Outcome:
     """Return how an attempt ended.
+
+    The wire comes first: where it shows a failure, that is the reason, whatever leaves the attempt. What the loop says
+    only turns a good answer into one that was rejected.
 
     Args:
         ledger: Its own evidence.
@@ -49,37 +53,29 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     last = own[-1] if own else None
     failure = _failure(ledger, last)
     if failure is None and problem is not None:
-        failure = _unseen(ledger, last, problem)
+        failure = _without_answer(ledger, last, problem)
     if failure is not None:
-        if failure.reason == reasons.CANCELLED and problem is not None and is_timeout(problem):
+        if failure.reason == reasons.CANCELLED and problem is not None and _is_timeout(problem):
             failure = _caller_timeout(failure)
         return failure._replace(outcome=PARTIAL if output else ERROR)
-    found = _answer(last)
+    found = _good_answer(last)
     if problem is None and not marked and not rejected:
         return found
-    if rejected and not marked:
-        answered = FROM_RESPONSE if last is not None and not last.open else None
-        return found._replace(outcome=REJECTED, reason=_why_refused(ledger), origin=answered)
-    if last is None or last.open:
+    answered = last is not None and not last.open
+    if not answered and not (rejected and not marked):
         return found._replace(outcome=ERROR, reason=reasons.UNKNOWN)
-    return found._replace(outcome=REJECTED, reason=_why_refused(ledger), origin=FROM_RESPONSE)
+    why = reasons.EMPTY_RESPONSE if ledger.answer.empty else reasons.RESPONSE_REJECTED
+    return found._replace(outcome=REJECTED, reason=why, origin=FROM_RESPONSE if answered else None)
 
 
-def _why_refused(ledger: Ledger) -> str:
-    """Why the loop would not take an answer, as far as the answer tells."""
-    return reasons.EMPTY_RESPONSE if ledger.empty else reasons.RESPONSE_REJECTED
-
-
-def _answer(last: Exchange | None) -> Outcome:
-    """The facts of a terminal request that was answered well, or of none."""
-    if last is None:
-        return _NOTHING
-    return Outcome(status=last.status, request_id=last.request_id)
+def _good_answer(last: Exchange | None) -> Outcome:
+    """Return the facts of a terminal request that was answered well, or of none."""
+    return _NOTHING if last is None else Outcome(status=last.status, request_id=last.request_id)
 
 
 def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
-    """The failure that own evidence shows, None where it shows none; kept, since call and candidate both ask."""
-    seen = (last, last.stopped if last is not None else None, ledger.last_failed, ledger.stream_error)
+    """Return the failure that own evidence shows, None where it shows none; kept, since call and candidate both ask."""
+    seen = (last, last.stopped if last is not None else None, ledger.last_failed, ledger.stream.error)
     if ledger.failure_seen[0] != seen:
         ledger.failure_seen = (seen, _found(ledger, last))
     found: Outcome | None = ledger.failure_seen[1]
@@ -87,10 +83,18 @@ def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
 
 
 def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
+    """Return the failure of the terminal request, or of a call that sent none."""
     if last is None:
         return _client_error(ledger) if ledger.last_failed is not None else None
-    if last.failure is not None:
-        return _no_answer(ledger, last)
+    if last.failure is not None:  # timeout, reset, refused, cancelled, or never sent
+        return Outcome(
+            outcome=ERROR,
+            reason=last.failure,
+            origin=_origin(last.failure),
+            exception=_last_raised(ledger),
+            timeout=last.timeout,
+            timeout_configured=last.timeout_configured,
+        )
     if last.is_error:
         body = last.body
         return Outcome(
@@ -108,27 +112,13 @@ def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
 
 
 def _other_code(body: ErrorBody) -> str | None:
-    """The second structured code of a body: `type` where `code` came first."""
+    """Return the second structured code of a body: `type` where `code` came first."""
     return next((code for code in sorted(body.codes) if code != body.code), None)
-
-
-def _no_answer(ledger: Ledger, last: Exchange) -> Outcome:
-    """A terminal request without an answer: timeout, reset, refused, cancelled, or never sent."""
-    reason = last.failure or reasons.UNKNOWN
-    return Outcome(
-        outcome=ERROR,
-        reason=reason,
-        origin=_origin(reason),
-        exception=_last_raised(ledger),
-        timeout=last.timeout,
-        timeout_configured=last.timeout_configured,
-    )
 
 
 def _in_stream(ledger: Ledger, last: Exchange) -> Outcome | None:
     """Return a failure after a good status line: an error event, a cut stream, or a body the SDK could not read."""
-    found = _answer(last)
-    error = ledger.stream_error
+    found, error = _good_answer(last), ledger.stream.error
     if error is not None:
         reason = reasons.from_answer(None, error.code, _other_code(error), error.message)
         return found._replace(
@@ -140,46 +130,47 @@ def _in_stream(ledger: Ledger, last: Exchange) -> Outcome | None:
         )
     if ledger.last_failed is None:
         return None
-    reason, kind = ledger.last_failed.transport()
+    reason, kind = ledger.last_failed.transport
     shown = reasons.PARTIAL_STREAM if reason == reasons.CONNECTION else reason
     return found._replace(reason=shown, origin=_origin(reason), timeout=kind, exception=_last_raised(ledger))
 
 
 def _origin(reason: str) -> str:
-    """Where a failure without an answer comes from."""
+    """Return where a failure without an answer comes from."""
     return {reasons.CANCELLED: FROM_CANCEL, reasons.CLIENT_ERROR: FROM_CLIENT}.get(reason, FROM_TRANSPORT)
 
 
 def _client_error(ledger: Ledger) -> Outcome:
-    """A provider call that raised before anything was sent: this process said it, no provider."""
-    if ledger.asked_elsewhere:
+    """Return the failure of a provider call that raised before anything was sent: this process said it, no provider."""
+    if ledger.asks_other_endpoint:
         return Outcome(outcome=ERROR, reason=reasons.UNKNOWN, exception=_last_raised(ledger))
     return Outcome(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT, exception=_last_raised(ledger))
 
 
-def _unseen(ledger: Ledger, last: Exchange | None, problem: BaseException) -> Outcome | None:
-    """An exception where own evidence shows neither an answer nor a failure: named only as far as it goes."""
-    if last is not None and not last.open:
-        return None
+def _without_answer(ledger: Ledger, last: Exchange | None, problem: BaseException) -> Outcome | None:
+    """Return what an exception is where own evidence shows neither an answer nor a failure: only as far as that goes.
+
+    A request that is still under way has not failed; but where a timeout leaves the attempt, the caller gave it up.
+    """
     if last is not None:
-        return _caller_timeout(Outcome(outcome=ERROR)) if is_timeout(problem) else None
-    if ledger.calls and not ledger.asked_elsewhere:
+        return _caller_timeout(Outcome(outcome=ERROR)) if last.open and _is_timeout(problem) else None
+    if ledger.calls and not ledger.asks_other_endpoint:
         return Outcome(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT)
-    return Outcome(outcome=ERROR, reason=reasons.TIMEOUT if is_timeout(problem) else reasons.UNKNOWN)
+    return Outcome(outcome=ERROR, reason=reasons.TIMEOUT if _is_timeout(problem) else reasons.UNKNOWN)
 
 
 def _caller_timeout(failure: Outcome) -> Outcome:
-    """A request that was given up under an attempt which left by a timeout: the caller's clock ran out."""
+    """Return the end of a request that was given up because the caller's clock ran out, and not the client's."""
     return failure._replace(reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
 
 
-def is_timeout(problem: BaseException) -> bool:
+def _is_timeout(problem: BaseException) -> bool:
     """Whether an exception, or what it was raised from, is a timeout by its class.
 
     That of `asyncio.timeout`, `wait_for`, `concurrent.futures`, anyio.
     """
-    links = (problem, read(problem, "__cause__"))
-    return any("Timeout" in cls.__name__ for link in links if link is not None for cls in type(link).__mro__)
+    links = islice(causes_of(problem, raised_from=True), 2)
+    return any("Timeout" in cls.__name__ for link in links for cls in type(link).__mro__)
 
 
 def _last_raised(ledger: Ledger) -> tuple[str, str] | None:

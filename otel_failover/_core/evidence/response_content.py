@@ -1,7 +1,7 @@
-"""What an answer holds: whether there is anything in it, and whether its text reads like an error.
+"""What an answer holds: whether there is anything in it, whether its text reads like an error, what a chunk adds.
 
-Read from the SDKs' own response objects, by the shapes of OpenAI's, Anthropic's and Google's; of anything else nothing
-is said.
+Read from the SDKs' own response objects, by the shapes of OpenAI's, Anthropic's and Google's; of any other shape
+nothing is concluded.
 """
 
 from __future__ import annotations
@@ -88,3 +88,28 @@ def _text(part: Any) -> str | None:
         if isinstance(value, list):
             return "".join(filter(None, map(_text, value)))
     return None
+
+
+# --- chunks of a stream -----------------------------------------------------------------------------------------------
+
+WORDLESS: Final = " "
+"""What stands for output that is no text: a piece of a tool call, of a thought."""
+
+_WORDLESS: Final = ("tool_calls", "function_call", "partial_json", "thinking", "refusal")
+
+
+def chunk_text(chunk: object) -> str:
+    """Return the text that a stream's chunk adds, in the shapes of OpenAI's and Anthropic's SDKs."""
+    if isinstance(chunk, str):
+        return chunk
+    choices = read(chunk, "choices")
+    delta = read(choices[0], "delta") if isinstance(choices, list) and choices else read(chunk, "delta")
+    if isinstance(delta, str):
+        return delta
+    text = read(delta, "content") or read(delta, "text") or read(chunk, "text") or wordless(delta)
+    return text if isinstance(text, str) else ""
+
+
+def wordless(delta: object) -> str:
+    """Return `WORDLESS` where a piece of a stream is output though it has no text."""
+    return WORDLESS if delta is not None and any(read(delta, name) for name in _WORDLESS) else ""

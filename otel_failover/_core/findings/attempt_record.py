@@ -4,20 +4,17 @@ In a module of its own, because every attempt makes one: the other records of `f
 time at import and are only needed where a run may have got something wrong. Pure: no OpenTelemetry, no clock, no I/O.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_failover._core.domain.candidate import shown
+from otel_failover._core.domain.candidate import Candidate, shown
 from otel_failover._core.domain.outcome import Outcome
 
 if TYPE_CHECKING:
-    from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.domain.candidate_error import CandidateError
 
 _SHORT: Final = 255
-OPEN: Final = "open"
-"""The outcome of an attempt that still ran when its run ended."""
 
 
 class AttemptRecord(NamedTuple):
@@ -27,7 +24,7 @@ class AttemptRecord(NamedTuple):
         candidate: Who was tried.
         index: Place in the chain, -1 outside it.
         number: 1-based, per candidate in the run.
-        settled: How it ended; None where it still ran when the run ended.
+        settled: How it ended; `open` where it still ran when the run ended.
         error: The candidate's own error, in words that may be shown; None on success.
         evidence: `complete`, `partial`, `none`.
         began: Seconds since the run began.
@@ -53,8 +50,8 @@ class AttemptRecord(NamedTuple):
     candidate: Candidate
     index: int = -1  # type: ignore[assignment]  # nobody looks for a value in a record
     number: int = 1
-    settled: Outcome | None = Outcome()
-    error: CandidateError | None = None
+    settled: Outcome = Outcome()
+    error: "CandidateError | None" = None
     evidence: str = "complete"
     began: float = 0.0
     ended: float = 0.0
@@ -98,27 +95,27 @@ class AttemptRecord(NamedTuple):
     @property
     def outcome(self) -> str:
         """`success`, `error`, `rejected`, `partial`, `cancelled`; `open` where it still ran when the run ended."""
-        return self.settled.outcome if self.settled is not None else OPEN
+        return self.settled.outcome
 
     @property
     def reason(self) -> str | None:
         """One of `reasons.REASONS`; None on success."""
-        return self.settled.reason if self.settled is not None else None
+        return self.settled.reason
 
     @property
     def origin(self) -> str | None:
         """`response`, `transport`, `client`, `cancelled`; None where nothing was seen."""
-        return self.settled.origin if self.settled is not None else None
+        return self.settled.origin
 
     @property
     def status(self) -> int | None:
         """HTTP status of the terminal response."""
-        return self.settled.status if self.settled is not None else None
+        return self.settled.status
 
     @property
     def code(self) -> str | None:
         """The provider's structured code."""
-        return self.settled.code if self.settled is not None else None
+        return self.settled.code
 
     @property
     def message(self) -> str:
@@ -128,14 +125,14 @@ class AttemptRecord(NamedTuple):
     @property
     def timeout(self) -> str | None:
         """Kind of timeout."""
-        return self.settled.timeout if self.settled is not None else None
+        return self.settled.timeout
 
     @property
     def configured(self) -> float | None:
         """Seconds that timeout was set to."""
-        return self.settled.timeout_configured if self.settled is not None else None
+        return self.settled.timeout_configured
 
     @property
     def killed_by(self) -> str | None:
         """`stale`, `deadline`, `caller_timeout`, `user`, `breaker`."""
-        return self.settled.killed_by if self.settled is not None else None
+        return self.settled.killed_by

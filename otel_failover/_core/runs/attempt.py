@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers, reasons
 from otel_failover._core.domain.candidate import Candidate
@@ -23,6 +22,7 @@ from otel_failover._core.domain.outcome import (
     ERROR,
     FROM_CANCEL,
     FROM_TRANSPORT,
+    OPEN,
     PARTIAL,
     SUCCESS,
     Outcome,
@@ -31,9 +31,9 @@ from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence import outcome as settling
 from otel_failover._core.failsafe import guarded, logger
 from otel_failover._core.findings.attempt_record import AttemptRecord
-from otel_failover._core.runs.judgement import UNSEEN, Judgement, Surroundings
+from otel_failover._core.runs.judgement import UNSEEN, Judgement
 from otel_failover._core.runs.streams import wrap_chunks
-from otel_failover._core.spans import marker, registry
+from otel_failover._core.spans import deferred, marker, registry
 from otel_failover._core.spans.candidate_span import CandidateSpan
 
 if TYPE_CHECKING:
@@ -44,14 +44,47 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
     from typing_extensions import Self
 
-    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.facts import SourceFacts, Verdict
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.evidence.ledger import Ledger
+    from otel_failover._core.runs.judgement import Surroundings
+
+    class AttemptOwner(Surroundings, Protocol):
+        """What an attempt notifies, and asks, of whatever it belongs to: a run, or nothing (`NO_RUN`).
+
+        Attributes:
+            id: Of the run; empty where there is none.
+            started: When it began, in seconds of the monotonic clock.
+        """
+
+        id: str
+        started: float
+
+        @property
+        def context(self) -> Context | None:
+            """The context in which its attempts start."""
+
+        def attempt_started(self, attempt: Attempt) -> bool:
+            """Return whether it starts late: the run had been told to stop, or its caller had cancelled it."""
+
+        def attempt_answered(self, attempt: Attempt) -> None:
+            """Keep an attempt that has answered until the loop's next step shows whether it took the answer."""
+
+        def attempt_cancelled(self, attempt: Attempt) -> None:
+            """End an attempt that was left by cancellation: now, or at the next step, which shows by whom."""
+
+        def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:
+            """Return the place of an attempt whose candidate has become known, and its number there if it is another."""
+
+        def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
+            """Take in what became of an attempt that ended at `ended`, in seconds of the monotonic clock."""
+
 
 _UNSETTLED: Final = Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
 """How an attempt ended where working that out failed."""
+_OPEN: Final = Outcome(outcome=OPEN)
 
 
 def current_attempt(current: Context | None = None) -> Attempt | None:
@@ -62,37 +95,6 @@ def current_attempt(current: Context | None = None) -> Attempt | None:
     """
     found: Attempt | None = scope.attempt_in(current)
     return found
-
-
-class AttemptOwner(Surroundings, Protocol):
-    """What an attempt notifies, and asks, of whatever it belongs to: a run, or nothing (`NO_RUN`).
-
-    Attributes:
-        id: Of the run; empty where there is none.
-        started: When it began, in seconds of the monotonic clock.
-    """
-
-    id: str
-    started: float
-
-    @property
-    def context(self) -> Context | None:
-        """The context in which its attempts start."""
-
-    def attempt_started(self, attempt: Attempt) -> bool:
-        """Return whether it starts late: the run had been told to stop, or its caller had cancelled it."""
-
-    def attempt_answered(self, attempt: Attempt) -> None:
-        """Keep an attempt that has answered until the loop's next step shows whether it took the answer."""
-
-    def attempt_cancelled(self, attempt: Attempt) -> None:
-        """End an attempt that was left by cancellation: now, or at the next step, which shows by whom."""
-
-    def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:
-        """Return the place, and the number there if it is another, of an attempt whose candidate has become known."""
-
-    def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
-        """Take in what became of an attempt that ended at `ended`, in seconds of the monotonic clock."""
 
 
 class NoRun:
@@ -269,7 +271,7 @@ class Attempt:
         if not self.is_current:
             return
         self.release()
-        if problem is None and self.ledger.streams:
+        if problem is None and self.ledger.open_streams:
             return
         self.conclude(problem)
 
@@ -285,7 +287,7 @@ class Attempt:
         if self.run is None:
             return
         current = context_api.get_current()
-        outer = current_attempt(current)
+        outer: Attempt | None = scope.attempt_in(current)
         if outer is not None and outer.live:
             self._around = (*outer._around, outer.order)
         owner = self._owner
@@ -302,7 +304,7 @@ class Attempt:
         self.is_declared = True
         self.enter()
         if self.is_current:
-            self.ledger.streams += 1
+            self.ledger.open_streams += 1
         self.release()
 
     def release(self) -> None:
@@ -414,7 +416,7 @@ class Attempt:
             candidate=span.candidate,
             index=span.index,
             number=span.number,
-            settled=None,
+            settled=_OPEN,
             evidence="partial",
             began=self.started - began,
             ended=now - began,
@@ -435,7 +437,7 @@ class Attempt:
         if self.is_over or not self.is_current:
             return
         self.release()
-        if not self.ledger.streams:
+        if not self.ledger.open_streams:
             self._stop_clock()
             self._owner.attempt_answered(self)
 
@@ -459,10 +461,10 @@ class Attempt:
         """
         if self.is_over:
             return
-        self.ledger.streams = max(0, self.ledger.streams - 1)
+        self.ledger.open_streams = max(0, self.ledger.open_streams - 1)
         if problem is not None and not isinstance(problem, GeneratorExit):
             self.conclude(problem)
-        elif self.ledger.streams == 0:
+        elif self.ledger.open_streams == 0:
             self.finish()
 
     def conclude(self, problem: BaseException | None) -> None:
@@ -493,7 +495,7 @@ class Attempt:
     def _stream_opened(self) -> bool:
         if self.is_over:
             return False
-        self.ledger.streams += 1
+        self.ledger.open_streams += 1
         return True
 
     def stream_context(self) -> Context | None:
@@ -507,14 +509,14 @@ class Attempt:
     @guarded(fallback=None)
     def stream_ended(self, problem: BaseException | None = None) -> None:
         """Take note that a stream ended, failed, was closed or dropped."""
-        self.ledger.streams = max(0, self.ledger.streams - 1)
+        self.ledger.open_streams = max(0, self.ledger.open_streams - 1)
         if isinstance(problem, Exception):
             self._judgement.problem = problem
         self.finish_if_left()
 
     def finish_if_left(self) -> None:
         """End once it has been left and its last stream is over."""
-        if not self.is_current and self.ledger.streams == 0:
+        if not self.is_current and self.ledger.open_streams == 0:
             self.finish()
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -555,18 +557,18 @@ class Attempt:
         judgement.adopt_sends()
         settled = self._settled_as = self._settle(killed)
         self._evidence, gap = self.ledger.state
-        verdict, said = judgement.verdict(settled, self._evidence)
+        verdict, claim = judgement.verdict(settled, self._evidence)
         if settled.outcome != SUCCESS:
             self._own_error = self._candidate_error(settled, ended)
         attributes: dict[str, Any] = {names.EVIDENCE: self._evidence}
         if gap:
             attributes[names.EVIDENCE_GAP] = gap
-        if judgement.claims or said is not None:
-            judgement.write_host_word(attributes, verdict, said)
+        if judgement.claims or claim is not None:
+            judgement.write_host_word(attributes, verdict, claim)
         if settled.message:
             judgement.remember(attributes, settled)
         span.write(attributes, settled, verdict, self._own_error.message if self._own_error is not None else "")
-        span.announce(verdict, said, settled, self._end_time)
+        span.announce(verdict, claim, settled, self._end_time)
         return verdict
 
     def _settle(self, killed: str | None) -> Outcome:
@@ -621,9 +623,9 @@ class Attempt:
             retries=ledger.retries,
             messages=(settled.message, *messages) if settled.message else messages,
             claims=self._judgement.claimed,
-            response_model=ledger.response_model,
-            empty=ledger.empty,
-            text_error=ledger.text_error,
+            response_model=ledger.answer.model,
+            empty=ledger.answer.empty,
+            text_error=ledger.answer.text_error,
             streamed=self._has_output or ledger.heard,
             declared=self.is_declared,
             probe=self.is_probe,
@@ -657,13 +659,13 @@ class Attempt:
 
     # --- for the checker ----------------------------------------------------------------------------------------------
 
-    def judge(self, said: Said) -> Verdict:
+    def judge(self, claim: Claim) -> Verdict:
         """Hold one claim against the evidence so far: a span of somebody else's that ends inside this attempt.
 
         Args:
-            said: The claim.
+            claim: As it was made.
         """
-        return self._judgement.judge(said, self._settle(None))
+        return self._judgement.judge(claim, self._settle(None))
 
     def is_at(self, address: tuple[str, int | None]) -> bool:
         """Whether a host, and a port where one is named, is this candidate's.
@@ -692,7 +694,7 @@ class Attempt:
     @property
     def chunks(self) -> Sequence[str] | None:
         """What its stream has yielded so far; None where there is none."""
-        return self.ledger.chunks
+        return self.ledger.stream.chunks
 
     @property
     def secrets(self) -> tuple[str, ...]:

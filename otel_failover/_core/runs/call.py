@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred
 from otel_failover._core.config import runtime, usage_hints
 from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked, provider_of
@@ -22,10 +21,11 @@ from otel_failover._core.domain.chain import EMPTY
 from otel_failover._core.evidence import response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
 from otel_failover._core.evidence.ledger import Ledger
+from otel_failover._core.evidence.ownership import goes_to_another
 from otel_failover._core.failsafe import guarded, read
-from otel_failover._core.runs.attempt import Attempt, current_attempt
+from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.run import Run, current_run
-from otel_failover._core.spans import call_span, processor, registry
+from otel_failover._core.spans import call_span, deferred, processor, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,15 +90,16 @@ class Call:
         if outer is not None and not outer.done:
             self.outer = outer
             return
-        attempt, run = current_attempt(current), current_run(current)
+        attempt: Attempt | None = scope.attempt_in(current)
+        run: Run | None = scope.run_in(current)
         if attempt is not None and not attempt.live:
             attempt = None
-        if attempt is not None and attempt.ledger.is_elsewhere(self.endpoint):
+        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint):
             self._stand_alone(attempt)
         elif attempt is not None:
             self.attempt = attempt
         elif run is not None and run.takes_attempts and self.inference:
-            self.attempt, self._is_the_attempt = run.infer(self.asked, self.candidate(run)), True
+            self.attempt, self._is_the_attempt = run.infer(self.asked), True
             self.attempt.enter()
         elif self.inference:
             self._stand_alone(None)
@@ -129,7 +130,7 @@ class Call:
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not context_api.get_current()
-            usage_hints.call_outside(self)
+            self.parent = usage_hints.call_outside(self.endpoint, self.model)
 
     def _start(self) -> None:
         attempt = self.attempt
@@ -222,11 +223,11 @@ class Call:
         """Take note of what an answer is, for what a run may have got wrong."""
         model = read(answer, "model")
         if isinstance(model, str):
-            ledger.response_model = model
+            ledger.answer.model = model
         if self.asked.operation in _SPEAKING:
-            ledger.empty = response_content.is_empty(answer)
+            ledger.answer.empty = response_content.is_empty(answer)
             if "text_error" in runtime.current().settings.enabled_rules:
-                ledger.text_error = response_content.reads_like_error(answer)
+                ledger.answer.text_error = response_content.reads_like_error(answer)
 
     def _end(self, attempt: Attempt, problem: BaseException | None, response_id: str | None, result: object) -> None:
         """End the call's span, and the attempt that is just this call."""
@@ -234,7 +235,7 @@ class Call:
         if span is not None:
             if span.is_recording():
                 if problem is None:
-                    call_span.write_answer(span, response_id, attempt.ledger.response_model, result)
+                    call_span.write_answer(span, response_id, attempt.ledger.answer.model, result)
                 else:
                     attempt.write_call_error(span, problem)
                 call_span.write_inherited(span, attempt.inherited())
@@ -243,7 +244,7 @@ class Call:
                 span.end()
         if self._is_the_attempt:
             if problem is not None and attempt.run is None:
-                usage_hints.call_failed(self)
+                usage_hints.call_failed(self.parent, self.endpoint, self.model)
             attempt.conclude(problem)
 
     # --- streams ------------------------------------------------------------------------------------------------------
@@ -254,9 +255,9 @@ class Call:
         if self.ledger is None or self.done or self.streaming:
             return
         self.streaming = True
-        self.ledger.streams += 1
+        self.ledger.open_streams += 1
         # A stream that nobody reads to its end or closes ends when it is collected, wherever that happens.
-        self._finalizer = weakref.finalize(stream, deferred.dropped, self.stream_ended)
+        self._finalizer = weakref.finalize(stream, deferred.end_when_safe, self.stream_ended)
         self._finalizer.atexit = False
 
     def stream_context(self) -> Context | None:
@@ -274,17 +275,17 @@ class Call:
         if self.done or self.ledger is None or self.attempt is None:
             return
         if error is not None:
-            self.ledger.stream_error = error
+            self.ledger.stream.error = error
             return
-        if self.ledger.chunks is None:
+        if self.ledger.stream.chunks is None:
             response_id = read(chunk, "id") or read(read(chunk, "message"), "id") or read(read(chunk, "response"), "id")
             if isinstance(response_id, str):
-                self.ledger.response_ids.append(response_id)
+                self.ledger.answer.response_ids += (response_id,)
         self.ledger.saw_chunk(chunk)
 
     def keeper(self) -> Callable[[str], None] | None:
         """Return what keeps a further chunk's text, so that a claim may be looked for in it."""
-        chunks = self.ledger.chunks if self.ledger is not None and not self.done else None
+        chunks = self.ledger.stream.chunks if self.ledger is not None and not self.done else None
         return chunks.append if chunks is not None else None
 
     @guarded(fallback=None)
@@ -301,12 +302,12 @@ class Call:
         attempt, ledger = self.attempt, self.ledger
         if self.done or not self.streaming or ledger is None or attempt is None:
             return
-        ledger.streams = max(0, ledger.streams - 1)
+        ledger.open_streams = max(0, ledger.open_streams - 1)
         if isinstance(problem, GeneratorExit):
             problem = None
-        response_id = ledger.response_ids[-1] if ledger.response_ids else None
-        if problem is not None and ledger.stream_error is None:
-            ledger.stream_error = error_in_exception(problem)
+        response_id = ledger.answer.response_ids[-1] if ledger.answer.response_ids else None
+        if problem is not None and ledger.stream.error is None:
+            ledger.stream.error = error_in_exception(problem)
         self._settle(problem, response_id, None)
         if not self._is_the_attempt:
             attempt.finish_if_left()

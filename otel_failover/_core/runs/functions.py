@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.failsafe import guarded
+from otel_failover._core.spans import deferred
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -23,39 +23,37 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from typing_extensions import Self
 
+    class Detached(Protocol):
+        """What can be open without being current."""
+
+        def open_detached(self) -> None:
+            """Open it without making it current."""
+
+        @property
+        def context(self) -> Context | None:
+            """The context in which its steps are made."""
+
+        def leave(self, problem: BaseException | None) -> None:
+            """End what `open_detached` opened."""
+
+    class Opened(Detached, Protocol):
+        """A run or an attempt, as it is held open here."""
+
+        def __enter__(self) -> Self:
+            """Open it and make it current."""
+
+        def __exit__(
+            self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+        ) -> None:
+            """End it."""
+
+        def stream_output(self) -> None:
+            """Take note that something was handed on."""
+
 
 _LAYERS: Final = 32
 HOLDS_NO_LOCK: Final = True
-"""What is closed below our frames can be ended at once: see `dropping`."""
-
-
-class Aside(Protocol):
-    """What is open without being current."""
-
-    def open_detached(self) -> None:
-        """Open it without making it current."""
-
-    @property
-    def context(self) -> Context | None:
-        """The context in which its steps are made."""
-
-    def leave(self, problem: BaseException | None) -> None:
-        """End what `open_detached` opened."""
-
-
-class Opened(Aside, Protocol):
-    """A run or an attempt, as it is held open here."""
-
-    def __enter__(self) -> Self:
-        """Open it and make it current."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End it."""
-
-    def stream_output(self) -> None:
-        """Take note that something was handed on."""
+"""What is closed below our frames can be ended at once: see `deferred`."""
 
 
 def decorated(fresh: Callable[[], Opened], function: Any) -> Any:
@@ -136,7 +134,7 @@ class Managed:
         inner: The host's context manager.
     """
 
-    def __init__(self, opened: Aside, inner: Any) -> None:
+    def __init__(self, opened: Detached, inner: Any) -> None:
         self._opened, self._inner = opened, inner
         self._kept: scope.Attachment | None = None
 
@@ -163,6 +161,8 @@ class Managed:
         if current is inside:
             attachment.detach()
             return
+        # Detaching now would put back what was current before us, and take the host's own context with it. So ours
+        # stays attached until the host has left, and a context is attached on top that has theirs and not ours.
         self._kept = attachment
         ours = {key for key, value in inside.items() if value is not before.get(key)}
         theirs = {key: value for key, value in current.items() if key not in ours or value is not inside[key]}
@@ -186,9 +186,11 @@ class Managed:
 
 
 def _end(opened: Opened, problem: BaseException | None) -> None:
-    """End what a generator held open; one that is collected may be so under any lock."""
+    """End what a generator held open."""
     if isinstance(problem, GeneratorExit):
-        dropping.dropped(functools.partial(opened.leave, problem))
+        # Closed by its consumer, or collected; which of them cannot be seen from here, and the collector may have come
+        # while this thread held a lock that the end of a span needs.
+        deferred.end_when_safe(functools.partial(opened.leave, problem))
     else:
         opened.leave(problem)
 
@@ -197,6 +199,7 @@ def _generator(fresh: Callable[[], Opened], function: Any) -> Any:
     """Return a generator function; `yield from` hands everything through."""
 
     def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        # Opened at the first step, as the generator's own code starts then: one that is never iterated is no run.
         opened = fresh()
         opened.open_detached()
         try:
@@ -248,6 +251,9 @@ def _async_generator(fresh: Callable[[], Opened], function: Any) -> Any:
     async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         opened, inner = fresh(), function(*args, **kwargs)
         opened.open_detached()
+        # `step` is what the inner generator is resumed with: its next value, what the consumer sent, or the exception
+        # that the consumer threw. The context is attached for the step only, in the task that drives it; a token that
+        # was set in one task cannot be reset in another, and `aclose` may come from any.
         step = inner.__anext__
         try:
             while True:

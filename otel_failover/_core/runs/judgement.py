@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from otel_failover._core.attribution import own_facts
 from otel_failover._core.attribution import rules as attribution
 from otel_failover._core.attribution.bonds import adopt
-from otel_failover._core.attribution.claim import Said
+from otel_failover._core.attribution.claim import Claim
 from otel_failover._core.attribution.facts import SourceFacts, Verdict
 from otel_failover._core.attribution.from_exception import from_error, from_exception
 from otel_failover._core.attribution.history import history
+from otel_failover._core.attribution.own_facts import JudgedAttempt
 from otel_failover._core.attribution.source import Source
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.outcome import SUCCESS, Outcome
@@ -34,30 +35,30 @@ if TYPE_CHECKING:
     from otel_failover._core.evidence.ledger import Ledger
     from otel_failover._core.spans.candidate_span import CandidateSpan
 
+    class Surroundings(Protocol):
+        """What a judgement asks of whatever the attempt belongs to."""
+
+        @property
+        def run(self) -> object:
+            """The run; None for a provider call outside any run."""
+
+        @property
+        def positions(self) -> ChainPositions:
+            """Who stands where in the run's chain."""
+
+        def sources_beside(self, order: int, key: object) -> Iterable[tuple[Source, SourceFacts]]:
+            """Return the other attempts of the run and of those around it, as one attempt sees them.
+
+            Args:
+                order: Of the attempt that is held against them.
+                key: Its candidate's identity within the run: errors of its own earlier attempts are no foreign ones.
+            """
+
+
 _CLAIMS: Final = 32
 _VERIFIED: Final = Verdict()
 UNSEEN: Final = Verdict(UNVERIFIED, EVIDENCE_INCOMPLETE)
 """The verdict where the evidence does not go far enough to say more."""
-
-
-class Surroundings(Protocol):
-    """What a judgement asks of whatever the attempt belongs to."""
-
-    @property
-    def run(self) -> object:
-        """The run; None for a provider call outside any run."""
-
-    @property
-    def positions(self) -> ChainPositions:
-        """Who stands where in the run's chain."""
-
-    def sources_beside(self, order: int, key: object) -> Iterable[tuple[Source, SourceFacts]]:
-        """Return the other attempts of the run and of those around it, as one attempt sees them.
-
-        Args:
-            order: Of the attempt that is held against them.
-            key: Its candidate's identity within the run: errors of its own earlier attempts are no foreign ones.
-        """
 
 
 class Judgement:
@@ -89,7 +90,7 @@ class Judgement:
 
     def __init__(self, runtime: Runtime, ledger: Ledger, owner: Surroundings, span: CandidateSpan, order: int) -> None:
         self._runtime, self._ledger, self._owner, self._span, self._order = runtime, ledger, owner, span, order
-        self.claims: list[Said] = []
+        self.claims: list[Claim] = []
         self.claimed: tuple[str, ...] = ()
         self.problem: BaseException | None = None
         self.failed = self.refused = False
@@ -103,18 +104,18 @@ class Judgement:
             error: A word, a sentence, an exception, a mapping or an object.
             refused: The loop would not take the response; else it says that the candidate failed.
         """
-        said = from_error(error)
+        claim = from_error(error)
         self.failed, self.refused = self.failed or not refused, self.refused or refused
         if len(self.claims) < _CLAIMS:
-            self.claims.append(said)
+            self.claims.append(claim)
 
     def adopt_sends(self) -> None:
         """Take in what was sent without us, where this attempt's exception is its answer: threads, single flight."""
         if self.problem is not None:
             adopt(self.problem, self._ledger)
-        for said in self.claims:
-            if isinstance(said.thing, BaseException):
-                adopt(said.thing, self._ledger)
+        for claim in self.claims:
+            if isinstance(claim.thing, BaseException):
+                adopt(claim.thing, self._ledger)
 
     def disowns(self, problem: BaseException) -> bool:
         """Whether an exception that left an SDK's call is a claim, and no evidence of this attempt.
@@ -126,7 +127,7 @@ class Judgement:
             problem: What left the call.
         """
         ledger = self._ledger
-        if self._owner.run is None or is_of_the_wire((*ledger.exchanges, *ledger.elsewhere), problem):
+        if self._owner.run is None or is_of_the_wire((*ledger.exchanges, *ledger.to_others), problem):
             return False
         own = ledger.own
         if own and all(exchange.is_error or exchange.failure is not None for exchange in own):
@@ -136,7 +137,7 @@ class Judgement:
 
     # --- judging ------------------------------------------------------------------------------------------------------
 
-    def verdict(self, settled: Outcome, evidence: str) -> tuple[Verdict, Said | None]:
+    def verdict(self, settled: Outcome, evidence: str) -> tuple[Verdict, Claim | None]:
         """Hold all claims against the evidence; the worst verdict stands.
 
         An attempt that is left by its own call's exception, which still says what it said when the call raised it, is
@@ -153,45 +154,51 @@ class Judgement:
         written = self._span.taken_over(settled)
         if written:
             foreign = self._foreign_events(written, settled)
-            claims = [*claims, *(said for said, event in written if event is None or any(said is f for f in foreign))]
-        if self.problem is not None and not (ledger.is_own(self.problem) and not ledger.elsewhere):
+            claims = [
+                *claims,
+                *(claim for claim, event in written if event is None or any(claim is f for f in foreign)),
+            ]
+        if self.problem is not None and not (ledger.is_own(self.problem) and not ledger.to_others):
             claims = [*claims, from_exception(self.problem)]
-        if claims or ledger.elsewhere:
-            self.claimed = tuple(text for said in claims for text in said.texts[:2])
-            pairs = [(self.judge(said, settled), said) for said in claims or [Said()]]
+        if claims or ledger.to_others:
+            self.claimed = tuple(text for claim in claims for text in claim.texts[:2])
+            pairs = [(self.judge(claim, settled), claim) for claim in claims or [Claim()]]
             verdict = attribution.worst(verdict for verdict, _ in pairs)
-            return verdict, next(said for found, said in pairs if found is verdict)
+            return verdict, next(claim for found, claim in pairs if found is verdict)
         if self.problem is not None or evidence == "complete":
             return _VERIFIED, None
         return UNSEEN, None
 
-    def _foreign_events(self, written: list[tuple[Said, Any]], settled: Outcome) -> list[Said]:
+    def _foreign_events(self, written: list[tuple[Claim, Any]], settled: Outcome) -> list[Claim]:
         """Return what exception events on the candidate's span claim that is somebody else's.
 
         They are taken out where the host asked for that. What application code records besides (a cache that missed)
         says nothing of the candidate, and is no claim.
         """
-        events = [(said, event) for said, event in written if event is not None]
-        foreign = [(said, event) for said, event in events if self.judge(said, settled).verdict == MISMATCH]
+        events = [(claim, event) for claim, event in written if event is not None]
+        foreign = [(claim, event) for claim, event in events if self.judge(claim, settled).verdict == MISMATCH]
         self._span.correct(event for _, event in foreign)
-        return [said for said, _ in foreign]
+        return [claim for claim, _ in foreign]
 
-    def judge(self, said: Said, settled: Outcome) -> Verdict:
+    def judge(self, claim: Claim, settled: Outcome) -> Verdict:
         """Hold one claim against the evidence.
 
         Args:
-            said: The claim.
+            claim: As it was made.
             settled: How the attempt ended, or would end now.
         """
         ledger, span = self._ledger, self._span
-        if isinstance(said.thing, BaseException) and ledger.is_own(said.thing) and not ledger.elsewhere:
+        if isinstance(claim.thing, BaseException) and ledger.is_own(claim.thing) and not ledger.to_others:
             return _VERIFIED
-        own_words = span.message(settled, time.monotonic()) if settled.outcome != SUCCESS else ""
+        message = span.message(settled, time.monotonic()) if settled.outcome != SUCCESS else ""
+        positions = self._owner.positions if self._owner.run is not None else None
         return own_facts.judge(
-            said, ledger, settled, self._owner.positions if self._owner.run is not None else None,
-            list(self._owner.sources_beside(self._order, span.key)), span.candidate.model,
-            self._earlier, self._runtime.disabled_rules, own_words,
-        )  # fmt: skip
+            claim,
+            JudgedAttempt(ledger, settled, message, positions),
+            list(self._owner.sources_beside(self._order, span.key)),
+            self._earlier,
+            self._runtime.disabled_rules,
+        )
 
     def _earlier(self, fingerprint: str) -> SourceFacts | None:
         return history.find(fingerprint, self._lasting_key)
@@ -205,17 +212,17 @@ class Judgement:
 
     # --- what is left of it -------------------------------------------------------------------------------------------
 
-    def write_host_word(self, attributes: dict[str, Any], verdict: Verdict, said: Said | None) -> None:
+    def write_host_word(self, attributes: dict[str, Any], verdict: Verdict, claim: Claim | None) -> None:
         """Add the loop's own word where it does not lie; where it does, its claim.
 
         Args:
             attributes: Of the candidate's span.
             verdict: On the claims.
-            said: The claim that the verdict is about.
+            claim: As it was made. that the verdict is about.
         """
         secrets = self._ledger.secrets
-        if verdict.verdict == MISMATCH and said is not None:
-            attributes.update(mismatch.claimed_attributes(said, self._runtime, secrets))
+        if verdict.verdict == MISMATCH and claim is not None:
+            attributes.update(mismatch.claimed_attributes(claim, self._runtime, secrets))
             return
         word = next((each.word or (each.texts[0] if each.texts else None) for each in self.claims), None)
         is_text = any(word in each.texts for each in self.claims)
@@ -266,26 +273,26 @@ class Judgement:
             complete: Its evidence is complete.
         """
         ledger, span = self._ledger, self._span
-        left = [said.thing for said in self.claims if isinstance(said.thing, BaseException)]
+        left = [claim.thing for claim in self.claims if isinstance(claim.thing, BaseException)]
         if self.problem is not None:
             left.append(self.problem)
         failed = settled if settled is not None and settled.outcome != SUCCESS else None
         return Source(
-            span.candidate.provider,
-            span.index,
-            span.candidate.model,
-            span.span_id,
-            self._order,
-            span.key,
-            ledger.own,
-            ledger.raised,
-            map(Reference, left),
-            ledger.stream_error,
-            ledger.response_ids,
+            provider=span.candidate.provider,
+            index=span.index,
+            model=span.candidate.model,
+            exchanges=ledger.own,
+            span_id=span.span_id,
+            order=self._order,
+            key=span.key,
+            raised=ledger.raised,
+            left=map(Reference, left),
+            stream_error=ledger.stream.error,
+            response_ids=ledger.answer.response_ids,
             alive=settled is None,
             around=around,
             complete=complete,
             reason=settled.reason if settled is not None else None,
             sentence=settling.sentence(ledger, failed) if failed is not None else "",
-            told=span.message(failed, time.monotonic()) if failed is not None else "",
+            message=span.message(failed, time.monotonic()) if failed is not None else "",
         )

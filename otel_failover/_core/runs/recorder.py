@@ -20,7 +20,7 @@ from otel_failover._core.text.escapes import compiled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.findings.attempt_record import AttemptRecord
@@ -101,15 +101,15 @@ class RunRecorder:
         if isinstance(problem, Exception) and sum(each.outcome != SUCCESS for each in self.records) > 1:
             from otel_failover._core.findings.record import Report  # late: for the import budget
 
-            said = from_exception(problem)
-            self.report = Report(said.type or "", frozenset(self._reported(said)), frozenset(_blamed(problem)))
+            claim = from_exception(problem)
+            self.report = Report(claim.type or "", frozenset(self._reported(claim)), frozenset(_blamed(problem)))
 
-    def _reported(self, said: Said) -> Iterator[int]:
+    def _reported(self, claim: Claim) -> Iterator[int]:
         """Yield the positions of the attempts whose own error a report tells: by object, or in its words."""
-        texts = [matching.normalise(text) for text in said.texts]
-        things = (said.thing, *said.members)
+        texts = [matching.normalise(text) for text in claim.texts]
+        things = (claim.thing, *claim.members)
         for position, (record, source) in enumerate(zip(self.records, self._sources, strict=True)):
-            own = matching.normalise(record.settled.message) if record.settled is not None else ""
+            own = matching.normalise(record.settled.message)
             if (source is not None and any(bond for thing in things for bond in source.bonds(thing))) or (
                 own and any(own in text for text in texts)
             ):
@@ -127,7 +127,7 @@ class RunRecorder:
             return False
         (only,) = self.records
         settled = only.settled
-        if only.index != 0 or settled is None or (self.booked and 0 not in self.booked):
+        if only.index != 0 or (self.booked and 0 not in self.booked):
             return False
         if settled.outcome == SUCCESS:
             return _is_itself(only.response_model, only.candidate.model) and not only.empty and not only.text_error

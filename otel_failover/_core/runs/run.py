@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
+from otel_failover._core.domain.asked import Asked, provider_of
 from otel_failover._core.domain.candidate import Candidate, parse, shown
 from otel_failover._core.domain.chain import NOBODY, chain_of
 from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, STOPPED
@@ -22,12 +22,12 @@ from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.outcome import is_cancelling
 from otel_failover._core.failsafe import guarded, logger, text_of
-from otel_failover._core.runs import left
+from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.functions import decorated
 from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally
-from otel_failover._core.spans import processor
+from otel_failover._core.spans import deferred, processor
 from otel_failover._core.spans.run_span import RunSpan
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from otel_failover._core.attribution.facts import SourceFacts
     from otel_failover._core.attribution.source import Source
-    from otel_failover._core.domain.asked import Asked
     from otel_failover._core.domain.candidate_error import CandidateError
     from otel_failover._core.domain.chain import Chain
     from otel_failover._core.findings.attempt_record import AttemptRecord
@@ -48,6 +47,18 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _SOURCES: Final = 32
+_LEFT_BY: Final = 4
+_left_by: Final[IdentityMap[list[Run]]] = IdentityMap(256)
+"""The last runs that an exception has left by a `with`, while it lives: for runs that stand in no frame by a name."""
+
+
+def runs_left_by(problem: BaseException) -> list[Run]:
+    """Return the runs that an exception has left, as far as they are remembered; a builtin exception's are not.
+
+    Args:
+        problem: The exception.
+    """
+    return list(_left_by.get(problem) or ())
 
 
 def current_run(current: Context | None = None) -> Run | None:
@@ -188,7 +199,12 @@ class Run:
 
     @guarded(fallback=None)
     def _note_left_by(self, problem: BaseException) -> None:
-        left.note(problem, self)
+        runs = _left_by.get(problem)
+        if runs is None:
+            _left_by.set(problem, [self])
+        else:
+            runs.append(self)
+            del runs[:-_LEFT_BY]
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
@@ -221,8 +237,8 @@ class Run:
         self.started = time.monotonic()
         attributes: dict[str, Any] = dict(self.around.inherited()) if self.around is not None else {}
         attributes |= {names.RUN_ID: self.id, names.LIBRARY: self._library, names.LOOP_NAME: self._loop}
-        if self.has_chain:
-            attributes[names.CHAIN] = self.chain.labels
+        if self.positions.declared:
+            attributes[names.CHAIN] = self.positions.chain.labels
         self._span = RunSpan(self._runtime, operation, attributes, current)
         RunSpan.note_enclosing(self, current)
         values: dict[str, object] = {scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}
@@ -255,8 +271,8 @@ class Run:
     def _made(self, given: object, *, probe: bool) -> Attempt | None:
         candidate = parse(given)
         index = self.positions.of(given, candidate)
-        if index >= 0 and self.has_chain:
-            candidate = self.chain.members[index]
+        if index >= 0 and self.positions.declared:
+            candidate = self.positions.chain.members[index]
         if self.is_over or self._span is None:
             logger.warning("otel-failover: an attempt was made outside its run; it is not recorded")
             return self._unrecorded(candidate, index, probe=probe)
@@ -279,7 +295,7 @@ class Run:
     def _new(self, candidate: Candidate, index: int, declared: str | None, *, probe: bool = False) -> Attempt:
         runtime.remember_endpoint(candidate.endpoint)
         number = self.positions.next_number(candidate, index)
-        endpoints = self.chain.endpoints
+        endpoints = self.positions.chain.endpoints
         ledger = Ledger(
             declared,
             candidate.endpoint,
@@ -290,14 +306,15 @@ class Run:
         doubled = self.positions.is_doubled(candidate)
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
 
-    def infer(self, asked: Asked, candidate: Candidate) -> Attempt:
+    def infer(self, asked: Asked) -> Attempt:
         """Return the attempt that a provider call outside any attempt is.
 
         Args:
             asked: What the SDK was asked.
-            candidate: Whom it asks, as far as the call tells.
         """
-        found, index = self.positions.of_call(asked, candidate, self._runtime.aliases)
+        active = self._runtime
+        provider = provider_of(asked, self.chain, active.aliases, active.gateways)
+        found, index = self.positions.of_call(asked, provider, active.aliases)
         return self._new(found, index, None)
 
     # --- what its attempts notify -------------------------------------------------------------------------------------
@@ -359,7 +376,7 @@ class Run:
             self._sources.append(source)
         self._recorder.add(record, source)
         tally = self._tally
-        can_serve = record.index >= 0 or record.declared or not self.has_chain
+        can_serve = record.index >= 0 or record.declared or not self.positions.declared
         tally.attempt_ended(record, attempt.started, ended, can_serve=can_serve)
         if self.is_left and not self.is_over:
             tally.is_left_by_cancel = tally.is_left_by_cancel or record.outcome == CANCELLED
@@ -465,7 +482,7 @@ class Run:
     @property
     def outcome(self) -> str:
         """What became of it, or would if it ended now."""
-        return self._tally.outcome(declared=self.has_chain, untried=bool(self.positions.untried))
+        return self._tally.outcome(declared=self.positions.declared, untried=bool(self.positions.untried))
 
     @property
     def records(self) -> Sequence[AttemptRecord]:
@@ -537,7 +554,7 @@ class Run:
             source.forget()
 
     def _who_served(self) -> Place | None:
-        return self._tally.who_served(declared=self.has_chain)
+        return self._tally.who_served(declared=self.positions.declared)
 
     @guarded(fallback=None)
     def _settle(self, span: RunSpan) -> None:
@@ -562,8 +579,9 @@ class Run:
         span.span.set_attributes(attributes)
         active = self._runtime
         if tally.served is not None and who is not None:
-            active.note_served(
-                (self._library, self._loop, self.chain.key), f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}"
+            active.logs.log_served(
+                (self._library, self._loop, self.positions.chain.key),
+                f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}",
             )
         active.metrics.runs.add(self._library, self._loop, outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop, names.OUTCOME: outcome}
@@ -587,7 +605,7 @@ class Run:
             self._library, self._loop, self.chain.members, outcome, self._tally.stop_reason, self.positions.untried,
             ended - self.started, [attempt.record_so_far(ended) for attempt in self._open],
         )  # fmt: skip
-        found = finding_events.tell(self._runtime, span.span, record)
+        found = finding_events.write(self._runtime, span.span, record)
         if found:
             attributes[names.FINDINGS] = found
 

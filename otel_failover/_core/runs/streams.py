@@ -1,6 +1,7 @@
 """Streams: an attempt ends when its stream does, and holds nothing current while the consumer has a chunk.
 
-One shape for both kinds: an iterator that asks the inner one, tells its listener, and finishes once, whatever happens.
+One shape for both kinds: an iterator that asks the inner one, notifies its listener, and finishes once, whatever
+happens.
 """
 
 from __future__ import annotations
@@ -9,30 +10,33 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.failsafe import guarded
+from otel_failover._core.spans import deferred
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from opentelemetry.context import Context
 
+    class Listener(Protocol):
+        """Whoever is notified of what becomes of a stream."""
 
-class Listener(Protocol):
-    """Who is told about a stream."""
+        def stream_context(self) -> Context | None:
+            """Return the context in which the next chunk is made."""
 
-    def stream_context(self) -> Context | None:
-        """Return the context in which the next chunk is made."""
+        def stream_output(self) -> None:
+            """Take note that a chunk was handed on."""
 
-    def stream_output(self) -> None:
-        """Take note that a chunk was handed on."""
-
-    def stream_ended(self, problem: BaseException | None = None) -> None:
-        """Take note of the end, once."""
+        def stream_ended(self, problem: BaseException | None = None) -> None:
+            """Take note of the end, once."""
 
 
 class _Ending:
-    """Tells the listener once; holds no reference to the stream."""
+    """Notifies the listener of the end, once.
+
+    Apart from the stream, because the stream's finalizer holds it: a finalizer that held the stream would keep it alive
+    for ever.
+    """
 
     __slots__ = ("_listener", "done")
 
@@ -52,7 +56,9 @@ class _Chunks:
     def __init__(self, inner: Any, listener: Listener) -> None:
         self._inner, self._listener = inner, listener
         self._ending = _Ending(listener)
-        weakref.finalize(self, dropping.dropped, self._ending).atexit = False
+        # A consumer may break out of its loop and drop the stream without closing it; no exception, no StopIteration
+        # and no `close` is seen then, only the collector. At exit nothing is ended: exporters are shut down by then.
+        weakref.finalize(self, deferred.end_when_safe, self._ending).atexit = False
 
     @guarded(fallback=None)
     def _attach(self) -> scope.Attachment | None:
@@ -70,7 +76,11 @@ class Chunks(_Chunks):
         return self
 
     def __next__(self) -> Any:
-        """Return the next chunk; the attempt is current only while it is made."""
+        """Return the next chunk; the attempt is current only while it is made.
+
+        Nothing may be current while the consumer has the chunk: what it does then (another call, a span of its own) is
+        no part of this attempt, and it may hand the stream to another thread or task between two chunks.
+        """
         attachment = self._attach()
         try:
             chunk = next(self._inner)
@@ -128,11 +138,11 @@ class AsyncChunks(_Chunks):
 
 
 def wrap_chunks(chunks: Any, listener: Listener) -> Any:
-    """Return an iterator over chunks that tells a listener.
+    """Return an iterator over chunks that notifies a listener.
 
     Args:
         chunks: An iterator or iterable, of either kind.
-        listener: Who is told.
+        listener: Who is notified.
 
     Returns:
         An iterator of the same kind; what cannot be iterated over comes back as it is.

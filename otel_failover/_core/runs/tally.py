@@ -77,8 +77,7 @@ class Tally:
         elif outcome != SUCCESS:
             self.wasted += ended - began
             if outcome != CANCELLED and not record.probe and len(self._failures) < _FAILURES:
-                reason = settled.reason if settled is not None else None
-                self._failures.append((record.candidate, reason or outcome))
+                self._failures.append((record.candidate, settled.reason or outcome))
 
     @property
     def has_tried(self) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
@@ -56,7 +56,8 @@ class CandidateSpan:
     """
 
     __slots__ = (
-        "_doubled", "_in_run", "_inherited", "_ledger", "_runtime", "_shown", "candidate", "index", "number", "span",
+        "_doubled", "_in_run", "_inherited", "_ledger", "_runtime", "_shown", "_span_id",
+        "candidate", "index", "number", "span",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +75,7 @@ class CandidateSpan:
         self.candidate, self.index, self.number = candidate, index, number
         self._inherited: dict[str, Any] | None = None
         self._shown: dict[str, str] = {}
+        self._span_id = ""
         self.span: Span | None = None
 
     # --- who it is ----------------------------------------------------------------------------------------------------
@@ -137,12 +139,14 @@ class CandidateSpan:
     @property
     def span_id(self) -> str:
         """16 hex digits, empty with tracing off."""
-        context = self.context
-        return f"{context.span_id:016x}" if context.is_valid else ""
+        if not self._span_id and self.span is not None:
+            context = self.span.get_span_context()
+            self._span_id = f"{context.span_id:016x}" if context.is_valid else ""
+        return self._span_id
 
     # --- what application code wrote here -----------------------------------------------------------------------------
 
-    def taken_over(self, settled: Outcome) -> list[tuple[Said, Any]]:
+    def taken_over(self, settled: Outcome) -> list[tuple[Claim, Any]]:
         """Return what application code claimed on this span, each with its event where it is one.
 
         `get_current_span()` inside an attempt is the candidate's span. Status and attributes are taken out: own
@@ -155,14 +159,14 @@ class CandidateSpan:
         if span is None or not self._in_run or not span.is_recording() or not hasattr(span, "status"):
             return []
         is_error = span.status.status_code is StatusCode.ERROR
-        claims: list[tuple[Said, Any]] = []
+        claims: list[tuple[Claim, Any]] = []
         if span.events and (is_error or settled.outcome in _FAILED):
-            claims += [(said, event) for event, said in read_events(span)]
+            claims += [(claim, event) for event, claim in read_events(span)]
         if is_error or may_claim(span.attributes):
             found = read_claim(span)
             span_access.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
             if found is not None and found.error:
-                claims.append((found.said, None))
+                claims.append((found.claim, None))
         return claims
 
     def correct(self, events: Iterable[Any]) -> None:
@@ -298,11 +302,11 @@ class CandidateSpan:
         span.set_attributes(attributes)
         span.set_status(StatusCode.ERROR, message)
 
-    def announce(self, verdict: Verdict, said: Said | None, settled: Outcome, end_time: int | None) -> None:
+    def announce(self, verdict: Verdict, claim: Claim | None, settled: Outcome, end_time: int | None) -> None:
         """Make a mismatch seen: marker, counter, log."""
-        if verdict.verdict == MISMATCH and said is not None:
+        if verdict.verdict == MISMATCH and claim is not None:
             marking.announce(
-                self._runtime, self.context, verdict, said,
+                self._runtime, self.context, verdict, claim,
                 (self.candidate.provider, identity.shown(self.candidate.model), self.index),
                 settlement.sentence(self._ledger, settled), self._ledger.secrets, end_time,
             )  # fmt: skip
@@ -320,6 +324,7 @@ def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str,
 _WORDS: Final = r"(?a)[a-z]{1,24}(?:[_-][a-z]{1,24}){0,5}"
 """Codes that are no credential nor a piece of one: `insufficient_quota`, words without a digit."""
 
+_QUARTER: Final = r"(?s).{4}"
 _ISSUED: Final = r"(?a)req_[0-9A-Za-z]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """Request ids as the providers issue them."""
 
@@ -341,7 +346,7 @@ def is_plain(value: str, plain: str, secrets: tuple[str, ...]) -> bool:
 
 def _quarters(value: str) -> list[str]:
     """Return a text in pieces of four: any eight of its characters in a row hold one of them."""
-    return [value[at : at + 4] for at in range(0, len(value) - 3, 4)]
+    return compiled(_QUARTER).findall(value)
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-"""How findings are told: an event each on the run's span, one list, a metric and a line in the log."""
+"""How findings are written: an event each on the run's span, one list, a metric and a line in the log."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.failsafe import exportable
-from otel_failover._core.findings import rules as findings
+from otel_failover._core.findings.record import Thresholds
+from otel_failover._core.findings.rules import find
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from otel_failover._core.config.runtime import Runtime
-    from otel_failover._core.findings.rules import Finding, Record
+    from otel_failover._core.findings.record import Finding, Record
 
 
-def tell(runtime: Runtime, span: Span, record: Record) -> list[str]:
-    """Draw the findings of a run and tell them.
+def write(runtime: Runtime, span: Span, record: Record) -> list[str]:
+    """Draw the findings of a run, write them onto its span, count and log them.
 
     Args:
         runtime: Settings, instruments, logs.
@@ -28,12 +29,12 @@ def tell(runtime: Runtime, span: Span, record: Record) -> list[str]:
         The names of the rules that fired, each once.
     """
     settings = runtime.settings
-    thresholds = findings.Thresholds(settings.stale_after, settings.max_requests or None, settings.starved_below)
-    found = findings.find(record, thresholds, runtime.disabled_rules, settings.enabled_rules)
+    thresholds = Thresholds(settings.stale_after, settings.max_requests or None, settings.starved_below)
+    found = find(record, thresholds, runtime.disabled_rules, settings.enabled_rules)
     for finding in found:
         span.add_event(names.EVENT_FINDING + finding.rule, _attributes(runtime, finding))
         runtime.metrics.findings.add(finding.rule, record.library)
-        runtime.log_limited(
+        runtime.logs.log_limited(
             (finding.rule, record.library, record.loop, finding.candidates),
             lambda finding=finding: f"{record.loop}: {finding.rule}: {_clean(runtime, finding.sentence)}",  # type: ignore[misc]
             logging.WARNING if finding.level == "warning" else logging.INFO,

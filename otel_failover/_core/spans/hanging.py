@@ -1,4 +1,4 @@
-"""Candidates that hang, told while they do: a span that has not ended is never exported.
+"""Candidates that hang, reported while they do: a span that has not ended is never exported.
 
 Asked by the gauge of open attempts whenever metrics are collected; no thread of ours.
 """
@@ -23,43 +23,42 @@ if TYPE_CHECKING:
 
     from otel_failover._core.config.runtime import Runtime
 
+    class Watched(Protocol):
+        """An attempt that is open, as far as the watch asks."""
 
-class Watched(Protocol):
-    """An attempt that is open, as far as the watch asks."""
+        started: float
 
-    started: float
+        @property
+        def provider(self) -> str:
+            """The candidate's provider."""
 
-    @property
-    def provider(self) -> str:
-        """The candidate's provider."""
+        @property
+        def model(self) -> str:
+            """The candidate's model."""
 
-    @property
-    def model(self) -> str:
-        """The candidate's model."""
+        @property
+        def live(self) -> bool:
+            """Whether it still takes evidence."""
 
-    @property
-    def live(self) -> bool:
-        """Whether it still takes evidence."""
+        @property
+        def run_id(self) -> str:
+            """Of its run; empty where there is none."""
 
-    @property
-    def run_id(self) -> str:
-        """Of its run; empty where there is none."""
+        @property
+        def span_context(self) -> SpanContext:
+            """Its span's."""
 
-    @property
-    def span_context(self) -> SpanContext:
-        """Its span's."""
+        @property
+        def chunks(self) -> Sequence[str] | None:
+            """What its stream has yielded so far; None where it is none."""
 
-    @property
-    def chunks(self) -> Sequence[str] | None:
-        """What its stream has yielded so far; None where it is none."""
-
-    def inherited(self) -> dict[str, Any]:
-        """Return the attributes that stand on every span started inside it."""
+        def inherited(self) -> dict[str, Any]:
+            """Return the attributes that stand on every span started inside it."""
 
 
 _progress: Final[weakref.WeakKeyDictionary[Watched, tuple[tuple[Any, ...], float]]] = weakref.WeakKeyDictionary()
 """What was last seen of a stream, and when: one that still yields does not hang."""
-_told: Final[weakref.WeakSet[Watched]] = weakref.WeakSet()
+_reported: Final[weakref.WeakSet[Watched]] = weakref.WeakSet()
 
 
 @guarded(fallback=None)
@@ -71,7 +70,7 @@ def look_at(runtime: Runtime, attempt: Watched, now: float) -> None:
         attempt: Open for longer than that.
         now: In seconds of the monotonic clock.
     """
-    if attempt in _told or not attempt.live:
+    if attempt in _reported or not attempt.live:
         return
     seen = _seen(attempt)
     before, since = _progress.get(attempt, ((), attempt.started))
@@ -80,8 +79,8 @@ def look_at(runtime: Runtime, attempt: Watched, now: float) -> None:
         return
     if now - since <= runtime.settings.stale_after:
         return
-    _told.add(attempt)
-    _tell(runtime, attempt, now - since)
+    _reported.add(attempt)
+    _report(runtime, attempt, now - since)
 
 
 def _seen(attempt: Watched) -> tuple[Any, ...]:
@@ -90,7 +89,7 @@ def _seen(attempt: Watched) -> tuple[Any, ...]:
     return (len(chunks), id(chunks[0]), id(chunks[-1])) if chunks else ()
 
 
-def _tell(runtime: Runtime, attempt: Watched, seconds: float) -> None:
+def _report(runtime: Runtime, attempt: Watched, seconds: float) -> None:
     """Make the marker below the attempt's span, which cannot be exported yet, and log it."""
     sentence = f"{attempt.provider}/{identity.shown(attempt.model)} has been silent for {seconds:.1f} s"
     attributes: dict[str, Any] = {**attempt.inherited(), names.SILENT_DURATION: round(seconds, 3)}
@@ -99,7 +98,7 @@ def _tell(runtime: Runtime, attempt: Watched, seconds: float) -> None:
     parent = set_span_in_context(NonRecordingSpan(attempt.span_context))
     Marker(runtime, names.SPAN_HUNG, parent, attributes, sentence, time.time_ns()).make()
     place = attempt.span_context
-    runtime.log_limited(
+    runtime.logs.log_limited(
         ("hung", attempt.provider, attempt.model),
         lambda: f"{sentence} trace_id={place.trace_id:032x} span_id={place.span_id:016x}",
     )

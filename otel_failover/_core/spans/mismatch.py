@@ -19,7 +19,7 @@ from otel_failover._core.spans.marker import Marker, _waiting
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.config.runtime import Runtime
 
@@ -46,15 +46,15 @@ def verdict_attributes(verdict: Verdict, expected: str) -> dict[str, Any]:
     return attributes
 
 
-def claimed_attributes(said: Said, runtime: Runtime, secrets: Sequence[str]) -> dict[str, Any]:
+def claimed_attributes(claim: Claim, runtime: Runtime, secrets: Sequence[str]) -> dict[str, Any]:
     """Return the claim's own facts, redacted, as they stand on a mismatching span of ours and on its marker."""
-    message = "\n".join(said.texts[:2]) if said.texts else ""
+    message = "\n".join(claim.texts[:2]) if claim.texts else ""
     facts = {
-        names.CLAIMED_REASON: runtime.redacted(said.word, secrets, 255) if said.word else None,
-        names.CLAIMED_TYPE: said.type,
-        names.CLAIMED_STATUS_CODE: said.status,
-        names.CLAIMED_CODE: _joined(said.codes, runtime, secrets),
-        names.CLAIMED_REQUEST_ID: _joined(said.request_ids, runtime, secrets),
+        names.CLAIMED_REASON: runtime.redacted(claim.word, secrets, 255) if claim.word else None,
+        names.CLAIMED_TYPE: claim.type,
+        names.CLAIMED_STATUS_CODE: claim.status,
+        names.CLAIMED_CODE: _joined(claim.codes, runtime, secrets),
+        names.CLAIMED_REQUEST_ID: _joined(claim.request_ids, runtime, secrets),
         names.CLAIMED_MESSAGE: runtime.redacted(message, secrets)
         if message and runtime.settings.error_text != "none"
         else None,
@@ -70,7 +70,7 @@ def announce(
     runtime: Runtime,
     offender: SpanContext,
     verdict: Verdict,
-    said: Said,
+    claim: Claim,
     candidate: tuple[str, str, int],
     own: str,
     secrets: Sequence[str],
@@ -84,7 +84,7 @@ def announce(
         runtime: Settings, tracer, instruments.
         offender: Context of the span that carries somebody else's error.
         verdict: A mismatch.
-        said: The claim.
+        claim: As it was made.
         candidate: Provider, model and index of the one whose span it is.
         own: The own evidence in a sentence.
         secrets: Credentials that may not leave.
@@ -99,7 +99,7 @@ def announce(
         names.CANDIDATE_MODEL: model,
         names.CANDIDATE_INDEX: index,
         **verdict_attributes(verdict, provider),
-        **claimed_attributes(said, runtime, secrets),
+        **claimed_attributes(claim, runtime, secrets),
         names.OWN_EVIDENCE: runtime.redacted(own, secrets, 255),
     }
     attributes.pop(names.VERDICT, None)
@@ -115,9 +115,9 @@ def announce(
     def safe(text: str) -> str:
         return runtime.redacted(text, secrets, 255)
 
-    runtime.log_limited(
+    runtime.logs.log_limited(
         (rule, provider, index, _whose(verdict, provider)),
-        lambda: _sentence(verdict, said, candidate, own, safe, offender),
+        lambda: _sentence(verdict, claim, candidate, own, safe, offender),
     )
 
 
@@ -132,7 +132,7 @@ def _whose(verdict: Verdict, expected: str) -> str:
 
 def _sentence(
     verdict: Verdict,
-    said: Said,
+    claim: Claim,
     candidate: tuple[str, str, int],
     own: str,
     safe: Callable[[str], str],
@@ -140,11 +140,11 @@ def _sentence(
 ) -> str:
     """Return the log line: both facts and ids, nothing of the provider's text but its codes."""
     facts = [
-        str(said.status) if said.status else "",
-        safe(" ".join(sorted(said.codes))),
-        safe(said.word or ""),
+        str(claim.status) if claim.status else "",
+        safe(" ".join(sorted(claim.codes))),
+        safe(claim.word or ""),
     ]
-    claimed = " ".join(filter(None, facts)) or said.type or "an error"
+    claimed = " ".join(filter(None, facts)) or claim.type or "an error"
     same = verdict.source is not None and verdict.source.provider == candidate[0]
     place = f" #{candidate[2]}" if same else ""
     source = f" source.span_id={verdict.source.span_id}" if verdict.source is not None else ""

@@ -21,10 +21,9 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode, get_tracer_provider
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.attribution import facts
-from otel_failover._core.attribution.claim import Said
-from otel_failover._core.attribution.enclosing import _answer_of, judge_enclosing
+from otel_failover._core.attribution.claim import Claim
+from otel_failover._core.attribution.enclosing import judge_enclosing, sentence_of
 from otel_failover._core.attribution.facts import Verdict
 from otel_failover._core.attribution.from_span import (
     Reading,
@@ -39,9 +38,10 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.failsafe import guarded
-from otel_failover._core.spans import hanging, span_access
+from otel_failover._core.references import IdentityMap
+from otel_failover._core.spans import deferred, hanging, span_access
 from otel_failover._core.spans import mismatch as marking
-from otel_failover._core.spans.registry import OPEN, EnclosedRun, Judge, bound, enclosing, own_spans
+from otel_failover._core.spans.registry import OPEN, bound, enclosing, own_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,14 +52,15 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
+    from otel_failover._core.spans.registry import EnclosedRun, Judge
 
 _LATELY: Final = 64
 _HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
 
 
 _pools: weakref.WeakSet[Any] = weakref.WeakSet()
-_providers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-"""Providers with a processor of ours, by id and compared by identity: some (Logfire's) have no hash."""
+_providers: Final[IdentityMap[bool]] = IdentityMap()
+"""Providers with a processor of ours: some (Logfire's) have no hash."""
 
 
 class AttributionProcessor(SpanProcessor):
@@ -72,20 +73,22 @@ class AttributionProcessor(SpanProcessor):
     @staticmethod
     def attached_to(provider: object) -> bool:
         """Whether a provider was given one by us."""
-        return provider is not None and _providers.get(id(provider)) is provider
+        return _providers.get(provider) is True
 
     @classmethod
     def attach_to(cls, provider: Any) -> None:
         """Give a provider one, once."""
         if not cls.attached_to(provider):
             provider.add_span_processor(cls())
-            _providers[id(provider)] = provider
+            _providers.set(provider, True)
             pool = getattr(getattr(provider, "_active_span_processor", None), "_executor", None)
             if pool is not None:
                 _pools.add(pool)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Bind a span to the attempt it starts in."""
+        # Bound here and never at the end: a span may end in another context than it started in (a stream, a callback,
+        # another thread), and the attempt that is current there is not its own.
         context = get_current() if parent_context is None else parent_context
         attempt: Any = context.get(scope.ATTEMPT) or scope.displaced(context)
         if attempt is None and own_spans and span.parent is not None:
@@ -109,7 +112,7 @@ class AttributionProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
         """End streams that were dropped where they could not be ended."""
-        dropping.end_waiting()
+        deferred.end_waiting()
         return True
 
 
@@ -129,14 +132,14 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
     if not active.active:
         return False
     if warn:
-        active.warn_not_instrumented()
+        active.logs.warn_not_instrumented()
     provider = active.provider or get_tracer_provider()
     if active.attached_to is not None and active.attached_to() is provider:
         return True
     active.on_stale = partial(hanging.look_at, active)
     if not hasattr(provider, "add_span_processor"):
         if warn:
-            active.warn_no_sdk()
+            active.logs.warn_no_sdk()
         return False
     active.attached_to = weakref.ref(provider)
     AttributionProcessor.attach_to(provider)
@@ -177,7 +180,7 @@ def _check(span: Any, *, writable: bool) -> None:
         _judge_inside(span, attempt, found, writable=writable)
     elif runs:
         _judge_around(span, runs, found, writable=writable)
-    elif found.said.conflict is not None:
+    elif found.claim.conflict is not None:
         _judge_alone(span, found, writable=writable)
 
 
@@ -208,27 +211,27 @@ def _judge_inside(span: Any, attempt: Judge, found: Reading, *, writable: bool) 
     """A span inside an attempt; one that names a host only if it is the candidate's."""
     if found.address is not None and not attempt.is_at(found.address):
         return
-    verdict = attempt.judge(found.said)
-    _tell(span, verdict, found.said, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
+    verdict = attempt.judge(found.claim)
+    _settle(span, verdict, found.claim, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
           attempt.secrets, writable=writable)  # fmt: skip
 
 
 def _judge_around(span: Any, runs: list[EnclosedRun], found: Reading, *, writable: bool) -> None:
     """A span around a run, where it names one of its candidates and carries an error, or only a response's id."""
-    if found.said.members:
+    if found.claim.members:
         return
-    said = found.said if found.error else Said(response_id=found.said.response_id)
+    claim = found.claim if found.error else Claim(response_id=found.claim.response_id)
     own, others = _split(runs, found)
     if own:
         if not found.error:
             # A span that is named after what was asked for may tell who answered, never who failed.
             others = [trail for trail in others if trail.reason is not None]
-        verdict = judge_enclosing(said, own, others)
+        verdict = judge_enclosing(claim, own, others)
         if found.error or verdict.verdict != UNVERIFIED:
             who = (own[0].provider, own[0].model, own[0].index)
-            _tell(span, verdict, said, who, own[-1].sentence or _answer_of(own[-1]), (), writable=writable)
+            _settle(span, verdict, claim, who, sentence_of(own[-1]), (), writable=writable)
             return
-    if found.said.conflict is not None:
+    if found.claim.conflict is not None:
         _judge_alone(span, found, writable=writable)
 
 
@@ -256,15 +259,15 @@ def _judge_alone(span: Any, found: Reading, *, writable: bool) -> None:
     """A span that names one provider for itself and another for its error."""
     if verdicts.PROVIDER_CONFLICT in runtime.current().disabled_rules or found.provider is None:
         return
-    source = facts.SourceFacts(found.said.conflict or "", index=-1)
+    source = facts.SourceFacts(found.claim.conflict or "", index=-1)
     verdict = Verdict(MISMATCH, verdicts.PROVIDER_CONFLICT, verdicts.FACTS, source)
-    _tell(span, verdict, found.said, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
+    _settle(span, verdict, found.claim, (found.provider, found.model or "", -1), "not seen", (), writable=writable)
 
 
-def _tell(
+def _settle(
     span: Any,
     verdict: Verdict,
-    said: Said,
+    claim: Claim,
     candidate: tuple[str, str, int],
     own: str,
     secrets: tuple[str, ...],
@@ -278,7 +281,7 @@ def _tell(
     active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
         later = bool(_pools) and _in_a_pool()
-        marking.announce(active, span.context, verdict, said, candidate, own, secrets, span.end_time, later=later)
+        marking.announce(active, span.context, verdict, claim, candidate, own, secrets, span.end_time, later=later)
 
 
 def _in_a_pool() -> bool:

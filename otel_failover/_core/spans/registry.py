@@ -11,54 +11,53 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_failover._core.attribution.claim import Said
+    from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.domain.candidate import Candidate
+
+    class Judge(Protocol):
+        """An attempt, as far as the processor asks: whose it is, and what its evidence makes of a claim."""
+
+        @property
+        def provider(self) -> str:
+            """The candidate's provider."""
+
+        @property
+        def model(self) -> str:
+            """The candidate's model."""
+
+        @property
+        def index(self) -> int:
+            """The candidate's place in the chain."""
+
+        @property
+        def secrets(self) -> tuple[str, ...]:
+            """Credentials that may not leave."""
+
+        def inherited(self) -> dict[str, Any]:
+            """Return the attributes that stand on every span started inside it."""
+
+        def judge(self, claim: Claim) -> Verdict:
+            """Hold one claim against its evidence."""
+
+        def is_at(self, address: tuple[str, int | None]) -> bool:
+            """Whether a host, and a port where one is named, is the candidate's."""
+
+        def evidence_sentence(self) -> str:
+            """Return its own evidence in a few words."""
+
+    class EnclosedRun(Protocol):
+        """A run, as far as a span around it is concerned."""
+
+        def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
+            """Return what its attempts at the candidates that a span names can be held against, and all the others."""
+
 
 OPEN: Final = 16_384
 """At most so many spans of others are kept track of; the oldest go first."""
 _ENCLOSING: Final = 1_024
 _RUNS: Final = 16
-
-
-class Judge(Protocol):
-    """An attempt, as far as the processor asks: whose it is, and what its evidence makes of a claim."""
-
-    @property
-    def provider(self) -> str:
-        """The candidate's provider."""
-
-    @property
-    def model(self) -> str:
-        """The candidate's model."""
-
-    @property
-    def index(self) -> int:
-        """The candidate's place in the chain."""
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Credentials that may not leave."""
-
-    def inherited(self) -> dict[str, Any]:
-        """Return the attributes that stand on every span started inside it."""
-
-    def judge(self, said: Said) -> Verdict:
-        """Hold one claim against its evidence."""
-
-    def is_at(self, address: tuple[str, int | None]) -> bool:
-        """Whether a host, and a port where one is named, is the candidate's."""
-
-    def evidence_sentence(self) -> str:
-        """Return its own evidence in a few words."""
-
-
-class EnclosedRun(Protocol):
-    """A run, as far as a span around it is concerned."""
-
-    def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
-        """Return what its attempts at the candidates that a span names can be held against, and all the others."""
 
 
 class Enclosing:

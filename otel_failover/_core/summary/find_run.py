@@ -7,14 +7,13 @@ it: at the instruction that the run remembers.
 
 from __future__ import annotations
 
-import weakref
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.failsafe import read
+from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
-from otel_failover._core.runs.left import runs_left_by
-from otel_failover._core.runs.run import Run
+from otel_failover._core.runs.run import Run, runs_left_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,13 +59,7 @@ def remember(result: object, run: Run) -> None:
         result: The object, which nothing of the run's may keep alive; compared by identity, and held weakly.
         run: The last run that was made for it.
     """
-    key = id(result)
-
-    def forget(reference: weakref.ref[object]) -> None:
-        if key in _given and _given[key][0] is reference:
-            del _given[key]
-
-    _given[key] = (weakref.ref(result, forget), run)
+    _given.set(result, run)
 
 
 def run_given(result: object) -> Run | None:
@@ -75,12 +68,11 @@ def run_given(result: object) -> Run | None:
     Args:
         result: What a framework has returned.
     """
-    reference, run = _given.get(id(result), (None, None))
-    return run if reference is not None and reference() is result else None
+    return _given.get(result)
 
 
-_given: Final[dict[int, tuple[weakref.ref[object], Run]]] = {}
-"""Runs by the id of what they were made for, each with a weak reference that proves it: results have no hash."""
+_given: Final[IdentityMap[Run]] = IdentityMap()
+"""Runs by what they were made for: results have no hash."""
 
 
 def _left(problem: BaseException) -> Iterator[Run]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.findings.attempt_record import AttemptRecord
-    from otel_failover._core.findings.rules import Skipped
+    from otel_failover._core.findings.record import Skipped
     from otel_failover._core.runs.attempt import Attempt
 
 __all__ = ["OUTCOMES", "RUN_OUTCOMES", "CandidateSummary", "Summary", "schema", "summarize"]

@@ -24,7 +24,8 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from otel_failover import instrumentor
 from otel_failover._core.config import runtime
-from otel_failover._core.config.settings import Settings, did_you_mean, load
+from otel_failover._core.config.checks import did_you_mean
+from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.failsafe import logger, text_of
 from otel_failover._core.spans.processor import AttributionProcessor
 from otel_failover._core.text.redaction import redact

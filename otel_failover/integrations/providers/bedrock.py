@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from otel_failover._core.domain.asked import Asked
 from otel_failover._core.domain.endpoint import endpoint_of
+from otel_failover._core.evidence import carried_response
 from otel_failover._core.evidence.error_body import error_in
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls
+from otel_failover._core.spans import deferred
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping
@@ -140,7 +140,7 @@ class Wrappers:
         except GeneratorExit:
             if hasattr(chunks, "close"):
                 chunks.close()
-            dropping.dropped(call.stream_ended)
+            deferred.end_when_safe(call.stream_ended)
             raise
         except BaseException as problem:
             self._failed(call, problem)
@@ -161,7 +161,7 @@ class Wrappers:
         except GeneratorExit:
             if hasattr(chunks, "aclose"):
                 await chunks.aclose()
-            dropping.dropped(call.stream_ended)
+            deferred.end_when_safe(call.stream_ended)
             raise
         except BaseException as problem:
             self._failed(call, problem)

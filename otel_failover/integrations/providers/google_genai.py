@@ -15,7 +15,7 @@ from typing import Any, Final
 from otel_failover._core.domain.asked import Asked
 from otel_failover._core.domain.endpoint import endpoint_of
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
-from otel_failover._core.evidence.ledger import wordless
+from otel_failover._core.evidence.response_content import wordless
 from otel_failover._core.failsafe import read
 from otel_failover.integrations.patching import Library, Patch
 from otel_failover.integrations.providers import other_instrumentations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
-from otel_failover._core.evidence.ledger import wordless
+from otel_failover._core.evidence.response_content import wordless
 from otel_failover._core.failsafe import guarded, read
 
 if TYPE_CHECKING:

@@ -72,7 +72,7 @@ def _usual_status(status: int) -> str:
     return _USUAL_STATUSES.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
 
 
-def envelope(fault: Fault, request_id: str | None) -> Mapping[str, Any]:  # noqa: ARG001  one signature for all
+def envelope(fault: Fault, request_id: str | None) -> Mapping[str, Any]:  # noqa: ARG001  the header has it
     """Return the error's document."""
     return {"error": fault.error}
 

@@ -47,7 +47,7 @@ def _google(bench: Bench, answer: Answer) -> Model:
     from pydantic_ai.models.google import GoogleModel
     from pydantic_ai.providers.google import GoogleProvider
 
-    server = bench._stack.enter_context(LocalProvider("gemini", answer))
+    server = bench.stack.enter_context(LocalProvider("gemini", answer))
     bench.servers.append(server)
     client = genai.Client(api_key="AIzaQw3eRt5yUi7oPa9sDf2g", http_options={"base_url": server.base_url})
     return GoogleModel("gemini-2.5-flash", provider=GoogleProvider(client=client))
@@ -59,7 +59,7 @@ def _bedrock(bench: Bench, answer: Answer) -> Model:
     from pydantic_ai.models.bedrock import BedrockConverseModel
     from pydantic_ai.providers.bedrock import BedrockProvider
 
-    server = bench._stack.enter_context(LocalProvider("bedrock", answer))
+    server = bench.stack.enter_context(LocalProvider("bedrock", answer))
     bench.servers.append(server)
     client = boto3.client(
         "bedrock-runtime", region_name="us-east-1", endpoint_url=server.endpoint, aws_access_key_id="AKIAZ7QW3ERT5YUI9OPA",

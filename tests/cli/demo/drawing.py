@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from otel_failover._core.domain import attributes as names
 from otel_failover.cli.demo.span_view import SpanView
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def drawn(thing: RenderableType, width: int = 80, encoding: str = "utf-8", *, co
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def span(name: str, number: int, parent: int | None = None, *, scope: str = names.SCOPE, **facts: Any) -> SpanView:
+def span(name: str, number: int, parent: int | None = None, *, scope: str = "otel_failover", **facts: Any) -> SpanView:
     """Return a span of a made-up trace: its number is its id and its place in time."""
     attributes = facts.pop("attributes", {})
     return SpanView(

@@ -18,8 +18,6 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_failover import Loop, cli
-from otel_failover._core import failsafe
-from otel_failover._core.domain import attributes as names
 from otel_failover.cli import otlp_endpoints as endpoints
 from otel_failover.cli.demo import command as demo
 from otel_failover.cli.demo import router as borrowed
@@ -175,15 +173,23 @@ def test_every_span_in_the_file_is_encoded_as_otlp_says(hostile: tuple[Path, byt
 def test_the_file_holds_the_mismatches(hostile: tuple[Path, bytes, bytes, int]) -> None:
     """A marker below each candidate that was blamed, with a real boolean, and the one whose error it is."""
     spans = spans_of(hostile[0])
-    markers = [span for span in spans if span["name"] == names.SPAN_MISMATCH]
+    markers = [span for span in spans if span["name"] == "failover.attribution.mismatch"]
     assert len(markers) == THEFTS == 3
     for marker in markers:
         (offender,) = [span for span in spans if span["spanId"] == marker["parentSpanId"]]
-        (source,) = [span for span in spans if span["spanId"] == facts(marker)[names.SOURCE_SPAN_ID]["stringValue"]]
+        (source,) = [
+            span
+            for span in spans
+            if span["spanId"] == facts(marker)["failover.attribution.source.span_id"]["stringValue"]
+        ]
         assert marker["status"]["code"] == 2
-        assert facts(marker)[names.MISMATCH] == facts(offender)[names.MISMATCH] == {"boolValue": True}
-        assert facts(source)[names.CANDIDATE_INDEX] == {"intValue": "0"}
-        assert names.HTTP_STATUS not in facts(offender)
+        assert (
+            facts(marker)["failover.attribution.mismatch"]
+            == facts(offender)["failover.attribution.mismatch"]
+            == {"boolValue": True}
+        )
+        assert facts(source)["candidate.index"] == {"intValue": "0"}
+        assert "http.response.status_code" not in facts(offender)
 
 
 # --- other terminals --------------------------------------------------------------------------------------------------
@@ -280,12 +286,12 @@ def test_traces_and_metrics_are_sent_where_the_option_says(path: str, capsys: py
     assert sorted(collector.got) == ["/v1/metrics", "/v1/traces"]
     traces = ExportTraceServiceRequest.FromString(collector.got["/v1/traces"][0])
     spans = [span for resource in traces.resource_spans for scope in resource.scope_spans for span in scope.spans]
-    assert [span.name for span in spans].count(names.SPAN_MISMATCH) == 1
+    assert [span.name for span in spans].count("failover.attribution.mismatch") == 1
     metrics = ExportMetricsServiceRequest.FromString(collector.got["/v1/metrics"][0])
     counted = {
         m.name for resource in metrics.resource_metrics for scope in resource.scope_metrics for m in scope.metrics
     }
-    assert {names.METRIC_MISMATCHES, names.METRIC_CHECKS, names.METRIC_RUNS} <= counted
+    assert {"failover.attribution.mismatches", "failover.attribution.checks", "failover.runs"} <= counted
     assert f"Sent traces to {collector.url}/v1/traces" in unwrapped(capsys)
 
 
@@ -413,7 +419,6 @@ def test_an_extra_that_does_not_import_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scenario", PLAYABLE, ids=lambda scenario: scenario.name)
 def test_each_scenario_tells_what_it_says(scenario: scenarios.Scenario) -> None:
     """Spans as expected; a mismatch exactly where the provider's own log contradicts the loop."""
-    before = dict(failsafe.failures)
     with Stage() as stage:
         act = stage.play(scenario)
     assert [str(deviation) for deviation in act.deviations] == []
@@ -421,7 +426,6 @@ def test_each_scenario_tells_what_it_says(scenario: scenarios.Scenario) -> None:
     lies = {report.index for report in played.reports if not told_the_truth(report, played.served[report.index])}
     assert lies == {at for at, expected in enumerate(scenario.expected) if expected.verdict == "mismatch"}
     assert played.reply == (None if scenario.outcome == "exhausted" else "Hello from the third.")
-    assert dict(failsafe.failures) == before
 
 
 @needs_pydantic_ai

@@ -9,7 +9,6 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_failover import Candidate
-from otel_failover._core.domain import attributes as names
 from otel_failover.cli.demo.scenarios import INCIDENT, Played, Report
 from otel_failover.cli.demo.tables import ClaimsTable, MetricsTable, answered, told_the_truth
 from otel_failover.cli.demo.tree import Glyphs
@@ -74,11 +73,11 @@ def test_metrics_are_counted_by_their_labels() -> None:
     """Series that are born at 0 are not shown; a name stands once."""
     reader = InMemoryMetricReader()
     meter = MeterProvider(metric_readers=[reader]).get_meter("m")
-    checks = meter.create_counter(names.METRIC_CHECKS)
-    checks.add(0, {names.VERDICT: "inconsistent"})
-    checks.add(2, {names.VERDICT: "mismatch"})
-    checks.add(3, {names.VERDICT: "verified"})
-    meter.create_counter(names.METRIC_MISMATCHES).add(0)
+    checks = meter.create_counter("failover.attribution.checks")
+    checks.add(0, {"failover.attribution.verdict": "inconsistent"})
+    checks.add(2, {"failover.attribution.verdict": "mismatch"})
+    checks.add(3, {"failover.attribution.verdict": "verified"})
+    meter.create_counter("failover.attribution.mismatches").add(0)
     assert (
         drawn(MetricsTable(reader.get_metrics_data())).strip()
         == """\

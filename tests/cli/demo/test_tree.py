@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 
-from otel_failover._core.domain import attributes as names
 from otel_failover.cli.demo.scenarios import FIRST_ERROR_AGAIN, INCIDENT
 from otel_failover.cli.demo.span_view import EventView, SpanView
 from otel_failover.cli.demo.stage import Act, Stage
@@ -104,21 +103,21 @@ def test_no_line_is_wider_than_the_terminal(acts: dict[str, Act], width: int) ->
 
 def accused(**more: Any) -> dict[str, Any]:
     return {
-        names.CANDIDATE_PROVIDER: "anthropic",
-        names.CANDIDATE_MODEL: "m",
-        names.CANDIDATE_OUTCOME: "error",
-        names.REASON_CODE: "timeout",
-        names.VERDICT: "mismatch",
-        names.MISMATCH: True,
-        names.EXPECTED_PROVIDER: "anthropic",
-        names.RULE: "claimed_answer",
+        "candidate.provider": "anthropic",
+        "candidate.model": "m",
+        "candidate.outcome": "error",
+        "failover.reason.code": "timeout",
+        "failover.attribution.verdict": "mismatch",
+        "failover.attribution.mismatch": True,
+        "failover.attribution.expected.provider": "anthropic",
+        "failover.attribution.rule": "claimed_answer",
         **more,
     }
 
 
 def test_an_offender_without_its_marker_is_accused_all_the_same() -> None:
     """A sampler or an older exporter may have dropped the marker."""
-    views = [span("candidate anthropic", 1, attributes=accused(**{names.CLAIMED_STATUS_CODE: 429}))]
+    views = [span("candidate anthropic", 1, attributes=accused(**{"failover.attribution.claimed.status_code": 429}))]
     assert (
         drawn(TraceTree(views))
         == """\
@@ -131,20 +130,20 @@ candidate anthropic  m  error timeout, N.NN s  mismatch
 def test_a_failed_run_and_a_skip() -> None:
     """A run says how it failed; a skip says since when."""
     views = [
-        span("failover chat", 1, status="ERROR", description="1 of 2 failed", attributes={names.OUTCOME: "exhausted"}),
+        span("failover chat", 1, status="ERROR", description="1 of 2 failed", attributes={"failover.outcome": "exhausted"}),
         span(
             "candidate openai", 2, 1,
             attributes={
-                names.CANDIDATE_PROVIDER: "openai", names.CANDIDATE_MODEL: "m", names.CANDIDATE_OUTCOME: "error",
-                names.REASON_CODE: "rate_limit", names.HTTP_STATUS: 429, names.VERDICT: "unverified",
-                names.RULE: "nothing_bound",
+                "candidate.provider": "openai", "candidate.model": "m", "candidate.outcome": "error",
+                "failover.reason.code": "rate_limit", "http.response.status_code": 429, "failover.attribution.verdict": "unverified",
+                "failover.attribution.rule": "nothing_bound",
             },
         ),
         span(
             "skip openai", 3, 1,
             attributes={
-                names.CANDIDATE_PROVIDER: "openai", names.CANDIDATE_MODEL: "n", names.CANDIDATE_PROFILE: "spare",
-                names.SKIP_REASON: "cooldown", names.SKIP_CAUSE_SPAN_ID: f"{2:016x}",
+                "candidate.provider": "openai", "candidate.model": "n", "candidate.profile": "spare",
+                "failover.skip.reason": "cooldown", "failover.skip.cause_span_id": f"{2:016x}",
             },
         ),
     ]  # fmt: skip
@@ -162,14 +161,14 @@ def test_what_a_run_got_wrong_stands_below_it_as_a_sentence() -> None:
     views = [
         span(
             "failover chat", 1,
-            attributes={names.OUTCOME: "stopped", names.FINDINGS: ("chain_bypassed", "lossy_report", "retry_storm")},
+            attributes={"failover.outcome": "stopped", "failover.findings": ("chain_bypassed", "lossy_report", "retry_storm")},
             events=(
                 EventView("exception", {"exception.message": "not ours"}),
                 finding("chain_bypassed", "stopped after 1 of 2\x1b candidates"),
                 finding("lossy_report", "the final error names one of two", "info"),
             ),
         ),
-        span("candidate openai", 2, 1, attributes={names.CANDIDATE_MODEL: "m", names.CANDIDATE_OUTCOME: "error"}),
+        span("candidate openai", 2, 1, attributes={"candidate.model": "m", "candidate.outcome": "error"}),
     ]  # fmt: skip
     assert (
         drawn(TraceTree(views))
@@ -186,14 +185,14 @@ failover chat  stopped, N.NN s
 
 
 def finding(rule: str, sentence: str, level: str = "warning") -> EventView:
-    facts = {names.FINDING_RULE: rule, names.FINDING_SENTENCE: sentence, names.FINDING_LEVEL: level}
-    return EventView(names.EVENT_FINDING + rule, facts)
+    facts = {"failover.finding.rule": rule, "failover.finding.sentence": sentence, "failover.finding.level": level}
+    return EventView("failover.finding." + rule, facts)
 
 
 def test_a_candidate_that_hangs_is_told_without_its_own_span() -> None:
     """The marker is exported while the span it stands below is still open."""
-    hung = {names.CANDIDATE_PROVIDER: "anthropic", names.CANDIDATE_MODEL: "m", names.SILENT_DURATION: 181.234}
-    views = [span(names.SPAN_HUNG, 2, 1, status="ERROR", attributes=hung)]
+    hung = {"candidate.provider": "anthropic", "candidate.model": "m", "failover.silent.duration": 181.234}
+    views = [span("failover.hung", 2, 1, status="ERROR", attributes=hung)]
     assert (
         drawn(TraceTree(views), colours=True) == "\x1b[33m! anthropic m was still open, and silent for 181.2 s\x1b[0m"
     )
@@ -203,10 +202,17 @@ def test_spans_of_others_stand_where_they_belong() -> None:
     """A server span around, an HTTP span below, a span whose parent is elsewhere: each has its line."""
     views = [
         span("GET /chat", 1, scope="asgi"),
-        span("failover chat", 2, 1, attributes={names.OUTCOME: "stopped"}),
-        span("POST", 3, 2, scope="httpx", status="ERROR", attributes={names.ERROR_TYPE: "500", names.HTTP_STATUS: 500}),
+        span("failover chat", 2, 1, attributes={"failover.outcome": "stopped"}),
+        span(
+            "POST",
+            3,
+            2,
+            scope="httpx",
+            status="ERROR",
+            attributes={"error.type": "500", "http.response.status_code": 500},
+        ),
         span("lost", 4, 99, scope="x", status="ERROR", description="boom"),
-        span("candidate of somebody", 5, 99, scope="x", attributes={names.VERDICT: "inconsistent"}),
+        span("candidate of somebody", 5, 99, scope="x", attributes={"failover.attribution.verdict": "inconsistent"}),
     ]
     assert (
         drawn(TraceTree(views))
@@ -222,7 +228,7 @@ candidate of somebody  N.NN s  inconsistent"""
 def test_texts_are_shown_as_they_are() -> None:
     """A provider's text is no markup, no control sequence, and no second line."""
     message = "[red]no[/red] \x1b[31m\nsecond line of a long message"
-    views = [span("candidate anthropic", 1, attributes=accused(**{names.CLAIMED_MESSAGE: message}))]
+    views = [span("candidate anthropic", 1, attributes=accused(**{"failover.attribution.claimed.message": message}))]
     text = drawn(TraceTree(views))
     assert "[red]no[/red]" in text
     assert "\x1b" not in text

@@ -47,7 +47,7 @@ print(json.dumps(asdict(telemetry.look())))
 def seen(tmp_path: Path, given: dict[str, str] | None = None, before: str = "") -> dict[str, Any]:
     """What doctor sees of telemetry in a process of its own, without the rest of it."""
     command = [sys.executable, "-c", before + LOOK]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(given), capture_output=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=tmp_path, env=environment(given), capture_output=True, timeout=300, check=True)
     assert done.stderr == b""
     document: dict[str, Any] = json.loads(done.stdout)
     return document

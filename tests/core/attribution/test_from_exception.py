@@ -13,9 +13,9 @@ import httpx
 import openai
 import pytest
 
-from otel_failover._core.attribution.bonds import causes_of
-from otel_failover._core.attribution.claim import Said
+from otel_failover._core.attribution.claim import Claim
 from otel_failover._core.attribution.from_exception import from_error, from_exception
+from otel_failover._core.evidence.call_error import causes_of
 from otel_failover._core.evidence.carried_response import response_of
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.support.hosts import MESSAGES, LoopError
@@ -213,7 +213,7 @@ def test_words_and_sentences(error: str, word: str | None, texts: tuple[str, ...
 
 
 def test_nothing_said() -> None:
-    assert from_error(None) == Said()
+    assert from_error(None) == Claim()
 
 
 @pytest.mark.parametrize(

@@ -48,14 +48,14 @@ ERROR: dict[str, Any] = {"status": StatusCode.ERROR}
 def test_an_error_status_claims_its_description() -> None:
     found = claim(status=StatusCode.ERROR, description="it failed")
     assert found.error
-    assert found.said.texts == ("it failed",)
+    assert found.claim.texts == ("it failed",)
 
 
 def test_an_exception_event_of_an_error_span_is_a_claim() -> None:
     event = {"exception.type": "openai.RateLimitError", "exception.message": "no", "exception.stacktrace": "stale text"}
     found = claim(status=StatusCode.ERROR, event=event)
-    assert found.said.type == "openai.RateLimitError"
-    assert found.said.texts == ("no",)
+    assert found.claim.type == "openai.RateLimitError"
+    assert found.claim.texts == ("no",)
 
 
 def test_an_exception_event_of_another_span_is_none() -> None:
@@ -81,7 +81,7 @@ def test_an_exception_event_of_another_span_is_none() -> None:
 def test_attributes_that_claim_an_error(attributes: dict[str, Any], part: str, value: Any) -> None:
     found = claim(attributes)
     assert found.error
-    assert getattr(found.said, part) == value
+    assert getattr(found.claim, part) == value
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_what_is_no_claim(attributes: dict[str, Any]) -> None:
 def test_a_success_claims_its_response_id() -> None:
     found = claim({"gen_ai.response.id": "chatcmpl-1"})
     assert not found.error
-    assert found.said.response_id == "chatcmpl-1"
-    assert claim({"gen_ai.response.id": "chatcmpl-1"}, **ERROR).said.response_id is None
+    assert found.claim.response_id == "chatcmpl-1"
+    assert claim({"gen_ai.response.id": "chatcmpl-1"}, **ERROR).claim.response_id is None
 
 
 @pytest.mark.parametrize("value", [True, 99, 600, "abc", "", -1, 4.29, [429]])
@@ -186,7 +186,7 @@ CHAT = {"gen_ai.operation.name": "chat"}
 )
 def test_a_span_that_names_two(attributes: dict[str, Any], conflict: str | None) -> None:
     """A gateway-like SDK, and a family that the candidate may be asked through, are no conflict."""
-    assert claim(attributes, **ERROR).said.conflict == conflict
+    assert claim(attributes, **ERROR).claim.conflict == conflict
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_span_that_names_two(attributes: dict[str, Any], conflict: str | None)
 )
 def test_a_candidate_is_named_by_model_or_by_provider(provider: str | None, model: str | None, named: bool) -> None:
     found = claim(**ERROR)
-    named_by = Reading(found.said, error=True, provider=provider, model=model)
+    named_by = Reading(found.claim, error=True, provider=provider, model=model)
     assert names_candidate(Candidate("openai", "gpt-5.5"), named_by) is named
 
 
@@ -214,13 +214,13 @@ def test_the_last_events_are_read_and_no_more_than_needed() -> None:
     span.set_status(StatusCode.ERROR)
     found = read_claim(span)
     assert found is not None
-    assert "number 19" in found.said.texts
-    assert len(found.said.texts) <= 8
+    assert "number 19" in found.claim.texts
+    assert len(found.claim.texts) <= 8
 
 
 def test_attributes_of_any_type_are_read() -> None:
     odd: dict[str, Any] = {"error.type": 7, "error.message": ["a"], "error.code": True, "gen_ai.provider.name": 3.5,
                            "server.address": 8, "url.full": False, "gen_ai.response.id": 1}  # fmt: skip
     found = claim(odd, **ERROR)
-    assert found.said.texts == ()
-    assert found.said.codes == frozenset()
+    assert found.claim.texts == ()
+    assert found.claim.codes == frozenset()

@@ -14,7 +14,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.attribution.facts import Claim, OwnFacts, SourceFacts
+from otel_failover._core.attribution.claim import Claim
+from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts
 from otel_failover._core.attribution.rules import judge
 from otel_failover._core.text.matching import STOCK, normalise
 
@@ -56,7 +57,7 @@ REASONS: Final = {400: "invalid_request", 401: "auth", 403: "permission", 404: "
 class Party:
     """What one attempt's wire said, as the plan knows it."""
 
-    incident: SourceFacts
+    facts: SourceFacts
     message: str = ""
     status: int | None = None
     code: str | None = None
@@ -69,13 +70,30 @@ class Plan:
     """A run, a claim about its last attempt, and what must come out."""
 
     kind: str
-    claim: Claim
+    claim: tuple[Claim, Bonds]
     own: OwnFacts
     others: list[SourceFacts]
     expected: str
     """`mismatch`, `fine` (anything but a mismatch), `verified`, `report`, `mixed` (inconsistent) or `replayed`."""
     source: SourceFacts | None = None
     history: Callable[[str], SourceFacts | None] | None = None
+
+
+def made(
+    texts: tuple[str, ...] = (),
+    status: int | None = None,
+    codes: frozenset[str] = frozenset(),
+    request_ids: frozenset[str] = frozenset(),
+    *,
+    structured: bool = False,
+    response_id: str | None = None,
+    **bonds: Any,
+) -> tuple[Claim, Bonds]:
+    """Return a claim, and whose its objects are."""
+    claim = Claim(
+        texts=texts, status=status, codes=codes, request_ids=request_ids, structured=structured, response_id=response_id
+    )
+    return claim, Bonds(**bonds)
 
 
 def sentence(rng: random.Random, length: int | None = None) -> str:
@@ -108,7 +126,7 @@ def party(
     said = "" if served else message or sentence(rng)
     request_id = f"req_{rng.getrandbits(64):016x}" if rng.random() < 0.8 else None
     response_id = f"resp_{rng.getrandbits(64):016x}" if served else None
-    incident = SourceFacts(
+    facts = SourceFacts(
         rng.choice(PROVIDERS),
         index,
         f"{rng.getrandbits(64):016x}",
@@ -121,7 +139,7 @@ def party(
         request_ids=frozenset({request_id}) if request_id else frozenset(),
         response_ids=frozenset({response_id}) if response_id else frozenset(),
     )
-    return Party(incident, said, status, code, request_id, response_id)
+    return Party(facts, said, status, code, request_id, response_id)
 
 
 def own_evidence(rng: random.Random, kind: str, message: str, **more: Any) -> tuple[OwnFacts, Party]:
@@ -220,9 +238,9 @@ def honest(rng: random.Random) -> Plan:
     others = [party(rng, i, alive=rng.random() < 0.2) for i in range(rng.randint(0, 3))]
     message = sentence(rng)
     own, me = own_evidence(rng, kind, message)
-    claim, expected = Claim(), "fine"
+    claim, expected = made(), "fine"
     if shape == "own" and kind in ("answered", "timeout", "reset"):
-        claim = Claim(
+        claim = made(
             (wrapped(rng, me.message),),
             me.status if rng.random() < 0.5 else None,
             frozenset({me.code}) if me.code and rng.random() < 0.5 else frozenset(),
@@ -231,53 +249,53 @@ def honest(rng: random.Random) -> Plan:
         )
         expected = "verified" if kind == "answered" else "fine"
     elif shape == "made up" and kind in MADE_UP:
-        claim = Claim((LOCAL[kind],), rng.choice(MADE_UP[kind]))
+        claim = made((LOCAL[kind],), rng.choice(MADE_UP[kind]))
         expected = "verified" if kind != "unsent" else "fine"
     elif shape == "report" and kind in ("answered", "timeout", "reset"):
         texts = [each.message for each in others if each.message]
         rng.shuffle(texts)
         at = rng.randint(0, len(texts))
         texts.insert(at, me.message)
-        claim = Claim(
+        claim = made(
             (rng.choice(["; ", " | ", "\n"]).join(texts),),
             rng.choice(STATUSES) if rng.random() < 0.3 and len(texts) > 1 else None,
         )
         expected = "report" if len(texts) > 1 else "fine"
     elif shape == "prompt" and others and others[0].message:
         seen = rng.choice([True, None])
-        own, me = own_evidence(rng, kind, message, elsewhere=lambda _: seen)
-        claim = Claim((wrapped(rng, others[0].message),))
+        own, me = own_evidence(rng, kind, message, text_in_bytes=lambda _: seen)
+        claim = made((wrapped(rng, others[0].message),))
     elif shape == "replay":
         before = party(rng, 7, message=sentence(rng), same=True)
         others.append(before)
-        claim = Claim(
+        claim = made(
             (wrapped(rng, before.message),),
             before.status,
             frozenset({before.code}) if before.code else frozenset(),
             frozenset({before.request_id}) if before.request_id and rng.random() < 0.5 else frozenset(),
-            foreign=(("object", before.incident),) if rng.random() < 0.5 else (),
+            foreign=(("object", before.facts),) if rng.random() < 0.5 else (),
         )
         expected = "replayed"
     elif shape == "twice" and kind == "answered" and others and others[0].message:
         own, me = own_evidence(rng, kind, others[0].message)
-        claim = Claim((cut(rng, me.message) or wrapped(rng, me.message),), me.status)
+        claim = made((cut(rng, me.message) or wrapped(rng, me.message),), me.status)
     elif shape == "relay" and kind == "answered" and others and others[0].message:
         own, me = own_evidence(rng, kind, f"upstream said: {others[0].message} (from the gateway)")
-        claim = Claim((wrapped(rng, rng.choice([me.message, others[0].message])),))
+        claim = made((wrapped(rng, rng.choice([me.message, others[0].message])),))
     elif shape == "echo" and others and others[0].request_id:
         own, me = own_evidence(rng, kind, message)
         sent = own.request_ids | {others[0].request_id}
         own = own._replace(request_ids=sent)
-        claim = Claim(("failed",), request_ids=frozenset({others[0].request_id}))
+        claim = made(("failed",), request_ids=frozenset({others[0].request_id}))
     elif shape in ("short", "everybody"):
         text = rng.choice(SHORT if shape == "short" else EVERYBODY)
         others.append(party(rng, 5, message=text))
-        claim = Claim((rng.choice([text, f"candidate failed: {text}", text[:-3] + "..."]),))
+        claim = made((rng.choice([text, f"candidate failed: {text}", text[:-3] + "..."]),))
     elif shape == "bare" and others:
-        claim = Claim(("it did not work",), status=others[0].status)
+        claim = made(("it did not work",), status=others[0].status)
     elif shape == "words":
-        claim = Claim((rng.choice(["gave up on this one", "the candidate would not do", "stopped"]),))
-    return Plan(f"honest {shape} {kind}", claim, own, [each.incident for each in others], expected)
+        claim = made((rng.choice(["gave up on this one", "the candidate would not do", "stopped"]),))
+    return Plan(f"honest {shape} {kind}", claim, own, [each.facts for each in others], expected)
 
 
 def theft(rng: random.Random) -> Plan | None:
@@ -293,7 +311,7 @@ def theft(rng: random.Random) -> Plan | None:
     errors = [each for each in others if each.message]
     message = sentence(rng)
     own, _ = own_evidence(rng, kind, message)
-    everyone = [each.incident for each in others]
+    everyone = [each.facts for each in others]
     seen = kind != "unseen"
     if shape == "answer":
         return unanswered(rng, own, kind)
@@ -301,8 +319,8 @@ def theft(rng: random.Random) -> Plan | None:
         served = [each for each in others if each.response_id]
         if not served or kind != "success":
             return None
-        claim = Claim(response_id=served[-1].response_id)
-        return Plan(f"theft {shape} {kind}", claim, own, everyone, "mismatch", served[-1].incident)
+        claim = made(response_id=served[-1].response_id)
+        return Plan(f"theft {shape} {kind}", claim, own, everyone, "mismatch", served[-1].facts)
     if not errors:
         return None
     victim = rng.choice(errors)
@@ -317,19 +335,19 @@ def theft(rng: random.Random) -> Plan | None:
         if stolen is None or not seen:
             return None
         caused = frozenset({"request"}) if rng.random() < 0.3 else frozenset()
-        claim = Claim((stolen,), status, structured=rng.random() < 0.2, own=caused)
+        claim = made((stolen,), status, structured=rng.random() < 0.2, own=caused)
     elif shape == "twice":
         twin = party(rng, 6, message=victim.message)
-        everyone.append(twin.incident)
+        everyone.append(twin.facts)
         if not seen:
             return None
-        return Plan(name, Claim((text,)), own, everyone, "mismatch", twin.incident)
+        return Plan(name, made((text,)), own, everyone, "mismatch", twin.facts)
     elif shape in ("object", "response", "request"):
-        claim = Claim((rng.choice(["failed", text]),), status, foreign=((shape, victim.incident),))
+        claim = made((rng.choice(["failed", text]),), status, foreign=((shape, victim.facts),))
     elif shape == "request id":
         if victim.request_id is None:
             return None
-        claim = Claim(("failed",), status, request_ids=frozenset({victim.request_id}))
+        claim = made(("failed",), status, request_ids=frozenset({victim.request_id}))
     elif shape == "facts":
         if (
             victim.code is None
@@ -341,29 +359,29 @@ def theft(rng: random.Random) -> Plan | None:
             return None
         if any(each.code == victim.code and each.status == victim.status for each in others if each is not victim):
             return None
-        claim = Claim(("failed",), victim.status, frozenset({victim.code}))
+        claim = made(("failed",), victim.status, frozenset({victim.code}))
     elif shape == "cause":
         if not seen:
             return None
-        claim = Claim((text,), status, cause=(victim.incident,))
+        claim = made((text,), status, cause=(victim.facts,))
     elif shape == "earlier run":
         if not seen:
             return None
         known = normalise(victim.message)
         if '"' in known:
             return None
-        everyone = [each for each in everyone if each is not victim.incident]
-        earlier = {_fingerprint(known): victim.incident}
+        everyone = [each for each in everyone if each is not victim.facts]
+        earlier = {_fingerprint(known): victim.facts}
         history = earlier.get
-        claim = Claim(
+        claim = made(
             (rng.choice([victim.message, repr(victim.message), f"Error code: 429 - {{'m': {victim.message!r}}}"]),)
         )
     else:
         if not seen or kind in ("timeout", "reset", "unsent", "success"):
             return None
-        claim = Claim((text,), own=frozenset({"object"}))
-        return Plan(name, claim, own, everyone, "mixed", victim.incident)
-    return Plan(name, claim, own, everyone, "mismatch", victim.incident, history)
+        claim = made((text,), own=frozenset({"object"}))
+        return Plan(name, claim, own, everyone, "mixed", victim.facts)
+    return Plan(name, claim, own, everyone, "mismatch", victim.facts, history)
 
 
 def unanswered(rng: random.Random, own: OwnFacts, kind: str) -> Plan | None:
@@ -372,10 +390,10 @@ def unanswered(rng: random.Random, own: OwnFacts, kind: str) -> Plan | None:
         return None
     claim = rng.choice(
         [
-            Claim(("failed",), request_ids=frozenset({f"req_{rng.getrandbits(64):016x}"})),
-            Claim(("failed",), rng.choice(STATUSES), frozenset({rng.choice(CODES)})),
-            Claim(("failed",), structured=True),
-            Claim((wrapped(rng, "You exceeded your current quota, please check your plan and billing details."),)),
+            made(("failed",), request_ids=frozenset({f"req_{rng.getrandbits(64):016x}"})),
+            made(("failed",), rng.choice(STATUSES), frozenset({rng.choice(CODES)})),
+            made(("failed",), structured=True),
+            made((wrapped(rng, "You exceeded your current quota, please check your plan and billing details."),)),
         ]
     )
     return Plan(f"theft answer {kind}", claim, own, [], "mismatch", None)
@@ -387,7 +405,7 @@ def _fingerprint(text: str) -> str:
 
 def problem_with(plan: Plan) -> str | None:
     """What is wrong with the verdict, None where it is as planned."""
-    found = judge(plan.claim, plan.own, plan.others, plan.history or (lambda _: None))
+    found = judge(*plan.claim, plan.own, plan.others, plan.history or (lambda _: None))
     what = (found.verdict, found.rule)
     if plan.expected == "mismatch":
         if found.verdict != "mismatch":

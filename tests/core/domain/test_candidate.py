@@ -17,6 +17,7 @@ from otel_failover._core.domain.candidate import parse
 from otel_failover._core.domain.endpoint import address_of, endpoint_of, host_of
 from otel_failover._core.domain.providers import canonical, metric_value, provider_of_host
 from otel_failover.testing.providers import Answer
+from tests.support.fresh import as_imported
 from tests.support.hosts import stand
 
 if TYPE_CHECKING:
@@ -53,9 +54,18 @@ def test_the_closed_table_is_spelled_as_it_is_and_may_be_counted(provider: str) 
 
 
 def test_tables_lead_into_the_closed_table() -> None:
-    assert set(providers._ALIASES.values()) <= providers.PROVIDERS
-    assert set(providers._HOSTS.values()) <= providers.PROVIDERS
-    assert {provider for _, provider in providers._HOST_ENDINGS} <= providers.PROVIDERS
+    """Whatever the module has of them: by spelling, by host, by how a host ends."""
+    tables = [dict(each) for name, each in vars(providers).items() if not name.startswith("__") and is_table(each)]
+    assert len(tables) > 2
+    assert all(set(table.values()) <= providers.PROVIDERS for table in tables)
+
+
+def is_table(thing: object) -> bool:
+    """Whether a constant leads from texts to texts: a mapping, or pairs."""
+    pairs = [*thing.items()] if isinstance(thing, dict) else [*thing] if isinstance(thing, tuple) else []
+    return bool(pairs) and all(
+        isinstance(each, tuple) and len(each) == 2 and {type(part) for part in each} == {str} for each in pairs
+    )
 
 
 def test_a_word_of_the_hosts_own_is_counted_as_other() -> None:
@@ -64,7 +74,8 @@ def test_a_word_of_the_hosts_own_is_counted_as_other() -> None:
 
 
 def test_the_users_aliases_may_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers, "_USERS", set())
+    as_imported(providers, monkeypatch)
+    assert metric_value("corp") == "other"
     providers.admit({"llm.corp.example": "corp"})
     assert metric_value("corp") == "corp"
 
@@ -195,7 +206,7 @@ def test_an_entry_that_is_no_entry_is_open_but_for_its_types_name_and_told_once(
 ) -> None:
     """Nothing of what it holds: its text may be anything, and its requests say who is asked."""
     entry, name = ODD[kind]
-    monkeypatch.setattr(identity, "_told", set())
+    as_imported(identity, monkeypatch)
     made = parse(entry)
     assert made == parse(entry) == Candidate("", "", None, name.rpartition(".")[2])
     assert made.label == name.rpartition(".")[2]
@@ -210,7 +221,7 @@ def test_the_trace_of_an_odd_entry_has_who_was_asked_and_nothing_of_its_text(
         def __repr__(self) -> str:
             return "Vendor(of='tenant-4711')"
 
-    monkeypatch.setattr(identity, "_told", set())
+    as_imported(identity, monkeypatch)
     vendor: Any = Vendor()
     with stand("openai", Answer.ok("Hello")) as standing, failover_run("chat", chain=[vendor]) as run:
         with run.attempt(vendor):

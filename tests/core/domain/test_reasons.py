@@ -139,14 +139,22 @@ def test_every_answer_has_a_reason(status: int | None, code: str | None, kind: s
 
 
 def test_tables_speak_our_vocabulary() -> None:
-    assert set(reasons._BY_STATUS.values()) <= REASONS
-    assert set(reasons._BY_CODE.values()) <= REASONS
-    assert set(reasons._HOST_WORDS.values()) <= REASONS
-    assert {reason for reason, _ in reasons._BY_TEXT} <= REASONS
-    assert set(reasons._BESIDE) | set().union(*reasons._BESIDE.values()) <= REASONS
+    """Whatever the module has of them: what a status, a code, a text or a host's word leads to."""
+    tables = [each for name, each in vars(reasons).items() if not name.startswith("__") and isinstance(each, dict)]
+    told = [word for table in tables for each in table.values() for word in ([each] if isinstance(each, str) else each)]
+    words = {word for word in told if isinstance(word, str)}
+    assert len(tables) > 3
+    assert words <= REASONS
+    assert len(words) > 12
     assert set(SYNTHETIC_STATUSES) <= REASONS
-    assert all(code == code.lower() for code in reasons._BY_CODE)
+    assert all(key == key.lower() for table in tables for key in table if isinstance(key, str))
     assert all(code == code.lower() for code in reasons.PROVIDER_CODES)
+
+
+def test_every_status_has_a_reason_with_every_code_of_a_provider() -> None:
+    statuses = (None, *range(100, 600))
+    codes = (None, *reasons.PROVIDER_CODES)
+    assert {from_answer(status, code and code.upper()) for status in statuses for code in codes} <= REASONS
 
 
 OPENCLAW: Final = {

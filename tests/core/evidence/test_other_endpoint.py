@@ -10,8 +10,9 @@ import openai
 import pytest
 
 from otel_failover import Candidate, failover_run
-from otel_failover._core.config import usage_hints as hints
+from otel_failover._core.config import usage_hints
 from otel_failover.testing.providers import Answer
+from tests.support.fresh import as_imported
 from tests.support.hosts import LoopError, stand
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ DECLARED = Candidate("openai", "gpt-5.5", "https://llm-proxy.internal.example/v1
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
-    monkeypatch.setattr(hints, "_elsewhere", set())
+    as_imported(usage_hints, monkeypatch)
     with ExitStack() as opened:
         yield opened
 
@@ -36,7 +37,7 @@ def attempted(stack: ExitStack, answer: Answer, *, rewrap: bool = False) -> Any:
         with contextlib.suppress(openai.OpenAIError, LoopError), run.attempt(DECLARED) as attempt:
             try:
                 each.ask()
-            except openai.OpenAIError:
+            except openai.OpenAIError:  # noqa: PERF203 - a fallback loop
                 if not rewrap:
                     raise
                 raise LoopError("it did not work") from None

@@ -9,19 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_failover._core.domain.model_names import bare, is_prefixed
+from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.candidate_error import CandidateError
+from otel_failover._core.domain.outcome import Outcome
 from otel_failover._core.domain.reasons import REASONS
 from otel_failover._core.domain.verdicts import FINDINGS, FINDINGS_OFF
-from otel_failover._core.findings import rules as findings
-from otel_failover._core.findings.rules import (
-    AttemptRecord,
-    Finding,
-    Record,
-    Report,
-    Skipped,
-    Thresholds,
-    find,
-)
+from otel_failover._core.findings.model_names import bare, is_prefixed
+from otel_failover._core.findings.record import AttemptRecord, Finding, Record, Report, Skipped, Thresholds
+from otel_failover._core.findings.rules import TABLE, find
 from otel_failover._core.text.matching import fingerprint, normalise
 
 OPENAI: Final = ("openai", "gpt-5.5")
@@ -32,13 +27,32 @@ STRANGER: Final = ("mistral_ai", "mistral-large")
 LABELS: Final = "openai/gpt-5.5", "anthropic/claude-opus-4-7", "gcp.gemini/gemini-3-pro"
 
 
+def ended(provider: str, model: str, index: int = -1, **facts: Any) -> AttemptRecord:
+    """A record by plain facts: those of how it ended, of its error and its candidate among them."""
+    candidate = Candidate(provider, model, profile=facts.pop("profile", None))
+    how: dict[str, Any] = {
+        name: facts.pop(name)
+        for name in ("reason", "origin", "status", "code", "timeout", "killed_by")
+        if name in facts
+    }
+    how["timeout_configured"] = facts.pop("configured", None)
+    outcome, message = facts.pop("outcome", "success"), facts.pop("message", "")
+    settled = Outcome(outcome=outcome, **how)
+    error = (
+        CandidateError(provider, model, how.get("status"), how.get("reason") or "unknown", message, None)
+        if message
+        else None
+    )
+    return AttemptRecord(candidate, index, settled=settled, error=error, **facts)
+
+
 def tried(who: tuple[str, str], outcome: str = "success", **facts: Any) -> AttemptRecord:
     """An attempt of one request and one call, which took a second unless told otherwise."""
     index = facts.pop("index", CHAIN.index(who) if who in CHAIN else -1)
     usual: dict[str, Any] = {"requests": 1, "calls": 1, "began": 0.0}
     usual |= facts
     usual.setdefault("ended", usual["began"] + usual.pop("took", 1.0))
-    return AttemptRecord(*who, index, outcome=outcome, **usual)
+    return ended(*who, index, outcome=outcome, **usual)
 
 
 def limited(who: tuple[str, str], **facts: Any) -> AttemptRecord:
@@ -583,6 +597,7 @@ def test_every_rule_of_the_contract_is_there_in_its_order_and_fires_in_a_case() 
         "empty_success", "partial_delivered", "wrong_model", "misbooked_success", "model_name_prefixed", "off_chain",
         "starved_candidate", "cancelled_continued",
     )  # fmt: skip
+    assert tuple(TABLE) == FINDINGS
     assert {rule for case in FIRING.values() for rule in case.fires} == set(FINDINGS)
 
 
@@ -647,8 +662,8 @@ def test_seventeen_candidates_of_which_fifteen_were_never_asked() -> None:
         chain=chain,
         outcome="stopped",
         tried=(
-            AttemptRecord(*chain[0], 0, outcome="error", reason="rate_limit", origin="response", status=429),
-            AttemptRecord(
+            ended(*chain[0], 0, outcome="error", reason="rate_limit", origin="response", status=429),
+            ended(
                 *chain[1],
                 1,
                 outcome="error",
@@ -710,7 +725,7 @@ def test_a_finding_is_told_once_per_candidate_and_names_its_attempts() -> None:
     placed = find(run(*storms, tried(GEMINI)))
     assert [(each.rule, each.candidates) for each in placed] == [("retry_storm", (0,)), ("retry_storm", (1,))]
     assert placed[0].facts == {"requests": 15, "attempts": 2, "calls": 2, "span_ids": ["a", "c"]}
-    loose = find(run(*(replace(each, index=-1) for each in storms), chain=()))
+    loose = find(run(*(each._replace(index=-1) for each in storms), chain=()))
     assert [each.candidates for each in loose] == [(0, 2), (1,)]
 
 
@@ -786,7 +801,7 @@ SMALL: Final = st.integers(-2, 12)
 BARELY: Final = st.none() | st.booleans()
 
 ATTEMPTS: Final = st.builds(
-    AttemptRecord,
+    ended,
     provider=WORD,
     model=WORD,
     index=st.integers(-1, 4),
@@ -886,8 +901,7 @@ def test_a_rule_fires_once_per_candidate(record: Record) -> None:
 def test_what_fingerprints_are_called_changes_nothing(record: Record, names: list[str]) -> None:
     renamed = dict(zip(["f1", "f2", "f3", "f4"], names, strict=True))
     attempts = tuple(
-        replace(
-            each,
+        each._replace(
             own=frozenset(renamed[text] for text in each.own),
             claimed=frozenset(renamed[text] for text in each.claimed),
         )
@@ -901,12 +915,12 @@ def test_what_fingerprints_are_called_changes_nothing(record: Record, names: lis
 def test_the_short_cut_for_a_plain_run_hides_no_finding(
     attempt: AttemptRecord, chain: list[tuple[str, str]], limits: Thresholds, tame: bool
 ) -> None:
-    """Whatever is passed over as plain is passed over by every rule too."""
-    calm: dict[str, Any] = {"outcome": "success", "requests": 1, "probe": False, "cancelled_before": False}
-    only = replace(attempt, **calm, empty=None, text_error=None) if tame else attempt
+    """No rule asks which candidate served a run, the short cut does: it has the findings that it has the long way."""
+    calm: dict[str, Any] = {"settled": Outcome(), "requests": 1, "probe": False, "cancelled_before": False}
+    only = attempt._replace(**calm, empty=None, text_error=None) if tame else attempt
     record = Record(chain=tuple(chain), tried=(only,))
-    if findings._is_plain(record, limits):
-        assert not [each for rule in findings._TABLE.values() for each in rule(record, limits)]
+    the_long_way = replace(record, outcome="fallback")
+    assert find(record, limits, enabled=FINDINGS_OFF) == find(the_long_way, limits, enabled=FINDINGS_OFF)
 
 
 @given(st.sampled_from(CHAIN), st.floats(0, 1e4), st.integers(0, 4), st.none() | st.integers(0, 4), st.booleans())
@@ -916,10 +930,8 @@ def test_a_run_that_its_primary_served_at_once_has_no_findings(
 ) -> None:
     requests = min(requests, (4 if retries is None else retries) + 1)
     chain = (primary, *(each for each in CHAIN if each != primary))
-    served = AttemptRecord(
-        *primary, 0, ended=took, requests=requests, calls=1, retries=retries, streamed=streamed, empty=False
-    )
-    named = replace(served, response_model=f"{primary[1]}-2026-11-20")
+    served = ended(*primary, 0, ended=took, requests=requests, calls=1, retries=retries, streamed=streamed, empty=False)
+    named = served._replace(response_model=f"{primary[1]}-2026-11-20")
     assert find(Record(chain=chain, tried=(named,), untried=(1, 2), seconds=took), enabled=FINDINGS_OFF) == ()
 
 
@@ -969,7 +981,13 @@ def test_a_bare_call_at_a_place_of_the_chain_is_a_try_of_the_loop() -> None:
 @settings(max_examples=200, deadline=None)
 def test_a_sentence_stays_one_short_line_whatever_names_and_messages_hold(name: str, model: str, said: str) -> None:
     record = FIRING[name].record
-    attempts = tuple(replace(each, model=each.model + model, message=said) for each in record.tried)
+    attempts = tuple(
+        each._replace(
+            candidate=Candidate(each.provider, each.model + model, profile=each.profile),
+            error=CandidateError(each.provider, each.model, None, "unknown", said, None),
+        )
+        for each in record.tried
+    )
     chain = tuple((provider, own + model) for provider, own in record.chain)
     report = replace(record.report, type=said) if record.report else None
     long = replace(record, tried=attempts, chain=chain, report=report, stop_reason=record.stop_reason and said)

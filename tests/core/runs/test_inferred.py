@@ -14,8 +14,9 @@ import openai
 import pytest
 
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
-from otel_failover._core.config import usage_hints as hints
+from otel_failover._core.config import usage_hints
 from otel_failover.testing.providers import Answer, LocalProvider
+from tests.support.fresh import as_imported
 from tests.support.hosts import KEYS, MESSAGES, LoopError, Stand, stand
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def tried(stands: Sequence[Stand]) -> None:
     for each in stands:
         try:
             each.ask()
-        except Exception:
+        except Exception:  # noqa: BLE001
             continue
         return
 
@@ -240,7 +241,7 @@ def test_a_call_outside_any_run_has_a_span_of_its_own(telemetry: Telemetry, stac
 def test_the_hint_comes_once_after_ten_loops_that_nobody_declared(
     telemetry: Telemetry, stack: ExitStack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hints, "_seen", [0])
+    as_imported(usage_hints, monkeypatch)
     caplog.set_level(logging.INFO, "otel_failover")
     first = stack.enter_context(stand("openai", Answer.openai_quota()))
     second = stack.enter_context(stand("anthropic", Answer.ok()))
@@ -259,7 +260,7 @@ def test_the_hint_comes_once_after_ten_loops_that_nobody_declared(
 def test_what_looks_like_no_loop_gives_no_hint(
     telemetry: Telemetry, stack: ExitStack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(hints, "_seen", [0])
+    as_imported(usage_hints, monkeypatch)
     caplog.set_level(logging.INFO, "otel_failover")
     first = stack.enter_context(stand("openai", Answer.ok() if kind == "successes" else Answer.openai_quota()))
     second = stack.enter_context(stand("anthropic", Answer.ok()))

@@ -39,7 +39,7 @@ def loop(stands: list[Stand], *, wrong: bool) -> None:
                 with run.attempt(each.candidate):
                     try:
                         each.ask()
-                    except Exception as problem:
+                    except Exception as problem:  # noqa: BLE001 - a loop's own retry
                         if wrong and previous is not None:
                             get_current_span().record_exception(previous)
                         get_current_span().record_exception(problem)

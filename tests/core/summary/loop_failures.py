@@ -70,14 +70,14 @@ class Loop(NamedTuple):
 def _left(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         return problem
 
 
 async def _aleft(ask: Callable[[], Awaitable[Any]]) -> Any:
     try:
         return await ask()
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         return problem
 
 

@@ -7,13 +7,14 @@ import gc
 import importlib
 import logging
 import warnings
+import weakref
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from otel_failover import failover_run
-from otel_failover._core.summary import find_run as run_of
+from otel_failover._core.summary import find_run
 from tests.core.summary.loop_failures import (
     BREAKS_OFF,
     DOWN_THEN_OVERLOADED,
@@ -209,10 +210,12 @@ def test_what_is_remembered_of_an_output_goes_with_it(telemetry: Telemetry) -> N
 
     output = Output()
     with failover_run("chat", chain=["openai/gpt-5.5"]) as run:
-        run_of.remember(output, run)
+        find_run.remember(output, run)
     assert checked(output).candidates == checked(run).candidates
-    key = id(output)
-    assert key in run_of._given
+    gone = weakref.ref(run)
+    del run
+    gc.collect()
+    assert gone() is not None
     del output
     gc.collect()
-    assert key not in run_of._given
+    assert gone() is None

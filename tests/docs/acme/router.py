@@ -45,5 +45,5 @@ class Router:
     def _ask(self, vendor: Vendor, **kwargs: Any) -> Result:  # noqa: ARG002 - a path of the documents reads it
         try:
             return Result(text=type(vendor.stand.ask()).__name__)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             return Result(error=str(problem))

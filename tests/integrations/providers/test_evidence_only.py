@@ -112,7 +112,7 @@ def test_its_timeout_told_with_anothers_quota_is_a_mismatch(telemetry: Telemetry
             with pytest.raises(RuntimeError), run.attempt(candidate):
                 try:
                     ask()
-                except Exception as problem:
+                except Exception as problem:  # noqa: BLE001 - that is the loop
                     raise RuntimeError(f"{provider} failed: {stale.value}") from problem
     own = telemetry.candidates[1]
     assert (own["candidate.outcome"], own["failover.reason.code"]) == ("error", "timeout")

@@ -20,7 +20,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import get_current_span
 
 from otel_failover import Candidate, failover_run
-from otel_failover._core.runs import call as calls
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.support.hosts import KEYS, LoopError, Stand, stand
 from tests.support.same import same_everywhere
@@ -427,18 +426,21 @@ def test_a_base_url_of_the_call_is_where_it_goes(telemetry: Telemetry, stack: Ex
     ids=str,
 )
 def test_the_provider_is_read_from_where_a_client_sends(
-    options: dict[str, Any], provider: str, monkeypatch: pytest.MonkeyPatch
+    telemetry: Telemetry, options: dict[str, Any], provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from google.auth.credentials import AnonymousCredentials
 
-    from otel_failover.integrations.providers import google_genai
-
-    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"):
+    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("HTTPS_PROXY", "https_proxy"):  # nobody listens there: nothing leaves this machine
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     if "project" in options:
         options = {**options, "credentials": AnonymousCredentials()}  # type: ignore[no-untyped-call]
-    asked = google_genai._of_models(genai.Client(**options).models, (), {"model": MODEL})
-    assert calls.Call(asked).provider_of(None) == provider
+    client = genai.Client(**options, http_options={"retry_options": {"attempts": 1}})
+    with pytest.raises(Exception, match=r"refused|refreshed"), failover_run("chat"):
+        client.models.generate_content(model=MODEL, contents="hello")
+    assert only(telemetry)["candidate.provider"] == provider
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------

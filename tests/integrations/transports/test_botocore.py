@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from otel_failover import Candidate, failover_run
-from otel_failover._core.config import runtime
-from otel_failover._core.evidence.orphans import orphans
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.support.hosts import LoopError
+from tests.support.hosts import LoopError, by_name, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +29,11 @@ def stack() -> Iterator[ExitStack]:
         yield opened
 
 
-def request_to(provider: LocalProvider, token: str = "", *, later: bool = False) -> Any:
+def request_to(provider: LocalProvider, endpoint: str = "", token: str = "", *, later: bool = False) -> Any:
     headers = {"X-Amz-Security-Token": token} if token else {}
-    prepared = AWSRequest("POST", provider.endpoint + PATH, data=b'{"messages": []}', headers=headers).prepare()
+    prepared = AWSRequest(
+        "POST", (endpoint or provider.endpoint) + PATH, data=b'{"messages": []}', headers=headers
+    ).prepare()
     prepared.stream_output = later
     return prepared
 
@@ -91,17 +91,21 @@ def test_a_timeout_has_its_kind_and_its_seconds(telemetry: Telemetry, stack: Exi
 
 
 def test_a_request_outside_attempts_leaves_nothing_behind(telemetry: Telemetry, stack: ExitStack) -> None:
-    provider = stack.enter_context(LocalProvider("bedrock", Answer.ok()))
-    orphans.clear()
-    runtime.endpoints.pop(provider.endpoint, None)  # a port may come again
-    httpsession.URLLib3Session().send(request_to(provider))
-    assert telemetry.spans == []
-    assert not orphans.overlap(provider.endpoint, 0.0, [])
+    """What goes to a host that no candidate has is nobody's, even where it is under way when one is first tried there."""
+    provider = stack.enter_context(LocalProvider("bedrock", Answer.hang(1), Answer.ok()))
+    request = request_to(provider, by_name(provider.endpoint))
+    candidate = Candidate("bedrock", "m", by_name(provider.endpoint))
+    with under_way(provider, lambda: httpsession.URLLib3Session().send(request)):
+        assert telemetry.spans == []
+        with failover_run("chat", chain=[candidate]) as run, run.attempt(candidate):
+            httpsession.URLLib3Session().send(request)
+    span = only(telemetry)
+    assert (span["failover.evidence"], span["failover.wire.requests"]) == ("complete", 1)
 
 
 def test_a_session_token_never_leaves(telemetry: Telemetry, stack: ExitStack) -> None:
     token = "IQoJb3JpZ2luX2VjEJr8vL2mN4xWc7RtYbH3k"
     telemetry.planted.add(token)
     provider = stack.enter_context(LocalProvider("bedrock", Answer.error(403, f"The token {token} has expired")))
-    attempted(provider, request_to(provider, token))
+    attempted(provider, request_to(provider, token=token))
     assert only(telemetry)["failover.reason.code"] == "permission"

@@ -8,7 +8,7 @@ import sys
 from importlib.machinery import PathFinder, SourceFileLoader
 from typing import TYPE_CHECKING, Any
 
-from otel_failover._core.config.settings import did_you_mean
+from otel_failover._core.config.checks import did_you_mean
 from otel_failover._core.failsafe import read
 
 if TYPE_CHECKING:

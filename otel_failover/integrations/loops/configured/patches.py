@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.config.settings import quoted
+from otel_failover._core.config.checks import quoted
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.failsafe import guarded, logger, read, text_of
 from otel_failover._core.text.redaction import redact

@@ -18,7 +18,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.config.settings import did_you_mean
+from otel_failover._core.config.checks import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -54,7 +54,7 @@ def _parse(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 def _see(iterator: Any, event: object) -> None:
     ledger = _ledgers.get(iterator)
     if ledger is not None and isinstance(event, Mapping) and (event.get("type") == "error" or event.get("error")):
-        ledger.stream_error = error_in(event)
+        ledger.stream.error = error_in(event)
 
 
 @guarded(fallback=None)

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.failsafe import guarded, read
+from otel_failover._core.spans import deferred
 from otel_failover.integrations import patching
 from otel_failover.integrations.loops.litellm import stream_events as litellm_events
 from otel_failover.integrations.loops.litellm.run import NAME, PASS, Pass
@@ -122,7 +122,7 @@ def hold(opened: Pass, attempt: Attempt, result: Any) -> bool:
         return False
     stream = _streams[result] = Stream(opened, attempt)
     stream.watch(result)
-    weakref.finalize(result, dropping.dropped, stream.ended).atexit = False
+    weakref.finalize(result, deferred.end_when_safe, stream.ended).atexit = False
     owner = next((each for each in type(result).__mro__ if "aclose" in vars(each)), None)
     if owner is not None:
         patching.also(NAME, owner, "aclose", close)

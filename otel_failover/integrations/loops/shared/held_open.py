@@ -9,8 +9,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import context as scope
-from otel_failover._core import deferred as dropping
 from otel_failover._core.runs.functions import aiterate, iterate
+from otel_failover._core.spans import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from typing_extensions import Self
 
-    from otel_failover._core.runs.functions import Aside, Opened
+    from otel_failover._core.runs.functions import Detached, Opened
 
 
 class Undriven:
@@ -147,7 +147,7 @@ class Held(Openable):
             end: Ends that too.
         """
         undriven = Undriven(end)
-        weakref.finalize(undriven, dropping.dropped, functools.partial(self.leave, None)).atexit = False
+        weakref.finalize(undriven, deferred.end_when_safe, functools.partial(self.leave, None)).atexit = False
         return undriven
 
     def steps(self, inner: Any) -> Any:
@@ -172,7 +172,7 @@ class Kept(Openable):
         keep: Told of the result; tells whether that keeps it open, and will leave it.
     """
 
-    def __init__(self, opened: Aside, keep: Callable[[Any], bool]) -> None:
+    def __init__(self, opened: Detached, keep: Callable[[Any], bool]) -> None:
         self._opened, self._keep, self._kept = opened, keep, False
 
     def open_detached(self) -> None:

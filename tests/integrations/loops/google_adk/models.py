@@ -95,7 +95,7 @@ async def answered(model: Any, *, stream: bool = False) -> Any:
             run_config=config,
         ):
             texts += [part.text for part in (event.content.parts or ()) if part.text] if event.content else []
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         return problem
     return texts
 

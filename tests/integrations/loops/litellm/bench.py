@@ -82,7 +82,7 @@ def outcome(work: Callable[[], Any]) -> Any:
     try:
         result = work()
         return read(result) if not hasattr(result, "__next__") else [piece(chunk) for chunk in result]
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         return problem
 
 
@@ -91,7 +91,7 @@ async def aoutcome(work: Callable[[], Awaitable[Any]]) -> Any:
     try:
         result = await work()
         return [piece(each) async for each in result] if hasattr(result, "__anext__") else read(result)
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         return problem
 
 

@@ -48,13 +48,13 @@ class Bench:
     """Local providers and the models that ask them; closes what it opened."""
 
     def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
+        self.stack = stack
         self._clients: list[Any] = []
         self.servers: list[LocalProvider] = []
 
     def openai(self, *answers: Answer, model: str = "gpt-5.5", timeout: float = 5, named: str = "") -> OpenAIChatModel:
         """Return a model at a provider of its own, which speaks as OpenAI does."""
-        server = self._stack.enter_context(LocalProvider("openai", *answers, name=named or "openai"))
+        server = self.stack.enter_context(LocalProvider("openai", *answers, name=named or "openai"))
         client = openai.AsyncOpenAI(
             base_url=server.base_url, api_key=KEYS["openai"], max_retries=0, timeout=timeout
         )  # fmt: skip
@@ -66,7 +66,7 @@ class Bench:
 
     def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> AnthropicModel:
         """Return a model at a provider of its own, which speaks as Anthropic does."""
-        server = self._stack.enter_context(LocalProvider("anthropic", *answers))
+        server = self.stack.enter_context(LocalProvider("anthropic", *answers))
         client = anthropic.AsyncAnthropic(
             base_url=server.base_url, api_key=KEYS["anthropic"], max_retries=0, timeout=timeout
         )
@@ -107,7 +107,7 @@ async def answered(agent: Any) -> Any:
     """Return what an agent answers, or the exception."""
     try:
         return (await agent.run("hello")).output
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         return problem
 
 
@@ -116,7 +116,7 @@ async def streamed(agent: Any) -> Any:
     try:
         async with agent.run_stream("hello") as result:
             return [text async for text in result.stream_text(delta=True, debounce_by=None)]
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         return problem
 
 

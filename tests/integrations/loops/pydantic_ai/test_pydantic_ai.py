@@ -573,7 +573,7 @@ def test_the_words_of_the_one_before_in_a_stream_are_a_mismatch(telemetry: Telem
             async with silent.request_stream(messages, None, ModelRequestParameters()) as response:
                 async for _ in response:
                     pass
-        except Exception:
+        except Exception:  # noqa: BLE001
             raise ModelHTTPError(429, "claude-opus-4-7", {"message": said}) from None
         yield ""
 

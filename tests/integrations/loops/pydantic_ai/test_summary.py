@@ -71,7 +71,7 @@ class Stale(WrapperModel):
     async def request(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return await super().request(*args, **kwargs)
-        except Exception:
+        except Exception:  # noqa: BLE001
             body = {"error": {"code": "insufficient_quota", "message": "You exceeded your current quota"}}
             raise ModelHTTPError(429, self.model_name, body) from None
 

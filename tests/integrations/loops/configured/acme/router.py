@@ -91,7 +91,7 @@ class Router(Base):
     def _ask(self, vendor: Vendor, **kwargs: Any) -> Reply:
         try:
             return Reply(text=type(vendor.send()).__name__, vendor=vendor.label)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             return Reply(error=self._report(problem), vendor=vendor.label)
 
     def call(self, vendor: Vendor, **kwargs: Any) -> Reply:
@@ -113,7 +113,7 @@ class Router(Base):
     def _try(self, vendor: Vendor) -> Any:
         try:
             return vendor.send()
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             raise RouterError(self._report(problem)) from None
 
     # asynchronous
@@ -129,7 +129,7 @@ class Router(Base):
     async def _atry(self, vendor: Vendor) -> Any:
         try:
             return await vendor.asend()
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             raise RouterError(self._report(problem)) from None
 
     # what hands back something that goes on working
@@ -188,7 +188,7 @@ class Router(Base):
     def _stream(self, vendor: Vendor) -> Iterator[Any]:
         try:
             yield from vendor.send(stream=True)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             raise RouterError(self._report(problem)) from None
 
     async def astream(self) -> AsyncIterator[Any]:
@@ -204,7 +204,7 @@ class Router(Base):
         try:
             async for chunk in await vendor.asend(stream=True):
                 yield chunk
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the loop goes on
             raise RouterError(self._report(problem)) from None
 
     # static and class methods, and what calls itself

@@ -1,7 +1,8 @@
-"""Streams that nobody closes: they end when they are collected, which may be anywhere.
+"""Streams that nobody closes: they end when they are collected, and that may be anywhere.
 
-The collector runs inside any allocation, also under a lock of OpenTelemetry's, of logging's or of ours. Ending a span
-there would wait for that lock for ever, so then it waits for our next step instead.
+The collector runs inside any allocation: also one that is made under a lock of OpenTelemetry's, of logging's or of
+ours. A finalizer that ended a span there would take the lock that its own thread holds further down the stack, and wait
+for it for ever. So it looks down the stack first; where such code stands on it, the end waits for our next step.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOCKING: Final = frozenset({"opentelemetry", "otel_failover", "logging", "threading", "queue", "concurrent"})
+"""Packages whose code may hold a lock that the end of a span needs."""
 
 DRIVES: Final = "HOLDS_NO_LOCK"
 """Set by those modules of ours that only drive the host's code, and so stand below it on every stack."""
@@ -21,8 +23,8 @@ DRIVES: Final = "HOLDS_NO_LOCK"
 _waiting: Final[deque[Callable[[], None]]] = deque()
 
 
-def dropped(end: Callable[[], None]) -> None:
-    """End a stream that was collected: now where that is safe, else at our next step.
+def end_when_safe(end: Callable[[], None]) -> None:
+    """End a stream that was collected: now where no lock can be held, else at our next step.
 
     Args:
         end: Ends it; never raises.

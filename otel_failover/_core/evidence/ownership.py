@@ -1,0 +1,135 @@
+"""Whose a send is: the candidate's, another candidate's, or nobody's that the attempt is about.
+
+Everything that is said of an attempt rests on this: only own sends settle it, and only what others were sent can be
+somebody else's error. It is decided once, when the request goes out, from where it goes and which SDK call sends it;
+what comes back changes it only where identity proves more (an exception that *is* a send's answer).
+
+The rules, the first that fits; "the SDK's call" is the one in whose context the request is sent:
+
+====  ==================================================================  =================
+row   the send                                                            whose
+====  ==================================================================  =================
+1     the SDK's call is no inference (lists, files, moderation)           `UNRELATED`
+2     the SDK's call is an embedding by another model than the            `UNRELATED`
+      candidate's: a search beside the chat
+3     goes to the candidate, by POST                                      `OWN`
+4     goes to the candidate, by another method: a probe                   `UNRELATED`
+5     goes to another member of the chain, or to a host that the table    `OTHER_CANDIDATE`
+      gives to another provider
+6     anything else: token refresh, image fetches, tools                  `UNRELATED`
+====  ==================================================================  =================
+
+It goes to the candidate (rows 3 and 4), by the first of these that is known:
+
+- the candidate declares an endpoint: the send goes there, to scheme, host and port;
+- the table of providers has the host, and knows the candidate's provider: they are the same one;
+- neither: it is the base URL of the SDK's call, and no other member of the chain declares it.
+
+A host in `gateways` relays for many providers, so the table says nothing about it. A candidate without a provider (a
+call that stands for itself) has no others (row 5).
+
+Pure: no OpenTelemetry, no clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from otel_failover._core.domain import providers
+from otel_failover._core.domain.endpoint import host_of
+
+if TYPE_CHECKING:
+    from otel_failover._core.domain.asked import Asked
+
+    class Expected(Protocol):
+        """The candidate that an attempt is about, as far as it shows in where requests go: a `Ledger` is one."""
+
+        @property
+        def provider(self) -> str | None:
+            """As the loop declared it; None where nobody did."""
+
+        @property
+        def endpoint(self) -> str | None:
+            """Scheme, host and port; None where only the provider is known."""
+
+        @property
+        def model(self) -> str:
+            """As requested; empty where it is not known yet."""
+
+        @property
+        def neighbours(self) -> frozenset[str]:
+            """Endpoints that other members of the chain declare."""
+
+        @property
+        def gateways(self) -> frozenset[str]:
+            """Hosts that relay for many providers."""
+
+    class SendingCall(Protocol):
+        """The SDK's call in whose context a request is sent, as far as it says whose the request is."""
+
+        @property
+        def asked(self) -> Asked:
+            """What the SDK was asked."""
+
+        @property
+        def model(self) -> str:
+            """As requested."""
+
+        @property
+        def endpoint(self) -> str:
+            """Of the base URL that its client has."""
+
+        @property
+        def inference(self) -> bool:
+            """Whether it asks a model."""
+
+
+OWN: Final = "own"
+OTHER_CANDIDATE: Final = "other_candidate"
+"""A call to somebody else: it has a span and evidence of its own, and others may be held against it."""
+UNRELATED: Final = "unrelated"
+"""Kept so that an exception may be found to be its answer; settles nothing."""
+
+
+def whose(candidate: Expected, endpoint: str, method: str, call: SendingCall | None) -> str:
+    """Return whose a send is: `OWN`, `OTHER_CANDIDATE` or `UNRELATED`.
+
+    Args:
+        candidate: That the attempt is about.
+        endpoint: Where the request goes.
+        method: Of HTTP. A provider is asked by POST.
+        call: The SDK's; None for a plain HTTP request.
+    """
+    if call is not None:
+        if not call.inference:
+            return UNRELATED
+        if candidate.model and call.model != candidate.model and call.asked.operation == "embeddings":
+            return UNRELATED
+    if candidate.endpoint is not None:
+        goes_to_it = endpoint == candidate.endpoint
+    else:
+        host = host_of(endpoint)
+        known = None if host in candidate.gateways else providers.provider_of_host(host)
+        if known is not None and candidate.provider in providers.PROVIDERS:
+            goes_to_it = known == candidate.provider
+        else:
+            goes_to_it = call is not None and call.endpoint == endpoint and endpoint not in candidate.neighbours
+    if goes_to_it:
+        return OWN if method == "POST" else UNRELATED
+    return OTHER_CANDIDATE if goes_to_another(candidate, endpoint) else UNRELATED
+
+
+def goes_to_another(candidate: Expected, endpoint: str) -> bool:
+    """Whether the chain or the table of providers gives an endpoint to somebody else than a candidate (row 5).
+
+    Args:
+        candidate: That the attempt is about.
+        endpoint: Where a request goes, or would go.
+    """
+    if candidate.provider is None or endpoint == candidate.endpoint:
+        return False
+    if endpoint in candidate.neighbours:
+        return True
+    host = host_of(endpoint)
+    known = None if host in candidate.gateways else providers.provider_of_host(host)
+    return known is not None and known != candidate.provider and candidate.provider in providers.PROVIDERS

@@ -1,0 +1,98 @@
+"""Rules about one candidate that is asked again and again."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from otel_failover._core.domain.reasons import TIMEOUT
+from otel_failover._core.findings.common import (
+    about_attempts,
+    by_candidate,
+    counted,
+    duration,
+    is_real,
+    key_of,
+    label,
+    listed,
+    name_of,
+    seconds_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from otel_failover._core.findings.record import AttemptRecord, Finding, Record, Thresholds
+
+_NESTED: Final = 6
+"""Requests of two attempts that each come with an SDK's usual two retries."""
+
+_KILLED_LATE: Final = frozenset({"deadline", "caller_timeout", "stale"})
+
+
+def retry_storm(record: Record, thresholds: Thresholds) -> Iterator[Finding]:
+    """Fire where a candidate was sent more than its attempts explain."""
+    for group in by_candidate(record, lambda each: not each.probe):
+        attempts = [record.tried[position] for position in group]
+        requests = sum(each.requests for each in attempts)
+        why = _unexplained(attempts, requests, thresholds.max_requests)
+        if why:
+            sent = f"{counted(requests, 'request')} in {counted(len(group), 'attempt')}"
+            yield about_attempts(
+                "retry_storm",
+                record,
+                f"{name_of(record, group[0])} was sent {sent}: {why}",
+                group,
+                requests=requests,
+                attempts=len(group),
+                calls=sum(each.calls for each in attempts),
+            )
+
+
+def _unexplained(attempts: Sequence[AttemptRecord], requests: int, most: int | None) -> str | None:
+    """Return why a candidate's requests are too many; None where they are not.
+
+    Only the attempts whose client says how often it retries are held against that number: what an unknown client does
+    by itself proves nothing. Retries of the loop around retries of the SDK show without it, by their sheer number.
+    """
+    known = [(each.requests, max(0, each.retries) + 1) for each in attempts if each.retries is not None]
+    explained = sum(allowed for _, allowed in known)
+    if sum(seen for seen, _ in known) > explained:
+        return f"the SDK's own retries explain {explained}"
+    if most is not None and requests > most:
+        return f"{most} are allowed"
+    if len(attempts) > 1 and requests >= _NESTED and all(each.requests > each.calls >= 1 for each in attempts):
+        return "the loop retries on top of the SDK's own retries"
+    return None
+
+
+def timeout_not_failed_over(record: Record, _: Thresholds) -> Iterator[Finding]:
+    """Fire where a candidate was repeated twice after timeouts while another waited."""
+    for group in by_candidate(record, lambda each: is_real(record, each)):
+        repeats = [later for earlier, later in pairwise(group) if _timed_out(record.tried[earlier])]
+        waiting = _waiting(record, repeats[1]) if len(repeats) > 1 else []
+        if waiting:
+            seconds = sum(seconds_of(record, record.tried[position]) for position in group)
+            tried = f"{name_of(record, group[0])} was tried {len(group)} times despite timeouts"
+            yield about_attempts(
+                "timeout_not_failed_over",
+                record,
+                f"{tried}, {duration(seconds)} in all, while {listed(waiting, 80)} waited",
+                group,
+                seconds=round(seconds, 3),
+                attempts=len(group),
+                waiting=waiting,
+            )
+
+
+def _timed_out(tried: AttemptRecord) -> bool:
+    return tried.outcome != "success" and (tried.reason == TIMEOUT or tried.killed_by in _KILLED_LATE)
+
+
+def _waiting(record: Record, moment: int) -> list[str]:
+    """Return who was neither tried nor skipped before an attempt; without a chain, of those that were tried later."""
+    seen = {key_of(each) for each in record.tried[: moment + 1]} | {key_of(each) for each in record.skipped}
+    if record.chain:
+        return [label(*entry) for place, entry in enumerate(record.chain) if place not in seen]
+    later = {key_of(each): label(each.provider, each.model) for each in record.tried[moment:] if not each.probe}
+    return [name for key, name in later.items() if key not in seen]

@@ -1,0 +1,246 @@
+"""The environments that CI makes: what is installed in each, and which tests are run there.
+
+Plain data. `noxfile.py` makes one session of each, and the support table of the README is compared with `pinned`.
+
+To add an end of a library's range: a line in `ENDS`, or a part of one, where libraries agree on what they need. A test
+skips where its library is not installed, so that the suite runs anywhere; but what stands under `modules` has to be
+there, or its tests fail instead (`FAILOVER_MUST_HAVE`, read by `conftest.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment, and what is run in it.
+
+    Args:
+        name: Of the session: `nox -s "ends(<name>)"`.
+        modules: What must be importable. Their tests are run, unless `tests` says which.
+        installed: What is asked for besides this package: requirements, separated by blanks.
+        tests: Files of `tests/`, in this order: some neighbours cannot be turned on twice.
+    """
+
+    name: str
+    modules: str
+    installed: str
+    tests: str = ""
+
+    def paths(self) -> list[str]:
+        """Return the files of `tests/` that are run here, as pytest is asked for them."""
+        named = self.tests.split() or sorted({each for name in self.modules.split() for each in tests_of(name)})
+        return [f"tests/{each}.py" for each in named]
+
+
+def tests_of(module: str) -> list[str]:
+    """Return the tests that need a module: files of `tests/`, without their ending."""
+    return TESTS_OF.get(module, "").split()
+
+
+def pinned() -> set[tuple[str, str]]:
+    """Return the releases that some environment asks for by `==`: distribution and version."""
+    asked = " ".join([OLDEST, *(each.installed for each in (*ENDS, *BESIDE))]).split()
+    pins = (re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", each) for each in asked)
+    return {(pin[1], pin[2]) for pin in pins if pin is not None}
+
+
+TESTS_OF: Final = {
+    "pydantic_ai": """integrations/loops/pydantic_ai/test_pydantic_ai integrations/loops/pydantic_ai/test_same
+        integrations/loops/pydantic_ai/test_traces core/summary/test_libraries""",
+    "google.genai": "integrations/providers/test_google_genai",
+    "aiohttp": "integrations/transports/test_aiohttp",
+    "httpx2": "integrations/transports/test_httpx",
+    "litellm": """integrations/loops/litellm/test_litellm integrations/loops/litellm/test_ends
+        integrations/loops/litellm/test_groups integrations/loops/litellm/test_callback_v2
+        core/summary/test_libraries core/summary/test_loops""",
+    "livekit": "integrations/loops/test_livekit core/summary/test_loops",
+    "haystack": "integrations/loops/test_haystack core/summary/test_libraries core/summary/test_loops",
+    "agno": "integrations/loops/test_agno core/summary/test_loops",
+    "langchain_core": "integrations/loops/langchain/test_runnables core/summary/test_loops",
+    "langchain_openai": "core/summary/test_libraries",
+    "langchain": "integrations/loops/langchain/test_agents core/summary/test_loops",
+    "strands": "integrations/loops/strands/test_strands core/summary/test_loops",
+    "botocore": "integrations/providers/test_bedrock integrations/transports/test_botocore",
+    "requests": "integrations/transports/test_requests",
+    "google.adk": "integrations/loops/google_adk/test_google_adk core/summary/test_loops",
+    "openinference.instrumentation.langchain": "integrations/loops/langchain/test_beside",
+    "groq": "integrations/providers/test_evidence_only",
+}
+
+# --- both ends of every range -----------------------------------------------------------------------------------------
+
+BASE: Final = ".[otlp] openai anthropic rich jsonschema pytest>=8.3 hypothesis>=6.100"
+"""What each environment of `ENDS` and `BESIDE` has besides its own."""
+
+# Older releases import with newer SDKs, and cannot make a model of them:
+_SDKS = "openai<3 anthropic<1"
+# pydantic-ai 1.0 also imports what later releases of the API have moved:
+_THEN = """openai==1.109.1 anthropic==0.69.0 opentelemetry-sdk==1.37.0 opentelemetry-exporter-otlp==1.37.0
+    opentelemetry-instrumentation==0.58b0"""
+_OF_LANGCHAIN = "langchain langchain_core langchain_openai langchain_anthropic langgraph"
+
+ENDS: Final = (
+    # Both ends of every other library's range, and what lies between where a library was rebuilt there: the same tests
+    # in each release. Libraries that agree on what they need share an environment.
+    Environment("pydantic_1_0", "pydantic_ai", f"pydantic-ai-slim[openai,anthropic]==1.0.0 {_THEN}"),
+    Environment("google_1_60", "google.genai aiohttp", "google-genai==1.60.0 aiohttp==3.10.11"),
+    Environment(
+        "pydantic_1_107",
+        "pydantic_ai httpx2",
+        f"pydantic-ai-slim[openai,anthropic]==1.107.0 httpx2==2.12.0 {_SDKS}",
+    ),
+    Environment("google_no_aiohttp", "google.genai", "google-genai>=3 httpx"),
+    Environment("pydantic_2_2", "pydantic_ai", f"pydantic-ai-slim[openai,anthropic]==2.2.0 {_SDKS}"),
+    Environment(
+        "litellm_1_70_livekit_1_0",
+        "litellm livekit",
+        """litellm==1.70.4 livekit-agents==1.0.2 livekit-plugins-openai==1.0.2 livekit-plugins-anthropic==1.0.2
+        openai==1.109.1 anthropic==0.69.0""",
+    ),
+    Environment("litellm_1_106", "litellm", "litellm==1.106.2"),
+    Environment("litellm_newest", "litellm", "litellm<1.110"),
+    Environment(
+        "haystack_2_agno_2_core_0_3",
+        "haystack agno langchain_core langchain_openai langchain_anthropic",
+        f"""haystack-ai==2.19.0 agno==2.6.0 langchain-core==0.3.0 langchain-openai==0.2.0 langchain-anthropic==0.2.0
+        {_SDKS}""",
+    ),
+    Environment(
+        "langchain_1_0_botocore_1_35",
+        f"{_OF_LANGCHAIN} botocore requests",
+        f"""langchain==1.0.0 langchain-core==1.0.0 langchain-openai==1.0.0 langchain-anthropic==1.0.0 langgraph==1.0.0
+        langgraph-checkpoint<3 langgraph-prebuilt==1.0.0 botocore==1.35.0 requests==2.31.0 urllib3<2 {_SDKS}""",
+    ),
+    Environment(
+        "haystack_newest",
+        "haystack haystack_integrations agno openinference",
+        """haystack-ai opentelemetry-haystack agno openinference-instrumentation-haystack
+        openinference-instrumentation-agno""",
+    ),
+    Environment(
+        "langchain_newest",
+        f"{_OF_LANGCHAIN} botocore requests openinference.instrumentation.langchain opentelemetry.instrumentation",
+        """langchain langchain-openai langchain-anthropic langgraph botocore requests
+        openinference-instrumentation-langchain opentelemetry-instrumentation-langchain
+        opentelemetry-instrumentation-botocore""",
+    ),
+    Environment("evidence_only", "groq mistralai.client cohere", "groq mistralai cohere"),
+    Environment("livekit_newest", "livekit", "livekit-agents livekit-plugins-openai livekit-plugins-anthropic"),
+    Environment("adk_2_9_strands_1_53", "google.adk strands", "google-adk==2.9.0 strands-agents==1.53.0"),
+    Environment("adk_newest_strands_newest", "google.adk google.genai strands", "google-adk<3 strands-agents<2"),
+)
+
+# --- neighbours -------------------------------------------------------------------------------------------------------
+
+# Honest traces beside the neighbours, a family at a time: a false alarm fails. No installer finds a set of theirs by
+# itself.
+_THEIRS = """openinference-instrumentation-openai==0.1.66 openinference-instrumentation-anthropic==3.1.0
+    opentelemetry-instrumentation-openai==0.62.4 opentelemetry-instrumentation-anthropic==0.62.4
+    opentelemetry-instrumentation-genai-openai==1.3b0 opentelemetry-instrumentation-genai-anthropic==1.3b0"""
+_FAMILIES = "openinference opentelemetry.instrumentation.genai.openai opentelemetry.instrumentation.openai"
+_SDKS_TESTS = """beside/providers/test_openai beside/providers/test_anthropic beside/providers/test_google_genai
+    beside/providers/test_bedrock beside/loops/test_pydantic_ai beside/providers/test_first beside/providers/test_lies"""
+
+BESIDE: Final = (
+    Environment(
+        "sdks",
+        f"google.genai boto3 pydantic_ai {_FAMILIES}",
+        f"""{_THEIRS} openai==3.54.0 anthropic==2.12.0 google-genai==2.34.0 boto3==1.44.5 aiohttp
+        pydantic-ai-slim[openai,anthropic,google,bedrock]==2.68.0
+        openinference-instrumentation-google-genai==1.4.14 openinference-instrumentation-bedrock==0.1.61
+        openinference-instrumentation-pydantic-ai==0.1.30 opentelemetry-instrumentation-bedrock==0.62.4
+        opentelemetry-instrumentation-google-generativeai==0.62.4 opentelemetry-instrumentation-google-genai==1.3b0
+        opentelemetry-instrumentation-httpx==0.66b1 opentelemetry-instrumentation-requests==0.66b1
+        opentelemetry-instrumentation-botocore==0.66b1 opentelemetry-instrumentation-aiohttp-client==0.66b1""",
+        _SDKS_TESTS,
+    ),
+    Environment(
+        "logfire",
+        "google.genai boto3 pydantic_ai logfire",
+        "logfire[httpx]>=5 google-genai boto3 aiohttp pydantic-ai-slim[openai,anthropic,google,bedrock]>=2",
+        _SDKS_TESTS,
+    ),
+    Environment(
+        "agents",
+        f"langchain haystack agno strands livekit logfire {_FAMILIES}",
+        f"""{_THEIRS} httpx logfire==5.2.0 openai==3.54.0 anthropic==1.17.0 langchain==1.4.7 langchain-core==1.7.2
+        langchain-openai==1.7.3 langchain-anthropic==1.7.7 haystack-ai==3.4.0 opentelemetry-haystack==2.0.0 agno==3.1.10
+        strands-agents==1.62.0 livekit-agents==1.8.9 livekit-plugins-openai==1.8.9 livekit-plugins-anthropic==1.8.9
+        openinference-instrumentation-langchain==0.1.80 openinference-instrumentation-haystack==0.1.46
+        openinference-instrumentation-agno==1.0.15 opentelemetry-instrumentation-langchain==0.62.4
+        opentelemetry-instrumentation-agno==0.62.4 opentelemetry-instrumentation-genai-langchain==1.3b0
+        opentelemetry-instrumentation-httpx==0.66b1 opentelemetry-instrumentation-aiohttp-client==0.66b1
+        opentelemetry-instrumentation-threading==0.66b1 opentelemetry-instrumentation==0.66b1
+        opentelemetry-sdk==1.45.1 opentelemetry-exporter-otlp==1.45.1""",
+        """beside/loops/test_langchain beside/loops/test_haystack beside/loops/test_agno beside/loops/test_strands
+        beside/loops/test_livekit""",
+    ),
+    Environment(
+        "google",
+        f"litellm google.adk logfire {_FAMILIES}",
+        f"""{_THEIRS} httpx logfire==5.2.0 litellm==1.106.2 google-adk==2.13.0 google-genai==2.34.0 openai==2.54.0
+        anthropic==2.12.0 aiohttp openinference-instrumentation-litellm==0.1.51
+        openinference-instrumentation-google-adk==1.0.5 openinference-instrumentation-google-genai==1.4.14
+        opentelemetry-instrumentation-google-genai==1.3b0 opentelemetry-instrumentation-google-generativeai==0.62.4
+        opentelemetry-instrumentation-httpx==0.65b0 opentelemetry-instrumentation-aiohttp-client==0.65b0
+        opentelemetry-instrumentation==0.65b0 opentelemetry-sdk==1.44.0 opentelemetry-exporter-otlp==1.44.0""",
+        "beside/loops/test_litellm beside/loops/test_google_adk",
+    ),
+)
+
+COEXISTENCE: Final = Environment(
+    "coexistence",
+    "logfire",
+    """.[test] opentelemetry-instrumentation-genai-anthropic openinference-instrumentation-google-genai logfire""",
+    "host/test_coexistence integrations/loops/pydantic_ai/test_beside integrations/providers/test_google_genai",
+)
+"""The adapters' own tests beside instrumentations that the extra `test` does not bring."""
+
+ZERO_CODE: Final = Environment(
+    "zero_code",
+    "opentelemetry.distro",
+    ".[demo] opentelemetry-distro httpx pytest>=8.3",
+    "host/test_zero_code cli/doctor/test_telemetry docs/test_commands",
+)
+"""`opentelemetry-instrument`, beside no other instrumentation."""
+
+# --- the oldest releases ----------------------------------------------------------------------------------------------
+
+OLDEST: Final = """opentelemetry-api==1.30.0 opentelemetry-sdk==1.30.0 opentelemetry-instrumentation==0.51b0
+    opentelemetry-exporter-otlp==1.30.0 openai==1.66.0 anthropic==0.49.0 httpx==0.25.0 rich==13.7.0
+    wrapt==1.14.0 packaging==18.0 pytest>=8.3 hypothesis>=6.100 ."""
+
+LEFT_OUT: Final = {
+    "before SDK 1.40 spans of others are not annotated; their markers are": [
+        "truth/test_enemy.py::test_an_exception_event_before_many_others",
+        "truth/test_enemy.py::test_any_key_under_error_is_a_claim[error.message]",
+        "truth/test_enemy.py::test_any_key_under_error_is_a_claim[error.description]",
+        "truth/test_enemy.py::test_any_key_under_error_is_a_claim[error.msg]",
+        "truth/test_enemy.py::test_a_span_around_the_run_that_blames_the_wrong_candidate",
+        "truth/test_honest.py::test_an_outer_span_that_sums_up",
+        "truth/test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_status]",
+        "truth/test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_attribute]",
+        "truth/test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_event]",
+    ],
+    "openai 1.66 has no `chat.completions.stream`, hides a flat error event, and passes httpx's own error of a stream": [
+        "core/runs/test_streams.py::test_openais_chat_helper[end]",
+        "core/runs/test_streams.py::test_openais_chat_helper[error]",
+        "core/runs/test_streams.py::test_a_helper_left_early_served[chat]",
+        "core/runs/test_streams.py::test_an_async_helper_left_early_served[chat]",
+        "testing/test_providers.py::test_the_sdks_own_stream_helpers_accept_the_streams",
+        "core/runs/test_streams.py::test_a_flat_error_event_that_raises_nothing_is_partial[False]",
+        "core/runs/test_streams.py::test_a_flat_error_event_that_raises_nothing_is_partial[True]",
+        "testing/test_providers.py::test_a_silent_stream_is_closed_in_the_end",
+    ],
+    "anthropic 0.49 has no class for a 529 and no `type` on its errors": [
+        "testing/test_providers.py::test_anthropic_errors_arrive_as_the_sdks_own[message-case0]",
+        "testing/test_providers.py::test_anthropic_errors_arrive_as_the_sdks_own[<lambda>-case0]",
+        "testing/test_providers.py::test_anthropics_finer_code_stands_in_the_errors_details",
+        "testing/test_providers.py::test_the_retries_inside_an_sdk_are_counted[anthropic-answer2-message-InternalServerError]",
+    ],
+}
+"""Tests of what the oldest releases do not have, by the reason."""
