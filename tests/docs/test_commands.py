@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import json
 import os
 import re
@@ -11,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +75,7 @@ def _check(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert rest[0] == "install"
         asked = [extra for word in rest for extra in re.findall(r"^(?:\.|otel-failover)\[(.+)\]$", word)]
         assert {extra for each in asked for extra in each.split(",")} <= EXTRAS
-        assert {name for flag, name in itertools.pairwise(rest) if flag == "--group"} <= GROUPS
+        assert {name for flag, name in pairwise(rest) if flag == "--group"} <= GROUPS
     elif program in ("python", "python3"):
         if rest[0] == "-m":
             assert importlib.util.find_spec(rest[1]) is not None
