@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from otel_failover._core.attribution.facts import Bonds, SourceFacts
 from otel_failover._core.config import usage_hints
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
-from otel_failover._core.evidence.call_error import CallError, causes_of
-from otel_failover._core.evidence.carried_response import response_of
+from otel_failover._core.evidence.call_error import CallError, causes_of, response_of
 from otel_failover._core.evidence.orphans import orphans, recent_failures
 from otel_failover._core.evidence.ownership import UNRELATED
 from otel_failover._core.failsafe import read, text_of

@@ -76,7 +76,7 @@ if TYPE_CHECKING:
             """End an attempt that was left by cancellation: now, or at the next step, which shows by whom."""
 
         def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:
-            """Return the place of an attempt whose candidate has become known, and its number there if it is another."""
+            """Return where an attempt stands whose candidate has become known, and its number there if that is new."""
 
         def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
             """Take in what became of an attempt that ended at `ended`, in seconds of the monotonic clock."""

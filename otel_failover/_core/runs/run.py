@@ -21,10 +21,9 @@ from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, ST
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.outcome import is_cancelling
+from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded, logger, text_of
-from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
-from otel_failover._core.runs.functions import decorated
 from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally
 from otel_failover._core.spans import deferred, processor
@@ -208,6 +207,8 @@ class Run:
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
+        from otel_failover._core.runs.functions import decorated  # late: for the import budget
+
         wrapped: F = decorated(self._fresh, function)
         return wrapped
 

@@ -62,9 +62,9 @@ def _missing() -> str | None:
 
 
 def _perform(options: argparse.Namespace) -> int:
+    from otel_failover.cli.demo.otlp import send
     from otel_failover.cli.demo.screens import Programme
     from otel_failover.cli.demo.stage import Stage
-    from otel_failover.cli.otlp_sending import send
 
     targets = endpoints.below(options.otlp, "--otlp") if options.otlp else endpoints.configured()
     programme, acts, failed = Programme(), [], sum(failures.values())

@@ -5,13 +5,15 @@ that people's loops were: it books the session's first error on everybody, or ra
 it differs in that line only. The same chain goes through a router that is only configured, and through pydantic-ai's
 `FallbackModel`. Demo and test suite run the same scenarios and hold the spans against the same expectations.
 
-    from otel_failover.testing.scenarios import INCIDENT, deviations, play
+    from otel_failover.cli.demo.scenarios import INCIDENT, deviations, play
 
     played = play(INCIDENT)
     assert deviations(played, spans) == []
 
 The openai and the anthropic SDK have to be installed; `lacking` says what else a scenario needs. Nothing leaves the
 machine, and no variable of the environment has a say: see `own_environment`.
+
+A long file, since a scenario, the loop that plays it and what its spans must say are read together.
 """
 
 from __future__ import annotations
@@ -108,7 +110,7 @@ class Expected:
         verdict: Of the claims about it.
         rule: The rule that fired.
         source: Provider and place of the one whose error was claimed.
-        bound_by: What tells so.
+        bound_by: What shows so.
     """
 
     outcome: str
@@ -494,7 +496,7 @@ def _configured(_: Scenario, places: Places, tracer_provider: TracerProvider | N
 
 
 def _pydantic_ai(_: Scenario, places: Places, tracer_provider: TracerProvider | None) -> _Result:
-    """Ask a `FallbackModel`: it tells of its candidates only where all of them failed, by the members of a group."""
+    """Ask a `FallbackModel`: only where all candidates failed does its error name them, as members of a group."""
     from otel_failover.cli.demo import pydantic_chain
 
     answer = pydantic_chain.ask([(member, server.base_url) for member, server, _ in places], tracer_provider)

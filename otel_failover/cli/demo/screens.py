@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from otel_failover._core.config.loop import Loop
+    from otel_failover.cli.demo.otlp import Delivery
     from otel_failover.cli.demo.scenarios import Scenario
     from otel_failover.cli.demo.span_view import SpanView
     from otel_failover.cli.demo.stage import Act
-    from otel_failover.cli.otlp_sending import Delivery
 
 _WEB_FONTS: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _SVG_WIDTH: Final = 96

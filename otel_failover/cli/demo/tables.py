@@ -95,7 +95,7 @@ def _judged(report: Report | None, served: Sequence[Served], glyphs: Glyphs, roo
     answer = Text(answered(served, glyphs, room))
     if report is None:
         return Text("nothing", style="dim"), answer, Text()
-    if told_the_truth(report, served):
+    if is_true(report, served):
         return Text(reported(report, glyphs, room)), answer, Text("yes", style="green")
     return Text(reported(report, glyphs, room), style="red"), answer, Text(f"{glyphs.wrong} no", style="bold red")
 
@@ -116,7 +116,7 @@ def reported(report: Report, glyphs: Glyphs, room: int) -> str:
     return f"{' '.join(filter(None, facts))}\n{glyphs.quoted(report.text, room)}"
 
 
-def told_the_truth(report: Report, served: Sequence[Served]) -> bool:
+def is_true(report: Report, served: Sequence[Served]) -> bool:
     """Whether a loop's report is what the provider's own log says.
 
     Args:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from otel_failover._core.domain.asked import Asked
 from otel_failover._core.domain.endpoint import endpoint_of
-from otel_failover._core.evidence import carried_response
+from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence.error_body import error_in
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls
@@ -119,7 +119,7 @@ class _Binding:
         issued = said.get("ResponseMetadata", {}).get("RequestId") if isinstance(said, Mapping) else None
         own = self._call.ledger.own if self._call.ledger is not None and issued else []
         if problem is not None and own and own[-1].request_id == issued and own[-1].response is not None:
-            carried_response.carry(problem, own[-1].response.target)
+            call_error.carry(problem, own[-1].response.target)
 
 
 def _settle(call: Call, result: Any) -> None:
