@@ -41,6 +41,7 @@ class LibraryRun(HeldOpen):
 
     def __init__(self, run: Run, entries: Sequence[Any] = (), key: str = _CURRENT) -> None:
         self.run, self.entries, self._key = run, tuple(entries), key
+        self._inside: Context | None = None
         self.goes_on = True
         self.asked: set[int] = set()
         self.raised: BaseException | None = None
@@ -57,13 +58,14 @@ class LibraryRun(HeldOpen):
         """The run's context, or the host's own where the run is never current, with this in it."""
         if self._key != _CURRENT:
             return context_api.set_value(self._key, self)
+        if self._inside is not None:
+            return self._inside
         inside = self.run.context
-        return None if inside is None else context_api.set_value(_CURRENT, self, inside)
-
-    @property
-    def is_innermost(self) -> bool:
-        """Whether no other run is current inside it."""
-        return self._key != _CURRENT or scope.run_in() is self.run
+        made = None if inside is None else context_api.set_value(_CURRENT, self, inside)
+        if self.goes_on:
+            # Asked for at each step of a generator. Let go of when the run is left: it holds this, and this holds it.
+            self._inside = made
+        return made
 
     def leave(self, problem: BaseException | None) -> None:
         """End the run.
@@ -73,7 +75,7 @@ class LibraryRun(HeldOpen):
         """
         self.goes_on = False
         self._explain(problem)
-        self.raised = None
+        self.raised = self._inside = None
         self.run.leave(problem)
 
     @guarded(fallback=None)
@@ -150,7 +152,9 @@ def run_in_context(kind: type[R], key: str = _CURRENT) -> R | None:
         key: The adapter's own key, if it has one.
     """
     found = context_api.get_value(key)
-    return found if isinstance(found, kind) and found.is_innermost else None
+    if not isinstance(found, kind) or (key == _CURRENT and scope.run_in() is not found.run):
+        return None
+    return found
 
 
 def current_run(kind: type[R], key: str = _CURRENT) -> R | None:

@@ -17,7 +17,10 @@ def class_that_defines(met: type, method: str) -> type | None:
         met: The class of an object that was met.
         method: The method's name.
     """
-    return next((each for each in met.__mro__ if method in vars(each)), None)
+    for each in met.__mro__:
+        if method in vars(each):
+            return each
+    return None
 
 
 def wrap_where_defined(library: str, met: type, method: str, wrapper: Callable[..., Any]) -> bool:
