@@ -205,7 +205,7 @@ ZERO_CODE: Final = Environment(
     "zero_code",
     "opentelemetry.distro",
     ".[demo] opentelemetry-distro httpx pytest>=8.3",
-    "host/test_zero_code cli/doctor/test_telemetry",
+    "host/test_zero_code cli/doctor/test_telemetry docs/test_commands",
 )
 """`opentelemetry-instrument`, beside no other instrumentation."""
 

@@ -82,7 +82,8 @@ def adopt(thing: BaseException, ledger: Ledger) -> None:
     and a cache may let two attempts share one call in flight (single flight): the call runs in the context of whoever
     came first, and its error leaves both. That error's own request or response proves it, never its words.
 
-    A call whose client sends elsewhere than the candidate declares is taken in as well, where nothing else was asked.
+    A call whose client sends to another endpoint than the candidate declares is taken in as well, where nothing else
+    was asked.
 
     Args:
         thing: What leaves the attempt; what it was raised from counts, since loops wrap errors in their own.

@@ -194,6 +194,8 @@ def is_of_the_wire(exchanges: Iterable[Exchange], problem: BaseException) -> boo
         exchanges: An attempt's sends, those to somebody else's host included.
         problem: What left its SDK's call.
     """
+    # Here the context counts, unlike in a claim: the question is only which of these sends raised it, and SDKs raise
+    # their own error inside the `except` that catches the transport's.
     response, cause = response_of(problem), read(problem, "__cause__")
     made_in = None if read(problem, "__suppress_context__") else read(problem, "__context__")
     for exchange in exchanges:

@@ -1,4 +1,4 @@
-"""What is said, and by whom it could have been said: texts made comparable, told apart, and found in one another.
+"""Error texts, made comparable and found in one another, and whether a text shows where it came from.
 
 Pure, and linear in the texts. A message that several could have said by themselves (`STOCK`, or too short) says nothing
 of where it came from; some sentences (`KNOWN_WORDING`) only a provider's answer contains.
@@ -253,5 +253,5 @@ def pieces(text: str) -> Iterator[str]:
 
 
 def is_held(text: str, held: Iterable[str]) -> bool:
-    """Whether a text stands in an own one, or wraps one long enough to be told from chance."""
+    """Whether a text stands in an own one, or wraps one so long that it cannot be chance."""
     return any(text in mine or (len(mine) >= MINIMUM and mine in text) for mine in held)
