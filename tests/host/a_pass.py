@@ -174,9 +174,9 @@ def fail() -> None:
     raise RuntimeError("planted")
 
 
-def say(facts: dict[str, Any]) -> None:
+def say(what: str, facts: dict[str, Any]) -> None:
     """Write a line of what was found."""
-    sys.stdout.write(f"FOUND {json.dumps(facts)}\n")
+    sys.stdout.write(f"{what} {json.dumps(facts)}\n")
     sys.stdout.flush()
 
 

@@ -15,33 +15,42 @@ ASKED: Final = os.environ.get("FAILOVER_FAULTS", "0")
 """`all`, or which of our functions to begin with: every so many of them is tried."""
 STEP: Final = 1 if ASKED == "all" else 12
 START: Final = 0 if ASKED == "all" else int(ASKED)
-_CODE: Final = """
+_CODE: Final = f"""
     logging.getLogger("otel_failover").propagate = False
     logging.getLogger("otel_failover").addHandler(logging.NullHandler())
     from tests.host import a_pass
-    for found in a_pass.{what}:
-        a_pass.say(found)
+    for each in a_pass.passes({STEP}, {START}):
+        a_pass.say("PASS", each)
+    for each in a_pass.endings():
+        a_pass.say("END", each)
 """
 
-
-def _found(what: str) -> list[dict[str, Any]]:
-    printed = in_a_process(_CODE.format(what=what), timeout=600)
-    return [json.loads(line) for line in re.findall(r"^FOUND (.*)$", printed, re.MULTILINE)]
+Found = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def passes() -> list[dict[str, Any]]:
+def printed() -> str:
+    """What is found out in a process of its own, where our failures are not raised."""
+    return in_a_process(_CODE, timeout=600)
+
+
+def _lines(kind: str, printed: str) -> Found:
+    return [json.loads(line) for line in re.findall(rf"^{kind} (.*)$", printed, re.MULTILINE)]
+
+
+@pytest.fixture(scope="module")
+def passes(printed: str) -> Found:
     """What ran in a pass of a loop, and what became of a pass with a fault in each of some functions of ours."""
-    return _found(f"passes({STEP}, {START})")
+    return _lines("PASS", printed)
 
 
-def test_most_of_us_runs_below_a_guard(passes: list[dict[str, Any]]) -> None:
+def test_most_of_us_runs_below_a_guard(passes: Found) -> None:
     """The rest is what a host calls by itself, or its SDKs in its stead: it does little, and is looked at by hand."""
     assert passes[0]["guarded"] > 200
     assert len(passes[0]["bare"]) * 5 < passes[0]["guarded"], passes[0]["bare"]
 
 
-def test_a_failure_of_our_own_never_reaches_the_host(passes: list[dict[str, Any]]) -> None:
+def test_a_failure_of_our_own_never_reaches_the_host(passes: Found) -> None:
     """Same results and exceptions; counted, and logged once per site with its traceback."""
     assert len(passes) > 1
     for each in passes[1:]:
@@ -54,9 +63,9 @@ def test_a_failure_of_our_own_never_reaches_the_host(passes: list[dict[str, Any]
             assert "failed in" not in line or "RuntimeError: planted" in line, each["place"]
 
 
-def test_a_failure_of_our_own_loses_facts_but_few_spans() -> None:
+def test_a_failure_of_our_own_loses_facts_but_few_spans(printed: str) -> None:
     """While an attempt and its run end, most of what runs finds out and writes; what ends the spans is little."""
-    found = _found("endings()")
+    found = _lines("END", printed)
     lost = [each["place"] for each in found if each["spans"] != ["candidate openai", "failover chat"]]
     assert len(found) > 100
     assert len(lost) * 6 < len(found), lost

@@ -1,6 +1,9 @@
 """One pass of a fallback loop: who is tried next, who served, and when it is over.
 
 `failover_run` is what people write; a provider call inside it, outside any attempt, is an attempt by itself.
+
+Longer than a module should be: what people, adapters, attempts and readers ask of a run stands in one class, since they
+all mean the same object. What it keeps is elsewhere: who served (`tally`), what became of each (`recorder`), its span.
 """
 
 from __future__ import annotations
@@ -21,10 +24,9 @@ from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, ST
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.outcome import is_cancelling
+from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded, logger, text_of
-from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
-from otel_failover._core.runs.functions import decorated
 from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally
 from otel_failover._core.spans import deferred, processor
@@ -208,6 +210,8 @@ class Run:
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
+        from otel_failover._core.runs.functions import decorated  # late: for the import budget
+
         wrapped: F = decorated(self._fresh, function)
         return wrapped
 
@@ -233,6 +237,8 @@ class Run:
         current = context_api.get_current()
         around: Attempt | None = scope.attempt_in(current)
         self.around = around if around is not None and around.live else None
+        # Inside an attempt it is a child run, and that attempt's evidence; outside any, in a run that has none either,
+        # it may be all that the run around it holds.
         self._outer = scope.run_in(current) if self.around is None else None
         self.started = time.monotonic()
         attributes: dict[str, Any] = dict(self.around.inherited()) if self.around is not None else {}
@@ -378,11 +384,20 @@ class Run:
         tally = self._tally
         can_serve = record.index >= 0 or record.declared or not self.positions.declared
         tally.attempt_ended(record, attempt.started, ended, can_serve=can_serve)
+        # A stream may outlive the loop that asked for it: the run's end is then the stream's, if nobody served before.
         if self.is_left and not self.is_over:
             tally.is_left_by_cancel = tally.is_left_by_cancel or record.outcome == CANCELLED
             if tally.served is None or tally.served_at == ended:
                 self._left_at = (time.time_ns(), time.monotonic())
             self._finish_if_over()
+
+    def run_inside_ended(self, served: Place | None) -> None:
+        """Take in who served a run inside: it counts where this one tried nobody by itself.
+
+        Args:
+            served: The candidate and its place in that run's chain; None where nobody did.
+        """
+        self._tally.served_inside = served or self._tally.served_inside
 
     def sources_beside(self, order: int, key: object) -> Iterator[tuple[Source, SourceFacts]]:
         """Yield the other attempts, and those of the runs around, as one attempt sees them.
@@ -544,8 +559,7 @@ class Run:
         self.is_over = True
         outer, self._outer = self._outer, None
         if outer is not None:
-            inside = outer._tally
-            inside.served_inside = self._who_served() or inside.served_inside
+            outer.run_inside_ended(self._who_served())
         self._settle(span)
         span.end(self._left_at[0] if self._left_at is not None else None)
         self._attachment = self._context = None

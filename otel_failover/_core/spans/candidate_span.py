@@ -18,8 +18,6 @@ from otel_failover._core.domain import outcome, providers, reasons, verdicts
 from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.spans import mismatch as marking
-from otel_failover._core.spans import span_access
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.redaction import cut, redact
 
@@ -164,6 +162,8 @@ class CandidateSpan:
             claims += [(claim, event) for event, claim in read_events(span)]
         if is_error or may_claim(span.attributes):
             found = read_claim(span)
+            from otel_failover._core.spans import span_access  # late: for the import budget
+
             span_access.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
             if found is not None and found.error:
                 claims.append((found.claim, None))
@@ -176,6 +176,8 @@ class CandidateSpan:
             events: Exception events that application code put here.
         """
         if self._runtime.settings.on_mismatch == "correct":
+            from otel_failover._core.spans import span_access  # late: for the import budget
+
             span_access.take_out_events(self.span, events)
 
     # --- texts --------------------------------------------------------------------------------------------------------
@@ -237,9 +239,12 @@ class CandidateSpan:
         if span is None or not span.is_recording():
             return
         self._add_facts(attributes, settled, verdict)
-        attributes.update(
-            _VERIFIED if verdict.rule is None else marking.verdict_attributes(verdict, self.candidate.provider)
-        )
+        if verdict.rule is None:
+            attributes.update(_VERIFIED)
+        else:
+            from otel_failover._core.spans import mismatch  # late: for the import budget
+
+            attributes.update(mismatch.verdict_attributes(verdict, self.candidate.provider))
         secrets = self._ledger.secrets
         if secrets:
             _clean(attributes, self.candidate, secrets)
@@ -305,7 +310,9 @@ class CandidateSpan:
     def announce(self, verdict: Verdict, claim: Claim | None, settled: Outcome, end_time: int | None) -> None:
         """Make a mismatch seen: marker, counter, log."""
         if verdict.verdict == MISMATCH and claim is not None:
-            marking.announce(
+            from otel_failover._core.spans import mismatch  # late: for the import budget
+
+            mismatch.announce(
                 self._runtime, self.context, verdict, claim,
                 (self.candidate.provider, identity.shown(self.candidate.model), self.index),
                 settlement.sentence(self._ledger, settled), self._ledger.secrets, end_time,

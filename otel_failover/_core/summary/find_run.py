@@ -10,8 +10,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import read
-from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.run import Run, runs_left_by
 

@@ -13,7 +13,7 @@ from otel_failover._core.attribution.from_exception import from_exception
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import providers, reasons
 from otel_failover._core.domain.outcome import ERROR, REJECTED, SKIPPED
-from otel_failover._core.evidence.carried_response import response_of
+from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
 from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.summary.row import CandidateSummary, title_of
