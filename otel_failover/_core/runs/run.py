@@ -612,14 +612,14 @@ class Run:
     @guarded(fallback=None)
     def _write_findings(self, span: RunSpan, outcome: str, attributes: dict[str, Any]) -> None:
         """Add what the run got wrong."""
-        from otel_failover._core.spans import finding_events  # late: most runs have none, and its rules cost an import
+        from otel_failover._core.spans.finding_events import write  # late: most runs have none, and its rules cost
 
         ended = self._ended()
         record = self._recorder.record(
             self._library, self._loop, self.chain.members, outcome, self._tally.stop_reason, self.positions.untried,
             ended - self.started, [attempt.record_so_far(ended) for attempt in self._open],
         )  # fmt: skip
-        found = finding_events.write(self._runtime, span.span, record)
+        found = write(self._runtime, span.span, record)
         if found:
             attributes[names.FINDINGS] = found
 
