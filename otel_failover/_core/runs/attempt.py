@@ -3,7 +3,7 @@
 The only code that ends a candidate's span. What the span says about the error comes from the attempt's own evidence
 (`evidence/`); what a loop says is a claim, which is judged once, when the attempt ends (`judgement`).
 
-A long file, since the ways in which an attempt can end stand side by side, with the table of its states, and can be
+In one file: the ways in which an attempt can end stand side by side, with the table of its states, and can be
 compared so; half of it is docstrings.
 """
 

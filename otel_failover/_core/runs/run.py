@@ -2,7 +2,7 @@
 
 `failover_run` is what people write; a provider call inside it, outside any attempt, is an attempt by itself.
 
-A long file, since what people, adapters, attempts and readers ask of a run stands in one class: they all mean the same
+In one file: what people, adapters, attempts and readers ask of a run stands in one class: they all mean the same
 object. What it keeps is elsewhere: who served (`tally`), what became of each (`recorder`), its span.
 """
 
