@@ -1,4 +1,4 @@
-"""Turns adapters on and off, and says what became of each; nothing else."""
+"""Turns everything on and off: `FailoverInstrumentor`, as OpenTelemetry's instrumentors are."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import failsafe
-from otel_failover._core.attribution.history import history
 from otel_failover._core.config import runtime
 from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.failsafe import guarded, logger, read
 from otel_failover._core.spans.processor import attach
-from otel_failover.integrations import patching
-from otel_failover.integrations.libraries import libraries
-from otel_failover.integrations.patching import MISSING, PATCHED, SKIPPED, WAITING, State
-from otel_failover.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from otel_failover.integrations.patching import State
 
 
 class _Instrumentor:
@@ -72,7 +69,6 @@ with contextlib.suppress(ImportError):
     Base = importlib.import_module("opentelemetry.instrumentation.instrumentor").BaseInstrumentor
 
 
-_states: list[State] = []
 _first: Final[dict[str, Any]] = {}
 """What was passed to the `instrument()` that counts."""
 _BASE_WARNS: Final = Base.__module__.startswith("opentelemetry.")
@@ -81,7 +77,9 @@ _BASE_WARNS: Final = Base.__module__.startswith("opentelemetry.")
 
 def states() -> tuple[State, ...]:
     """Return what became of each library at the last `instrument()`."""
-    return tuple(_states)
+    from otel_failover.integrations import adapters  # late: see `_turn_on`
+
+    return adapters.states()
 
 
 class FailoverInstrumentor(Base):  # type: ignore[misc]
@@ -118,6 +116,13 @@ class FailoverInstrumentor(Base):  # type: ignore[misc]
 
 @guarded(fallback=None)
 def _turn_on(given: dict[str, Any]) -> None:
+    # The adapters, and what compares claims with evidence, are imported here and not with the package: many a process
+    # imports it, for `Candidate` or a decorator, that never instruments anything.
+    from otel_failover._core.attribution.history import history
+    from otel_failover._core.runs import judgement
+    from otel_failover.integrations import adapters
+
+    judgement.preload()
     _first.update(given)
     settings = load(given)
     failsafe.set_strict(settings.strict)
@@ -128,14 +133,7 @@ def _turn_on(given: dict[str, Any]) -> None:
     history.clear()
     active.metrics.checks.born(MISMATCH)
     active.metrics.mismatches.add(0)
-    disabled = frozenset(settings.disabled_libraries)
-    _states[:] = [patching.put_on(library, disabled, _log_late) for library in libraries()]
-    _states.extend(_configured(settings, disabled))
-    unknown = disabled - {state.name for state in _states}
-    if unknown:
-        known = ", ".join(state.name for state in _states)
-        logger.warning("otel-failover: disabled_libraries names %s; known are %s", ", ".join(sorted(unknown)), known)
-    _log_states()
+    adapters.put_on(settings)
 
 
 def _provider(given: dict[str, Any], name: str, method: str) -> Any:
@@ -171,48 +169,13 @@ def _is_same(one: Any, other: Any) -> bool:
     return one is other or bool(one == other)
 
 
-def _configured(settings: Settings, disabled: frozenset[str]) -> list[State]:
-    """Put on the loops that are only configured."""
-    if not settings.loops:
-        return []
-    from otel_failover.integrations.loops.configured import patches as configured
-
-    return configured.put_on(settings.loops, disabled, _log_late)
-
-
 @guarded(fallback=None)
 def _turn_off() -> None:
-    for state in _states:
-        patching.take_off(state)
-    _states.clear()
+    from otel_failover._core.attribution.history import history  # late: see `_turn_on`
+    from otel_failover.integrations import adapters
+
+    adapters.take_off()
     _first.clear()
     failsafe.set_strict(False)
     runtime.turn_off()
     history.clear()
-
-
-def _log_states() -> None:
-    """Log what was patched, what waits for its import, what was skipped and why: nobody misses a silent plugin."""
-    parts = [describe(state) for state in _states if state.status != MISSING]
-    logger.info("otel-failover %s: %s", __version__, "; ".join(parts) or "no supported library is installed")
-    for state in _states:
-        if state.status == SKIPPED:
-            logger.warning("otel-failover: %s is not patched: %s", state.name, state.why)
-    if not any(state.status in (PATCHED, WAITING) for state in _states):
-        looked = ", ".join(f"{state.name} {state.supported}" for state in _states if state.supported)
-        logger.warning("otel-failover: nothing was patched; looked for %s", looked)
-
-
-def _log_late(state: State) -> None:
-    """Log what became of a library that was imported after `instrument()`."""
-    if state in _states:
-        level = logger.warning if state.status == SKIPPED else logger.info
-        level("otel-failover: %s", describe(state))
-
-
-def describe(state: State) -> str:
-    """Return one library's state in words: "openai 3.52.0 patched"."""
-    version = f" {state.version}" if state.version else ""
-    waits = " (patched when imported)" if state.status == WAITING else ""
-    why = f": {state.why}" if state.why and state.status != PATCHED else ""
-    return f"{state.name}{version} {state.status}{waits}{why}"

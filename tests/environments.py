@@ -48,25 +48,26 @@ def pinned() -> set[tuple[str, str]]:
     return {(pin[1], pin[2]) for pin in pins if pin is not None}
 
 
+_WRAPPERS: Final = "integrations/loops/test_wrappers"
 TESTS_OF: Final = {
-    "pydantic_ai": """integrations/loops/pydantic_ai/test_pydantic_ai integrations/loops/pydantic_ai/test_same
-        integrations/loops/pydantic_ai/test_traces core/summary/test_libraries""",
+    "pydantic_ai": f"""integrations/loops/pydantic_ai/test_pydantic_ai integrations/loops/pydantic_ai/test_same
+        integrations/loops/pydantic_ai/test_traces core/summary/test_libraries {_WRAPPERS}""",
     "google.genai": "integrations/providers/test_google_genai",
     "aiohttp": "integrations/transports/test_aiohttp",
     "httpx2": "integrations/transports/test_httpx",
-    "litellm": """integrations/loops/litellm/test_litellm integrations/loops/litellm/test_ends
+    "litellm": f"""integrations/loops/litellm/test_litellm integrations/loops/litellm/test_ends
         integrations/loops/litellm/test_groups integrations/loops/litellm/test_callback_v2
-        core/summary/test_libraries core/summary/test_loops""",
-    "livekit": "integrations/loops/test_livekit core/summary/test_loops",
-    "haystack": "integrations/loops/test_haystack core/summary/test_libraries core/summary/test_loops",
-    "agno": "integrations/loops/test_agno core/summary/test_loops",
-    "langchain_core": "integrations/loops/langchain/test_runnables core/summary/test_loops",
+        core/summary/test_libraries core/summary/test_loops {_WRAPPERS}""",
+    "livekit": f"integrations/loops/test_livekit core/summary/test_loops {_WRAPPERS}",
+    "haystack": f"integrations/loops/test_haystack core/summary/test_libraries core/summary/test_loops {_WRAPPERS}",
+    "agno": f"integrations/loops/test_agno core/summary/test_loops {_WRAPPERS}",
+    "langchain_core": f"integrations/loops/langchain/test_runnables core/summary/test_loops {_WRAPPERS}",
     "langchain_openai": "core/summary/test_libraries",
-    "langchain": "integrations/loops/langchain/test_agents core/summary/test_loops",
-    "strands": "integrations/loops/strands/test_strands core/summary/test_loops",
+    "langchain": f"integrations/loops/langchain/test_agents core/summary/test_loops {_WRAPPERS}",
+    "strands": f"integrations/loops/strands/test_strands core/summary/test_loops {_WRAPPERS}",
     "botocore": "integrations/providers/test_bedrock integrations/transports/test_botocore",
     "requests": "integrations/transports/test_requests",
-    "google.adk": "integrations/loops/google_adk/test_google_adk core/summary/test_loops",
+    "google.adk": f"integrations/loops/google_adk/test_google_adk core/summary/test_loops {_WRAPPERS}",
     "openinference.instrumentation.langchain": "integrations/loops/langchain/test_beside",
     "groq": "integrations/providers/test_evidence_only",
 }
@@ -204,7 +205,7 @@ ZERO_CODE: Final = Environment(
     "zero_code",
     "opentelemetry.distro",
     ".[demo] opentelemetry-distro httpx pytest>=8.3",
-    "host/test_zero_code cli/doctor/test_telemetry",
+    "host/test_zero_code cli/doctor/test_telemetry docs/test_commands",
 )
 """`opentelemetry-instrument`, beside no other instrumentation."""
 

@@ -39,11 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"otel-failover {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for name, module, told in (
+    for name, module, summary in (
         ("demo", demo, "play a failover that blames the wrong provider, and show what is told about it"),
         ("doctor", doctor, "say what is installed, what is patched, and where telemetry goes"),
     ):
-        command = commands.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser

@@ -2,6 +2,9 @@
 
 A wrapper is taken off by its own handle, never "the outermost one": somebody else's may be on top by then. SDKs keep
 bound methods that were wrapped, so every wrapper also asks whether we are still active.
+
+Nothing is imported for the sake of wrapping it: a library that is not imported yet is wrapped when it is, by an import
+hook. An exception that left such a hook would break the host's own `import`, so none does.
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ class Library(NamedTuple):
         distribution: On PyPI.
         supported: Versions that are tested, both ends.
         patches: The places; all of them must be there, else none is wrapped. Each module apart counts by itself.
-        unfit: Says why the places cannot be wrapped, or None, where there is more to say than that one is not there.
+        unfit: Returns why the places cannot be wrapped, or None, where there is more to say than that one is not there.
     """
 
     name: str
@@ -142,13 +145,13 @@ def installed(distribution: str) -> str | None:
         return "unknown"
 
 
-def put_on(library: Library, disabled: frozenset[str], tell: Callable[[State], None]) -> State:
+def put_on(library: Library, disabled: frozenset[str], notify: Callable[[State], None]) -> State:
     """Wrap a library now if it is imported, else when it is.
 
     Args:
         library: What to wrap.
         disabled: Libraries that are switched off.
-        tell: Called when a library is wrapped, or found unusable, later.
+        notify: Called when a library is wrapped, or found unusable, later.
 
     Returns:
         What became of it. Nothing is raised, and a library that is not there is not imported.
@@ -162,7 +165,7 @@ def put_on(library: Library, disabled: frozenset[str], tell: Callable[[State], N
     elif version is not None:
         state.status = WAITING
         there = tuple(patch for patch in library.patches if _reaches(version, patch.since))
-        when_ready(library._replace(patches=there), state, tell)
+        when_ready(library._replace(patches=there), state, notify)
     return state
 
 
@@ -181,25 +184,28 @@ def _reaches(version: str, since: str) -> bool:
         return True
 
 
-def when_ready(library: Library, state: State, tell: Callable[[State], None]) -> None:
+def when_ready(library: Library, state: State, notify: Callable[[State], None]) -> None:
     """Wrap once the last of the library's modules is imported; several modules may have to come first.
 
     Args:
         library: What to wrap.
         state: Waiting; what becomes of it is noted here.
-        tell: Called when it is wrapped, or found unusable.
+        notify: Called when it is wrapped, or found unusable.
     """
     needed = library._replace(patches=tuple(patch for patch in library.patches if not patch.apart))
     modules = list(dict.fromkeys(patch.module for patch in needed.patches))
     ready: set[str] = set()
 
     def hook(module: Any) -> None:
-        # An exception in an import hook would break the host's import: nothing may leave here.
+        # Runs inside the host's `import` statement, which an exception from here would break; and under the import
+        # lock, so it wraps and does nothing else. All modules have to be there first: a library of which only a part
+        # were wrapped would show calls without their requests, and every verdict would be drawn from half of the
+        # evidence. In strict mode, our own tests', it does raise.
         try:
             ready.add(module.__name__)
             if state.status == WAITING and ready.issuperset(modules):
                 _wrap_all(needed, state)
-                tell(state)
+                notify(state)
         except Exception as problem:
             note(f"patching.{library.name}", problem)
             if strict():
@@ -301,6 +307,9 @@ def also(library: str, owner: type, name: str, wrapper: Callable[..., Any]) -> b
     state = _patched.get(library)
     if state is None or state.status != PATCHED:
         return False
+    # Two threads may meet a class at once: it would be wrapped twice. The handle is kept weakly, as the class is: the
+    # host's own class keeps both, and with it everything is gone. The host may also have put a function of its own in
+    # the place meanwhile, as test suites do, in which case our wrapper is no longer there and has to be put on again.
     with _lock:
         known = state.late.setdefault(owner, {})
         if name not in known or not _is_worn(vars(owner).get(name), known[name]()):
@@ -364,7 +373,7 @@ def _place(module: object, name: str) -> tuple[Any, str]:
 
 
 def _unwrap_behind(module: object, name: str, handle: Any) -> None:
-    """Unwrap what a facade keeps elsewhere: litellm's `Router` hands what is set on it to another class, from 1.109."""
+    """Unwrap what a facade keeps in another class: litellm's `Router` hands on what is set on it, from 1.109."""
     place, attribute = _place(module, name)
     worn: Any = getattr(getattr(place, attribute, None), "_self_parent", None)
     if attribute not in vars(place) and worn is handle:

@@ -266,7 +266,7 @@ class Answer:
 
     @classmethod
     def anthropic_credit_too_low(cls) -> Answer:
-        """The account has no money left: a 400, told from other bad requests by its text alone."""
+        """The account has no money left: a 400 that differs from other bad requests in its text alone."""
         message = (
             "Your credit balance is too low to access the Anthropic API. "
             "Please go to Plans & Billing to upgrade or purchase credits."
@@ -344,13 +344,13 @@ class Answer:
 
     @classmethod
     def bedrock_bad_token(cls) -> Answer:
-        """The credentials are unknown, or have expired elsewhere: a 403, where others send 401."""
+        """The credentials are unknown, or have expired: a 403, where others send 401."""
         message = "The security token included in the request is invalid."
         return cls.error(403, message, code="UnrecognizedClientException")
 
     @classmethod
     def bedrock_not_found(cls) -> Answer:
-        """There is no such model: a 400, told from other bad requests by its text alone."""
+        """There is no such model: a 400 that differs from other bad requests in its text alone."""
         return cls.error(400, "The provided model identifier is invalid.", code="ValidationException")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import otel_failover
+from otel_failover.integrations.libraries import libraries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,14 +45,36 @@ def run(
     return subprocess.run(command, cwd=cwd, env=environment(given), capture_output=True, timeout=300, check=False)
 
 
-def found(tmp_path: Path, given: Mapping[str, str] | None = None, **more: Any) -> tuple[int, dict[str, Any]]:
+ONE_LIBRARY = "from tests.cli import command; command.hide_all_but('httpx')"
+"""Runs before a command that imports whatever we know, and spares it what takes most of its time."""
+
+
+def hide_all_but(distribution: str) -> None:
+    """Let no other library be installed, in this process."""
+    known = {each.distribution for each in libraries()}
+    version = importlib.metadata.version
+
+    def visible(distribution_name: str) -> str:
+        if distribution_name in known and distribution_name != distribution:
+            raise importlib.metadata.PackageNotFoundError(distribution_name)
+        return version(distribution_name)
+
+    importlib.metadata.version = visible
+
+
+def found(
+    tmp_path: Path, given: Mapping[str, str] | None = None, *, before: str = "", everything: bool = False, **more: Any
+) -> tuple[int, dict[str, Any]]:
     """Run `otel-failover doctor --json` in a process that complains of nothing; return its code and its document.
 
     Args:
         tmp_path: Where.
         given: Further variables of the environment.
+        before: As for `run`.
+        everything: Each library that is installed here is installed there too; else one of them.
         more: As for `run`.
     """
-    done = run("doctor", "--json", cwd=tmp_path, given=given, **more)
+    before = before if everything else f"{ONE_LIBRARY}\n{before}"
+    done = run("doctor", "--json", cwd=tmp_path, given=given, before=before, **more)
     assert done.stderr == b""
     return done.returncode, json.loads(done.stdout)

@@ -15,6 +15,7 @@ from otel_failover._core.config import runtime, settings
 from otel_failover._core.domain import attributes, outcome, providers, reasons, verdicts
 from otel_failover._core.summary import row, summary
 from otel_failover.integrations.libraries import libraries
+from tests import environments
 from tests.docs.pages import ROOT
 
 if TYPE_CHECKING:
@@ -92,13 +93,20 @@ RUN_OUTCOMES: Final = summary.RUN_OUTCOMES
 # --- libraries, and what CI pins --------------------------------------------------------------------------------------
 
 LIBRARIES: Final = {each.name: each for each in libraries()}
-CI: Final = (".ci/run", "noxfile.py", "tests/environments.py")
+SESSIONS: Final = set(re.findall(r"^def (\w+)\(session: nox", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE))
+ENVIRONMENTS: Final = {each.name for each in (*environments.ENDS, *environments.BESIDE)}
 
 
 def pinned() -> set[tuple[str, str]]:
     """Return the releases that CI asks an installer for by `==`: distribution and version."""
-    texts = (path.read_text(encoding="utf-8") for name in CI for path in ROOT.glob(name))
-    return {found for text in texts for found in re.findall(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", text)}
+    return environments.pinned()
+
+
+def layers() -> list[set[str]]:
+    """Return the rooms of the core as the linter of imports has them, the highest first."""
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    (listed,) = re.findall(r'^id = "core"\n.*?^layers = \[\n(.*?)^\]', text, re.MULTILINE | re.DOTALL)
+    return [set(re.findall(r"\w+", each)) for each in re.findall(r'"([^"]+)"', listed)]
 
 
 # --- sources ----------------------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("fastapi", reason="the example needs fastapi: pip install 'otel-failover[examples]'")
-pytest.importorskip("pydantic_ai", reason="the example needs pydantic-ai: pip install 'otel-failover[examples]'")
-pytest.importorskip("uvicorn", reason="the example needs uvicorn: pip install 'otel-failover[examples]'")
+pytest.importorskip("fastapi", reason="the example needs fastapi: pip install '.[demo]' --group examples")
+pytest.importorskip("pydantic_ai", reason="the example needs pydantic-ai: pip install '.[demo]' --group examples")
+pytest.importorskip("uvicorn", reason="the example needs uvicorn: pip install '.[demo]' --group examples")
 
 
 import uvicorn

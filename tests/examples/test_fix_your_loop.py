@@ -60,7 +60,7 @@ def test_an_unknown_model_bypasses_the_chain_until_its_reason_is_read() -> None:
 
 
 def test_what_a_group_hides_is_told_by_its_summary() -> None:
-    pytest.importorskip("pydantic_ai", reason="the example needs pydantic-ai: pip install 'otel-failover[examples]'")
+    pytest.importorskip("pydantic_ai", reason="the example needs pydantic-ai: pip install '.[demo]'")
     from examples.fix_your_loop import all_models_failed
 
     told, before = traced(all_models_failed.before)

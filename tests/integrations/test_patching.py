@@ -193,14 +193,14 @@ def test_a_library_without_one_of_its_places_is_skipped_as_a_whole(library: str,
 def test_a_module_that_is_gone_leaves_the_library_waiting_and_the_host_alone() -> None:
     """A later version may move `_streaming`: the SDK works on, and the state says that nothing came."""
     printed = in_a_process("""
-        import openai, otel_failover.integrations.patching, otel_failover.instrumentor
+        import openai, otel_failover.integrations.adapters, otel_failover.instrumentor
         from otel_failover import FailoverInstrumentor
         from otel_failover.integrations.patching import Library, Patch
         def wrapper(wrapped, instance, args, kwargs):
             return wrapped(*args, **kwargs)
         places = Patch("openai", "OpenAI.request", wrapper, ""), Patch("openai._nowhere", "x", wrapper, "")
         odd = Library("openai", "openai", ">=1", places)
-        otel_failover.instrumentor.libraries = lambda: (odd,)
+        otel_failover.integrations.adapters.libraries = lambda: (odd,)
         FailoverInstrumentor().instrument()
         (state,) = otel_failover.instrumentor.states()
         print("STATUS", state.status, openai.OpenAI(api_key="k") is not None)
@@ -209,11 +209,12 @@ def test_a_module_that_is_gone_leaves_the_library_waiting_and_the_host_alone() -
 
 
 _HOOK = """
-    from otel_failover import FailoverInstrumentor, instrumentor
+    from otel_failover import FailoverInstrumentor
+    from otel_failover.integrations import adapters
     def boom(*args, **kwargs):
         raise RuntimeError("planted")
-    odd = [each._replace(unfit=boom) for each in instrumentor.libraries()]
-    instrumentor.libraries = lambda: odd
+    odd = [each._replace(unfit=boom) for each in adapters.libraries()]
+    adapters.libraries = lambda: odd
     FailoverInstrumentor().instrument()
     import openai, anthropic, httpx
     with LocalProvider("openai", Answer.ok("yes")) as local:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from otel_failover._core.attribution.facts import Bonds, SourceFacts
 from otel_failover._core.config import usage_hints
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
-from otel_failover._core.evidence.call_error import CallError, causes_of
-from otel_failover._core.evidence.carried_response import response_of
+from otel_failover._core.evidence.call_error import CallError, causes_of, response_of
 from otel_failover._core.evidence.orphans import orphans, recent_failures
 from otel_failover._core.evidence.ownership import UNRELATED
 from otel_failover._core.failsafe import read, text_of
@@ -83,7 +82,8 @@ def adopt(thing: BaseException, ledger: Ledger) -> None:
     and a cache may let two attempts share one call in flight (single flight): the call runs in the context of whoever
     came first, and its error leaves both. That error's own request or response proves it, never its words.
 
-    A call whose client sends elsewhere than the candidate declares is taken in as well, where nothing else was asked.
+    A call whose client sends to another endpoint than the candidate declares is taken in as well, where nothing else
+    was asked.
 
     Args:
         thing: What leaves the attempt; what it was raised from counts, since loops wrap errors in their own.

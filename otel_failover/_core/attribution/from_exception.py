@@ -14,7 +14,7 @@ from typing import Any, Final
 from otel_failover._core.attribution.claim import Claim, http_status
 from otel_failover._core.domain import reasons
 from otel_failover._core.evidence import call_error
-from otel_failover._core.evidence.carried_response import response_of
+from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
 from otel_failover._core.failsafe import read, text_of
 

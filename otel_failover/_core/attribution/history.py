@@ -60,7 +60,7 @@ history: Final = History()
 
 
 def _may_be(one: Any, other: Any) -> bool:
-    """Whether two identities may be one candidate: what only one of them knows tells nothing."""
+    """Whether two identities may be one candidate: only what both know can part them."""
     (mine, place), (theirs, their_place) = one, other
     pairs = ((mine.endpoint, theirs.endpoint), (mine.profile, theirs.profile), (place, their_place))
     known = all(a == b for a, b in pairs if a is not None and b is not None)

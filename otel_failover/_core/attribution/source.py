@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from otel_failover._core.attribution.facts import SourceFacts
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
-from otel_failover._core.evidence.carried_response import response_of
+from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.text.matching import normalise
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from otel_failover._core.evidence.call_error import CallError
     from otel_failover._core.evidence.error_body import ErrorBody
     from otel_failover._core.evidence.exchange import Exchange
-    from otel_failover._core.references import Reference
+    from otel_failover._core.evidence.references import Reference
 
 
 class Source:

@@ -34,6 +34,8 @@ class Candidate:
     profile: str | None = None
 
     def __post_init__(self) -> None:
+        # Whatever the host passes becomes text that UTF-8 can carry: a member of a text enum becomes its value, and a
+        # lone surrogate a question mark, since one such text would make an exporter drop its whole batch.
         for name in ("provider", "model"):
             value = getattr(self, name)
             if type(value) is not str:
@@ -97,8 +99,8 @@ def parse(entry: object) -> Candidate:
             provider and model.
 
     Returns:
-        A Candidate. Anything else is told once for its type, and becomes one that is open but for a label, the name of
-        that type: the host goes on, and the trace has the provider and the model of the requests that were sent.
+        A Candidate. Anything else is logged once for its type, and becomes one that is open but for a label, the name
+        of that type: the host goes on, and the trace has the provider and the model of the requests that were sent.
     """
     try:
         if isinstance(entry, Candidate):
@@ -111,7 +113,7 @@ def parse(entry: object) -> Candidate:
     kind = type(entry)
     if kind in (tuple, list) and _is_pair(entry):  # no subclass: the fields of a named tuple may mean anything
         return Candidate(*entry)  # type: ignore[misc]
-    _tell_of(kind)
+    _log_unreadable(kind)
     return Candidate("", "", None, _name_of(kind).rpartition(".")[2])
 
 
@@ -125,11 +127,11 @@ def _name_of(kind: type) -> str:
 
 
 @guarded(fallback=None)
-def _tell_of(kind: type) -> None:
-    """Log once that objects of a type are no candidates."""
+def _log_unreadable(kind: type) -> None:
+    """Log once for each type that its objects cannot be read as candidates."""
     name = f"{text_of(read(kind, '__module__'))}.{_name_of(kind)}".removeprefix("builtins.")
-    if name not in _told and len(_told) < _MOST_TOLD:
-        _told.add(name)
+    if name not in _logged and len(_logged) < _MOST_LOGGED:
+        _logged.add(name)
         logger.warning(
             "otel-failover: a candidate of type %s says neither provider nor model; allowed are a Candidate, a text "
             "like openai/gpt-5.5, or a pair of provider and model; its requests say who is asked",
@@ -137,8 +139,8 @@ def _tell_of(kind: type) -> None:
         )
 
 
-_told: Final[set[str]] = set()
-_MOST_TOLD: Final = 64
+_logged: Final[set[str]] = set()
+_MOST_LOGGED: Final = 64
 
 
 @lru_cache(maxsize=512)

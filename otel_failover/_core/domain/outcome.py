@@ -1,44 +1,30 @@
-"""How an attempt ended: the record, and the words for it that stand on the wire."""
+"""How an attempt ended: its facts, and the words for it, and for a run's end, that stand on the wire."""
 
 # Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
 from typing import Final, NamedTuple
 
+# --- what becomes of an attempt ---------------------------------------------------------------------------------------
 SUCCESS: Final = "success"
-
-
 ERROR: Final = "error"
-
-
 REJECTED: Final = "rejected"
-
-
 PARTIAL: Final = "partial"
-
-
 CANCELLED: Final = "cancelled"
-
-
 SKIPPED: Final = "skipped"
 OPEN: Final = "open"
 """Of an attempt that still runs; on the wire it stands nowhere."""
 
+# --- what becomes of a run --------------------------------------------------------------------------------------------
 PRIMARY: Final = "primary"
 FALLBACK: Final = "fallback"
 EXHAUSTED: Final = "exhausted"
 STOPPED: Final = "stopped"
-"""What becomes of a run: served by its first candidate, by another, by none; or ended with candidates left."""
+"""Served by its first candidate, by another, by none; or ended with candidates left."""
 
-
+# --- where an error comes from ----------------------------------------------------------------------------------------
 FROM_RESPONSE: Final = "response"
-
-
 FROM_TRANSPORT: Final = "transport"
-
-
 FROM_CLIENT: Final = "client"
-
-
 FROM_CANCEL: Final = "cancelled"
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
+from otel_failover._core.evidence.references import IdentityMap, Reference
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.references import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
 
 _FACTS: Final = ("message", "status_code", "status", "code", "type", "reason", "request_id", "body", "response")
 _LINKS: Final = 8
@@ -154,3 +156,25 @@ _LOCAL: Final = frozenset(
     }
 )  # fmt: skip
 """Transport errors about what this process would send: httpx's two, and those of requests, where each is an OSError."""
+
+
+_carried: Final[IdentityMap[object]] = IdentityMap()
+
+
+def carry(problem: BaseException, response: object) -> None:
+    """Remember which HTTP response an exception was made of, where it carries only a copy of its facts.
+
+    Args:
+        problem: What an SDK raised, as botocore's `ClientError`; one that cannot be remembered weakly is not.
+        response: That it was made of; kept while the exception lives, as other SDKs' exceptions keep theirs.
+    """
+    _carried.set(problem, response)
+
+
+def response_of(thing: object) -> object:
+    """Return the HTTP response that an SDK's exception carries, under any of its names, or was made of."""
+    for name in ("response", "raw_response", "http_response"):
+        found = read(thing, name)
+        if found is not None and not isinstance(found, (str, bytes, Mapping)):
+            return found
+    return _carried.get(thing)

@@ -1,10 +1,11 @@
 """What an error body says, in the envelopes that providers use.
 
-We never call `read()`: a body is looked at only where the host has read it. What is longer than 64 KB was not seen
-whole, and the evidence says so.
+We never call `read()`: a body is looked at only where the host has read it. Reading would take a stream from the host,
+block its event loop, or keep a connection busy. So some bodies are never seen, and those longer than 64 KB not whole;
+either makes the evidence partial, since what was not seen may have said anything.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
 import contextlib
 import json
@@ -17,11 +18,15 @@ from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.text.matching import normalise
 
 _WHOLE: Final = 65_536
+"""Bytes of an error body that are parsed and kept."""
 _SEARCHED: Final = 1_048_576
+"""Bytes of any body that are searched for a text; a longer one may hold it."""
 _MESSAGE: Final = 4_096
 _FOREVER: Final = 31_536_000
+"""Seconds: no provider asks to wait for a year; what says so is no wait."""
 _PIECE: Final = 16_384
 _STEP: Final = 12_288
+"""Pieces overlap by a quarter, so that a message of up to 4,096 characters stands whole in one of them."""
 
 
 class ErrorBody(NamedTuple):
@@ -29,7 +34,7 @@ class ErrorBody(NamedTuple):
 
     Args:
         message: The provider's own sentence: `error.message`, else the body's text, at most 4,096 characters.
-        code: The most telling structured code (`insufficient_quota`, `overloaded_error`, `RESOURCE_EXHAUSTED`).
+        code: The structured code that says most (`insufficient_quota`, `overloaded_error`, `RESOURCE_EXHAUSTED`).
         codes: Every structured code of the body.
         text: The body as text, at most 64 KB.
         whole: Whether all of it was seen.
@@ -59,12 +64,12 @@ def _content_of(message: object) -> object:
     return body.encode("utf-8", "replace") if isinstance(body, str) else body
 
 
-def read_error(response: object, told: dict[bytes, str] | None = None) -> ErrorBody:
+def read_error(response: object, headers: dict[bytes, str] | None = None) -> ErrorBody:
     """Read the error out of a response whose body the host has read.
 
     Args:
         response: Of `httpx`, `httpx2`, `aiohttp`, `requests` or `botocore`.
-        told: What its headers tell, where that has been read.
+        headers: Those that matter, as `of_answer` gives them, where they have been read.
 
     Returns:
         The error; `whole` is False where the body was not read, or not all of it was looked at.
@@ -72,7 +77,8 @@ def read_error(response: object, told: dict[bytes, str] | None = None) -> ErrorB
     content = _content_of(response)
     if not isinstance(content, bytes):
         return ErrorBody()
-    found, named = _read_text(content), aws_error(told if told is not None else of_answer(read(response, "headers")))
+    headers = headers if headers is not None else of_answer(read(response, "headers"))
+    found, named = _read_text(content), aws_error(headers)
     if named is None:
         return found
     return found._replace(code=found.code or named, codes=found.codes | {named})

@@ -14,14 +14,15 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_failover._core.evidence import headers as header_facts
-from otel_failover._core.evidence.call_error import transport_reason
+from otel_failover._core.evidence.call_error import response_of, transport_reason
 from otel_failover._core.evidence.error_body import ErrorBody, read_error, seconds_asked, text_holds
 from otel_failover._core.evidence.ownership import OWN, UNRELATED
+from otel_failover._core.evidence.references import Reference
 from otel_failover._core.failsafe import read
-from otel_failover._core.references import Reference
 
 if TYPE_CHECKING:
     import weakref
+    from collections.abc import Iterable
 
     from otel_failover._core.evidence.ownership import SendingCall
 
@@ -184,3 +185,24 @@ class Exchange:
         if self.response is not None:
             self.response.release()
         self.call = self.problem = self._sent = self._headers = None
+
+
+def is_of_the_wire(exchanges: Iterable[Exchange], problem: BaseException) -> bool:
+    """Whether an exception was made of an answer, or of a transport error, of one of these sends.
+
+    Args:
+        exchanges: An attempt's sends, those to somebody else's host included.
+        problem: What left its SDK's call.
+    """
+    # Here the context counts, unlike in a claim: the question is only which of these sends raised it, and SDKs raise
+    # their own error inside the `except` that catches the transport's.
+    response, cause = response_of(problem), read(problem, "__cause__")
+    made_in = None if read(problem, "__suppress_context__") else read(problem, "__context__")
+    for exchange in exchanges:
+        if exchange.response is not None and exchange.response.is_(response):
+            return True
+        if exchange.failure is not None:
+            raised = exchange.problem
+            if raised is None or any(raised.is_(each) for each in (problem, cause, made_in)):
+                return True
+    return False

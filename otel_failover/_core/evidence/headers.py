@@ -47,11 +47,11 @@ def _wanted(headers: object, is_wanted: Callable[[bytes], bool]) -> Iterator[tup
 
 def of_answer(headers: object) -> dict[bytes, str]:
     """Return the request ids, `retry-after*`, `date` and AWS's error of a response, names in lower case."""
-    return {name.lower(): value.decode("latin-1") for name, value in _wanted(headers, _tells)}
+    return {name.lower(): value.decode("latin-1") for name, value in _wanted(headers, _matters_of_answer)}
 
 
 @lru_cache(maxsize=512)
-def _tells(name: bytes) -> bool:
+def _matters_of_answer(name: bytes) -> bool:
     """Whether a response's header of this name matters."""
     return name.lower() in _ANSWER
 
@@ -75,7 +75,7 @@ def issued_id(answer: dict[bytes, str]) -> str | None:
 
 
 class Sent(NamedTuple):
-    """What the headers of a request tell.
+    """What is kept of the headers of a request.
 
     Args:
         secrets: The credentials that it carries.
@@ -94,7 +94,7 @@ def of_request(headers: object, url: object) -> Sent:
         url: Of the request, with its query.
     """
     named, ids = [], []
-    for name, value in _wanted(headers, _matters):
+    for name, value in _wanted(headers, _matters_of_request):
         if name.lower() in _SENT:
             ids.append(value.decode("latin-1"))
         else:
@@ -107,7 +107,7 @@ def of_request(headers: object, url: object) -> Sent:
 
 
 @lru_cache(maxsize=512)
-def _matters(name: bytes) -> bool:
+def _matters_of_request(name: bytes) -> bool:
     """Whether a request's header of this name is a request id, or may hold a credential."""
     return name.lower() in _SENT or bool(own_secrets([(name.decode("latin-1"), "k=Xy7Zw5Vu3Ts1Rq9Po")]))
 

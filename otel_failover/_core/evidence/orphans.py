@@ -1,4 +1,7 @@
-"""Sends without an attempt of their own: those of threads without context, and those that two attempts shared."""
+"""Sends without an attempt of their own: those of threads without context, and those that two attempts shared.
+
+Both are found again by identity alone: an exception carries the request or the response of the send that it came of.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +65,11 @@ orphans = Orphans()
 
 class RecentFailures:
     """Requests that failed a moment ago, so that a second attempt which shared one can own it too (single flight).
+
+    A cache in front of a provider lets several requests wait for one call. It runs in the context of the attempt that
+    came first, and is that one's; but its error leaves all of them, and each has asked the same candidate. So a send
+    counts for another attempt, too, if that is at an equal candidate, was open while the send was under way, and is
+    left by an exception that carries this very request or response.
 
     Remembered weakly, the last 128.
     """

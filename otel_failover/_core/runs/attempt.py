@@ -2,6 +2,9 @@
 
 The only code that ends a candidate's span. What the span says about the error comes from the attempt's own evidence
 (`evidence/`); what a loop says is a claim, which is judged once, when the attempt ends (`judgement`).
+
+In one file: the ways in which an attempt can end stand side by side, with the table of its states, and can be
+compared so; half of it is docstrings.
 """
 
 from __future__ import annotations
@@ -76,7 +79,7 @@ if TYPE_CHECKING:
             """End an attempt that was left by cancellation: now, or at the next step, which shows by whom."""
 
         def attempt_moved(self, attempt: Attempt, was: Candidate) -> tuple[int, int | None]:
-            """Return the place of an attempt whose candidate has become known, and its number there if it is another."""
+            """Return where an attempt stands whose candidate has become known, and its number there if that is new."""
 
         def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
             """Take in what became of an attempt that ended at `ended`, in seconds of the monotonic clock."""
@@ -180,13 +183,15 @@ class Attempt:
         self._span = CandidateSpan(
             runtime, ledger, candidate, index, number, in_run=self.run is not None, doubled=doubled
         )
+        # The attributes that stand on every span started inside: asked for by each of those spans, so without a detour.
+        self.inherited = self._span.inherited
         self._judgement = Judgement(runtime, ledger, owner, self._span, self.order)
         self.started = ledger.started
         self.is_probe = probe
         self.is_declared = self.is_current = self.is_over = False
         self._is_late = self._has_output = False
         self._attachment: scope.Attachment | None = None
-        self._around: tuple[int, ...] = ()
+        self.around: tuple[int, ...] = ()
         self._end_time: int | None = None
         self._stopped: float | None = None
         self._evidence = "none"
@@ -289,7 +294,7 @@ class Attempt:
         current = context_api.get_current()
         outer: Attempt | None = scope.attempt_in(current)
         if outer is not None and outer.live:
-            self._around = (*outer._around, outer.order)
+            self.around = (*outer.around, outer.order)
         owner = self._owner
         self._is_late = owner.attempt_started(self)
         span = self._span.open(owner.context, owner.id)
@@ -339,10 +344,6 @@ class Attempt:
         """Whether it takes evidence."""
         return not self.is_over and self.ledger.live
 
-    def inherited(self) -> dict[str, Any]:
-        """Return the three attributes that stand on every span started inside this attempt."""
-        return self._span.inherited()
-
     def owns(self, span: object) -> bool:
         """Whether a span is this candidate's own, which a framework that asks what is current must not find.
 
@@ -363,7 +364,7 @@ class Attempt:
 
     def is_within(self, other: Attempt) -> bool:
         """Whether it is another attempt, or was made inside that: what it asks is then asked by that too."""
-        return self is other or other.order in self._around
+        return self is other or other.order in self.around
 
     def disowns(self, problem: BaseException) -> bool:
         """Whether an exception that left an SDK's call is a claim, and no evidence of this attempt."""
@@ -403,7 +404,7 @@ class Attempt:
 
     def source(self) -> Source:
         """Return what others may be held against, while it is open."""
-        return self._judgement.source(None, self._around)
+        return self._judgement.source(None, self.around)
 
     def record_so_far(self, now: float) -> AttemptRecord:
         """Return its record, while it is open.
@@ -483,6 +484,8 @@ class Attempt:
             self._judgement.problem = problem
             self.finish()
         else:
+            # `wait_for` around one candidate and a user who hangs up look the same from here: CancelledError leaves.
+            # Which of them it was shows at the loop's next step: it goes on, or it is left by the cancellation as well.
             self._stop_clock()
             self._owner.attempt_cancelled(self)
 
@@ -531,6 +534,8 @@ class Attempt:
         """
         if self.is_over:
             return
+        # Before anything of ours runs: what fails below, or ends this attempt once more from inside (a stream that is
+        # closed, a span processor of the host's), must find it over.
         self.is_over = True
         self._runtime.open_attempts.pop(self, None)
         registry.disown(self._span.context.span_id)
@@ -601,7 +606,7 @@ class Attempt:
         if judgement.claims or judgement.problem is not None:
             evidence = self.ledger.state[0]  # judging them may have brought in a send of its own
         judgement.let_go_of_strangers(verdict, evidence)
-        return judgement.source(settled, self._around, complete=evidence == "complete")
+        return judgement.source(settled, self.around, complete=evidence == "complete")
 
     @guarded(fallback=None)
     def _record(self, settled: Outcome, ended: float) -> AttemptRecord:

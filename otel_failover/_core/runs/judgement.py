@@ -2,6 +2,9 @@
 
 Claims are collected while the attempt is open and judged once, when it ends: what a loop says about a candidate
 (`fail`, `reject`), the exception that leaves the attempt, and what application code wrote onto the candidate's span.
+
+What compares claims with evidence is imported late, for the import budget: it is a third of the package, and nothing of
+it is needed before the first failure. `instrument()` imports it (`preload`), so that no request waits for it.
 """
 
 from __future__ import annotations
@@ -9,22 +12,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from otel_failover._core.attribution import own_facts
-from otel_failover._core.attribution import rules as attribution
-from otel_failover._core.attribution.bonds import adopt
 from otel_failover._core.attribution.claim import Claim
 from otel_failover._core.attribution.facts import SourceFacts, Verdict
-from otel_failover._core.attribution.from_exception import from_error, from_exception
-from otel_failover._core.attribution.history import history
-from otel_failover._core.attribution.own_facts import JudgedAttempt
 from otel_failover._core.attribution.source import Source
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.outcome import SUCCESS, Outcome
 from otel_failover._core.domain.verdicts import EVIDENCE_INCOMPLETE, MISMATCH, NOTHING_BOUND, UNVERIFIED
 from otel_failover._core.evidence import outcome as settling
-from otel_failover._core.evidence.carried_response import is_of_the_wire
-from otel_failover._core.references import Reference
-from otel_failover._core.spans import mismatch
+from otel_failover._core.evidence.exchange import is_of_the_wire
+from otel_failover._core.evidence.references import Reference
 from otel_failover._core.text import matching
 
 if TYPE_CHECKING:
@@ -59,6 +55,15 @@ _CLAIMS: Final = 32
 _VERIFIED: Final = Verdict()
 UNSEEN: Final = Verdict(UNVERIFIED, EVIDENCE_INCOMPLETE)
 """The verdict where the evidence does not go far enough to say more."""
+
+
+def preload() -> None:
+    """Import what compares claims with evidence, while nobody waits for an answer."""
+    import otel_failover._core.attribution.enclosing
+    import otel_failover._core.attribution.history
+    import otel_failover._core.attribution.own_facts  # and all that it needs
+    import otel_failover._core.spans.mismatch
+    import otel_failover._core.spans.span_access  # noqa: F401
 
 
 class Judgement:
@@ -104,6 +109,8 @@ class Judgement:
             error: A word, a sentence, an exception, a mapping or an object.
             refused: The loop would not take the response; else it says that the candidate failed.
         """
+        from otel_failover._core.attribution.from_exception import from_error  # late: see above
+
         claim = from_error(error)
         self.failed, self.refused = self.failed or not refused, self.refused or refused
         if len(self.claims) < _CLAIMS:
@@ -111,6 +118,10 @@ class Judgement:
 
     def adopt_sends(self) -> None:
         """Take in what was sent without us, where this attempt's exception is its answer: threads, single flight."""
+        if self.problem is None and not self.claims:
+            return
+        from otel_failover._core.attribution.bonds import adopt  # late: see above
+
         if self.problem is not None:
             adopt(self.problem, self._ledger)
         for claim in self.claims:
@@ -159,11 +170,15 @@ class Judgement:
                 *(claim for claim, event in written if event is None or any(claim is f for f in foreign)),
             ]
         if self.problem is not None and not (ledger.is_own(self.problem) and not ledger.to_others):
+            from otel_failover._core.attribution.from_exception import from_exception  # late: see above
+
             claims = [*claims, from_exception(self.problem)]
         if claims or ledger.to_others:
+            from otel_failover._core.attribution.rules import worst  # late: see above
+
             self.claimed = tuple(text for claim in claims for text in claim.texts[:2])
             pairs = [(self.judge(claim, settled), claim) for claim in claims or [Claim()]]
-            verdict = attribution.worst(verdict for verdict, _ in pairs)
+            verdict = worst(verdict for verdict, _ in pairs)
             return verdict, next(claim for found, claim in pairs if found is verdict)
         if self.problem is not None or evidence == "complete":
             return _VERIFIED, None
@@ -190,9 +205,11 @@ class Judgement:
         ledger, span = self._ledger, self._span
         if isinstance(claim.thing, BaseException) and ledger.is_own(claim.thing) and not ledger.to_others:
             return _VERIFIED
+        from otel_failover._core.attribution.own_facts import JudgedAttempt, judge  # late: see above
+
         message = span.message(settled, time.monotonic()) if settled.outcome != SUCCESS else ""
         positions = self._owner.positions if self._owner.run is not None else None
-        return own_facts.judge(
+        return judge(
             claim,
             JudgedAttempt(ledger, settled, message, positions),
             list(self._owner.sources_beside(self._order, span.key)),
@@ -201,6 +218,8 @@ class Judgement:
         )
 
     def _earlier(self, fingerprint: str) -> SourceFacts | None:
+        from otel_failover._core.attribution.history import history  # late: see above
+
         return history.find(fingerprint, self._lasting_key)
 
     @property
@@ -222,7 +241,9 @@ class Judgement:
         """
         secrets = self._ledger.secrets
         if verdict.verdict == MISMATCH and claim is not None:
-            attributes.update(mismatch.claimed_attributes(claim, self._runtime, secrets))
+            from otel_failover._core.spans.mismatch import claimed_attributes  # late: see above
+
+            attributes.update(claimed_attributes(claim, self._runtime, secrets))
             return
         word = next((each.word or (each.texts[0] if each.texts else None) for each in self.claims), None)
         is_text = any(word in each.texts for each in self.claims)
@@ -236,6 +257,8 @@ class Judgement:
             attributes: Of the candidate's span.
             settled: How the attempt ended, with a message.
         """
+        from otel_failover._core.attribution.history import history  # late: see above
+
         span, message = self._span, matching.normalise(settled.message)
         facts = SourceFacts(
             span.candidate.provider, span.index, span.span_id, self._order,

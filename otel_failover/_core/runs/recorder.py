@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otel_failover._core.attribution.from_exception import from_exception
 from otel_failover._core.domain import providers, reasons
 from otel_failover._core.domain.candidate import shown
 from otel_failover._core.domain.candidate_error import CandidateError
@@ -99,7 +98,8 @@ class RunRecorder:
             problem: What leaves it, if anything; only which attempts it tells of is kept.
         """
         if isinstance(problem, Exception) and sum(each.outcome != SUCCESS for each in self.records) > 1:
-            from otel_failover._core.findings.record import Report  # late: for the import budget
+            from otel_failover._core.attribution.from_exception import from_exception  # late: for the import budget
+            from otel_failover._core.findings.record import Report
 
             claim = from_exception(problem)
             self.report = Report(claim.type or "", frozenset(self._reported(claim)), frozenset(_blamed(problem)))

@@ -1,6 +1,9 @@
 """One pass of a fallback loop: who is tried next, who served, and when it is over.
 
 `failover_run` is what people write; a provider call inside it, outside any attempt, is an attempt by itself.
+
+In one file: what people, adapters, attempts and readers ask of a run stands in one class: they all mean the same
+object. What it keeps is elsewhere: who served (`tally`), what became of each (`recorder`), its span.
 """
 
 from __future__ import annotations
@@ -21,10 +24,9 @@ from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, ST
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.outcome import is_cancelling
+from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded, logger, text_of
-from otel_failover._core.references import IdentityMap
 from otel_failover._core.runs.attempt import Attempt
-from otel_failover._core.runs.functions import decorated
 from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally
 from otel_failover._core.spans import deferred, processor
@@ -208,6 +210,8 @@ class Run:
 
     def __call__(self, function: F) -> F:
         """Use the run as a decorator: each call of the function, generator or coroutine is a run of its own."""
+        from otel_failover._core.runs.functions import decorated  # late: for the import budget
+
         wrapped: F = decorated(self._fresh, function)
         return wrapped
 
@@ -233,6 +237,8 @@ class Run:
         current = context_api.get_current()
         around: Attempt | None = scope.attempt_in(current)
         self.around = around if around is not None and around.live else None
+        # Inside an attempt it is a child run, and that attempt's evidence; outside any, in a run that has none either,
+        # it may be all that the run around it holds.
         self._outer = scope.run_in(current) if self.around is None else None
         self.started = time.monotonic()
         attributes: dict[str, Any] = dict(self.around.inherited()) if self.around is not None else {}
@@ -313,7 +319,7 @@ class Run:
             asked: What the SDK was asked.
         """
         active = self._runtime
-        provider = provider_of(asked, self.chain, active.aliases, active.gateways)
+        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways)
         found, index = self.positions.of_call(asked, provider, active.aliases)
         return self._new(found, index, None)
 
@@ -325,10 +331,11 @@ class Run:
         tally = self._tally
         tally.count += 1
         self._open.append(attempt)
-        if attempt.index >= 0:
-            self.positions.used.add(attempt.index)
+        index = attempt.index
+        if index >= 0:
+            self.positions.used.add(index)
         if not attempt.is_probe:
-            tally.last = (attempt.candidate, attempt.index)
+            tally.last = (attempt.candidate, index)
         return tally.is_cancelled or tally.stop_reason is not None
 
     def _settle_earlier(self) -> None:
@@ -378,11 +385,20 @@ class Run:
         tally = self._tally
         can_serve = record.index >= 0 or record.declared or not self.positions.declared
         tally.attempt_ended(record, attempt.started, ended, can_serve=can_serve)
+        # A stream may outlive the loop that asked for it: the run's end is then the stream's, if nobody served before.
         if self.is_left and not self.is_over:
             tally.is_left_by_cancel = tally.is_left_by_cancel or record.outcome == CANCELLED
             if tally.served is None or tally.served_at == ended:
                 self._left_at = (time.time_ns(), time.monotonic())
             self._finish_if_over()
+
+    def run_inside_ended(self, served: Place | None) -> None:
+        """Take in who served a run inside: it counts where this one tried nobody by itself.
+
+        Args:
+            served: The candidate and its place in that run's chain; None where nobody did.
+        """
+        self._tally.served_inside = served or self._tally.served_inside
 
     def sources_beside(self, order: int, key: object) -> Iterator[tuple[Source, SourceFacts]]:
         """Yield the other attempts, and those of the runs around, as one attempt sees them.
@@ -544,8 +560,7 @@ class Run:
         self.is_over = True
         outer, self._outer = self._outer, None
         if outer is not None:
-            inside = outer._tally
-            inside.served_inside = self._who_served() or inside.served_inside
+            outer.run_inside_ended(self._who_served())
         self._settle(span)
         span.end(self._left_at[0] if self._left_at is not None else None)
         self._attachment = self._context = None
@@ -598,14 +613,14 @@ class Run:
     @guarded(fallback=None)
     def _write_findings(self, span: RunSpan, outcome: str, attributes: dict[str, Any]) -> None:
         """Add what the run got wrong."""
-        from otel_failover._core.spans import finding_events  # late: most runs have none, and its rules cost an import
+        from otel_failover._core.spans.finding_events import write  # late: most runs have none, and its rules cost
 
         ended = self._ended()
         record = self._recorder.record(
             self._library, self._loop, self.chain.members, outcome, self._tally.stop_reason, self.positions.untried,
             ended - self.started, [attempt.record_so_far(ended) for attempt in self._open],
         )  # fmt: skip
-        found = finding_events.write(self._runtime, span.span, record)
+        found = write(self._runtime, span.span, record)
         if found:
             attributes[names.FINDINGS] = found
 

@@ -18,8 +18,6 @@ from otel_failover._core.domain import outcome, providers, reasons, verdicts
 from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.spans import mismatch as marking
-from otel_failover._core.spans import span_access
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.redaction import cut, redact
 
@@ -164,7 +162,9 @@ class CandidateSpan:
             claims += [(claim, event) for event, claim in read_events(span)]
         if is_error or may_claim(span.attributes):
             found = read_claim(span)
-            span_access.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
+            from otel_failover._core.spans.span_access import take_out  # late: for the import budget
+
+            take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
             if found is not None and found.error:
                 claims.append((found.claim, None))
         return claims
@@ -176,7 +176,9 @@ class CandidateSpan:
             events: Exception events that application code put here.
         """
         if self._runtime.settings.on_mismatch == "correct":
-            span_access.take_out_events(self.span, events)
+            from otel_failover._core.spans.span_access import take_out_events  # late: for the import budget
+
+            take_out_events(self.span, events)
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -237,9 +239,12 @@ class CandidateSpan:
         if span is None or not span.is_recording():
             return
         self._add_facts(attributes, settled, verdict)
-        attributes.update(
-            _VERIFIED if verdict.rule is None else marking.verdict_attributes(verdict, self.candidate.provider)
-        )
+        if verdict.rule is None:
+            attributes.update(_VERIFIED)
+        else:
+            from otel_failover._core.spans.mismatch import verdict_attributes  # late: for the import budget
+
+            attributes.update(verdict_attributes(verdict, self.candidate.provider))
         secrets = self._ledger.secrets
         if secrets:
             _clean(attributes, self.candidate, secrets)
@@ -305,7 +310,9 @@ class CandidateSpan:
     def announce(self, verdict: Verdict, claim: Claim | None, settled: Outcome, end_time: int | None) -> None:
         """Make a mismatch seen: marker, counter, log."""
         if verdict.verdict == MISMATCH and claim is not None:
-            marking.announce(
+            from otel_failover._core.spans.mismatch import announce  # late: for the import budget
+
+            announce(
                 self._runtime, self.context, verdict, claim,
                 (self.candidate.provider, identity.shown(self.candidate.model), self.index),
                 settlement.sentence(self._ledger, settled), self._ledger.secrets, end_time,

@@ -43,7 +43,7 @@ def end_waiting() -> None:
 
 def _is_safe() -> bool:
     """Whether no frame below us belongs to code that may hold a lock we need."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(2)  # noqa: SLF001 - there is no other way to see who was interrupted
     while frame is not None:
         around = frame.f_globals
         if str(around.get("__name__", "")).partition(".")[0] in _LOCKING and DRIVES not in around:

@@ -14,7 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.failsafe import guarded
-from otel_failover._core.spans.marker import Marker
+from otel_failover._core.spans import marker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,7 @@ def _report(runtime: Runtime, attempt: Watched, seconds: float) -> None:
     if attempt.run_id:
         attributes[names.RUN_ID] = attempt.run_id
     parent = set_span_in_context(NonRecordingSpan(attempt.span_context))
-    Marker(runtime, names.SPAN_HUNG, parent, attributes, sentence, time.time_ns()).make()
+    marker.make(runtime, names.SPAN_HUNG, parent, attributes, sentence, time.time_ns())
     place = attempt.span_context
     runtime.logs.log_limited(
         ("hung", attempt.provider, attempt.model),

@@ -1,20 +1,27 @@
-"""Zero-length spans that make something visible in a trace viewer and searchable by name."""
+"""Zero-length spans that make something visible: a row of its own in a trace viewer, found by its name."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import StatusCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.context import Context
 
     from otel_failover._core.config.runtime import Runtime
 
+_waiting: Final[deque[Callable[[], None]]] = deque(maxlen=256)
 
-class Marker(NamedTuple):
-    """A span of no length to be made, which shows as a row of its own.
+
+def make(
+    runtime: Runtime, name: str, context: Context, attributes: dict[str, Any], description: str, time: int
+) -> None:
+    """Start and end a marker.
 
     Args:
         runtime: Whose tracer makes it.
@@ -24,25 +31,21 @@ class Marker(NamedTuple):
         description: Of its ERROR status.
         time: In nanoseconds.
     """
-
-    runtime: Runtime
-    name: str
-    context: Context
-    attributes: dict[str, Any]
-    description: str
-    time: int
-
-    def make(self) -> None:
-        """Start and end it."""
-        span = self.runtime.tracer.start_span(self.name, self.context, attributes=self.attributes, start_time=self.time)
-        span.set_status(StatusCode.ERROR, self.description)
-        span.end(self.time)
+    span = runtime.tracer.start_span(name, context, attributes=attributes, start_time=time)
+    span.set_status(StatusCode.ERROR, description)
+    span.end(time)
 
 
-_waiting: Final[deque[Marker]] = deque(maxlen=256)
+def make_later(*marker: Any) -> None:
+    """Make a marker at our next step, where none can be started at the moment that shows it is due.
+
+    Args:
+        marker: As for `make`.
+    """
+    _waiting.append(partial(make, *marker))
 
 
 def make_waiting() -> None:
     """Make the markers that could not be made where the mismatch was found."""
     while _waiting:
-        _waiting.popleft().make()
+        _waiting.popleft()()

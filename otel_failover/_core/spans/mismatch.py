@@ -14,7 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_conte
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.verdicts import MISMATCH
-from otel_failover._core.spans.marker import Marker, _waiting
+from otel_failover._core.spans import marker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,11 +104,8 @@ def announce(
     }
     attributes.pop(names.VERDICT, None)
     description = f"{_whose(verdict, provider)} error on {provider}'s span"
-    made = Marker(runtime, names.SPAN_MISMATCH, context, attributes, description, now)
-    if later:
-        _waiting.append(made)
-    else:
-        made.make()
+    make = marker.make_later if later else marker.make
+    make(runtime, names.SPAN_MISMATCH, context, attributes, description, now)
     rule = verdict.rule or ""
     runtime.metrics.mismatch(rule, providers.metric_value(provider), context)
 

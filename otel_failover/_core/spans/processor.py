@@ -13,7 +13,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import get_current
@@ -23,7 +22,6 @@ from opentelemetry.trace import StatusCode, get_tracer_provider
 from otel_failover._core import context as scope
 from otel_failover._core.attribution import facts
 from otel_failover._core.attribution.claim import Claim
-from otel_failover._core.attribution.enclosing import judge_enclosing, sentence_of
 from otel_failover._core.attribution.facts import Verdict
 from otel_failover._core.attribution.from_span import (
     Reading,
@@ -37,10 +35,9 @@ from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
+from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded
-from otel_failover._core.references import IdentityMap
-from otel_failover._core.spans import deferred, hanging, span_access
-from otel_failover._core.spans import mismatch as marking
+from otel_failover._core.spans import deferred
 from otel_failover._core.spans.registry import OPEN, bound, enclosing, own_spans
 
 if TYPE_CHECKING:
@@ -136,7 +133,7 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
     provider = active.provider or get_tracer_provider()
     if active.attached_to is not None and active.attached_to() is provider:
         return True
-    active.on_stale = partial(hanging.look_at, active)
+    active.on_stale = lambda attempt, now: _watch(active, attempt, now)
     if not hasattr(provider, "add_span_processor"):
         if warn:
             active.logs.warn_no_sdk()
@@ -144,6 +141,13 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
     active.attached_to = weakref.ref(provider)
     AttributionProcessor.attach_to(provider)
     return True
+
+
+def _watch(active: Runtime, attempt: Any, now: float) -> None:
+    """Look whether an attempt that has been open for long is hanging."""
+    from otel_failover._core.spans.hanging import look_at  # late: for the import budget, few attempts hang
+
+    look_at(active, attempt, now)
 
 
 @guarded(fallback=None)
@@ -172,7 +176,9 @@ def _check(span: Any, *, writable: bool) -> None:
         return
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
-        span_access.write(span, attempt.inherited())
+        from otel_failover._core.spans.span_access import write  # late: for the import budget
+
+        write(span, attempt.inherited())
     found = read_claim(span)
     if found is None or names.VERDICT in attributes or _is_ignored(span):
         return
@@ -226,6 +232,8 @@ def _judge_around(span: Any, runs: list[EnclosedRun], found: Reading, *, writabl
         if not found.error:
             # A span that is named after what was asked for may tell who answered, never who failed.
             others = [trail for trail in others if trail.reason is not None]
+        from otel_failover._core.attribution.enclosing import judge_enclosing, sentence_of  # late: see `judgement`
+
         verdict = judge_enclosing(claim, own, others)
         if found.error or verdict.verdict != UNVERIFIED:
             who = (own[0].provider, own[0].model, own[0].index)
@@ -275,13 +283,16 @@ def _settle(
     writable: bool,
 ) -> None:
     """Write the verdict, count it, and make a mismatch seen."""
+    from otel_failover._core.spans.mismatch import announce, verdict_attributes  # late: for the import budget
+    from otel_failover._core.spans.span_access import write
+
     active = runtime.current()
     if writable:
-        span_access.write(span, marking.verdict_attributes(verdict, candidate[0]))
+        write(span, verdict_attributes(verdict, candidate[0]))
     active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
         later = bool(_pools) and _in_a_pool()
-        marking.announce(active, span.context, verdict, claim, candidate, own, secrets, span.end_time, later=later)
+        announce(active, span.context, verdict, claim, candidate, own, secrets, span.end_time, later=later)
 
 
 def _in_a_pool() -> bool:

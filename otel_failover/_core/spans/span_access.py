@@ -32,12 +32,12 @@ def write(span: Any, attributes: dict[str, Any]) -> bool:
     frozen = getattr(private, "_immutable", None)
     if not isinstance(frozen, bool) or not hasattr(private, "__setitem__"):
         return False
-    private._immutable = False
+    private._immutable = False  # noqa: SLF001 - the private door, see above
     try:
         for key, value in attributes.items():
             private[key] = value
     finally:
-        private._immutable = frozen
+        private._immutable = frozen  # noqa: SLF001
     return True
 
 
@@ -66,7 +66,7 @@ def take_out(span: Any, keys: Iterable[str]) -> None:
         keys: What to take out.
     """
     if isinstance(getattr(span, "_status", None), Status):
-        span._status = Status(StatusCode.UNSET)
+        span._status = Status(StatusCode.UNSET)  # noqa: SLF001 - as above
     private: Any = getattr(span, "_attributes", None)
     if hasattr(private, "__delitem__"):
         for key in keys:

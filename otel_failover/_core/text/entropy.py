@@ -1,4 +1,4 @@
-"""Finds what looks drawn by lot: the keys of formats that nobody told us of.
+"""Finds what looks random: keys of formats that we do not know.
 
 Letters and digits in a long irregular row, or in a shorter one behind a sign of assignment. Request ids look the same;
 a name or a prefix that makes it one ("request id", "req_") keeps it readable, as do UUIDs, and hexadecimal numbers that
@@ -17,7 +17,7 @@ from otel_failover._core.text.escapes import Span, compiled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["HINT", "drawn_spans", "switches"]
+__all__ = ["HINT", "random_spans", "switches"]
 
 # After a digit: that it stands beside a letter, and in a row. Every row of twelve letters and digits has such a digit
 # if it has both. Digits are rare, so that prose is passed over quickly.
@@ -89,8 +89,8 @@ _NAMES: Final = _THINGS | {
 }
 
 
-def drawn_spans(text: str, start: int = 0) -> Iterator[Span]:
-    """Finds rows that look drawn, each with what dots and slashes join to it.
+def random_spans(text: str, start: int = 0) -> Iterator[Span]:
+    """Find rows that look random, each with what dots and slashes join to it.
 
     Args:
         text: To look in.
@@ -101,25 +101,25 @@ def drawn_spans(text: str, start: int = 0) -> Iterator[Span]:
     while hint := hints.search(text, max(start, end)):
         first = hint.start() - _length(_ROW, text[end : hint.start()][::-1])
         end = hint.end() + _length(_ROW, text, hint.end())
-        if end - first >= _SHORT and _is_drawn(text, first, end):
+        if end - first >= _SHORT and _looks_random(text, first, end):
             end += _length(_AFTER, text, end)
             yield first - _length(_BEFORE, text[taken:first][::-1]), end
             taken = end
 
 
 def switches(text: str) -> int:
-    """Counts where letters turn to digits and back, and small letters to capitals: often in keys, seldom in names."""
+    """Count where letters turn to digits and back, and small letters to capitals: often in keys, seldom in names."""
     return len(compiled(_SWITCH).findall(text))
 
 
 def _length(pattern: str, text: str, start: int = 0) -> int:
-    """Returns how much of the text, from a place on, a pattern takes that matches anything."""
+    """Return how much of the text, from a place on, a pattern takes that matches anything."""
     match = compiled(pattern).match(text, start)
     return match.end() - start if match else 0
 
 
-def _is_drawn(text: str, start: int, stop: int) -> bool:
-    """Judges a row by what makes it an id, by its length, and by its irregularity."""
+def _looks_random(text: str, start: int, stop: int) -> bool:
+    """Judge a row by what makes it an id, by its length, and by its irregularity."""
     row = text[start:stop]
     dashes = row.count("-")
     if (dashes == 4 and len(row) == _UUID) or row[:_LONG].replace("_", "-").partition("-")[0].lower() in _STARTS:
@@ -140,14 +140,14 @@ def _is_drawn(text: str, start: int, stop: int) -> bool:
 
 
 def _is_named(before: str) -> bool:
-    """Tells whether what goes before, read backwards, makes it an id."""
+    """Whether what goes before, read backwards, makes it an id."""
     name = compiled(_NAME).match(before)
     return (name is not None and (name[2] is not None or _is_ids(name[1]))) or compiled(_PATH).match(before) is not None
 
 
 @lru_cache(maxsize=256)
 def _is_ids(name: str) -> bool:
-    """Tells whether a name, written backwards, is one that ids have; the same few come again and again."""
+    """Whether a name, written backwards, is one that ids have; the same few come again and again."""
     parts = [part.lower() for part in compiled(_PARTS).split(name[::-1]) if part]
     last = parts[-1] if parts else ""
     return last in _NAMES or (last.endswith("id") and last[:-2] in _THINGS)

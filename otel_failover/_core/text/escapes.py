@@ -17,12 +17,12 @@ Span: TypeAlias = tuple[int, int]  # where something starts and ends in a text
 
 @functools.cache
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Compiles a pattern when it is first needed: to compile all of them takes longer than an import may."""
+    """Compile a pattern when it is first needed: to compile all of them takes longer than an import may."""
     return re.compile(pattern)
 
 
 def lowered(text: str) -> str:
-    """Makes ASCII letters small, so that positions stay the same; others may grow, or depend on their neighbours."""
+    """Make ASCII letters small, so that positions stay the same; others may grow, or depend on their neighbours."""
     if text.isascii():
         return text.lower()
     return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
@@ -48,7 +48,7 @@ _MEANT: Final = {
 
 
 def unescaped(text: str) -> tuple[str, list[int]]:
-    """Undoes escapes.
+    """Undo escapes.
 
     Returns:
         The text without them, and for each of its characters (and its end) where that starts in the original.
@@ -68,7 +68,7 @@ def unescaped(text: str) -> tuple[str, list[int]]:
 
 
 def from_base64(value: str) -> bytes:
-    """Decodes base64 of either alphabet, leniently; b"" if that cannot be done."""
+    """Decode base64 of either alphabet, leniently; b"" if that cannot be done."""
     standard = value.rstrip("=").replace("-", "+").replace("_", "/")
     whole = len(standard) - (len(standard) % 4 == 1)
     try:

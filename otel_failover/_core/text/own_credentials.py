@@ -43,7 +43,7 @@ _BASIC: Final = r"(?i)basic\s+"
 
 
 def own_secrets(headers: Iterable[tuple[str, str]], url: str = "") -> tuple[str, ...]:
-    """Returns the credential values of one request, for `redact`.
+    """Return the credential values of one request, for `redact`.
 
     Args:
         headers: Names, in any case, and values.
@@ -60,7 +60,7 @@ def own_secrets(headers: Iterable[tuple[str, str]], url: str = "") -> tuple[str,
 
 
 def _worth_hiding(value: str) -> bool:
-    """Leaves out what would eat ordinary words and numbers if it were hidden."""
+    """Leave out what would eat ordinary words and numbers if it were hidden."""
     if len(value) < _PIECE and value.isdigit():
         return False
     return len(value) >= _SHORTEST and value.lower() not in {"none", "null", "true", "false", "undefined"}
@@ -76,7 +76,7 @@ def _header_secrets(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _credentials(value: str) -> Iterator[str]:
-    """Reads a header value in the forms that Authorization has."""
+    """Read a header value in the forms that Authorization has."""
     if basic := compiled(_BASIC).match(value):
         pair = value[basic.end() :].strip()
         yield pair
@@ -91,7 +91,7 @@ def _credentials(value: str) -> Iterator[str]:
 
 
 def _url_secrets(url: str) -> Iterator[str]:
-    """Reads user info and query by hand: the standard library's parser raises for some strings."""
+    """Read user info and query by hand: the standard library's parser raises for some strings."""
     authority = re.split(r"[/?#]", url.partition("//")[2], maxsplit=1)[0]
     user, _, password = authority.rpartition("@")[0].partition(":")
     yield unquote(password)
@@ -125,7 +125,7 @@ class _Form(NamedTuple):
 
     @classmethod
     def of(cls, size: int, texts: Iterable[str], *, cased: bool = False) -> _Form:
-        """Prepares the search for pieces of these texts."""
+        """Prepare the search for pieces of these texts."""
         small = [lowered(text) for text in texts]
         encoded = [text.encode("utf-8", "surrogatepass") for text in small]
         return cls(
@@ -140,7 +140,7 @@ class _Form(NamedTuple):
 
 @functools.lru_cache(maxsize=32)
 def _forms(secret: str) -> tuple[frozenset[int], tuple[_Form, ...]]:
-    """Returns all forms of a credential, and before them the words of all."""
+    """Return all forms of a credential, and before them the words of all."""
     data = secret.encode("utf-8", "surrogatepass")
     forms = (
         _Form.of(_PIECE, _plain_forms(secret, data)),
@@ -152,18 +152,18 @@ def _forms(secret: str) -> tuple[frozenset[int], tuple[_Form, ...]]:
 
 @functools.lru_cache(maxsize=32)
 def _short_forms(secret: str) -> tuple[str, ...]:
-    """Returns what a credential too short to be known by a piece of it must be found as, whole."""
+    """Return what a credential too short to be known by a piece of it must be found as, whole."""
     data = secret.encode("utf-8", "surrogatepass")
     return (*_plain_forms(secret, data), *_base64_forms(data), *_hex_forms(data))
 
 
 def _plain_forms(secret: str, data: bytes) -> frozenset[str]:
-    """Returns the credential as it is and as it reads with escapes undone, in characters and in bytes."""
+    """Return the credential as it is and as it reads with escapes undone, in characters and in bytes."""
     return frozenset((secret, unescaped(secret)[0], data.decode("latin-1")))
 
 
 def _base64_forms(data: bytes) -> frozenset[str]:
-    """Returns the base64 characters that depend on `data` alone, wherever it starts within a longer input."""
+    """Return the base64 characters that depend on `data` alone, wherever it starts within a longer input."""
     forms: list[str] = []
     for before in range(3):
         first = -(-8 * before // 6)
@@ -174,17 +174,17 @@ def _base64_forms(data: bytes) -> frozenset[str]:
 
 
 def _hex_forms(data: bytes) -> frozenset[str]:
-    """Returns the hexadecimal digits, small and capital."""
+    """Return the hexadecimal digits, small and capital."""
     return frozenset((data.hex(), data.hex().upper()))
 
 
 def _words(data: bytes) -> list[int]:
-    """Reads bytes four at a time, as numbers: the cheapest pieces of text to compare many of."""
+    """Read bytes four at a time, as numbers: the cheapest pieces of text to compare many of."""
     return memoryview(data)[: len(data) & ~3].cast("I").tolist()
 
 
 def own_spans(text: str, small: str, secrets: Sequence[str]) -> list[Span]:
-    """Finds the given credentials, and pieces of them, in all their forms.
+    """Find the given credentials, and pieces of them, in all their forms.
 
     Args:
         text: To look in.
@@ -207,6 +207,6 @@ def own_spans(text: str, small: str, secrets: Sequence[str]) -> list[Span]:
 
 
 def _pieces(text: str, form: _Form) -> list[Span]:
-    """Finds every place where a piece stands; together they cover each common run from end to end."""
+    """Find every place where a piece stands; together they cover each common run from end to end."""
     size, pieces = form.size, form.pieces
     return [(at, at + size) for at in range(len(text) - size + 1) if text[at : at + size] in pieces]

@@ -3,10 +3,10 @@
 Four nets, since each has holes that the others close:
 
 - **The attempt's own credential**, known from its request, is looked for as such, in pieces and in encodings
-  (`credentials`).
+  (`own_credentials`).
 - **Known formats** (`sk-...`, `AKIA...`, PEM blocks) are known by how they start.
 - **Known names** (`Authorization: ...`, `"api_key": "..."`) are known by what stands before the value.
-- **What looks drawn by lot** finds keys of formats that nobody told us of (`drawn`).
+- **What looks random** (`entropy`) finds keys of formats that we do not know.
 
 All read the text as it stands and with its escapes undone, so that no rule has to know how often a text was quoted on
 its way here.
@@ -28,7 +28,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from otel_failover._core.text.entropy import HINT, drawn_spans, switches
+from otel_failover._core.text.entropy import HINT, random_spans, switches
 from otel_failover._core.text.escapes import Span, compiled, from_base64, lowered, unescaped
 from otel_failover._core.text.own_credentials import SCHEMES, own_secrets, own_spans
 
@@ -43,7 +43,7 @@ _ROUNDS: Final = 8
 
 
 def redact(text: str, secrets: Sequence[str] = (), *, extra: Sequence[re.Pattern[str]] = ()) -> str:
-    """Returns the text with every credential in it replaced by `MASK`.
+    """Return the text with every credential in it replaced by `MASK`.
 
     A mask changes what stands beside it, and so may complete another match; the rules are therefore applied
     until nothing changes, which makes the function idempotent. A text that keeps changing is built to do so;
@@ -66,7 +66,7 @@ def redact(text: str, secrets: Sequence[str] = (), *, extra: Sequence[re.Pattern
 
 
 def cut(text: str, limit: int) -> str:
-    """Returns the text in at most `limit` characters, an ellipsis in place of what is left out.
+    """Return the text in at most `limit` characters, an ellipsis in place of what is left out.
 
     Cut after `redact`, never before: half a key has no format to be known by.
     """
@@ -76,7 +76,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def _masked(text: str, spans: Iterable[Span]) -> str:
-    """Replaces each unbroken stretch by one mask; masks that are there take part, so that they stay whole."""
+    """Replace each unbroken stretch by one mask; masks that are there take part, so that they stay whole."""
     parts: list[str] = []
     end = 0
     for start, stop in _merged([*spans, *(match.span() for match in compiled(re.escape(MASK)).finditer(text))]):
@@ -86,7 +86,7 @@ def _masked(text: str, spans: Iterable[Span]) -> str:
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:
-    """Joins spans that overlap or touch."""
+    """Join spans that overlap or touch."""
     merged: list[Span] = []
     for start, stop in sorted(spans):
         if merged and start <= merged[-1][1]:
@@ -100,7 +100,7 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def _spans(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]]) -> list[Span]:
-    """Finds what to mask, in the text as it stands and with its escapes undone.
+    """Find what to mask, in the text as it stands and with its escapes undone.
 
     Rows of letters and digits are judged in the second alone: the first runs them into escapes ("%22sk").
     """
@@ -109,21 +109,21 @@ def _spans(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]]) 
         if len(reading) < len(text):
             found = _found(reading, secrets, extra)
             return [
-                *_found(text, secrets, extra, drawn=False),
+                *_found(text, secrets, extra, random=False),
                 *((starts[start], starts[stop]) for start, stop in found),
             ]
     return _found(text, secrets, extra)
 
 
-def _found(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]], *, drawn: bool = True) -> list[Span]:
-    """Finds what to mask in one reading."""
+def _found(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]], *, random: bool = True) -> list[Span]:
+    """Find what to mask in one reading."""
     small = lowered(text)
     spans = own_spans(text, small, secrets) if secrets else []
     if hint := _glance().search(text):
-        if _glance(drawn=False).search(text, hint.start()):
+        if _glance(random=False).search(text, hint.start()):
             spans += _known(text, text, [key for key in _KEYS if key.needle in text])
-        if drawn:
-            spans += drawn_spans(text, hint.start())
+        if random:
+            spans += random_spans(text, hint.start())
     for cue in filter(small.__contains__, _CUES):
         formats, names = _CUES[cue]
         spans += _known(text, small, formats)
@@ -135,7 +135,7 @@ def _found(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]], 
 
 
 def _known(text: str, searched: str, formats: Iterable[_Format]) -> list[Span]:
-    """Finds credentials by their looks."""
+    """Find credentials by their looks."""
     return [
         match.span(match.lastindex or 0)
         for each in formats
@@ -158,7 +158,7 @@ _NO_VALUE: Final = frozenset(
 
 
 def _always(_: str) -> bool:
-    """Accepts a match on its pattern alone."""
+    """Accept a match on its pattern alone."""
     return True
 
 
@@ -174,7 +174,7 @@ def _is_no_word(value: str) -> bool:
 
 
 def _holds_password(value: str) -> bool:
-    """Tells whether what follows the word "Basic" decodes to `user:password`, or it is a basic something."""
+    """Whether what follows the word "Basic" decodes to `user:password`, or it is a basic something."""
     decoded = from_base64(value[:400])
     return b":" in decoded and all(byte >= 0x20 for byte in decoded)
 
@@ -256,8 +256,8 @@ _KEYS: Final = (
 
 
 @functools.cache
-def _glance(*, drawn: bool = True) -> re.Pattern[str]:
-    """Returns one pattern that finds the needle of any key, quickly, and the hint of what may be drawn by lot.
+def _glance(*, random: bool = True) -> re.Pattern[str]:
+    """Return one pattern that finds the needle of any key, quickly, and the hint of what may be random.
 
     Each needle has a character that is no small letter. Such are rare in prose, so this looks for them first,
     and only then at what stands before and after.
@@ -267,7 +267,7 @@ def _glance(*, drawn: bool = True) -> re.Pattern[str]:
         at = next(at for at, char in enumerate(needle) if not char.islower())
         before, anchor, after = needle[:at], re.escape(needle[at]), re.escape(needle[at + 1 :])
         around[anchor].append(f"(?<={re.escape(before)}{anchor}){after}")
-    for digit in "0123456789" if drawn else "":
+    for digit in "0123456789" if random else "":
         around[digit].append(HINT)
     return re.compile("|".join(f"{anchor}(?:{'|'.join(rest)})" for anchor, rest in around.items()))
 
@@ -286,7 +286,7 @@ _Name = tuple[str, _Kind]
 
 
 def _name(word: str, before: str = "", kind: _Kind = "usual") -> _Name:
-    """Describes what a value's name ends in, in small letters.
+    """Describe what a value's name ends in, in small letters.
 
     Args:
         word: It comes first in the pattern, since one that starts with plain characters is searched for fast.
@@ -297,7 +297,7 @@ def _name(word: str, before: str = "", kind: _Kind = "usual") -> _Name:
 
 
 def _phrase(word: str) -> _Format:
-    """Describes "the token 'f3a...' has expired"."""
+    """Describe "the token 'f3a...' has expired"."""
     return _Format(
         rf"""{word}\s{{1,3}}["'`(<]?(?:(?<=["'`])([^\s"'`]{{10,}})|([\w.~+/=-]{{9,}}[\w/=]))""", _is_irregular
     )
@@ -347,7 +347,7 @@ _SENTENCE: Final = (
 
 
 def _named(text: str, names: Iterable[re.Match[str]], kind: _Kind) -> list[Span]:
-    """Finds values by the name before them, as in headers, JSON, queries, settings and representations."""
+    """Find values by the name before them, as in headers, JSON, queries, settings and representations."""
     spans: list[Span] = []
     end = 0
     for name in names:
@@ -364,7 +364,7 @@ def _named(text: str, names: Iterable[re.Match[str]], kind: _Kind) -> list[Span]
 
 
 def _value_span(text: str, value: re.Match[str]) -> Span:
-    """Leaves out the scheme ("Bearer ") before a value and the full stop after it."""
+    """Leave out the scheme ("Bearer ") before a value and the full stop after it."""
     start, stop = value.span(value.lastgroup or 0)
     scheme = compiled(SCHEMES).match(text, start, stop)
     start = scheme.end() if scheme else start

@@ -62,8 +62,8 @@ def _missing() -> str | None:
 
 
 def _perform(options: argparse.Namespace) -> int:
+    from otel_failover.cli.demo.otlp import send
     from otel_failover.cli.demo.screens import Programme
-    from otel_failover.cli.demo.sending import send
     from otel_failover.cli.demo.stage import Stage
 
     targets = endpoints.below(options.otlp, "--otlp") if options.otlp else endpoints.configured()

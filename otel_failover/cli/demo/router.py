@@ -1,7 +1,7 @@
 """A router as it comes in somebody else's package: it knows nothing of telemetry, and is not there to be edited.
 
 It is wrong in one line. What went wrong is kept in a session that all vendors of a request share; the first error
-stays, and is told of everybody. Errors are values here: nothing is raised that could be caught from outside.
+stays, and is reported of everybody. Errors are values here: nothing is raised that could be caught from outside.
 """
 
 from __future__ import annotations

@@ -5,13 +5,15 @@ that people's loops were: it books the session's first error on everybody, or ra
 it differs in that line only. The same chain goes through a router that is only configured, and through pydantic-ai's
 `FallbackModel`. Demo and test suite run the same scenarios and hold the spans against the same expectations.
 
-    from otel_failover.testing.scenarios import INCIDENT, deviations, play
+    from otel_failover.cli.demo.scenarios import INCIDENT, deviations, play
 
     played = play(INCIDENT)
     assert deviations(played, spans) == []
 
 The openai and the anthropic SDK have to be installed; `lacking` says what else a scenario needs. Nothing leaves the
 machine, and no variable of the environment has a say: see `own_environment`.
+
+In one file: a scenario, the loop that plays it and what its spans must say are read together.
 """
 
 from __future__ import annotations
@@ -108,7 +110,7 @@ class Expected:
         verdict: Of the claims about it.
         rule: The rule that fired.
         source: Provider and place of the one whose error was claimed.
-        bound_by: What tells so.
+        bound_by: What shows so.
     """
 
     outcome: str
@@ -137,7 +139,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a loop told about one candidate: what a dashboard without us would show.
+    """What a loop reported about one candidate: what a dashboard without us would show.
 
     Args:
         index: The candidate's place in the chain.
@@ -195,7 +197,7 @@ class Played:
         scenario: Which.
         run_id: As on its spans; None where the run was made by an adapter, and nobody holds it.
         chain: The candidates, with the endpoints they had.
-        reports: What the loop told, in order; a loop may say nothing of a candidate.
+        reports: What the loop reported, in order; a loop may say nothing of a candidate.
         served: What each local provider really answered, in the chain's order: its own log.
         reply: What the loop returned.
         raised: The text of the exception that left the loop, as its caller saw it.
@@ -409,7 +411,7 @@ def play(scenario: Scenario, tracer_provider: TracerProvider | None = None) -> P
         tracer_provider: Where SDKs that make spans by themselves send them; the global one by default.
 
     Returns:
-        What the loop told, and what the local providers really answered.
+        What the loop reported, and what the local providers really answered.
     """
     with ExitStack() as stack:
         stack.enter_context(own_environment())
@@ -418,10 +420,10 @@ def play(scenario: Scenario, tracer_provider: TracerProvider | None = None) -> P
             for member in scenario.members
             for server in [stack.enter_context(LocalProvider(member.kind, member.answer, name=member.name))]
         ]
-        told = _WAYS[scenario.through](scenario, places, tracer_provider)
+        result = _WAYS[scenario.through](scenario, places, tracer_provider)
         served = tuple(tuple(server.log) for _, server, _ in places)
     chain = tuple(candidate for _, _, candidate in places)
-    return Played(scenario, told.run_id, chain, tuple(told.reports), served, told.reply, told.raised)
+    return Played(scenario, result.run_id, chain, tuple(result.reports), served, result.reply, result.raised)
 
 
 def lacking(scenario: Scenario) -> str | None:
@@ -448,7 +450,7 @@ def _imports(module: str) -> bool:
 
 
 @dataclass(slots=True)
-class _Told:
+class _Result:
     """What came out of a loop; fields as those of `Played`."""
 
     reports: list[Report] = field(default_factory=list)
@@ -467,44 +469,44 @@ def _asks(places: Places, tracer_provider: TracerProvider | None) -> Iterator[di
         }
 
 
-def _by_hand(scenario: Scenario, places: Places, tracer_provider: TracerProvider | None) -> _Told:
+def _by_hand(scenario: Scenario, places: Places, tracer_provider: TracerProvider | None) -> _Result:
     if scenario.blame is None:
         raise ValueError(f"{scenario.name} goes by hand, and does not say what the loop makes of a failure")
-    told = _Told()
+    result = _Result()
     with _asks(places, tracer_provider) as asks, failover_run("chat", chain=tuple(asks)) as run:
-        told.run_id = run.id
-        told.reply = _fail_over(run, asks, scenario.blame, told.reports)
-    return told
+        result.run_id = run.id
+        result.reply = _fail_over(run, asks, scenario.blame, result.reports)
+    return result
 
 
-def _configured(_: Scenario, places: Places, tracer_provider: TracerProvider | None) -> _Told:
+def _configured(_: Scenario, places: Places, tracer_provider: TracerProvider | None) -> _Result:
     from otel_failover.cli.demo.router import Router, Vendor
 
     with _asks(places, tracer_provider) as asks:
         router = Router([Vendor(each.provider, each.model, ask) for each, ask in asks.items()])
-        told = _Told(reply=router.route())
+        result = _Result(reply=router.route())
     for index, reply in enumerate(router.replies):
         failure = reply.error
-        told.reports.append(
+        result.reports.append(
             Report(index, failure.reason, failure.status_code, failure.message)
             if failure is not None
             else Report(index, None, None, reply.text)
         )
-    return told
+    return result
 
 
-def _pydantic_ai(_: Scenario, places: Places, tracer_provider: TracerProvider | None) -> _Told:
-    """Ask a `FallbackModel`: it tells of its candidates only where all of them failed, by the members of a group."""
+def _pydantic_ai(_: Scenario, places: Places, tracer_provider: TracerProvider | None) -> _Result:
+    """Ask a `FallbackModel`: only where all candidates failed does its error name them, as members of a group."""
     from otel_failover.cli.demo import pydantic_chain
 
     answer = pydantic_chain.ask([(member, server.base_url) for member, server, _ in places], tracer_provider)
     if isinstance(answer, str):
         last = max(index for index, (_, server, _) in enumerate(places) if server.log)
-        return _Told([Report(last, None, None, answer)], answer)
-    told = _Told(raised=str(answer))
+        return _Result([Report(last, None, None, answer)], answer)
+    result = _Result(raised=str(answer))
     for index, each in enumerate(getattr(answer, "exceptions", ())):
-        told.reports.append(Report(index, type(each).__name__, getattr(each, "status_code", None), _sentence(each)))
-    return told
+        result.reports.append(Report(index, type(each).__name__, getattr(each, "status_code", None), _sentence(each)))
+    return result
 
 
 _WAYS: Final = {BY_HAND: _by_hand, CONFIGURED: _configured, PYDANTIC_AI: _pydantic_ai}

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from otel_failover._core.config.loop import Loop
+    from otel_failover.cli.demo.otlp import Delivery
     from otel_failover.cli.demo.scenarios import Scenario
-    from otel_failover.cli.demo.sending import Delivery
     from otel_failover.cli.demo.span_view import SpanView
     from otel_failover.cli.demo.stage import Act
 
@@ -52,7 +52,7 @@ class Programme:
         )
 
     def act(self, number: int, act: Act) -> None:
-        """Show one scenario: what happens, its trace, what was told against what was answered."""
+        """Show one scenario: what happens, its trace, what was reported against what was answered."""
         self._say(f"\n{number}. {act.played.scenario.title}\n", "bold")
         if act.played.scenario.loop is not None:
             self._say(f"{_code(act.played.scenario.loop, self._console.width)}\n", "cyan")

@@ -38,7 +38,7 @@ class Act:
     """One scenario that has run, and its trace.
 
     Args:
-        played: What was told, and what was answered.
+        played: What was reported, and what was answered.
         views: The spans as they were at export.
         line: The same as a line of OTLP JSON.
         deviations: What is not as expected.

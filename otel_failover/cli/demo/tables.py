@@ -1,4 +1,4 @@
-"""Tables: what a loop told against what the providers really answered, and what the metrics counted."""
+"""Tables: what a loop reported against what the providers really answered, and what the metrics counted."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ _TAKEN: Final = 17
 
 
 class ClaimsTable:
-    """A renderable: one row per candidate, what the loop told of it beside what its provider answered.
+    """A renderable: one row per candidate, what the loop reported of it beside what its provider answered.
 
-    The provider's answer comes from its own log, not from any span: it is the measure of what was told.
+    The provider's answer comes from its own log, not from any span: it is the measure of what was reported.
 
     Args:
         played: A scenario that has run.
@@ -84,20 +84,20 @@ class ClaimsTable:
         table.add_column("what the loop said", min_width=room)
         table.add_column("the provider's answer", min_width=room)
         table.add_column("true?", no_wrap=True)
-        told = {report.index: report for report in self._played.reports}
+        reports = {report.index: report for report in self._played.reports}
         for index, served in enumerate(self._played.served):
-            table.add_row(_bold_first_line(called[index]), *_judged(told.get(index), served, glyphs, room))
+            table.add_row(_bold_first_line(called[index]), *_judged(reports.get(index), served, glyphs, room))
         yield table
 
 
 def _judged(report: Report | None, served: Sequence[Served], glyphs: Glyphs, room: int) -> tuple[Text, Text, Text]:
-    """Return the cells of one candidate: what was told, what was answered, whether that is the same."""
+    """Return the cells of one candidate: what was reported, what was answered, whether that is the same."""
     answer = Text(answered(served, glyphs, room))
     if report is None:
         return Text("nothing", style="dim"), answer, Text()
-    if told_the_truth(report, served):
-        return Text(told(report, glyphs, room)), answer, Text("yes", style="green")
-    return Text(told(report, glyphs, room), style="red"), answer, Text(f"{glyphs.wrong} no", style="bold red")
+    if is_true(report, served):
+        return Text(reported(report, glyphs, room)), answer, Text("yes", style="green")
+    return Text(reported(report, glyphs, room), style="red"), answer, Text(f"{glyphs.wrong} no", style="bold red")
 
 
 def _name(candidate: Candidate) -> str:
@@ -110,17 +110,17 @@ def _bold_first_line(text: str) -> Text:
     return Text.assemble((first, "bold"), "\n", rest)
 
 
-def told(report: Report, glyphs: Glyphs, room: int) -> str:
-    """Return what a loop told about a candidate: its word, and the sentence below."""
+def reported(report: Report, glyphs: Glyphs, room: int) -> str:
+    """Return what a loop reported about a candidate: its word, and the sentence below."""
     facts = [str(report.status) if report.status else None, report.reason or outcome.SUCCESS]
     return f"{' '.join(filter(None, facts))}\n{glyphs.quoted(report.text, room)}"
 
 
-def told_the_truth(report: Report, served: Sequence[Served]) -> bool:
+def is_true(report: Report, served: Sequence[Served]) -> bool:
     """Whether a loop's report is what the provider's own log says.
 
     Args:
-        report: What the loop told about one candidate.
+        report: What the loop reported about one candidate.
         served: What its local provider answered.
     """
     last = served[-1] if served else None

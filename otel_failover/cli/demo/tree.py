@@ -165,19 +165,19 @@ def _run(view: SpanView) -> Text:
     get = view.attributes.get
     outcome = get(names.OUTCOME, "open")
     if outcome in (PRIMARY, FALLBACK):
-        told = (f"{outcome}, served by {get(names.CANDIDATE_PROVIDER)}/{get(names.CANDIDATE_MODEL)}", "green")
+        became = (f"{outcome}, served by {get(names.CANDIDATE_PROVIDER)}/{get(names.CANDIDATE_MODEL)}", "green")
     else:
-        told = (": ".join(filter(None, [outcome, view.description])), "red")
-    return _joined(Text.assemble((view.name, "bold")), [told, (_seconds(view), "")])
+        became = (": ".join(filter(None, [outcome, view.description])), "red")
+    return _joined(Text.assemble((view.name, "bold")), [became, (_seconds(view), "")])
 
 
 def _findings(view: SpanView) -> Iterator[Text]:
     """Yield what a run got wrong: a sentence for each event, the rule alone where the event was dropped."""
-    told = [event.attributes for event in view.events if event.name.startswith(names.EVENT_FINDING)]
-    for facts in told:
+    events = [event.attributes for event in view.events if event.name.startswith(names.EVENT_FINDING)]
+    for facts in events:
         warning = facts.get(names.FINDING_LEVEL) != "info"
         yield _remark(f"{facts.get(names.FINDING_RULE)}: {facts.get(names.FINDING_SENTENCE)}", warning=warning)
-    rules = {facts.get(names.FINDING_RULE) for facts in told}
+    rules = {facts.get(names.FINDING_RULE) for facts in events}
     yield from (
         _remark(printable(str(rule))) for rule in view.attributes.get(names.FINDINGS) or () if rule not in rules
     )

@@ -1,1 +1,1 @@
-"""doctor."""
+"""`otel-failover doctor`: what is installed, what is patched, and where telemetry goes."""

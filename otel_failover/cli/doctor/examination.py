@@ -315,7 +315,7 @@ class _Heard(logging.Handler):
 def _warnings() -> Iterator[list[str]]:
     """Give a list that fills with our own warnings, settings that are not usable among them, and keep them off stderr.
 
-    Nothing is told twice, and what is also a problem not at all.
+    Nothing is listed twice, and what is also a problem not at all.
     """
     handler, propagate, level = _Heard(), logger.propagate, logger.level
     logger.addHandler(handler)

@@ -132,7 +132,7 @@ def _address(signal: str, kind: str) -> tuple[str, str]:
 
 
 def _with_grpc_scheme(signal: str, url: str) -> str:
-    """Return a URL with the scheme that tells whether it is encrypted; without one, the exporter encrypts."""
+    """Return a URL with the scheme that says whether it is encrypted; without one, the exporter encrypts."""
     scheme, _, rest = url.rpartition("://")
     insecure, _ = _first(f"OTEL_EXPORTER_OTLP_{signal.upper()}_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")
     if scheme not in ("", "http", "https") or scheme == "https":

@@ -1,7 +1,7 @@
 """Where telemetry goes: what this process's providers export to, or what the environment would have them export to.
 
 The SDK has no public way to ask a provider for its exporters, so its private names are read, each through
-`failsafe.read`: what is not there is told as not seen. Of an exporter nothing is read but its class and where it sends.
+`failsafe.read`: what is not there counts as not seen. Of an exporter nothing is read but its class and where it sends.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _unconfigured() -> str:
     return f"started by opentelemetry-instrument, and no SDK is configured: spans go nowhere; {why}"
 
 
-def _told(found: list[Exporter], problems: list[str], notes: list[str]) -> Telemetry:
+def _telemetry(found: list[Exporter], problems: list[str], notes: list[str]) -> Telemetry:
     for each in found:
         if each.problem is not None:
             (problems if each.is_bad else notes).append(f"{each.signal}: {each.problem}")
@@ -131,7 +131,7 @@ def _would_be() -> Telemetry:
     tried = _trial()
     found = [_exporter(target, tried, live=False) for signal in SIGNALS for target in exporting.targets(signal)]
     problems = ["OTEL_TRACES_EXPORTER is none: spans go nowhere"] if exporting.is_none(TRACES) else []
-    return _told(found, problems, [_NO_SDK])
+    return _telemetry(found, problems, [_NO_SDK])
 
 
 # --- what is at work --------------------------------------------------------------------------------------------------
@@ -143,11 +143,11 @@ def _live() -> Telemetry:
     targets = [*_span_targets(root), *_metric_targets(metrics.get_meter_provider())]
     found = [_exporter(target, tried, live=True) for target in targets]
     if root is None:
-        return _told(found, [], [f"the exporters of {_named(provider)} cannot be seen"])
+        return _telemetry(found, [], [f"the exporters of {_named(provider)} cannot be seen"])
     if any(each.signal == TRACES for each in found):
-        return _told(found, [], [])
+        return _telemetry(found, [], [])
     why = " (OTEL_TRACES_EXPORTER is none)" if exporting.is_none(TRACES) else ""
-    return _told(found, [f"no exporter is attached to the tracer provider: spans go nowhere{why}"], [])
+    return _telemetry(found, [f"no exporter is attached to the tracer provider: spans go nowhere{why}"], [])
 
 
 def _unwrapped(provider: object) -> object:

@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.config import runtime
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs.run import Run
-from otel_failover.integrations.loops.shared import declared
+from otel_failover.integrations.loops.shared.declared_candidate import declared_candidate
 from otel_failover.integrations.loops.shared.held_open import NOTHING
-from otel_failover.integrations.loops.shared.library_run import asking
-from otel_failover.integrations.loops.shared.wrappers import Answering, aaround, around
+from otel_failover.integrations.loops.shared.library_run import LibraryRun, run_between_attempts
+from otel_failover.integrations.loops.shared.wrappers import OpenDuringCall, aaround, around
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from otel_failover._core.runs.attempt import Attempt
-    from otel_failover._core.runs.functions import Opened
 
 NAME: Final = "haystack"
 _SUFFIXES: Final = ("ChatGenerator", "Responses")
@@ -48,7 +46,7 @@ _WORDS: Final = {
 """Names of Haystack's generators that say a provider otherwise than anybody else does."""
 
 
-class _Pass(Run):
+class _HaystackRun(LibraryRun):
     """One pass of a `FallbackChatGenerator`.
 
     Args:
@@ -56,21 +54,20 @@ class _Pass(Run):
     """
 
     def __init__(self, generators: list[Any]) -> None:
-        super().__init__("chat", tuple(map(candidate_of, generators)), library=NAME)
-        self._generators, self._tried = generators, -1
+        super().__init__(Run("chat", tuple(map(candidate_of, generators)), library=NAME), generators)
+        self._latest = -1
 
-    def next_at(self, generator: object) -> Attempt | None:
+    def attempt(self, generator: object) -> Attempt | None:
         """Return the attempt at a generator; None where it does not stand in what is left of the chain.
 
         Args:
             generator: The object; one that is listed twice is asked twice.
         """
-        places = range(self._tried + 1, len(self._generators))
-        index = next((place for place in places if self._generators[place] is generator), None)
+        index = next((place for place in self.places_of(generator) if place > self._latest), None)
         if index is None:
             return None
-        self._tried = index
-        return self.attempt_at(index)
+        self._latest = index
+        return self.run.attempt_at(index)
 
 
 def candidate_of(generator: Any) -> Candidate:
@@ -82,7 +79,7 @@ def candidate_of(generator: Any) -> Candidate:
     if type(generator).__name__ == "FallbackChatGenerator":
         return Candidate("fallback", "")
     model = read(generator, "model") or read(generator, "azure_deployment")
-    return declared.candidate(_word_of(type(generator)), model, generator)
+    return declared_candidate(_word_of(type(generator)), model, generator)
 
 
 def _word_of(kind: type) -> str:
@@ -101,17 +98,17 @@ def _word_of(kind: type) -> str:
 
 
 @guarded(fallback=NOTHING)
-def _pass_of(instance: Any, *_: Any) -> Opened:
-    """Return a new pass of a `FallbackChatGenerator`."""
-    return _Pass(list(instance.chat_generators)) if runtime.current().active else NOTHING
+def _run_of(instance: Any, *_: Any) -> AbstractContextManager[Any]:
+    """Return a new run of a `FallbackChatGenerator`."""
+    return _HaystackRun(list(instance.chat_generators))
 
 
 @guarded(fallback=NOTHING)
 def _attempt_of(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AbstractContextManager[Any]:
     """Return the attempt that a call is; Haystack may yet fail to read what the generator answers."""
-    opened = asking(_Pass)
-    attempt = None if opened is None else opened.next_at(args[0] if args else kwargs["gen"])
-    return NOTHING if attempt is None else Answering(attempt)
+    run = run_between_attempts(_HaystackRun)
+    attempt = None if run is None else run.attempt(args[0] if args else kwargs["gen"])
+    return NOTHING if attempt is None else OpenDuringCall(attempt)
 
 
 _FALLBACK: Final = "haystack.components.generators.chat.fallback"
@@ -121,8 +118,8 @@ HAYSTACK: Final = Library(
     "haystack-ai",
     ">=2.19,<4",
     (
-        Patch(_FALLBACK, "FallbackChatGenerator.run", around(_pass_of), "one pass of the chain, unchanged since 2.19"),
-        Patch(_FALLBACK, "FallbackChatGenerator.run_async", aaround(_pass_of), "one pass of the chain, asynchronous"),
+        Patch(_FALLBACK, "FallbackChatGenerator.run", around(_run_of), "one pass of the chain, unchanged since 2.19"),
+        Patch(_FALLBACK, "FallbackChatGenerator.run_async", aaround(_run_of), "one pass of the chain, asynchronous"),
         Patch(
             _FALLBACK,
             "FallbackChatGenerator._run_single_sync",

@@ -4,7 +4,7 @@ One logical call is one `BaseClient._make_api_call` of a `bedrock-runtime` clien
 services pass untouched. A streamed answer is read from an `EventStream`, an invoked model's from a `StreamingBody`: the
 call stays open until that ends, fails, is closed or is dropped. `ClientError` carries a copy of the facts instead of
 the response; it is bound to the response with its request id. Guardrails, token counts and asynchronous invocations
-are no inference. aiobotocore passes elsewhere.
+are no inference. aiobotocore does not pass here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from otel_failover._core.domain.asked import Asked
 from otel_failover._core.domain.endpoint import endpoint_of
-from otel_failover._core.evidence import carried_response
+from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence.error_body import error_in
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls
@@ -63,13 +63,13 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
         provider="aws.bedrock",
         credential=_credential(client),
         streamed=operation_name in _READ_LATER,
-        own_spans=other_instrumentations.is_instrumented_elsewhere(_SDK),
+        own_spans=other_instrumentations.is_instrumented_by_others(_SDK),
         retries=_retries(client.meta.config),
     )
 
 
 def _credential(client: Any) -> object:
-    """Return the access key's id, to tell two accounts apart; compared in memory only.
+    """Return the access key's id, to keep two accounts apart; compared in memory only.
 
     Read past the properties: asking for it may send a request for fresh credentials.
     """
@@ -119,7 +119,7 @@ class _Binding:
         issued = said.get("ResponseMetadata", {}).get("RequestId") if isinstance(said, Mapping) else None
         own = self._call.ledger.own if self._call.ledger is not None and issued else []
         if problem is not None and own and own[-1].request_id == issued and own[-1].response is not None:
-            carried_response.carry(problem, own[-1].response.target)
+            call_error.carry(problem, own[-1].response.target)
 
 
 def _settle(call: Call, result: Any) -> None:
@@ -175,7 +175,11 @@ def _look_alike(steps: Any, inner: Any) -> None:
 
 
 def _listened(inner: Any, call: Call) -> Generator[Any, Any, None]:
-    """Hand the events on; one who stops early may come back, so that the stream ends when it is closed or dropped."""
+    """Hand the events on.
+
+    A host that stops early may ask the same stream for another iterator later, and read on. So a generator of ours that
+    is closed does not end the call: the stream does, when it is read to its end, closed or collected.
+    """
     try:
         while (event := _step(inner, call)) is not _END:
             _hear(call, event)
@@ -207,9 +211,9 @@ def _hear(call: Call, event: Mapping[str, Any]) -> None:
 @guarded(fallback=None)
 def _failed(call: Call, problem: BaseException) -> None:
     """Settle with what broke the stream off: `EventStreamError` states the exception event that it was made of."""
-    told = read(problem, "response")
-    if isinstance(told, Mapping):
-        call.stream_chunk(None, error_in(told))
+    said = read(problem, "response")
+    if isinstance(said, Mapping):
+        call.stream_chunk(None, error_in(said))
     call.stream_ended(problem)
 
 

@@ -67,19 +67,19 @@ def text_in(event: Mapping[str, Any]) -> str:
     return delta.get("text") or (WORDLESS if delta else "")
 
 
-def _of_model(told: Mapping[str, Any]) -> str:
+def _of_model(event: Mapping[str, Any]) -> str:
     """Return the text of a model's own document: of six families; else all of it."""
-    if "type" in told:
-        text = (told.get("delta") or {}).get("text")
-        return text or (WORDLESS if told["type"] == "content_block_delta" else "")
-    if isinstance(told.get("choices"), list):
-        return "".join(each.get("delta", {}).get("content") or "" for each in told["choices"])
-    if isinstance(told.get("outputs"), list):
-        return "".join(each.get("text") or "" for each in told["outputs"])
-    found = next((told[name] for name in ("generation", "outputText", "text") if name in told), None)
+    if "type" in event:
+        text = (event.get("delta") or {}).get("text")
+        return text or (WORDLESS if event["type"] == "content_block_delta" else "")
+    if isinstance(event.get("choices"), list):
+        return "".join(each.get("delta", {}).get("content") or "" for each in event["choices"])
+    if isinstance(event.get("outputs"), list):
+        return "".join(each.get("text") or "" for each in event["outputs"])
+    found = next((event[name] for name in ("generation", "outputText", "text") if name in event), None)
     if found is not None:
         return found if isinstance(found, str) else ""
-    return text_in(told) if _CONVERSES.intersection(told) else json.dumps(told)
+    return text_in(event) if _CONVERSES.intersection(event) else json.dumps(event)
 
 
 _CONVERSES = frozenset(

@@ -28,7 +28,7 @@ Reader: TypeAlias = "Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Asked]"
 """Reads what was asked from a method's instance, arguments and keyword arguments."""
 
 HOLDS_NO_LOCK: Final = True
-"""A stream that is closed below our frames can be ended at once: see `dropping`."""
+"""A stream that is closed below our frames can be ended at once: see `deferred`."""
 
 _NOT_STARTED: Final = "stream_not_started"
 _END: Final[Any] = object()
@@ -138,6 +138,9 @@ class Wrappers:
                 call.stream_chunk(self.shown(chunk))
                 yield chunk
         except GeneratorExit:
+            # Closed or collected between two chunks. The SDK's own is closed first, as the host's `close` would have
+            # done. Ours may be collected anywhere, even inside a lock that ending a span needs, so that the end waits
+            # for a safe moment where there is none. A consumer that stops early is no failure of the provider's.
             if hasattr(chunks, "close"):
                 chunks.close()
             deferred.end_when_safe(call.stream_ended)
@@ -159,6 +162,7 @@ class Wrappers:
                 call.stream_chunk(self.shown(chunk))
                 yield chunk
         except GeneratorExit:
+            # As in `_steps`.
             if hasattr(chunks, "aclose"):
                 await chunks.aclose()
             deferred.end_when_safe(call.stream_ended)

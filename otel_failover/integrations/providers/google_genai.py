@@ -4,7 +4,7 @@ One logical call is one call of `Models.generate_content` or of its stream: auto
 times inside it, retries lie inside it too. A stream is a generator that sends nothing before its first step, so its
 call begins where the generator is made, and is current at each step. All else goes through `BaseApiClient.request`,
 where the path says what it is: counting tokens, files and caches are no inference and settle nothing. Those places are
-the same from 1.60 to 3.4. Live sessions (WebSocket) and the Interactions API pass elsewhere.
+the same from 1.60 to 3.4. Live sessions (WebSocket) and the Interactions API do not pass here.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _of_upload(client: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> As
 
 
 def _asked(client: Any, operation: str | None, model: object, options: Any) -> Asked:
-    """Say what was asked; a base URL may be given with the call."""
+    """Return what was asked; a base URL may be given with the call."""
     given = _field(options, "base_url") or _field(read(client, "_http_options"), "base_url")
     endpoint = endpoint_of(given) or "" if isinstance(given, str) else ""
     vertex = bool(read(client, "vertexai"))
@@ -79,7 +79,7 @@ def _asked(client: Any, operation: str | None, model: object, options: Any) -> A
         is_default=endpoint == _DEFAULT or (vertex and not read(client, "custom_base_url")),
         provider="gcp.vertex_ai" if vertex else "gcp.gemini",
         credential=read(client, "api_key") or (read(client, "project"), read(client, "location")),
-        own_spans=other_instrumentations.is_instrumented_elsewhere(_SDK),
+        own_spans=other_instrumentations.is_instrumented_by_others(_SDK),
     )
 
 
@@ -96,8 +96,8 @@ def _shown(response: Any) -> Shown:
     usage = read(response, "usage_metadata")
     counts = [read(usage, name) for name in ("candidates_token_count", "thoughts_token_count")]
     numbers = [count for count in counts if isinstance(count, int)]
-    told = Usage(read(usage, "prompt_token_count"), sum(numbers) if numbers else None)
-    return Shown(read(response, "response_id"), read(response, "model_version"), told, _text(response))
+    tokens = Usage(read(usage, "prompt_token_count"), sum(numbers) if numbers else None)
+    return Shown(read(response, "response_id"), read(response, "model_version"), tokens, _text(response))
 
 
 def _text(response: Any) -> str:
@@ -121,7 +121,7 @@ _WRAP: Final = Wrappers(_shown, _event_error)
 _API, _MODELS, _CHATS = "google.genai._api_client", "google.genai.models", "google.genai.chats"
 _ONE: Final = "one logical call: retries and automatic function calling are inside"
 _MADE: Final = "where a stream's generator is made, before it sends anything"
-_ELSE: Final = "embeddings and images; what is no inference is told from it by its path"
+_ELSE: Final = "embeddings and images; what is no inference is known by its path"
 
 GOOGLE_GENAI: Final = Library(
     _SDK,

@@ -36,7 +36,7 @@ _INSTRUMENTORS: Final[dict[str, Sequence[tuple[str, str]]]] = {
 }
 
 
-def is_instrumented_elsewhere(sdk: str) -> bool:
+def is_instrumented_by_others(sdk: str) -> bool:
     """Whether another GenAI instrumentation is active for an SDK, and makes the call's span.
 
     Args:

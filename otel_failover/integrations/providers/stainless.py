@@ -33,7 +33,7 @@ class Adapter:
         operations: Path endings of inference calls, and their `gen_ai.operation.name`.
         supported: Versions.
         client: Name of its client's class; the asynchronous one has `Async` before it.
-        own_spans: Tells whether the SDK makes the call's span by itself, given the client.
+        own_spans: Returns whether the SDK makes the call's span by itself, given the client.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Adapter:
             provider=self._provider,
             credential=self._credential(client),
             streamed=bool(kwargs.get("stream")),
-            own_spans=other_instrumentations.is_instrumented_elsewhere(self.name)
+            own_spans=other_instrumentations.is_instrumented_by_others(self.name)
             or read(client, "_is_instrumented_by_logfire") is True
             or (self._own_spans is not None and self._own_spans(client)),
             retries=options.get_max_retries(client.max_retries),
@@ -116,7 +116,7 @@ class Adapter:
 
     @staticmethod
     def _credential(client: Any) -> object:
-        """Return the client's key, to tell two keys of one provider apart; compared in memory only."""
+        """Return the client's key, to keep two keys of one provider apart; compared in memory only."""
         return read(client, "api_key") or read(client, "auth_token")
 
 

@@ -56,7 +56,10 @@ def _call_of(stream: Any) -> Call | None:
 class _Ear:
     """Listens to a stream's chunks: of all but the first, and those that may be errors, only the text is kept.
 
-    Each kind of event has a class of its own in these SDKs, so the class tells which chunks are worth a look, and where
+    This is the hottest place of the package: a stream has thousands of chunks, and the SDK spends little on each. So
+    nothing here is guarded by `failsafe`, whose wrapper would cost more than what it guards.
+
+    Each kind of event has a class of its own in these SDKs, so the class shows which chunks are worth a look, and where
     their text is.
     """
 
@@ -67,7 +70,7 @@ class _Ear:
         self._keep: Callable[[str], None] | None = None
 
     def hear(self, chunk: object) -> None:
-        """Take note of a chunk; a text that is not where it should be is no text."""
+        """Keep a chunk's text; one that is not where it should be is no text."""
         keep, text_in = self._keep, _kinds.get(type(chunk))
         if keep is None or text_in is None:
             self._listen(chunk)
@@ -86,7 +89,7 @@ class _Ear:
         self._keep = self._call.keeper()
 
     def end(self, problem: BaseException | None) -> None:
-        """Take note of the end."""
+        """Called at the end of the stream, with what broke it off, if anything."""
         self._keep = None
         self._call.stream_ended(problem)
 

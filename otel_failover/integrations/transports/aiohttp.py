@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 from otel_failover._core.domain import reasons
 from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.call_error import transport_reason
+from otel_failover._core.evidence.references import Reference
 from otel_failover._core.failsafe import guarded, read, text_of
-from otel_failover._core.references import Reference
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:

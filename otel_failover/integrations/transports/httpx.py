@@ -1,8 +1,9 @@
 """httpx and httpx2: every request an SDK sends, sync and async, as evidence.
 
 Wrapped is `Client.send` / `AsyncClient.send`, not the transport below: there the request and response objects are the
-very ones that SDK exceptions carry, which is what binds an error to the wire. Signature `(request, *, stream, auth,
-follow_redirects)`, unchanged from httpx 0.27 to 0.28 and httpx2 2.12 to 2.16. No spans of our own.
+very ones that SDK exceptions carry, which is what binds an error to the wire. A transport below may send by another
+library, as litellm's does by aiohttp; that send is a part of this one, and not counted again. Signature `(request, *,
+stream, auth, follow_redirects)`, unchanged from httpx 0.27 to 0.28 and httpx2 2.12 to 2.16. No spans of our own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from otel_failover.integrations.patching import Library, Patch
 
 
 def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `Client.send`: open, call, settle; a transport that sends by another library is part of it."""
+    """Wrap `Client.send`: open, call, settle."""
     with wire.opened(args, kwargs) as sent:
         response = wrapped(*args, **kwargs)
         sent.answered(response)
@@ -22,7 +23,7 @@ def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: A
 
 
 async def asend(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `AsyncClient.send`: open, call, settle; a transport that sends by another library is part of it."""
+    """Wrap `AsyncClient.send`: open, call, settle."""
     with wire.opened(args, kwargs) as sent:
         response = await wrapped(*args, **kwargs)
         sent.answered(response)

@@ -72,7 +72,7 @@ def headers(answer: Answer) -> dict[str, str]:
 
 
 def fault(answer: Answer) -> Fault:
-    """Return the error: a message, and a code that goes elsewhere."""
+    """Return the error: a message, and a code that stands in a header."""
     usual = "ModelStreamErrorException" if answer.kind == "stream" else _usual_type(answer.status)
     message = _STREAM_FAULT if answer.message is None else answer.message
     return Fault(message, answer.code or answer.type or usual, {"message": message})
@@ -175,5 +175,5 @@ def frame(fields: Mapping[str, str], document: Mapping[str, Any]) -> bytes:
 
 
 def _field(name: str, value: str) -> bytes:
-    named, told = name.encode(), value.encode()
-    return struct.pack("!B", len(named)) + named + struct.pack("!BH", _STRING, len(told)) + told
+    named, given = name.encode(), value.encode()
+    return struct.pack("!B", len(named)) + named + struct.pack("!BH", _STRING, len(given)) + given

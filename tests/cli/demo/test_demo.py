@@ -31,7 +31,7 @@ from otel_failover.cli.demo.scenarios import (
     Deviation,
 )
 from otel_failover.cli.demo.stage import SERVICE, Stage
-from otel_failover.cli.demo.tables import told_the_truth
+from otel_failover.cli.demo.tables import is_true
 from tests.cli.collector import Collector
 from tests.cli.command import run
 
@@ -423,7 +423,7 @@ def test_each_scenario_tells_what_it_says(scenario: scenarios.Scenario) -> None:
         act = stage.play(scenario)
     assert [str(deviation) for deviation in act.deviations] == []
     played = act.played
-    lies = {report.index for report in played.reports if not told_the_truth(report, played.served[report.index])}
+    lies = {report.index for report in played.reports if not is_true(report, played.served[report.index])}
     assert lies == {at for at, expected in enumerate(scenario.expected) if expected.verdict == "mismatch"}
     assert played.reply == (None if scenario.outcome == "exhausted" else "Hello from the third.")
 

@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_failover import Candidate
 from otel_failover.cli.demo.scenarios import INCIDENT, Played, Report
-from otel_failover.cli.demo.tables import ClaimsTable, MetricsTable, answered, told_the_truth
+from otel_failover.cli.demo.tables import ClaimsTable, MetricsTable, answered, is_true
 from otel_failover.cli.demo.tree import Glyphs
 from otel_failover.testing.providers import Served
 from tests.cli.demo.drawing import drawn
@@ -41,7 +41,7 @@ GOOD = served(kind="ok", status=200)
 )
 def test_truth_is_what_the_providers_log_says(report: Report, answers: list[Served], true: bool) -> None:
     """No span is asked."""
-    assert told_the_truth(report, answers) is true
+    assert is_true(report, answers) is true
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from otel_failover import FailoverInstrumentor, instrumentor
 from otel_failover.cli import main
 from otel_failover.integrations.libraries import libraries
 from tests.cli.collector import Collector
-from tests.cli.command import ROOT, found, run
+from tests.cli.command import ONE_LIBRARY, ROOT, found, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_keys_are_stable(tmp_path: Path) -> None:
     """What scripts rely on."""
-    code, document = found(tmp_path)
+    code, document = found(tmp_path, everything=True)
     assert code == 0
     assert list(document) == [
         "ok", "version", "python", "versions", "active", "libraries", "provider", "exporters", "settings", "changed",
@@ -67,7 +67,7 @@ def test_it_needs_no_extra(tmp_path: Path) -> None:
     sdks = ("openai", "anthropic", "google.genai", "httpx", "httpx2", "aiohttp", "requests", "botocore")
     hidden = ("rich", *sdks, "opentelemetry.exporter")
     before = f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))"
-    code, document = found(tmp_path, before=before)
+    code, document = found(tmp_path, before=before, everything=True)
     assert code == 1
     assert all("cannot be imported" in library["why"] for library in document["libraries"] if library["version"])
     assert any(text.startswith("nothing is patched") for text in document["problems"])
@@ -101,7 +101,7 @@ def test_a_library_that_is_not_known_cannot_be_switched_off(tmp_path: Path) -> N
 
 def test_what_is_switched_off_is_no_problem(tmp_path: Path) -> None:
     """It was the user's will."""
-    code, document = found(tmp_path, {"OTEL_FAILOVER_DISABLED_LIBRARIES": "openai"})
+    code, document = found(tmp_path, {"OTEL_FAILOVER_DISABLED_LIBRARIES": "openai"}, everything=True)
     (openai,) = [library for library in document["libraries"] if library["name"] == "openai"]
     assert (code, openai["status"]) == (0, "disabled")
 
@@ -178,7 +178,8 @@ def test_a_key_in_a_literal_of_a_configured_loop_is_not_shown(tmp_path: Path) ->
 def test_text_of_a_configured_loop(tmp_path: Path) -> None:
     (tmp_path / "acme_here.py").write_text("def route(): ...\n")
     given = {"OTEL_FAILOVER_LOOPS": '[{"run": "acme_here:route"}]'}
-    done = run("doctor", cwd=tmp_path, given=given, before=f"import sys; sys.path.insert(0, {str(tmp_path)!r})")
+    before = f"{ONE_LIBRARY}; import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    done = run("doctor", cwd=tmp_path, given=given, before=before)
     lines = [" ".join(line.split()) for line in done.stdout.decode().splitlines()]
     assert "acme_here:route patched" in lines
     assert "loops acme_here:route (set)" in lines
@@ -254,7 +255,7 @@ def test_under_opentelemetry_instrument_it_sees_the_real_thing(tmp_path: Path) -
         # With the distribution installed, telemetry would be sent to a collector that is not there.
         **{f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")},
     }
-    code, document = found(tmp_path, given, start=(str(launcher()),))
+    code, document = found(tmp_path, given, start=(str(launcher()),), everything=True)
     assert code == 1
     assert document["exporters"] == []
     assert document["problems"] == [

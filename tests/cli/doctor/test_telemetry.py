@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.collector import Collector
-from tests.cli.command import environment, found, run
+from tests.cli.command import ONE_LIBRARY, environment, found, run
 from tests.cli.doctor.test_doctor import is_found_by_launcher, launcher
 
 if TYPE_CHECKING:
@@ -300,9 +300,9 @@ def test_text_says_whether_it_is_so_or_would_be(tmp_path: Path, listening: str) 
     given = {**HTTP, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{listening}"}
     end = f"otlp http to http://{listening}/v1/traces"
     name = "opentelemetry.exporter.otlp.proto.http.trace_exporter.OTLPSpanExporter"
-    out = run("doctor", cwd=tmp_path, given=given, before=CONFIGURED).stdout.decode()
+    out = run("doctor", cwd=tmp_path, given=given, before=ONE_LIBRARY + CONFIGURED).stdout.decode()
     assert f"  traces  {end} ({name}) reachable" in out.splitlines()
-    out = run("doctor", cwd=tmp_path, given=given).stdout.decode()
+    out = run("doctor", cwd=tmp_path, given=given, before=ONE_LIBRARY).stdout.decode()
     assert f"  traces  would be {end} (OTEL_EXPORTER_OTLP_ENDPOINT) reachable" in out.splitlines()
 
 
@@ -317,7 +317,7 @@ launched = pytest.mark.skipif(
 @pytest.mark.skipif(has_distro(), reason="opentelemetry-distro configures an SDK")
 def test_opentelemetry_instrument_without_a_distro_is_a_problem(tmp_path: Path) -> None:
     """It turns instrumentations on, and no SDK; what the environment names is not said, as nothing reads it."""
-    code, document = found(tmp_path, GRPC, start=(str(launcher()),))
+    code, document = found(tmp_path, GRPC, start=(str(launcher()),), everything=True)
     assert (code, document["exporters"]) == (1, [])
     (problem,) = document["problems"]
     assert problem.startswith("started by opentelemetry-instrument, and no SDK is configured: spans go nowhere; ")
@@ -329,7 +329,7 @@ def test_opentelemetry_instrument_without_a_distro_is_a_problem(tmp_path: Path) 
 def test_opentelemetry_instrument_with_the_distro_exports_by_default(tmp_path: Path) -> None:
     """With nothing set it is OTLP over gRPC to this machine; metrics are left out here, as they would be sent."""
     given = {"OTEL_METRICS_EXPORTER": "none"}
-    _, document = found(tmp_path, given, start=(str(launcher()),))
+    _, document = found(tmp_path, given, start=(str(launcher()),), everything=True)
     (traces,) = document["exporters"]
     assert told(traces, "signal", "kind", "live") == ("traces", "otlp grpc", True)
     assert traces["endpoint"].endswith("//localhost:4317")

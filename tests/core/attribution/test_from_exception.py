@@ -15,8 +15,7 @@ import pytest
 
 from otel_failover._core.attribution.claim import Claim
 from otel_failover._core.attribution.from_exception import from_error, from_exception
-from otel_failover._core.evidence.call_error import causes_of
-from otel_failover._core.evidence.carried_response import response_of
+from otel_failover._core.evidence.call_error import causes_of, response_of
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.support.hosts import MESSAGES, LoopError
 

@@ -1,4 +1,4 @@
-"""A hundred thousand random cases whose truth is known beforehand: no theft is missed, no honest claim is flagged.
+"""Random cases whose truth is known beforehand: no theft is missed, no honest claim is flagged.
 
 The generator plans a run (what each candidate's wire said) and a claim about one of its attempts (honest, or stolen in
 a certain way). What the verdict must be follows from the plan and the contract alone; nothing here asks the module
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from otel_failover._core.text.matching import STOCK, normalise
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CASES: Final = 100_000
+CASES: Final = int(os.environ.get("FAILOVER_CASES", "20000"))
 PROVIDERS: Final = ("openai", "anthropic", "gcp.gemini", "mistral_ai", "x_ai", "groq")
 WORDS: Final = (
     "account", "balance", "cannot", "capacity", "change", "check", "console", "contact", "current",
@@ -426,7 +427,7 @@ def problem_with(plan: Plan) -> str | None:
     return None if right else f"expected {plan.expected}, found {what}"
 
 
-def test_a_hundred_thousand_random_cases() -> None:
+def test_no_random_case_is_judged_wrongly() -> None:
     rng = random.Random(20261120)
     kinds: Counter[str] = Counter()
     wrong: list[tuple[str, Plan]] = []

@@ -22,7 +22,7 @@ from agno.models.openai.like import OpenAILike
 from agno.run.agent import RunOutput
 
 from otel_failover import Candidate, summarize
-from otel_failover.integrations.loops.agno.run import candidate_of
+from otel_failover.integrations.loops.agno.candidates import candidate_of
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.support.hosts import KEYS
 from tests.support.process import in_a_process

@@ -1,1 +1,1 @@
-"""agno."""
+"""agno: the fallback models of its agents and teams."""

@@ -22,22 +22,22 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core.config import runtime
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.summary.find_run import remember
-from otel_failover.integrations.loops.agno.run import NAME, Pass, watched
-from otel_failover.integrations.loops.shared.held_open import NOTHING, is_steps
-from otel_failover.integrations.loops.shared.library_run import asking
-from otel_failover.integrations.loops.shared.wrappers import aaround, around, driven
+from otel_failover.integrations.loops.agno.events import watched
+from otel_failover.integrations.loops.agno.run import NAME, AgnoRun
+from otel_failover.integrations.loops.shared.held_open import NOTHING, HeldOpen, is_steps
+from otel_failover.integrations.loops.shared.library_run import current_run, run_between_attempts
+from otel_failover.integrations.loops.shared.wrappers import aaround, around, driven, opened_by
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from opentelemetry.context import Context
 
     from otel_failover._core.runs.attempt import Attempt
-    from otel_failover._core.runs.functions import Opened
 
 _RECOVERS: Final = ("recover_from_overflow", "on_context_overflow")
 """What newer releases of agno hand over to shrink a request, by the names it has had."""
@@ -46,67 +46,55 @@ _RECOVERS: Final = ("recover_from_overflow", "on_context_overflow")
 
 
 @guarded(fallback=NOTHING)
-def _pass_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Opened:
-    """Return a new pass for an agent or team that has fallback models."""
+def _run_of(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldOpen:
+    """Return a new run for an agent or team that has fallback models."""
     model = args[0] if args else kwargs["model"]
     config = args[1] if len(args) > 1 else kwargs.get("fallback_config")
-    if not runtime.current().active or not read(config, "has_fallbacks"):
+    if not read(config, "has_fallbacks"):
         return NOTHING
     lists: list[Any] = [read(config, name) for name in ("on_error", "on_rate_limit", "on_context_overflow")]
-    opened = Pass(model, [list(each) for each in lists if each], kwargs.get("run_response"))
-    _remember(kwargs.get("run_response"), opened)
-    return opened
+    run = AgnoRun(model, [list(each) for each in lists if each], kwargs.get("run_response"))
+    _remember(kwargs.get("run_response"), run)
+    return run
 
 
 @guarded(fallback=None)
-def _remember(output: object, opened: Pass) -> None:
-    """Let a summary find the pass by the agent's output, which is all that an agent returns of an error."""
+def _remember(output: object, run: AgnoRun) -> None:
+    """Let `summarize()` find the run by the agent's output, which is all that an agent returns of an error."""
     if output is not None:
-        remember(output, opened)
+        remember(output, run.run)
 
 
-def _with_recovery_aside(opened: Opened, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments in which what shrinks a request works where we are now: it may ask a model of its own."""
+def _with_recovery_outside(opened: object, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return arguments in which what shrinks a request works where we are now, outside the run.
+
+    It may ask a model of its own, maybe one of the chain's: that is no candidate's turn.
+    """
     given = next((name for name in _RECOVERS if callable(kwargs.get(name))), None)
     if opened is NOTHING or given is None:
-        return kwargs
-    return {**kwargs, given: _aside(kwargs[given], context_api.get_current())}
+        return args, kwargs
+    return args, {**kwargs, given: _outside(kwargs[given], context_api.get_current())}
 
 
-def _aside(recover: Callable[[], Any], outside: Context) -> Callable[[], Any]:
+def _outside(recover: Callable[[], Any], context: Context) -> Callable[[], Any]:
     def recovered() -> Any:
-        with scope.attached(outside):
+        with scope.attached(context):
             result = recover()
-        return _awaited(result, outside) if inspect.isawaitable(result) else result
+        return _awaited(result, context) if inspect.isawaitable(result) else result
 
     return recovered
 
 
-async def _awaited(result: Any, outside: Context) -> Any:
-    with scope.attached(outside):
+async def _awaited(result: Any, context: Context) -> Any:
+    with scope.attached(context):
         return await result
 
 
-def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `call_model_with_fallback` with a run."""
-    opened = _pass_of(args, kwargs)
-    given = _with_recovery_aside(opened, kwargs)
-    with opened:
-        return wrapped(*args, **given)
-
-
-async def _arun(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `acall_model_with_fallback` with a run."""
-    opened = _pass_of(args, kwargs)
-    given = _with_recovery_aside(opened, kwargs)
-    with opened:
-        return await wrapped(*args, **given)
-
-
-def _run_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+def _run_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `call_model_stream_with_fallback`, of either kind, with a run, which begins with the first event."""
-    opened = _pass_of(args, kwargs)
-    return driven(opened, wrapped(*args, **_with_recovery_aside(opened, kwargs)))
+    opened = opened_by(_run_of, instance, args, kwargs)
+    args, kwargs = _with_recovery_outside(opened, args, kwargs)
+    return driven(opened, wrapped(*args, **kwargs))
 
 
 def _choose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
@@ -118,8 +106,8 @@ def _choose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa
 
 @guarded(fallback=None)
 def _note_choice(chosen: Any) -> None:
-    run = scope.run_in()
-    if isinstance(run, Pass) and chosen:
+    run = current_run(AgnoRun)
+    if run is not None and chosen:
         run.chose(chosen)
 
 
@@ -128,12 +116,12 @@ def _note_choice(chosen: Any) -> None:
 
 @guarded(fallback=None)
 def _attempt_at(model: object) -> Attempt | None:
-    """Return the attempt that a call is: at a model of the current pass, outside any attempt of it."""
-    opened = asking(Pass)
-    return opened.attempt_of(model) if opened is not None else None
+    """Return the attempt that a call is: at a model of the current run, outside any attempt of it."""
+    run = run_between_attempts(AgnoRun)
+    return run.attempt(model) if run is not None else None
 
 
-def _asked(instance: Any, *_: Any) -> Opened:
+def _attempt_of(instance: Any, *_: Any) -> AbstractContextManager[Any]:
     return _attempt_at(instance) or NOTHING
 
 
@@ -146,7 +134,8 @@ def _stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 def _where_used() -> tuple[Patch, ...]:
     """Return the places where agents and teams have the loops by name."""
-    whole = (("call_model_with_fallback", _run), ("acall_model_with_fallback", _arun))
+    run, arun = (each(_run_of, _with_recovery_outside) for each in (around, aaround))
+    whole = (("call_model_with_fallback", run), ("acall_model_with_fallback", arun))
     streamed = (("call_model_stream_with_fallback", _run_stream), ("acall_model_stream_with_fallback", _run_stream))
     return tuple(
         Patch(f"agno.{owner}.{module}", name, wrapper, "one pass of the chain, imported by name", apart=True)
@@ -166,10 +155,10 @@ AGNO: Final = Library(
         Patch(
             _BASE,
             "Model.response",
-            around(_asked),
+            around(_attempt_of),
             "one model, tools and retries inside; no class of agno overrides it",
         ),
-        Patch(_BASE, "Model.aresponse", aaround(_asked), "the same, asynchronous"),
+        Patch(_BASE, "Model.aresponse", aaround(_attempt_of), "the same, asynchronous"),
         Patch(_BASE, "Model.response_stream", _stream, "the same, streamed"),
         Patch(_BASE, "Model.aresponse_stream", _stream, "the same, streamed asynchronously"),
         Patch("agno.models.fallback", "get_fallback_models", _choose, "which models are for an error", apart=True),

@@ -1,4 +1,4 @@
-"""Who the candidates of a configured loop are, and where in its chain each attempt stands."""
+"""Who the candidates of a configured loop are, as its paths and its own objects say."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from otel_failover._core.failsafe import read, text_of
 from otel_failover.integrations.loops.configured.paths import RESULT, Path, UnresolvedError
 
 if TYPE_CHECKING:
-    from otel_failover._core.runs.attempt import Attempt
-    from otel_failover._core.runs.run import Run
     from otel_failover.integrations.loops.configured.function import Function
 
 WHO: Final = ("provider", "model", "endpoint", "profile")
@@ -45,11 +43,11 @@ class Source:
             return None if found is None else (found,)
         try:
             if iter(found) is found:
-                function.tell("chain", "", "an iterator, which can be read only once; a list is needed")
+                function.warn("chain", "", "an iterator, which can be read only once; a list is needed")
                 return None
             return tuple(found)
         except Exception as problem:
-            function.tell("chain", "it cannot be read as a list: ", type(problem).__name__)
+            function.warn("chain", "it cannot be read as a list: ", type(problem).__name__)
             return None
 
     def candidate(self, entry: Any) -> Candidate:
@@ -72,57 +70,6 @@ class Source:
                 return ending.follow(entry)
         found = entry.get(field) if isinstance(entry, Mapping) else read(entry, field)
         return found if isinstance(found, (str, Enum)) else None
-
-
-class Pass:
-    """One run of a configured loop: who stands where in its chain.
-
-    Args:
-        loop: The loop's name.
-        entries: Of its chain, as the host has them.
-        members: The same, understood.
-    """
-
-    def __init__(self, loop: str, entries: tuple[Any, ...], members: list[Candidate]) -> None:
-        self.loop, self._entries, self._members = loop, entries, members
-        self._placed: dict[Candidate, int] = {}
-        self._used: set[int] = set()
-
-    def attempt(self, run: Run, candidate: Candidate, things: list[Any]) -> Attempt:
-        """Return the next attempt: at the host's own object, else at an equal member, else at one that fits.
-
-        Args:
-            run: The run.
-            candidate: Who is tried, as far as it is known.
-            things: What the paths started at and passed; one of them may be the chain's own entry.
-        """
-        passed = [each for each in things if each is not None]
-        places = [at for at, each in enumerate(self._entries) if any(each is thing for thing in passed)]
-        if places:
-            at = next((at for at in places if at not in self._used), places[-1])
-        elif candidate in self._members or not (candidate.provider or candidate.model):
-            return run.attempt(candidate)
-        else:
-            at = self._fitting(candidate)
-        self._used.add(at)
-        return run.attempt_at(at, candidate) if at >= 0 else run.attempt(candidate)
-
-    def _fitting(self, candidate: Candidate) -> int:
-        """Return the first place that nobody else holds whose member says nothing else, -1 where there is none."""
-        if candidate not in self._placed:
-            fits = [at for at, each in enumerate(self._members) if _fits(each, candidate)]
-            held = set(self._placed.values())
-            self._placed[candidate] = next((at for at in fits if at not in held), fits[-1] if fits else -1)
-        return self._placed[candidate]
-
-    def knows(self, candidate: Candidate) -> bool:
-        """Whether the chain holds a candidate."""
-        return candidate in self._members
-
-
-def _fits(member: Candidate, candidate: Candidate) -> bool:
-    pairs = [(getattr(member, field), getattr(candidate, field)) for field in WHO]
-    return all(one == other or not one or not other for one, other in pairs)
 
 
 def text_or_none(value: Any) -> str | None:

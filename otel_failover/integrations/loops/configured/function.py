@@ -27,7 +27,7 @@ class Function:
         self.kind = ""
         self.decorated = False
         self._parameters: Parameters | None = None
-        self._told: set[str] = set()
+        self._warned_of: set[str] = set()
 
     @guarded(fallback=PLAIN)
     def meet(self, wrapped: Any) -> str:
@@ -45,7 +45,7 @@ class Function:
         result: object = None,
         passed: list[Any] | None = None,
     ) -> Any:
-        """Return what stands at a field's path in one call; None where it leads nowhere, which is told once.
+        """Return what stands at a field's path in one call; None where it leads nowhere, which is logged once.
 
         Args:
             field: `provider`, `error` …
@@ -62,12 +62,18 @@ class Function:
                 return path.follow(result)
             return path.follow(self._parameters.value(path.root, given, kwargs), passed)
         except UnresolvedError as problem:
-            self.tell(field, f"{path.text!r} leads nowhere: ", problem)
+            self.warn(field, f"{path.text!r} leads nowhere: ", problem)
             return None
 
-    def tell(self, field: str, what: str, problem: object) -> None:
-        """Log once what is wrong with a field."""
-        if field not in self._told:
-            self._told.add(field)
+    def warn(self, field: str, what: str, problem: object) -> None:
+        """Log once what is wrong with a field.
+
+        Args:
+            field: Of the loop: `chain`, `model` …
+            what: The beginning of the sentence.
+            problem: Its end.
+        """
+        if field not in self._warned_of:
+            self._warned_of.add(field)
             shown = redact(f"{self.loop}: {what}{text_of(problem)[:1000]}")
             logger.warning("otel-failover: %s of %s", field, shown)

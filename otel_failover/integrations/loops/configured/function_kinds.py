@@ -15,7 +15,14 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_failover._core.failsafe import guarded, read
-from otel_failover.integrations.loops.shared.held_open import NOTHING, Current, Held, Undriven, drive, is_steps
+from otel_failover.integrations.loops.shared.held_open import (
+    NOTHING,
+    CurrentAgain,
+    OpenUntilDriven,
+    OpenUntilLeft,
+    drive,
+    is_steps,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,7 +37,7 @@ class Visit(Protocol):
         """Make the run or the attempt, or `NOTHING`; asked when the work begins, raises nothing."""
 
     def returned(self, result: Any) -> None:
-        """Take note of what the function returned in the end; raises nothing."""
+        """Called with what the function returned in the end; raises nothing."""
 
 
 @contextlib.contextmanager
@@ -46,6 +53,7 @@ async def _amanager() -> AsyncIterator[None]:
 _MANAGERS: Final = (type(_manager()), type(_amanager()))
 
 HOLDS_NO_LOCK: Final = True
+"""What is closed below our frames can be ended at once: see `deferred`."""
 PLAIN: Final = "plain"
 COROUTINE: Final = "coroutine"
 GENERATOR: Final = "generator"
@@ -70,7 +78,7 @@ def call(kind: str, visit: Visit, wrapped: Any, args: Any, kwargs: Any) -> Any:
 
     Args:
         kind: As `kind_of` says. Coroutines and generators begin, and open, at their first step.
-        visit: Opens, and is told of the result.
+        visit: Opens, and is called with the result.
         wrapped: The host's function.
         args: Its positional arguments.
         kwargs: Its keyword arguments.
@@ -82,7 +90,7 @@ def call(kind: str, visit: Visit, wrapped: Any, args: Any, kwargs: Any) -> Any:
         return _plain(visit, wrapped, args, kwargs)
     inner = wrapped(*args, **kwargs)
     if kind is COROUTINE:
-        return _named(_awaiting(visit.open, visit, Undriven(inner.close), inner), inner)
+        return _named(_awaiting(visit.open, visit, OpenUntilDriven(inner.close), inner), inner)
     return _named(drive(visit.open, inner), inner)
 
 
@@ -90,7 +98,7 @@ def _plain(visit: Visit, wrapped: Any, args: Any, kwargs: Any) -> Any:
     opened = visit.open()
     opened.open_detached()
     try:
-        with Current(opened):
+        with CurrentAgain(opened):
             result = wrapped(*args, **kwargs)
     except BaseException as problem:
         opened.leave(problem)
@@ -107,35 +115,37 @@ def _plain(visit: Visit, wrapped: Any, args: Any, kwargs: Any) -> Any:
 def _hold(opened: Opened, visit: Visit, result: Any) -> Any:
     """Keep a run or an attempt open while what a plain function returned goes on working; None where nothing does."""
     if isinstance(result, types.CoroutineType):
-        held = Held(opened)
+        held = OpenUntilLeft(opened)
         return _named(_awaiting(lambda: held, visit, held.until_dropped(result.close), result), result)
     if is_steps(result):
-        return _named(Held(opened).steps(result), result)
+        return _named(OpenUntilLeft(opened).steps(result), result)
     if isinstance(result, _MANAGERS) and is_steps(read(result, "gen")):
         # Its generator is what works; the object stays the host's.
         manager: Any = result
-        manager.gen = Held(opened).steps(manager.gen)
+        manager.gen = OpenUntilLeft(opened).steps(manager.gen)
         return result
     if isinstance(result, Future) or hasattr(type(result), "_asyncio_future_blocking"):
-        result.add_done_callback(functools.partial(_done, Held(opened), visit))
+        result.add_done_callback(functools.partial(_done, OpenUntilLeft(opened), visit))
         return result
     return None
 
 
-async def _awaiting(fresh: Callable[[], Opened], visit: Visit, undriven: Undriven, inner: Any) -> Any:
+async def _awaiting(fresh: Callable[[], Opened], visit: Visit, undriven: OpenUntilDriven, inner: Any) -> Any:
     """Await a coroutine inside a run or an attempt."""
     undriven.end = None
-    with fresh():
+    opened = fresh()
+    with opened:
         result = await inner
         visit.returned(result)
     return result
 
 
 @guarded(fallback=None)
-def _done(held: Held, visit: Visit, future: Any) -> None:
+def _done(held: OpenUntilLeft, visit: Visit, future: Any) -> None:
     """End what a task or future held open.
 
-    Its exception is read past `exception()`, after which it would no longer count as never retrieved.
+    Its exception is read past `exception()`: asyncio takes one that was asked for so as seen by the host, and would no
+    longer log that nobody ever retrieved it.
     """
     from asyncio import CancelledError
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def absent(module: str) -> str | None:
-    """Say what of a module's name cannot be found, with the nearest that can; None where nothing is known against it.
+    """Return what of a module's name cannot be found, and the nearest that can; None where nothing speaks against it.
 
     Args:
         module: As `acme.router`.

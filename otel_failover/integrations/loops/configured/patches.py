@@ -33,13 +33,13 @@ _WORD: Final = re.compile(r"(['\"]?)([^'\"]+)\1")
 _COPIES: Final = 8
 
 
-def put_on(loops: Iterable[Loop], disabled: frozenset[str], tell: Callable[[State], None]) -> list[State]:
+def put_on(loops: Iterable[Loop], disabled: frozenset[str], notify: Callable[[State], None]) -> list[State]:
     """Wrap configured loops, each now if its modules are imported, else when they are.
 
     Args:
         loops: From the settings.
         disabled: Names of loops, or libraries, that are switched off.
-        tell: Called when a loop is wrapped, or found unusable, later.
+        notify: Called when a loop is wrapped, or found unusable, later.
 
     Returns:
         What became of each. A loop that cannot be understood is skipped, with the reason; the others stand.
@@ -51,11 +51,11 @@ def put_on(loops: Iterable[Loop], disabled: frozenset[str], tell: Callable[[Stat
             logger.warning("otel-failover: the loop %s is configured twice; the first stands", redact(places[0]))
             continue
         seen.add(places)
-        states.append(_put_on(loop, disabled, tell))
+        states.append(_put_on(loop, disabled, notify))
     return states
 
 
-def _put_on(loop: Loop, disabled: frozenset[str], tell: Callable[[State], None]) -> State:
+def _put_on(loop: Loop, disabled: frozenset[str], notify: Callable[[State], None]) -> State:
     state = State(redact(text_of(loop.run))[:255], WAITING)
     if state.name in disabled:
         state.status, state.why = DISABLED, "switched off by disabled_libraries"
@@ -66,14 +66,14 @@ def _put_on(loop: Loop, disabled: frozenset[str], tell: Callable[[State], None])
         state.status, state.why = SKIPPED, redact(text_of(problem))
         return state
 
-    def told(state: State) -> None:
+    def wrapped_late(state: State) -> None:
         if state.status == PATCHED:
-            _name_copies(state)
-        tell(state)
+            _warn_of_copies(state)
+        notify(state)
 
     modules = dict.fromkeys(patch.module for patch in library.patches)
     state.why = next((why for module in modules if (why := absent(module)) is not None), None)
-    patching.when_ready(library, state, told)
+    patching.when_ready(library, state, wrapped_late)
     if state.status == WAITING and state.why is not None:
         logger.warning("otel-failover: %s waits for a module that is not there: %s", state.name, state.why)
     return state
@@ -100,7 +100,7 @@ def _library(loop: Loop) -> Library:
 
 
 def unknown_names(loop: Loop) -> Iterator[str]:
-    """Yield the paths of a loop that start at no parameter of their function, as its calls would tell it.
+    """Yield the paths of a loop that start at no parameter of their function, as its calls would log it.
 
     Args:
         loop: One that is patched: its modules are imported, its paths can be read.
@@ -129,7 +129,7 @@ def _place(field: str, value: Any) -> tuple[str, str]:
 
 def _path(field: str, value: Any) -> Path:
     if not isinstance(value, str):
-        raise ValueError(f"{field}: {quoted(value)} is no path; a path is a text")  # noqa: TRY004 - told as a bad value
+        raise ValueError(f"{field}: {quoted(value)} is no path; a path is a text")  # noqa: TRY004 - reported as a bad value
     try:
         path = parse(value)
     except ValueError as problem:
@@ -184,7 +184,7 @@ def _renamed(place: Any, parts: list[str], at: int) -> str:
 
 
 @guarded(fallback=None)
-def _name_copies(state: State) -> None:
+def _warn_of_copies(state: State) -> None:
     """Warn of functions that were imported by name before they were wrapped: calls through such a copy are not seen."""
     for module, name, handle in state.handles:
         if "." in name:

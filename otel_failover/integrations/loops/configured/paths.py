@@ -44,7 +44,7 @@ class UnresolvedError(LookupError):
     Args:
         there: Where it was, or a parameter's function.
         key: What was sought there.
-        held: Names what is there instead; worked out only where it is told.
+        held: Names what is there instead; worked out only where it is logged.
         raised: What reading it raised, if that was not simply that it is not there.
     """
 

@@ -1,12 +1,11 @@
 """What happens in a call of a configured function: a run, or the next attempt of its loop's run.
 
-Whose run a run is, is remembered beside it: an attempt belongs to its own loop's run only, so that loops may share an
-attempt function, and one that is entered by another door makes nothing.
+An attempt belongs to its own loop's run only, so that loops may share an attempt function, and one that is entered by
+another door makes nothing.
 """
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import context as scope
@@ -14,11 +13,12 @@ from otel_failover._core.config import runtime
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain.providers import PROVIDERS
 from otel_failover._core.failsafe import guarded
-from otel_failover._core.runs.run import Run
-from otel_failover.integrations.loops.configured.candidates import WHO, Pass, Source, candidate_of
+from otel_failover.integrations.loops.configured.candidates import WHO, Source, candidate_of
 from otel_failover.integrations.loops.configured.function_kinds import call
 from otel_failover.integrations.loops.configured.paths import RESULT
+from otel_failover.integrations.loops.configured.run import ConfiguredRun
 from otel_failover.integrations.loops.shared.held_open import NOTHING
+from otel_failover.integrations.loops.shared.library_run import run_in_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from otel_failover.integrations.loops.configured.function import Function
 
 HOLDS_NO_LOCK: Final = True
-_passes: Final[weakref.WeakKeyDictionary[Run, Pass]] = weakref.WeakKeyDictionary()
+"""What is closed below our frames can be ended at once: see `deferred`."""
 
 
 class RunVisit:
@@ -54,17 +54,14 @@ class RunVisit:
             return NOTHING
         entries = self._source.entries(self._function, self._given, self._kwargs)
         members = None if entries is None else [self._source.candidate(entry) for entry in entries]
-        run = Run(self._source.operation, members, library="configured", name=self._function.loop)
-        _passes[run] = Pass(self._function.loop, entries or (), members or [])
-        return run
+        return ConfiguredRun(self._function.loop, self._source.operation, entries, members)
 
     def _goes_on(self) -> bool:
         """Whether the loop calls itself: no attempt between, or one and the same function tries and goes on."""
-        run, attempt = scope.run_in(), scope.attempt_in()
-        known = _passes.get(run) if run is not None and run.context is not None else None
-        if known is None or known.loop != self._function.loop:
+        run = run_in_context(ConfiguredRun)
+        if run is None or run.context is None or run.loop != self._function.loop:
             return False
-        return self._source.recurses or attempt is None or not attempt.live
+        return self._source.recurses or not _inside_attempt()
 
     def returned(self, result: Any) -> None:
         """Do nothing: what a run returns says nothing of its candidates."""
@@ -92,15 +89,15 @@ class AttemptVisit:
         run = scope.run_in()
         if run is None or run.context is None:
             return NOTHING
-        known = _passes.get(run)
+        known = run_in_context(ConfiguredRun)
         if known is not None and known.loop == self._function.loop:
             passed: list[Any] = []
-            self._attempt = known.attempt(run, self._candidate(known, passed), passed)
+            self._attempt = known.attempt(self._candidate(known, passed), passed)
         elif known is None and self._run.decorated and not _inside_attempt():
             self._attempt = run.attempt(self._candidate(None, []))
         return self._attempt if self._attempt is not None else NOTHING
 
-    def _candidate(self, known: Pass | None, passed: list[Any]) -> Candidate:
+    def _candidate(self, known: ConfiguredRun | None, passed: list[Any]) -> Candidate:
         """Return who is tried; a model like `openai/gpt-5.5` says the provider too where no path does."""
         early = [field for field, path in self._function.paths.items() if field in WHO and path.root != RESULT]
         found = {field: self._read(field, None, passed) for field in early}

@@ -1,1 +1,1 @@
-"""google_adk."""
+"""google-adk: its `FallbackModel`."""

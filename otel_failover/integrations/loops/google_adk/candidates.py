@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.failsafe import read
-from otel_failover.integrations.loops.shared.declared_candidate import base_url_of, reaching
+from otel_failover.integrations.loops.shared.declared_candidate import base_url_of, candidate_at
+from otel_failover.integrations.loops.shared.methods import class_that_defines
 
 _VERTEX: Final = ("GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_GENAI_USE_VERTEXAI")
 
@@ -64,7 +65,7 @@ def _client_of(model: Any, made: str) -> Any:
 
 def _word(model: Any, client: str, word: str) -> str:
     """Return a provider's word, or nothing where a subclass makes the client: it may be anybody's."""
-    owner = next((kind for kind in type(model).__mro__ if client in vars(kind)), None)
+    owner = class_that_defines(type(model), client)
     return word if owner is None or _is_adks(owner) else ""
 
 
@@ -82,7 +83,7 @@ def _gemini(model: Any, name: str) -> Candidate:
     http = options.get("http_options")
     url = base_url_of(client) if client is not None else read(model, "base_url")
     url = url or (http.get("base_url") if isinstance(http, Mapping) else read(http, "base_url"))
-    return reaching(_word(model, "api_client", "gcp.vertex_ai" if vertex else "gcp.gemini"), name, url)
+    return candidate_at(_word(model, "api_client", "gcp.vertex_ai" if vertex else "gcp.gemini"), name, url)
 
 
 def _by_environment() -> bool:
@@ -91,18 +92,18 @@ def _by_environment() -> bool:
 
 def _anthropic(model: Any, name: str) -> Candidate:
     url = base_url_of(_client_of(model, "_anthropic_client")) or os.environ.get("ANTHROPIC_BASE_URL")
-    return reaching(_word(model, "_anthropic_client", "anthropic"), name, url)
+    return candidate_at(_word(model, "_anthropic_client", "anthropic"), name, url)
 
 
 def _claude(model: Any, name: str) -> Candidate:
     url = base_url_of(_client_of(model, "_anthropic_client"))
-    return reaching(_word(model, "_anthropic_client", "gcp.vertex_ai"), name, url)
+    return candidate_at(_word(model, "_anthropic_client", "gcp.vertex_ai"), name, url)
 
 
 def _openai(model: Any, name: str) -> Candidate:
     client = _client_of(model, "_openai_client")
     url = base_url_of(client) or read(model, "base_url") or os.environ.get("OPENAI_BASE_URL")
-    return reaching(_word(model, "_openai_client", "openai"), name, url)
+    return candidate_at(_word(model, "_openai_client", "openai"), name, url)
 
 
 def _litellm(model: Any, name: str) -> Candidate:
@@ -110,12 +111,12 @@ def _litellm(model: Any, name: str) -> Candidate:
     options = given if isinstance(given, Mapping) else {}
     prefix, _, rest = name.rpartition("/") if "/" not in name else name.partition("/")
     word = options.get("custom_llm_provider") or prefix
-    return reaching(word, rest, options.get("api_base") or options.get("base_url"))
+    return candidate_at(word, rest, options.get("api_base") or options.get("base_url"))
 
 
 def _apigee(model: Any, name: str) -> Candidate:
     url = read(model, "_proxy_url") or os.environ.get("APIGEE_PROXY_URL")
-    return reaching("apigee", name.rpartition("/")[2], url)
+    return candidate_at("apigee", name.rpartition("/")[2], url)
 
 
 def _chain(_: Any, name: str) -> Candidate:

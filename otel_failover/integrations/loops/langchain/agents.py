@@ -10,14 +10,14 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.config import runtime
 from otel_failover._core.failsafe import guarded, read
-from otel_failover.integrations.loops.langchain.run import Pass
-from otel_failover.integrations.loops.shared.held_open import NOTHING, Openable
+from otel_failover.integrations.loops.langchain.run import LangChainRun
+from otel_failover.integrations.loops.shared.held_open import NOTHING, HeldOpen
+from otel_failover.integrations.loops.shared.wrappers import aaround, around
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -27,7 +27,21 @@ if TYPE_CHECKING:
 NAME: Final = "langchain"
 
 
-class _Call(Openable):
+def _interrupts(problem: BaseException | None) -> bool:
+    """Whether this is LangGraph interrupting the graph, for a person to look at it: an exception, and no error."""
+    bubble = getattr(sys.modules.get("langgraph.errors"), "GraphBubbleUp", None)
+    return bubble is not None and isinstance(problem, bubble)
+
+
+class _AgentRun(LangChainRun):
+    """One pass of an agent's models."""
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End the run; an interrupted graph leaves it as a cancelled one does."""
+        super().leave(asyncio.CancelledError() if _interrupts(problem) else problem)
+
+
+class _OpenUnlessInterrupted(HeldOpen):
     """One call of the handler: an attempt, unless the graph is being interrupted."""
 
     def __init__(self, attempt: Attempt) -> None:
@@ -47,71 +61,56 @@ class _Call(Openable):
         self._attempt.__exit__(kind, problem, traceback)
 
 
-class _Pass(Pass):
-    """One pass of an agent's models, which an interrupted graph leaves as a cancelled one does."""
-
-    def leave(self, problem: BaseException | None) -> None:
-        """End; what interrupts a graph is an exception, and no error."""
-        super().leave(asyncio.CancelledError() if _interrupts(problem) else problem)
-
-
-def _interrupts(problem: BaseException | None) -> bool:
-    bubble = getattr(sys.modules.get("langgraph.errors"), "GraphBubbleUp", None)
-    return bubble is not None and isinstance(problem, bubble)
-
-
-@guarded(fallback=None)
-def _pass_of(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Pass | None:
-    """Return a new pass: the agent's own model, then the middleware's; None while we are off."""
-    if not runtime.current().active:
-        return None
-    request = args[0] if args else kwargs["request"]
-    return _Pass((request.model, *instance.models), NAME)
+# --- what is wrapped --------------------------------------------------------------------------------------------------
 
 
 @guarded(fallback=NOTHING)
-def _attempt_at(opened: Pass, request: Any) -> Openable:
-    attempt = opened.next(read(request, "model"))
-    return NOTHING if attempt is None else _Call(attempt)
+def _run_of(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldOpen:
+    """Return a new run: the agent's own model, then the middleware's."""
+    request = args[0] if args else kwargs["request"]
+    return _AgentRun((request.model, *instance.models), NAME)
 
 
-def _given(args: tuple[Any, ...], kwargs: Mapping[str, Any], handler: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+@guarded(fallback=NOTHING)
+def _attempt_at(run: LangChainRun, request: Any) -> HeldOpen:
+    attempt = run.attempt(read(request, "model"))
+    return NOTHING if attempt is None else _OpenUnlessInterrupted(attempt)
+
+
+def _with_attempts(run: _AgentRun, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the arguments of `wrap_model_call`, with an attempt around each call of the handler."""
+    ask = _handler_in(args, kwargs)
+
+    def handler(request: Any) -> Any:
+        opened = _attempt_at(run, request)
+        with opened:
+            return ask(request)
+
+    return _with_handler(args, kwargs, handler)
+
+
+def _with_aattempts(run: _AgentRun, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the arguments of `awrap_model_call`, with an attempt around each call of the handler."""
+    ask = _handler_in(args, kwargs)
+
+    async def handler(request: Any) -> Any:
+        opened = _attempt_at(run, request)
+        with opened:
+            return await ask(request)
+
+    return _with_handler(args, kwargs, handler)
+
+
+def _handler_in(args: Any, kwargs: Mapping[str, Any]) -> Callable[[Any], Any]:
+    found: Callable[[Any], Any] = kwargs["handler"] if "handler" in kwargs else args[1]
+    return found
+
+
+def _with_handler(args: Any, kwargs: dict[str, Any], handler: Any) -> tuple[Any, dict[str, Any]]:
     """Return the arguments with another handler in the place of the host's."""
     if "handler" in kwargs:
         return args, {**kwargs, "handler": handler}
-    return (args[0], handler, *args[2:]) if args else args, dict(kwargs)
-
-
-def _wrap_model_call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `ModelFallbackMiddleware.wrap_model_call` with a run, and its handler with attempts."""
-    opened = _pass_of(instance, args, kwargs)
-    if opened is None:
-        return wrapped(*args, **kwargs)
-    ask = kwargs["handler"] if "handler" in kwargs else args[1]
-
-    def handler(request: Any) -> Any:
-        with _attempt_at(opened, request):
-            return ask(request)
-
-    given, named = _given(args, kwargs, handler)
-    with opened:
-        return wrapped(*given, **named)
-
-
-async def _awrap_model_call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `ModelFallbackMiddleware.awrap_model_call` with a run, and its handler with attempts."""
-    opened = _pass_of(instance, args, kwargs)
-    if opened is None:
-        return await wrapped(*args, **kwargs)
-    ask = kwargs["handler"] if "handler" in kwargs else args[1]
-
-    async def handler(request: Any) -> Any:
-        with _attempt_at(opened, request):
-            return await ask(request)
-
-    given, named = _given(args, kwargs, handler)
-    with opened:
-        return await wrapped(*given, **named)
+    return (args[0], handler, *args[2:]) if args else args, kwargs
 
 
 _MODULE: Final = "langchain.agents.middleware.model_fallback"
@@ -122,7 +121,12 @@ LANGCHAIN: Final = Library(
     "langchain",
     ">=1,<2",
     (
-        Patch(_MODULE, f"{_CLASS}.wrap_model_call", _wrap_model_call, "one pass of an agent's models, since 1.0"),
-        Patch(_MODULE, f"{_CLASS}.awrap_model_call", _awrap_model_call, "the same, asynchronous"),
+        Patch(
+            _MODULE,
+            f"{_CLASS}.wrap_model_call",
+            around(_run_of, _with_attempts),
+            "one pass of an agent's models, since 1.0; the handler asks one of them",
+        ),
+        Patch(_MODULE, f"{_CLASS}.awrap_model_call", aaround(_run_of, _with_aattempts), "the same, asynchronous"),
     ),
 )

@@ -2,6 +2,9 @@
 
 LangChain asks a candidate for all items at once, in threads or tasks, a sequence even step by step. Whose a call is
 shows in its config: the id of the callback run it happens below, which leads up to the item's own.
+
+A batch gives its errors as values where it is asked to. `summarize()` finds the run of one by the call that it came
+through: that call's frame holds an `OpenDuringItem`, which knows its item's run.
 """
 
 from __future__ import annotations
@@ -12,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core.config import runtime
 from otel_failover._core.failsafe import guarded, read
 from otel_failover.integrations import patching
-from otel_failover.integrations.loops.langchain.run import Pass, run_above
-from otel_failover.integrations.loops.shared.held_open import Openable
+from otel_failover.integrations.loops.langchain.run import LangChainRun
+from otel_failover.integrations.loops.shared.held_open import CurrentAgain, HeldOpen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,7 @@ BATCH: Final = context_api.create_key("failover-langchain-batch")
 ENDED_BY_ANOTHER: Final = "another item ended the batch"
 
 
-class Batch(Openable):
+class Batch(HeldOpen):
     """One pass of a chain for several items.
 
     Args:
@@ -40,12 +42,12 @@ class Batch(Openable):
 
     def __init__(self, chain: tuple[Any, ...], library: str, around: Sequence[Context]) -> None:
         self._chain, self._around = chain, around
-        self._passes = [Pass(chain, library) for _ in around]
+        self._runs = [LangChainRun(chain, library) for _ in around]
         self._item_of: dict[object, int] = {}
         self._attempts: dict[int, Attempt] = {}
         self.asked: Any = None
-        self.run: Pass | None = None
-        """That of the item whose error the batch has raised."""
+        self.run: LangChainRun | None = None
+        """That of the item whose error the batch has raised: `summarize()` finds it here."""
         self._last: dict[int, BaseException] = {}
 
     # --- the whole batch ----------------------------------------------------------------------------------------------
@@ -53,9 +55,9 @@ class Batch(Openable):
     @guarded(fallback=None)
     def open_detached(self) -> None:
         """Open a run for each item, none of them current."""
-        for opened, context in zip(self._passes, self._around, strict=True):
+        for run, context in zip(self._runs, self._around, strict=True):
             with scope.attached(context):
-                opened.open_detached()
+                run.open_detached()
 
     @guarded(fallback=None)
     def leave(self, problem: BaseException | None) -> None:
@@ -65,13 +67,13 @@ class Batch(Openable):
             problem: The exception that leaves the batch, if any.
         """
         failed = isinstance(problem, Exception)
-        for item, opened in enumerate(self._passes):
+        for item, run in enumerate(self._runs):
             last = self._last.get(item)
-            if failed and problem is not last and not opened.tried_all:
-                opened.stop(ENDED_BY_ANOTHER)
+            if failed and problem is not last and run.has_untried:
+                run.run.stop(ENDED_BY_ANOTHER)
             if failed and problem is last:
-                self.run = self.run or opened
-            opened.leave(last if last is not None and (failed or problem is None) else problem)
+                self.run = self.run or run
+            run.leave(last if last is not None and (failed or problem is None) else problem)
 
     @property
     def context(self) -> Context:
@@ -80,8 +82,8 @@ class Batch(Openable):
 
     # --- one candidate, asked for the items that are left -------------------------------------------------------------
 
-    def round(self, runnable: Any, configs: Sequence[Any]) -> Round | None:
-        """Return what asking a candidate for the items that are left is; None where this is no step of the loop.
+    def round(self, runnable: Any, configs: Sequence[Any]) -> OpenDuringRound | None:
+        """Return the attempts that one candidate's batch is, for the items that are left; None where it is no step.
 
         Args:
             runnable: The candidate.
@@ -93,13 +95,13 @@ class Batch(Openable):
         if not self._item_of:
             self._item_of.update((run, item) for item, run in enumerate(runs))
         items = [item for run in runs if (item := self._item_of.get(run)) is not None]
-        return Round(self, runnable, items) if len(items) == len(runs) else None
+        return OpenDuringRound(self, runnable, items) if len(items) == len(runs) else None
 
     def begin(self, runnable: Any, items: Sequence[int]) -> None:
         """Open an attempt for each item that a candidate is asked for."""
         self.asked = runnable
         for item in items:
-            attempt = self._passes[item].next(runnable)
+            attempt = self._runs[item].attempt(runnable)
             if attempt is not None:
                 self._attempts[item] = attempt
                 attempt.open_detached()
@@ -112,7 +114,7 @@ class Batch(Openable):
             self._last[item] = problem
             return
         self._last.pop(item, None)
-        self._passes[item].leave(None)
+        self._runs[item].leave(None)
 
     def end(self, item: int, problem: BaseException | None) -> None:
         """End an attempt, unless it has ended."""
@@ -120,14 +122,14 @@ class Batch(Openable):
         if attempt is not None:
             attempt.leave(problem)
 
-    def pass_of(self, item: int) -> Pass:
+    def run_of(self, item: int) -> LangChainRun:
         """Return an item's run."""
-        return self._passes[item]
+        return self._runs[item]
 
     # --- one call within ----------------------------------------------------------------------------------------------
 
     def note(self, run: object, parent: object) -> None:
-        """Take note of a callback run below another: it is the same item's.
+        """Remember a callback run below another: it is the same item's.
 
         Args:
             run: Its id.
@@ -144,8 +146,8 @@ class Batch(Openable):
         return (item, attempt) if item is not None and attempt is not None else None
 
 
-class Round(Openable):
-    """One candidate, asked for the items that are left.
+class OpenDuringRound(HeldOpen):
+    """One candidate, asked for the items that are left: an attempt for each, for as long as that call lasts.
 
     Args:
         batch: The batch.
@@ -161,14 +163,14 @@ class Round(Openable):
         """Open an attempt for each item."""
         self._batch.begin(self._runnable, self._items)
 
-    def told(self, outputs: Any) -> Any:
-        """End the attempts with what LangChain was told of each: an answer, or an exception as a value.
+    def returned(self, result: Any) -> Any:
+        """End the attempts with what came of each item: an answer, or an exception as a value.
 
         Args:
-            outputs: One for each item; returned as they are.
+            result: One for each item; returned as it is.
         """
-        self._settle(outputs)
-        return outputs
+        self._settle(result)
+        return result
 
     @guarded(fallback=None)
     def _settle(self, outputs: Sequence[Any]) -> None:
@@ -177,10 +179,48 @@ class Round(Openable):
 
     @guarded(fallback=None)
     def leave(self, problem: BaseException | None) -> None:
-        """End the attempts that are still open, where the batch raised instead of telling of each."""
+        """End the attempts that are still open, where the batch raised instead of answering for each."""
         self._batch.asked = None
         for item in self._items:
             self._batch.end(item, problem)
+
+
+class OpenDuringItem(CurrentAgain):
+    """A call that is made for one item; where it is the candidate's own, the attempt ends with it.
+
+    Args:
+        batch: The batch.
+        runnable: What is called.
+        item: For which item.
+        attempt: The item's attempt, open without being current.
+    """
+
+    def __init__(self, batch: Batch, runnable: Any, item: int, attempt: Attempt) -> None:
+        super().__init__(attempt)
+        self._batch, self._runnable, self._item = batch, runnable, item
+        self.run = batch.run_of(item)
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End the attempt, where the call was the candidate's own."""
+        if self._runnable is self._batch.asked:
+            self._batch.end(self._item, problem)
+
+
+# --- callback runs, which lead from a call up to its item -------------------------------------------------------------
+
+
+def run_above(config: Any) -> object:
+    """Return the id of the callback run that a call happens below.
+
+    Args:
+        config: The call's; where it names none, the one that is current counts.
+    """
+    current = getattr(sys.modules.get("langchain_core.runnables.config"), "var_child_runnable_config", None)
+    for each in (config, current.get() if current is not None else None):
+        found = read(each.get("callbacks"), "parent_run_id") if isinstance(each, dict) else None
+        if found is not None:
+            return found
+    return None
 
 
 def watch_runs(library: str, *, asynchronous: bool) -> None:
@@ -219,7 +259,7 @@ async def _astarted(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 def batch_in() -> Batch | None:
     """Return the batch of the current context."""
     found = context_api.get_value(BATCH)
-    return found if isinstance(found, Batch) and runtime.current().active else None
+    return found if isinstance(found, Batch) else None
 
 
 def contexts_of(configs: Any, count: int) -> list[Context]:

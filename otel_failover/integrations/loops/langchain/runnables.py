@@ -1,8 +1,8 @@
 """LangChain's fallback loop: one pass of a `RunnableWithFallbacks`.
 
-A pass is `invoke`, `ainvoke`, `stream` or `astream`, or one item of a `batch`. LangChain walks over its runnables and
-calls the method of the same name on each; what is wrapped there is that method, on the classes that are met. The error
-that leaves in the end is the first candidate's (in a batch, the last one's): a report, and no evidence.
+A run is one `invoke`, `ainvoke`, `stream` or `astream`, or one item of a `batch`. LangChain walks over its runnables
+and calls the method of the same name on each; what is wrapped there is that method, on the classes that are met. The
+error that leaves in the end is the first candidate's (in a batch, the last one's): a report, and no evidence.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import context as scope
-from otel_failover._core.config import runtime
 from otel_failover._core.failsafe import guarded
-from otel_failover.integrations import patching
-from otel_failover.integrations.loops.langchain.batch import Batch, batch_in, contexts_of, watch_runs
-from otel_failover.integrations.loops.langchain.item_call import ItemCall
-from otel_failover.integrations.loops.langchain.run import Chunks, Pass, attempt_in_pass, is_model, parts_of
-from otel_failover.integrations.loops.shared.held_open import NOTHING
-from otel_failover.integrations.loops.shared.wrappers import aaround, around, steps
+from otel_failover.integrations.loops.langchain.batch import Batch, OpenDuringItem, batch_in, contexts_of, watch_runs
+from otel_failover.integrations.loops.langchain.candidates import is_model, parts_of
+from otel_failover.integrations.loops.langchain.run import LangChainRun, OpenDuringOutput, attempt_in_run
+from otel_failover.integrations.loops.shared.held_open import NOTHING, HeldOpen
+from otel_failover.integrations.loops.shared.methods import wrap_where_defined
+from otel_failover.integrations.loops.shared.wrappers import (
+    aaround,
+    aaround_result,
+    around,
+    around_result,
+    steps,
+)
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
-
-    from otel_failover._core.runs.functions import Opened
-    from otel_failover.integrations.loops.shared.held_open import Openable
 
 NAME: Final = "langchain_core"
 
@@ -35,21 +37,16 @@ NAME: Final = "langchain_core"
 
 
 @guarded(fallback=NOTHING)
-def _pass_of(name: str, instance: Any, *_: Any) -> Opened:
-    """Return a new pass of a `RunnableWithFallbacks`, with its candidates' method wrapped."""
-    if not runtime.current().active:
-        return NOTHING
+def _run_of(name: str, instance: Any, *_: Any) -> HeldOpen:
+    """Return a new run of a `RunnableWithFallbacks`, with its candidates' method wrapped."""
     chain = (instance.runnable, *instance.fallbacks)
     for runnable in chain:
         _watch(runnable, name)
-    return Pass(chain, NAME)
+    return LangChainRun(chain, NAME)
 
 
 def _watch(runnable: Any, name: str) -> None:
-    """Wrap a method of a candidate's class, where it is defined."""
-    owner = next((each for each in type(runnable).__mro__ if name in vars(each)), None)
-    if owner is not None:
-        patching.also(NAME, owner, name, _CANDIDATE[name])
+    wrap_where_defined(NAME, type(runnable), name, _CANDIDATE[name])
 
 
 # --- one candidate ----------------------------------------------------------------------------------------------------
@@ -57,8 +54,8 @@ def _watch(runnable: Any, name: str) -> None:
 
 @guarded(fallback=NOTHING)
 def _call(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AbstractContextManager[Any]:
-    """Return what a call of a runnable happens in: an attempt of the pass, or of the item of a batch it is made for."""
-    found = attempt_in_pass(instance)
+    """Return what a call of a runnable happens in: an attempt of the run, or of the item of a batch it is made for."""
+    found = attempt_in_run(instance)
     if found is not None:
         return found[1]
     batch = batch_in()
@@ -68,24 +65,24 @@ def _call(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Ab
     current = scope.attempt_in()
     if one is None or (current is not None and current.is_within(one[1])):
         return NOTHING
-    return ItemCall(batch, instance, *one)
+    return OpenDuringItem(batch, instance, *one)
 
 
 @guarded(fallback=NOTHING)
-def _chunks_of(instance: Any, *_: Any) -> Opened:
-    """Return the attempt of the pass that lasts as long as a runnable's chunks."""
-    found = attempt_in_pass(instance)
-    return Chunks(*found) if found is not None else NOTHING
+def _chunks_of(instance: Any, *_: Any) -> HeldOpen:
+    """Return the attempt of the run that lasts as long as a runnable's chunks."""
+    found = attempt_in_run(instance)
+    return OpenDuringOutput(*found) if found is not None else NOTHING
 
 
 # --- one batch --------------------------------------------------------------------------------------------------------
 
 
 @guarded(fallback=NOTHING)
-def _batch_of(name: str, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Openable:
-    """Return a new batch, a run for each item, with what tells its items apart wrapped."""
+def _batch_of(name: str, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldOpen:
+    """Return a new batch, a run for each item, with what keeps its items apart wrapped."""
     inputs = args[0] if args else kwargs["inputs"]
-    if not runtime.current().active or not inputs:
+    if not inputs:
         return NOTHING
     chain = (instance.runnable, *instance.fallbacks)
     for runnable in chain:
@@ -108,22 +105,10 @@ def _watch_calls(runnable: Any, name: str, depth: int = 8) -> None:
 
 
 @guarded(fallback=NOTHING)
-def _round_of(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Openable:
+def _round_of(instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldOpen:
     """Return what a candidate's batch is: its round in the loop, where it is a step of one."""
     batch = batch_in()
     return (batch.round(instance, _config_in(args, kwargs)) if batch is not None else None) or NOTHING
-
-
-def _ask_batch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `batch` of a runnable's class with an attempt for each item."""
-    with _round_of(instance, args, kwargs) as opened:
-        return opened.told(wrapped(*args, **kwargs))
-
-
-async def _ask_abatch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `abatch` of a runnable's class with an attempt for each item."""
-    with _round_of(instance, args, kwargs) as opened:
-        return opened.told(await wrapped(*args, **kwargs))
 
 
 _CANDIDATE: Final[dict[str, Callable[..., Any]]] = {
@@ -131,9 +116,11 @@ _CANDIDATE: Final[dict[str, Callable[..., Any]]] = {
     "ainvoke": aaround(_call),
     "stream": steps(_chunks_of),
     "astream": steps(_chunks_of),
-    "batch": _ask_batch,
-    "abatch": _ask_abatch,
+    "batch": around_result(_round_of),
+    "abatch": aaround_result(_round_of),
 }
+"""What is wrapped of a candidate's class, by the method that the loop calls: the one of the same name as its own."""
+
 _MODULE: Final = "langchain_core.runnables.fallbacks"
 _CLASS: Final = "RunnableWithFallbacks"
 
@@ -145,19 +132,19 @@ LANGCHAIN_CORE: Final = Library(
         Patch(
             _MODULE,
             f"{_CLASS}.invoke",
-            around(partial(_pass_of, "invoke")),
+            around(partial(_run_of, "invoke")),
             "one pass of the chain, the same since 0.3",
         ),
         Patch(
-            _MODULE, f"{_CLASS}.ainvoke", aaround(partial(_pass_of, "ainvoke")), "one pass of the chain, asynchronous"
+            _MODULE, f"{_CLASS}.ainvoke", aaround(partial(_run_of, "ainvoke")), "one pass of the chain, asynchronous"
         ),
         Patch(
             _MODULE,
             f"{_CLASS}.stream",
-            steps(partial(_pass_of, "stream")),
+            steps(partial(_run_of, "stream")),
             "one pass of the chain, streamed; `transform` comes by here",
         ),
-        Patch(_MODULE, f"{_CLASS}.astream", steps(partial(_pass_of, "astream")), "the same, asynchronous"),
+        Patch(_MODULE, f"{_CLASS}.astream", steps(partial(_run_of, "astream")), "the same, asynchronous"),
         Patch(
             _MODULE,
             f"{_CLASS}.batch",

@@ -1,1 +1,1 @@
-"""litellm."""
+"""litellm: its `Router`, and `completion` with `fallbacks`."""

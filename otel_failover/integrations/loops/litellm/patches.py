@@ -20,20 +20,29 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core.config import runtime
 from otel_failover._core.failsafe import guarded, text_of
 from otel_failover.integrations import patching
 from otel_failover.integrations.loops.litellm import streams
 from otel_failover.integrations.loops.litellm.candidates import chain_of, chain_of_models
-from otel_failover.integrations.loops.litellm.run import NAME, PASS, Pass, Sync, current, is_trying
-from otel_failover.integrations.loops.shared.held_open import NOTHING, Kept
-from otel_failover.integrations.loops.shared.wrappers import Answering
+from otel_failover.integrations.loops.litellm.run import (
+    NAME,
+    RUN,
+    LitellmRun,
+    SynchronousCall,
+    current,
+    is_trying,
+    noted_in_call,
+)
+from otel_failover.integrations.loops.shared.held_open import NOTHING, OpenPastCall
+from otel_failover.integrations.loops.shared.wrappers import OpenDuringCall, aaround_result
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.context import Context
 
-    from otel_failover.integrations.loops.shared.held_open import Openable
+    from otel_failover.integrations.loops.shared.held_open import HeldOpen
 
 _OPERATIONS: Final = {
     "_completion": "chat",
@@ -46,53 +55,35 @@ _OPERATIONS: Final = {
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-@guarded(fallback=None)
-def _pass_of(router: Any, kwargs: dict[str, Any]) -> Pass | None:
-    """Return a new pass for the outermost hop of a router; None for one inside it."""
+@guarded(fallback=NOTHING)
+def _run_of(router: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldOpen:
+    """Return a new run for the outermost hop of a router, which the router's stream keeps open."""
     operation = _OPERATIONS.get(getattr(kwargs.get("original_function"), "__name__", ""))
     around = current()
-    if operation is None or not runtime.current().active:
-        return None
+    if operation is None:
+        return NOTHING
     if around is not None and kwargs.get("fallback_depth") and not is_trying(around):
-        return None
-    return Pass(operation, text_of(kwargs.get("model")), chain_of(router, kwargs), router)
+        return NOTHING
+    run = LitellmRun(operation, text_of(kwargs.get("model")), chain_of(router, kwargs), router)
+    return OpenPastCall(run, partial(streams.drive, run))
 
 
-@guarded(fallback=None)
-def _pass_over_models(kwargs: dict[str, Any]) -> Pass | None:
-    """Return a new pass for `completion(fallbacks=[...])`."""
-    if not runtime.current().active:
-        return None
-    return Sync.note(Pass("chat", text_of(kwargs.get("model")), chain_of_models(kwargs)))
-
-
-async def _run(opened: Pass | None, wrapped: Any, args: Any, kwargs: Any) -> Any:
-    """Call a loop inside its run, which a router's stream keeps open."""
-    if opened is None:
-        return await wrapped(*args, **kwargs)
-    with Kept(opened, partial(streams.drive, opened)) as kept:
-        return kept.told(await wrapped(*args, **kwargs))
-
-
-async def _hop(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `Router.async_function_with_fallbacks` with a run, where it is the first hop."""
-    return await _run(_pass_of(instance, kwargs), wrapped, args, kwargs)
-
-
-async def _models(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap `async_completion_with_fallbacks` with a run."""
-    return await _run(_pass_over_models(kwargs), wrapped, args, kwargs)
+@guarded(fallback=NOTHING)
+def _run_over_models(_: Any, __: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldOpen:
+    """Return a new run for `completion(fallbacks=[...])`."""
+    run = noted_in_call(LitellmRun("chat", text_of(kwargs.get("model")), chain_of_models(kwargs)))
+    return OpenPastCall(run, partial(streams.drive, run))
 
 
 async def _group(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `Router.async_function_with_retries`, one model group: failing before anybody was asked, it is a skip."""
-    opened, group = current(), kwargs.get("model")
-    tried = opened.tried if opened is not None else 0
+    run, group = current(), kwargs.get("model")
+    tried = run.tried if run is not None else 0
     try:
         return await wrapped(*args, **kwargs)
     except Exception as problem:
-        if opened is not None and opened.router is not None and opened.tried == tried:
-            opened.passed_over(group, problem)
+        if run is not None and run.router is not None and run.tried == tried:
+            run.passed_over(group, problem)
         raise
 
 
@@ -100,28 +91,31 @@ async def _group(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  #
 
 
 @guarded(fallback=NOTHING)
-def _attempt_of(function: Any, args: Any, kwargs: Any) -> Openable:
-    """Return the attempt that a call is, where a pass makes it; the router may yet refuse what it answers."""
-    opened = current()
-    if opened is None or is_trying(opened):
+def _attempt_of(function: Any, args: Any, kwargs: Any) -> HeldOpen:
+    """Return the attempt that a call is, where a run makes it; the router may yet refuse what it answers."""
+    run = current()
+    if run is None or is_trying(run):
         return NOTHING
     asked = {**dict(zip(inspect.signature(function).parameters, args, strict=False)), **kwargs} if args else kwargs
-    attempt = opened.attempt(asked)
-    return Kept(attempt, partial(streams.hold, opened, attempt)) if kwargs.get("stream") else Answering(attempt)
+    attempt = run.attempt(asked)
+    return (
+        OpenPastCall(attempt, partial(streams.hold, run, attempt)) if kwargs.get("stream") else OpenDuringCall(attempt)
+    )
 
 
 async def _aask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `litellm.acompletion` with an attempt, which a stream keeps open."""
-    with _attempt_of(wrapped, args, kwargs) as opened:
-        return opened.told(await wrapped(*args, **kwargs))
+    opened = _attempt_of(wrapped, args, kwargs)
+    with opened:
+        return opened.returned(await wrapped(*args, **kwargs))
 
 
 def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
     """Wrap `litellm.completion` likewise; outside a loop, it may be the synchronous way into one."""
-    found = _attempt_of(wrapped, args, kwargs)
-    opened = Sync() if found is NOTHING else found
+    attempt = _attempt_of(wrapped, args, kwargs)
+    opened = SynchronousCall() if attempt is NOTHING else attempt
     with opened:
-        return opened.told(wrapped(*args, **kwargs))
+        return opened.returned(wrapped(*args, **kwargs))
 
 
 # --- contexts ---------------------------------------------------------------------------------------------------------
@@ -130,8 +124,8 @@ def _ask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: A
 @guarded(fallback=None)
 def _outside() -> Context | None:
     """Return the context as it would be without us; None where it is."""
-    opened = context_api.get_value(PASS)
-    return opened.outside() if isinstance(opened, Pass) else None
+    run = context_api.get_value(RUN)
+    return run.outside() if isinstance(run, LitellmRun) else None
 
 
 def _log(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
@@ -173,6 +167,8 @@ def _hop_sync(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # no
     return wrapped(*args, **kwargs)
 
 
+_HOP: Final = aaround_result(_run_of)
+_MODELS: Final = aaround_result(_run_over_models)
 _ROUTER: Final = "litellm.router"
 _FALLBACK: Final = "litellm.litellm_core_utils.fallback_utils"
 _STREAM: Final = "litellm.litellm_core_utils.streaming_handler"
@@ -185,11 +181,11 @@ LITELLM: Final = Library(
     "litellm",
     ">=1.70,<1.110",
     (
-        Patch(_ROUTER, "Router.async_function_with_fallbacks", _hop, "one hop of a router; the first is its loop"),
+        Patch(_ROUTER, "Router.async_function_with_fallbacks", _HOP, "one hop of a router; the first is its loop"),
         Patch(_ROUTER, "Router.async_function_with_retries", _group, "one model group, retries inside it"),
         Patch(_ROUTER, "Router.function_with_fallbacks", _hop_sync, "the synchronous way into the same loop"),
-        Patch(_FALLBACK, "async_completion_with_fallbacks", _models, "the loop of completion(fallbacks=)"),
-        Patch("litellm.main", "async_completion_with_fallbacks", _models, "acompletion's copy of it, taken by name"),
+        Patch(_FALLBACK, "async_completion_with_fallbacks", _MODELS, "the loop of completion(fallbacks=)"),
+        Patch("litellm.main", "async_completion_with_fallbacks", _MODELS, "acompletion's copy of it, taken by name"),
         Patch(_FALLBACK, "run_async_function", _in_thread, "its copy, for completion(fallbacks=)"),
         Patch("litellm", "acompletion", _aask, _ASKED),
         Patch("litellm", "completion", _ask, _ASKED),

@@ -1,7 +1,7 @@
 """One pass of a loop of litellm's: its run, who stands in its chain, and what is passed over.
 
-A pass is found by the OpenTelemetry context, under a key of its own: its run is never current, since litellm's own
-callbacks ask which span is.
+The run is never current, since litellm's own callbacks ask which span is: its `LitellmRun` is found in the host's own
+context.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from otel_failover.integrations.loops.litellm.candidates import (
     id_of,
     label_of,
 )
-from otel_failover.integrations.loops.shared.held_open import Openable
-from otel_failover.integrations.loops.shared.library_run import MIDWAY, KeyedPass, pass_in
+from otel_failover.integrations.loops.shared.held_open import HeldOpen
+from otel_failover.integrations.loops.shared.library_run import MIDWAY, LibraryRun, current_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from otel_failover._core.runs.attempt import Attempt
 
 NAME: Final = "litellm"
-PASS: Final = context_api.create_key("failover-litellm")
+RUN: Final = context_api.create_key("failover-litellm")
 _SYNC: Final = context_api.create_key("failover-litellm-sync")
 
 
-class Pass(KeyedPass):
+class LitellmRun(LibraryRun):
     """One pass of a loop.
 
     Args:
@@ -47,31 +47,30 @@ class Pass(KeyedPass):
     """
 
     def __init__(self, operation: str, name: str, chain: list[Candidate] | None, router: Any = None) -> None:
-        super().__init__(PASS, Run(operation, chain, library=NAME, name=name))
+        super().__init__(Run(operation, chain, library=NAME, name=name), key=RUN)
         self.router, self.tried = router, 0
         self._declared = chain or []
-        self._began = False
         self._outside = context_api.get_current()
 
     def open_detached(self) -> None:
-        """Open the run without making it current."""
+        """Open the run, and remember the context that it is opened in."""
         self._outside = context_api.get_current()
         super().open_detached()
 
-    @property
-    def context(self) -> Context:
-        """The host's own context, by which this pass is found."""
-        return context_api.set_value(PASS, self)
+    def explain(self, problem: BaseException | None) -> None:
+        """Record `stop` once a stream has failed after its output began: nobody else is asked then."""
+        if self.began and isinstance(problem, Exception):
+            self.run.stop(MIDWAY)
 
-    def leave(self, problem: BaseException | None) -> None:
-        """End the run, once its last stream has ended.
+    def stream_failed(self, *, began: bool) -> None:
+        """Called when a stream failed, maybe after the run was left.
 
         Args:
-            problem: The exception that leaves it, if any.
+            began: Whether its output had begun.
         """
-        if self._began and isinstance(problem, Exception):
+        self.began = began
+        if began and not self.goes_on:
             self.run.stop(MIDWAY)
-        super().leave(problem)
 
     def attempt(self, asked: Mapping[str, Any]) -> Attempt:
         """Return the next attempt.
@@ -80,18 +79,12 @@ class Pass(KeyedPass):
             asked: The arguments of `litellm.acompletion` and its like.
         """
         self.tried += 1
-        self._began = False
+        self.began = False
         candidate = candidate_of(asked, self._profile(asked))
         index = next((at for at, each in enumerate(self._declared) if each.is_like(candidate)), -1)
         if index >= 0 and candidate not in self._declared:
             return self.run.attempt_at(index, candidate)
         return self.run.attempt(candidate)
-
-    def failed(self, *, began: bool) -> None:
-        """Take note that a stream failed; after its output began, nobody else is asked."""
-        self._began = began
-        if began and not self.goes_on:
-            self.run.stop(MIDWAY)
 
     def _profile(self, asked: Mapping[str, Any]) -> str | None:
         """Return the label of the deployment that a router has chosen."""
@@ -104,7 +97,7 @@ class Pass(KeyedPass):
 
     @guarded(fallback=None)
     def passed_over(self, group: object, problem: Exception) -> None:
-        """Take note that a group failed though nobody was asked.
+        """Record a skip: a group failed though nobody was asked.
 
         Args:
             group: The model group.
@@ -117,44 +110,47 @@ class Pass(KeyedPass):
     def outside(self) -> Context:
         """Return the current context as it would be without us: for what asks which span is current."""
         current, attempt = context_api.get_current(), scope.attempt_in()
-        keys = [PASS, scope.ATTEMPT, scope.RUN, scope.CALL]
+        keys = [RUN, scope.ATTEMPT, scope.RUN, scope.CALL]
         if attempt is not None and attempt.owns(current.get(scope.SPAN)):
             keys.append(scope.SPAN)
         return context_api.Context({**current, **{key: self._outside.get(key) for key in keys}})
 
 
-class Sync(Openable):
-    """A synchronous call that asks several models: what it raises in the end passes through no frame of its pass."""
+class SynchronousCall(HeldOpen):
+    """A synchronous call that asks several models: what it raises in the end passes through no frame of its run.
+
+    litellm makes a loop of its own there, in a thread where one is running already, and raises the error anew.
+    """
 
     run: Run | None = None
-    """The run it made: a summary finds it here."""
+    """The run that it made: `summarize()` finds it here."""
 
     @property
     def context(self) -> Context:
-        """The host's own context, by which the pass finds this."""
+        """The host's own context, by which the run finds this."""
         return context_api.set_value(_SYNC, self)
 
-    @staticmethod
-    def note(opened: Pass) -> Pass:
-        """Tell the synchronous call that a pass is made in, if any.
 
-        Args:
-            opened: The pass; returned as it is.
-        """
-        found = context_api.get_value(_SYNC)
-        if isinstance(found, Sync) and found.run is None:
-            found.run = opened.run
-        return opened
+def noted_in_call(run: LitellmRun) -> LitellmRun:
+    """Let the synchronous call that a run is made in, if any, know that run.
 
-
-def current() -> Pass | None:
-    """Return the pass of this context, while it goes on."""
-    return pass_in(Pass, PASS)
+    Args:
+        run: The run; returned as it is.
+    """
+    found = context_api.get_value(_SYNC)
+    if isinstance(found, SynchronousCall) and found.run is None:
+        found.run = run.run
+    return run
 
 
-def is_trying(opened: Pass) -> bool:
-    """Whether a candidate of a pass is being asked: what happens then is its own, and no step of the pass."""
-    attempt = scope.attempt_of(opened.run)
+def current() -> LitellmRun | None:
+    """Return the run of this context, while it goes on."""
+    return current_run(LitellmRun, RUN)
+
+
+def is_trying(run: LitellmRun) -> bool:
+    """Whether a candidate of a run is being asked: what happens then is its own, and no step of the run."""
+    attempt = scope.attempt_of(run.run)
     return attempt is not None and attempt.live
 
 

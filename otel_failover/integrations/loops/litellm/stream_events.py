@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.evidence.error_body import error_in
 from otel_failover._core.failsafe import guarded, read
-from otel_failover.integrations import patching
 from otel_failover.integrations.loops.litellm.run import NAME
+from otel_failover.integrations.loops.shared.methods import wrap_where_defined
 
 if TYPE_CHECKING:
     from otel_failover._core.evidence.ledger import Ledger
@@ -37,8 +37,7 @@ def watch(result: Any, ledger: Ledger) -> bool:
         Whether they are seen.
     """
     iterator = read(result, "completion_stream")
-    owner = next((each for each in type(iterator).__mro__ if _PARSER in vars(each)), None)
-    if owner is None or not patching.also(NAME, owner, _PARSER, _parse):
+    if not wrap_where_defined(NAME, type(iterator), _PARSER, _parse):
         return False
     _ledgers[iterator] = ledger
     return True

@@ -1,7 +1,7 @@
 """Streams of litellm's: an attempt lasts until the `CustomStreamWrapper` that it gave has ended, failed or been left.
 
 The host gets litellm's own object, whose steps are made inside the attempt. A router wraps it once more, in a generator
-that goes on to the next candidate where the stream fails; that generator is driven inside the pass.
+that goes on to the next candidate where the stream fails; that generator is driven inside the run.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover._core import context as scope
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.spans import deferred
-from otel_failover.integrations import patching
-from otel_failover.integrations.loops.litellm import stream_events as litellm_events
-from otel_failover.integrations.loops.litellm.run import NAME, PASS, Pass
-from otel_failover.integrations.loops.shared.held_open import Held, is_steps
+from otel_failover.integrations.loops.litellm import stream_events
+from otel_failover.integrations.loops.litellm.run import NAME, RUN, LitellmRun
+from otel_failover.integrations.loops.shared.held_open import OpenUntilLeft, is_steps
+from otel_failover.integrations.loops.shared.methods import wrap_where_defined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from opentelemetry.context import Context
 
@@ -29,33 +29,33 @@ if TYPE_CHECKING:
 _GENERATORS: Final = ("_async_generator", "_sync_generator")
 
 
-class Stream:
-    """An attempt that is held open by its stream.
+class OpenDuringChunks:
+    """An attempt that is held open by litellm's stream of chunks.
 
     Args:
-        opened: The pass.
-        attempt: Its attempt, open aside.
+        run: The run.
+        attempt: Its attempt, open without being current.
     """
 
-    def __init__(self, opened: Pass, attempt: Attempt) -> None:
-        self._pass, self._attempt = opened, attempt
+    def __init__(self, run: LitellmRun, attempt: Attempt) -> None:
+        self._library_run, self._attempt = run, attempt
         self._over = self._began = self._watched = False
         self.working = False
 
     @property
     def run(self) -> Run:
-        """Its run: a summary finds it here."""
-        return self._pass.run
+        """Its run: `summarize()` finds it here."""
+        return self._library_run.run
 
     @property
     def context(self) -> Context | None:
         """The context in which its steps are made; None once it has ended."""
         inside = None if self._over else self._attempt.context
-        return None if inside is None else scope.with_values({PASS: self._pass}, base=inside)
+        return None if inside is None else scope.with_values({RUN: self._library_run}, base=inside)
 
     @guarded(fallback=None)
-    def output(self) -> None:
-        """Take note that a chunk was handed on."""
+    def output(self, stream: object) -> None:  # noqa: ARG002 - as `watch` has it
+        """Called for each chunk that was handed on."""
         self._began = True
         self._attempt.stream_output()
 
@@ -65,7 +65,7 @@ class Stream:
         Args:
             result: litellm's stream.
         """
-        self._watched = self._watched or litellm_events.watch(result, self._attempt.ledger)
+        self._watched = self._watched or stream_events.watch(result, self._attempt.ledger)
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -82,7 +82,7 @@ class Stream:
 
     @guarded(fallback=None)
     def ended(self, problem: BaseException | None = None) -> None:
-        """Take note of the end, once.
+        """End the attempt, once.
 
         Args:
             problem: What came out of the stream; its end is no error.
@@ -93,12 +93,12 @@ class Stream:
         if isinstance(problem, (StopIteration, StopAsyncIteration)):
             problem = None
         if isinstance(problem, Exception):
-            self._pass.failed(began=self._began)
-        litellm_events.ended(self._attempt.ledger, problem, watched=self._watched)
+            self._library_run.stream_failed(began=self._began)
+        stream_events.ended(self._attempt.ledger, problem, watched=self._watched)
         self._attempt.leave(problem)
 
 
-_streams: Final[weakref.WeakKeyDictionary[Any, Stream]] = weakref.WeakKeyDictionary()
+_streams: Final[weakref.WeakKeyDictionary[Any, OpenDuringChunks]] = weakref.WeakKeyDictionary()
 
 
 def is_stream(result: object) -> bool:
@@ -107,12 +107,12 @@ def is_stream(result: object) -> bool:
 
 
 @guarded(fallback=False)
-def hold(opened: Pass, attempt: Attempt, result: Any) -> bool:
+def hold(run: LitellmRun, attempt: Attempt, result: Any) -> bool:
     """Keep an attempt open until its stream is over.
 
     Args:
-        opened: The pass.
-        attempt: Its attempt, open aside.
+        run: The run.
+        attempt: Its attempt, open without being current.
         result: What the candidate gave.
 
     Returns:
@@ -120,21 +120,20 @@ def hold(opened: Pass, attempt: Attempt, result: Any) -> bool:
     """
     if not is_stream(result):
         return False
-    stream = _streams[result] = Stream(opened, attempt)
+    stream = _streams[result] = OpenDuringChunks(run, attempt)
     stream.watch(result)
+    # A stream that nobody reads to its end or closes is over when it is collected; that may be under any lock.
     weakref.finalize(result, deferred.end_when_safe, stream.ended).atexit = False
-    owner = next((each for each in type(result).__mro__ if "aclose" in vars(each)), None)
-    if owner is not None:
-        patching.also(NAME, owner, "aclose", close)
+    wrap_where_defined(NAME, type(result), "aclose", close)
     return True
 
 
 @guarded(fallback=False)
-def drive(opened: Pass, result: Any) -> bool:
-    """Keep a pass open while the generator of a router's stream may still ask the next candidate.
+def drive(run: LitellmRun, result: Any) -> bool:
+    """Keep a run open while the generator of a router's stream may still ask the next candidate.
 
     Args:
-        opened: The pass.
+        run: The run.
         result: What the router is about to return.
 
     Returns:
@@ -143,7 +142,7 @@ def drive(opened: Pass, result: Any) -> bool:
     for name in _GENERATORS:
         inner = read(result, name)
         if is_steps(inner):
-            driven = Held(opened).steps(inner)
+            driven = OpenUntilLeft(run).steps(inner)
             if read(result, "completion_stream") is inner:
                 result.completion_stream = driven
             setattr(result, name, driven)
@@ -154,48 +153,52 @@ def drive(opened: Pass, result: Any) -> bool:
 # --- wrappers ---------------------------------------------------------------------------------------------------------
 
 
-async def anext_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `__anext__`: a chunk is made inside the attempt, and an error that comes out is the candidate's."""
-    opened = _streams.get(instance)
-    if opened is None:
-        return await wrapped(*args, **kwargs)
-    with opened.step():
-        chunk = await wrapped(*args, **kwargs)
-    opened.output()
-    return chunk
+def _stepped(then: Callable[[OpenDuringChunks, Any], None]) -> Any:
+    """Return a wrapper for a method that makes one step of a stream, inside its attempt.
+
+    Args:
+        then: Called after the step, with what is open and the stream.
+    """
+
+    def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        opened = _streams.get(instance)
+        if opened is None:
+            return wrapped(*args, **kwargs)
+        with opened.step():
+            result = wrapped(*args, **kwargs)
+        then(opened, instance)
+        return result
+
+    return wrapper
 
 
-def next_chunk(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `__next__` likewise."""
-    opened = _streams.get(instance)
-    if opened is None:
-        return wrapped(*args, **kwargs)
-    with opened.step():
-        chunk = wrapped(*args, **kwargs)
-    opened.output()
-    return chunk
+def _astepped(then: Callable[[OpenDuringChunks, Any], None]) -> Any:
+    """Return a wrapper for an asynchronous method that makes one step of a stream, inside its attempt.
+
+    Args:
+        then: Called after the step, with what is open and the stream.
+    """
+
+    async def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        opened = _streams.get(instance)
+        if opened is None:
+            return await wrapped(*args, **kwargs)
+        with opened.step():
+            result = await wrapped(*args, **kwargs)
+        then(opened, instance)
+        return result
+
+    return wrapper
 
 
-async def afetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `fetch_stream`, which sends the request of providers that are asked without an SDK."""
-    opened = _streams.get(instance)
-    if opened is None:
-        return await wrapped(*args, **kwargs)
-    with opened.step():
-        result = await wrapped(*args, **kwargs)
-    opened.watch(instance)
-    return result
-
-
-def fetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `fetch_sync_stream` likewise."""
-    opened = _streams.get(instance)
-    if opened is None:
-        return wrapped(*args, **kwargs)
-    with opened.step():
-        result = wrapped(*args, **kwargs)
-    opened.watch(instance)
-    return result
+next_chunk: Final = _stepped(OpenDuringChunks.output)
+"""Wraps `__next__`: a chunk is made inside the attempt, and an error that comes out is the candidate's."""
+anext_chunk: Final = _astepped(OpenDuringChunks.output)
+"""Wraps `__anext__` likewise."""
+fetch: Final = _stepped(OpenDuringChunks.watch)
+"""Wraps `fetch_sync_stream`, which sends the request of providers that are asked without an SDK."""
+afetch: Final = _astepped(OpenDuringChunks.watch)
+"""Wraps `fetch_stream` likewise."""
 
 
 async def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

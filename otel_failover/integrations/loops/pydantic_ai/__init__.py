@@ -1,1 +1,1 @@
-"""pydantic_ai."""
+"""pydantic-ai: its `FallbackModel`, and the capability `ModelFallback`."""

@@ -2,10 +2,10 @@
 
 A run is one pass of `FallbackModel.request` or `.request_stream`, or one step of an agent that has `ModelFallback`. It
 is never current: pydantic-ai finds its own `chat` span by asking what is current, writes the winner there, and puts its
-attempt spans below it. Which pass a candidate is asked in stands in the OpenTelemetry context, under a key of our own.
+attempt spans below it. Which run a candidate is asked in stands in the OpenTelemetry context, under a key of our own.
 
 `FallbackModel` has no method that asks one candidate. It calls `model.request`, so that is wrapped on the classes of
-the models in a chain when they are first met, and does something only for a model of the current pass, called outside
+the models in a chain when they are first met, and does something only for a model of the current run, called outside
 any attempt of it: a wrapping model, or a subclass that calls `super()`, opens no second one. `ModelFallback` asks
 through `_agent_graph.model_request`, one call for each candidate, continuations inside.
 """
@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core.config import runtime
 from otel_failover._core.failsafe import guarded, read
-from otel_failover._core.runs.functions import Managed
 from otel_failover.integrations import patching
-from otel_failover.integrations.loops.pydantic_ai.run import NAME, PASS, Pass
-from otel_failover.integrations.loops.shared.held_open import NOTHING, Openable
-from otel_failover.integrations.loops.shared.library_run import asking
+from otel_failover.integrations.loops.pydantic_ai.run import NAME, RUN, PydanticAIRun
+from otel_failover.integrations.loops.shared.held_open import NOTHING, HeldOpen
+from otel_failover.integrations.loops.shared.library_run import run_between_attempts
+from otel_failover.integrations.loops.shared.methods import class_that_defines, wrap_where_defined
 from otel_failover.integrations.loops.shared.streamed_answer import awaited, hand_over, listen
-from otel_failover.integrations.loops.shared.wrappers import Answering, aaround
+from otel_failover.integrations.loops.shared.wrappers import OpenDuringCall, aaround, around_manager
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
@@ -46,24 +45,24 @@ def _watch(model: Any) -> bool:
 
 
 def _wrap_on(kind: type, name: str, wrapper: Any) -> bool:
-    owner = next((each for each in kind.__mro__ if name in vars(each)), None)
+    owner = class_that_defines(kind, name)
     if owner is None or (owner.__module__, owner.__name__) == ("pydantic_ai.models", "Model"):
-        # The base's own raises, and is compared by identity to tell that a model cannot stream.
+        # The base's own raises, and is compared by identity to see whether a model can stream: it is left as it is.
         return name != "request"
-    return patching.also(NAME, owner, name, wrapper)
+    return wrap_where_defined(NAME, kind, name, wrapper)
 
 
 # --- FallbackModel ----------------------------------------------------------------------------------------------------
 
 
 @guarded(fallback=NOTHING)
-def _pass_of(instance: Any, *_: Any) -> Openable:
-    """Return a new pass of a `FallbackModel`; `NOTHING` where a candidate's calls cannot be seen."""
+def _run_of(instance: Any, *_: Any) -> HeldOpen:
+    """Return a new run of a `FallbackModel`; `NOTHING` where a candidate's calls cannot be seen."""
     models = tuple(instance.models)
-    if not runtime.current().active or not all(map(_watch, models)):
+    if not all(map(_watch, models)):
         return NOTHING
     _watch_handlers(instance)
-    return Pass(models)
+    return PydanticAIRun(models)
 
 
 def _watch_handlers(instance: Any) -> None:
@@ -75,15 +74,9 @@ def _watch_handlers(instance: Any) -> None:
             patching.also(NAME, owner, name, _judge)
 
 
-def _request_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `FallbackModel.request_stream` with a run, which lasts until the stream is left."""
-    managed, opened = wrapped(*args, **kwargs), _pass_of(instance)
-    return managed if opened is NOTHING else Managed(opened, managed)
-
-
 async def _judge(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
-    """Wrap the handlers of `fallback_on`: what they ask is no candidate of the pass."""
-    with scope.attached(context_api.set_value(PASS, None)):
+    """Wrap the handlers of `fallback_on`: what they ask is no candidate of the run."""
+    with scope.attached(context_api.set_value(RUN, None)):
         return await wrapped(*args, **kwargs)
 
 
@@ -91,24 +84,24 @@ async def _judge(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  #
 
 
 @guarded(fallback=None)
-def _attempt_at(model: Any, step: object = None) -> tuple[Pass, Attempt] | None:
-    """Return the attempt that a call is: at a model of the current pass, outside any attempt of it."""
-    opened = asking(Pass, PASS)
-    attempt = opened.attempt(model) if opened is not None and opened.step is step else None
-    return (opened, attempt) if opened is not None and attempt is not None else None
+def _attempt_at(model: Any, step: object = None) -> tuple[PydanticAIRun, Attempt] | None:
+    """Return the attempt that a call is: at a model of the current run, outside any attempt of it."""
+    run = run_between_attempts(PydanticAIRun, RUN)
+    attempt = run.attempt(model) if run is not None and run.step is step else None
+    return (run, attempt) if run is not None and attempt is not None else None
 
 
-def _answering(found: tuple[Pass, Attempt] | None) -> AbstractContextManager[Any]:
+def _during_call(found: tuple[PydanticAIRun, Attempt] | None) -> AbstractContextManager[Any]:
     """Return what a call happens in: a response handler or a hook may yet refuse what it answers."""
-    return NOTHING if found is None else Answering(found[1], found[0].failed)
+    return NOTHING if found is None else OpenDuringCall(found[1], found[0].failed)
 
 
-def _asked(instance: Any, *_: Any) -> AbstractContextManager[Any]:
+def _attempt_of(instance: Any, *_: Any) -> AbstractContextManager[Any]:
     """Return the attempt that `request` of a model's class is."""
-    return _answering(_attempt_at(instance))
+    return _during_call(_attempt_at(instance))
 
 
-_ASK: Final = aaround(_asked)
+_ASK: Final = aaround(_attempt_of)
 
 
 def _ask_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -116,47 +109,45 @@ def _ask_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return _hand(_attempt_at(instance), wrapped(*args, **kwargs))
 
 
-def _hand(found: tuple[Pass, Attempt] | None, managed: Any) -> Any:
+def _hand(found: tuple[PydanticAIRun, Attempt] | None, managed: Any) -> Any:
     return managed if found is None else hand_over(found[0].hold(found[1]), managed, _listen)
 
 
 def _listen(response: object) -> None:
     """Wrap what reads a streamed response, where its class defines it: an error that comes out is the candidate's."""
     for name, wrapper in (("__aiter__", listen), ("prime", awaited)):
-        owner = next((each for each in type(response).__mro__ if name in vars(each)), None)
-        if owner is not None:
-            patching.also(NAME, owner, name, wrapper)
+        wrap_where_defined(NAME, type(response), name, wrapper)
 
 
 # --- ModelFallback ----------------------------------------------------------------------------------------------------
 
 
 @guarded(fallback=NOTHING)
-def _pass_of_step(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Openable:
-    """Return a new pass for a step of an agent that has `ModelFallback`: the step's model, then the capability's."""
+def _run_of_step(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldOpen:
+    """Return a new run for a step of an agent that has `ModelFallback`: the step's model, then the capability's."""
     step = kwargs.get("request_context") or args[2]
     found: list[Any] = []
     (kwargs.get("ctx") or args[0]).deps.root_capability.apply(found.append)
     given = next((each.models for each in found if type(each).__name__ == "ModelFallback"), None)
-    if given is None or not runtime.current().active:
+    if given is None:
         return NOTHING
     others = (each for each in given if each is not step.model and (not isinstance(each, str) or each != step.model_id))
-    return Pass((step.model, *others), step)
+    return PydanticAIRun((step.model, *others), step)
 
 
 @guarded(fallback=None)
-def _attempt_of_step(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Pass, Attempt] | None:
+def _attempt_at_step(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[PydanticAIRun, Attempt] | None:
     return _attempt_at(args[0] if args else kwargs["model"], kwargs["request_context"])
 
 
-def _asked_in_step(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AbstractContextManager[Any]:
+def _attempt_of_step(_: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AbstractContextManager[Any]:
     """Return the attempt that asking an agent step's model is."""
-    return _answering(_attempt_of_step(args, kwargs))
+    return _during_call(_attempt_at_step(args, kwargs))
 
 
 def _model_request_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's
     """Wrap what streams from an agent step's model with an attempt."""
-    return _hand(_attempt_of_step(args, kwargs), wrapped(*args, **kwargs))
+    return _hand(_attempt_at_step(args, kwargs), wrapped(*args, **kwargs))
 
 
 _FALLBACK: Final = "pydantic_ai.models.fallback"
@@ -167,19 +158,21 @@ PYDANTIC_AI: Final = Library(
     "pydantic-ai-slim",
     ">=1,<3",
     (
-        Patch(_FALLBACK, "FallbackModel.request", aaround(_pass_of), "one pass of the chain, unchanged since 1.0"),
-        Patch(_FALLBACK, "FallbackModel.request_stream", _request_stream, "one pass of the chain, streamed"),
+        Patch(_FALLBACK, "FallbackModel.request", aaround(_run_of), "one pass of the chain, unchanged since 1.0"),
+        Patch(_FALLBACK, "FallbackModel.request_stream", around_manager(_run_of), "one pass of the chain, streamed"),
         Patch(
-            _GRAPH, "ModelRequestNode._request_attempts", aaround(_pass_of_step), "one step's loop over models", "2.64"
+            _GRAPH, "ModelRequestNode._request_attempts", aaround(_run_of_step), "one step's loop over models", "2.64"
         ),
         Patch(
             _GRAPH,
             "ModelRequestNode._open_stream",
-            aaround(_pass_of_step),
+            aaround(_run_of_step),
             "one step's loop until a stream is open",
             "2.64",
         ),
-        Patch(_GRAPH, "model_request", aaround(_asked_in_step), "one model of that loop, continuations inside", "2.64"),
+        Patch(
+            _GRAPH, "model_request", aaround(_attempt_of_step), "one model of that loop, continuations inside", "2.64"
+        ),
         Patch(_GRAPH, "model_request_stream", _model_request_stream, "the same, streamed", "2.64"),
     ),
 )

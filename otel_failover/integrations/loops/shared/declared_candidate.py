@@ -1,25 +1,22 @@
-"""Who a framework's model asks, by what the framework says of it and by where its client goes."""
+"""Who an object of a framework asks: the provider, the model and the endpoint that it declares.
+
+A base URL says more than a framework's own word: that often names the SDK, and one SDK serves many providers and
+gateways. So the provider of a known host comes first, and the word where the host says nothing.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
 
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.endpoint import endpoint_of, host_of
-from otel_failover._core.failsafe import read
+from otel_failover._core.failsafe import read, text_of
 
-
-def reaching(word: object, model: object, url: object = None) -> Candidate:
-    """Return a candidate: a known host's provider before the framework's word, which names the SDK's for gateways.
-
-    Args:
-        word: What the framework calls the provider; what is no text counts as nothing said.
-        model: As it is asked for.
-        url: The base URL that its client has, where it is known.
-    """
-    endpoint = endpoint_of(str(url)) if url else None
-    said, name = (each if isinstance(each, str) else "" for each in (word, model))
-    return Candidate(owner_of(endpoint) or said, name, endpoint)
+_GIVEN: Final = ("base_url", "api_base_url", "azure_endpoint", "endpoint", "host")
+_CLIENTS: Final = ("client", "async_client")
 
 
 def owner_of(endpoint: str | None) -> str | None:
@@ -37,3 +34,57 @@ def owner_of(endpoint: str | None) -> str | None:
 def base_url_of(client: object) -> object:
     """Return the base URL of an SDK's client: OpenAI's and Anthropic's kind, or google-genai's; None for neither."""
     return read(client, "base_url") or read(read(read(client, "_api_client"), "_http_options"), "base_url")
+
+
+def candidate_at(word: object, model: object, url: object = None) -> Candidate:
+    """Return the candidate behind a base URL.
+
+    Args:
+        word: What the framework calls the provider; what is no text counts as nothing.
+        model: As it is asked for.
+        url: The base URL that its client has, where it is known.
+    """
+    endpoint = endpoint_of(str(url)) if url else None
+    provider, name = (each if isinstance(each, str) else "" for each in (word, model))
+    return Candidate(owner_of(endpoint) or provider, name, endpoint)
+
+
+def declared_candidate(word: str, model: object, declares: object) -> Candidate:
+    """Return the candidate that an object is, by its own fields and, where these hold no base URL, by its client.
+
+    Args:
+        word: What the framework calls the provider; empty where it has no word for it.
+        model: The model's name.
+        declares: The object that holds the base URL, or a client that does.
+    """
+    endpoint = _given_endpoint(declares)
+    provider = owner_of(endpoint) or word
+    if endpoint is None:
+        endpoint = _client_endpoint(declares)
+        owner = owner_of(endpoint)
+        if owner is not None and owner == providers.canonical(word):
+            # The client is made at the first call only. A candidate on its provider's own host has to be the same
+            # before and after, so the endpoint, which says nothing new, is left out.
+            endpoint = None
+        provider = owner or word
+    return Candidate(provider, model if isinstance(model, str) else "", endpoint)
+
+
+def _given_endpoint(declares: object) -> str | None:
+    more = read(declares, "client_params")
+    urls = [read(declares, name) for name in _GIVEN]
+    urls += [more.get("base_url")] if isinstance(more, Mapping) else []
+    return next((found for url in urls if (found := _endpoint(url)) is not None), None)
+
+
+def _client_endpoint(declares: object) -> str | None:
+    urls = (read(read(declares, name), "base_url") for name in _CLIENTS)
+    return next((found for url in urls if (found := _endpoint(url)) is not None), None)
+
+
+def _endpoint(url: Any) -> str | None:
+    """Return the endpoint of a URL, whether a text or an object of an HTTP library."""
+    if url is None or isinstance(url, (Mapping, list, tuple)):
+        return None
+    text = text_of(url)
+    return endpoint_of(text) if "//" in text else None

@@ -1,4 +1,9 @@
-"""Holding a run or an attempt open around what a function handed back, and ending it once whatever becomes of that."""
+"""What can be open without being current, and the few things that every kind of it needs.
+
+A run or an attempt that lasts as long as a generator must not be current between the generator's steps: whatever the
+host does meanwhile would land inside it. So opening (`open_detached`), being current (`context`, one step at a time)
+and ending (`leave`) are three things here. In a `with`, all three happen around one call.
+"""
 
 from __future__ import annotations
 
@@ -19,28 +24,11 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from typing_extensions import Self
 
-    from otel_failover._core.runs.functions import Detached, Opened
+    from otel_failover._core.runs.functions import Opened
 
 
-class Undriven:
-    """Ends what was never begun: lives in the frame of what should have driven it."""
-
-    __slots__ = ("__weakref__", "end")
-
-    def __init__(self, end: Callable[[], object] | None) -> None:
-        self.end = end
-
-    def __del__(self) -> None:
-        end, self.end = self.end, None
-        if end is not None:
-            end()
-
-
-class Openable:
-    """What can be open without being current; by itself it opens nothing, and changes no context.
-
-    In a `with`, it is current too: around one call.
-    """
+class HeldOpen:
+    """What can be open without being current; by itself it opens nothing, and changes no context."""
 
     _attachment: scope.Attachment | None = None
 
@@ -49,14 +37,14 @@ class Openable:
 
     @property
     def context(self) -> Context | None:
-        """The context in which its steps are made; None leaves things as they are."""
+        """The context in which its steps are made; None leaves the current one as it is."""
         return None
 
     def stream_output(self) -> None:
-        """Take note that something was handed on."""
+        """Called for each item that a generator inside it has handed on."""
 
-    def told(self, result: Any) -> Any:
-        """Take note of what the call gave, and return it.
+    def returned(self, result: Any) -> Any:
+        """Called with what the host's function returned; returns what the host gets: the same object.
 
         Args:
             result: Of the host's function.
@@ -85,33 +73,52 @@ class Openable:
         self.leave(problem)
 
 
-NOTHING: Final = Openable()
-"""Stands where there is no run and no attempt to open."""
+NOTHING: Final = HeldOpen()
+"""Stands where there is no run and no attempt to open: the host's call is left alone."""
 
 
-class Current:
-    """Makes a run or an attempt current for one call."""
+class CurrentAgain(HeldOpen):
+    """Makes something current again that somebody else has opened, and will end.
 
-    __slots__ = ("_attachment", "_opened")
+    For one call, or for a generator's steps: a framework may make a part of an attempt under a span of its own, taken
+    from a context without ours.
+
+    Args:
+        opened: The run or the attempt.
+    """
 
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
-        self._attachment: scope.Attachment | None = None
 
-    def __enter__(self) -> Self:
-        context = self._opened.context
-        self._attachment = scope.Attachment(context) if context is not None else None
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._attachment is not None:
-            self._attachment.detach()
+    @property
+    def context(self) -> Context | None:
+        """The context of what is open."""
+        return self._opened.context
 
 
-class Held(Openable):
-    """A run or an attempt that is open already, to be left once.
+class OpenUntilDriven:
+    """Ends what nobody ever drives. It lives in the frame of the coroutine or generator that should have driven it.
+
+    A generator that is dropped before its first step runs no code at all, not even a `finally`, and says nothing. What
+    it would have ended stays open for ever, unless something in its frame is collected with it: this.
+
+    Args:
+        end: Ends what was never begun; the driver sets it to None at its first step.
+    """
+
+    __slots__ = ("__weakref__", "end")
+
+    def __init__(self, end: Callable[[], object] | None) -> None:
+        self.end = end
+
+    def __del__(self) -> None:
+        end, self.end = self.end, None
+        if end is not None:
+            end()
+
+
+class OpenUntilLeft(HeldOpen):
+    """A run or an attempt that is open already, held by what a function returned, and ended once.
 
     Args:
         opened: The run or the attempt.
@@ -122,7 +129,7 @@ class Held(Openable):
 
     @property
     def run(self) -> object:
-        """What is held: a summary finds its run here."""
+        """What is held: `summarize()` finds its run here."""
         return self._opened
 
     @property
@@ -131,49 +138,55 @@ class Held(Openable):
         return self._opened.context
 
     def stream_output(self) -> None:
-        """Take note that something was handed on."""
+        """Called for each item that a generator inside it has handed on."""
         self._opened.stream_output()
 
     def leave(self, problem: BaseException | None) -> None:
-        """End it, once."""
+        """End it, once: what drives it and what drops it may both come by."""
         if not self._left:
             self._left = True
             self._opened.leave(problem)
 
-    def until_dropped(self, end: Callable[[], object] | None = None) -> Undriven:
+    def until_dropped(self, end: Callable[[], object] | None = None) -> OpenUntilDriven:
         """Return what ends it where nobody ever drives what the function returned.
 
         Args:
             end: Ends that too.
         """
-        undriven = Undriven(end)
+        undriven = OpenUntilDriven(end)
+        # Collected anywhere, also under a lock that ending a span needs: so the end may wait for a safe moment.
         weakref.finalize(undriven, deferred.end_when_safe, functools.partial(self.leave, None)).atexit = False
         return undriven
 
     def steps(self, inner: Any) -> Any:
-        """Return a generator of either kind, driven inside it; it is left where nobody ever drives that.
+        """Return a generator of the same kind, driven inside it; dropped before its first step, it ends this too.
 
         Args:
             inner: The host's generator.
         """
         undriven = self.until_dropped()
 
-        def fresh(undriven: Undriven = undriven) -> Held:  # noqa: ARG001 - held in the generator's frame
+        def fresh(undriven: OpenUntilDriven = undriven) -> OpenUntilLeft:  # noqa: ARG001 - held in the generator's frame
             return self
 
         return drive(fresh, inner)
 
 
-class Kept(Openable):
+class OpenPastCall(HeldOpen):
     """A run or an attempt around one call whose result may keep it open.
 
     Args:
         opened: The run or the attempt.
-        keep: Told of the result; tells whether that keeps it open, and will leave it.
+        keep: Called with the result; returns whether that keeps it open, and will end it.
     """
 
-    def __init__(self, opened: Detached, keep: Callable[[Any], bool]) -> None:
+    def __init__(self, opened: Opened, keep: Callable[[Any], bool]) -> None:
         self._opened, self._keep, self._kept = opened, keep, False
+
+    @property
+    def run(self) -> object:
+        """What is held: `summarize()` finds its run here."""
+        return self._opened
 
     def open_detached(self) -> None:
         """Open it."""
@@ -184,8 +197,8 @@ class Kept(Openable):
         """The context in which the call is made."""
         return self._opened.context
 
-    def told(self, result: Any) -> Any:
-        """Take note of what the call gave, and return it."""
+    def returned(self, result: Any) -> Any:
+        """Ask whether the result keeps it open, and return it."""
         self._kept = self._keep(result)
         return result
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from otel_failover._core.runs.attempt import Attempt
 
 
-class Answer:
-    """An attempt that is held open by what its candidate has handed over.
+class OpenDuringStream:
+    """An attempt that is held open by the stream that its candidate has handed over.
 
     Args:
         attempt: The attempt.
-        ended: Told of the end: what the candidate raised, if anything, and whether its output had begun.
+        ended: Called at the end, with what the candidate raised, if anything, and whether its output had begun.
     """
 
     def __init__(self, attempt: Attempt, ended: Callable[[BaseException | None, bool], None]) -> None:
@@ -52,76 +52,79 @@ class Answer:
         return scope.with_values({scope.ATTEMPT: self._attempt, scope.RUN: self._attempt.run, scope.CALL: None})
 
     def stream_output(self) -> None:
-        """Take note that an event was handed on."""
+        """Called for each event that was handed on."""
         self._began = True
         self._attempt.stream_output()
 
     def stream_ended(self, problem: BaseException | None = None) -> None:
-        """Take note of the stream's end."""
+        """End the attempt: the stream has ended, failed or been left. The first of these counts."""
         if self.over:
             return
         self.over = True
-        if _answers.get(self._key):
-            _answers[self._key] = [(ref, each) for ref, each in _answers[self._key] if each is not self]
-            if not _answers[self._key]:
-                del _answers[self._key]
+        if _open.get(self._key):
+            _open[self._key] = [(ref, each) for ref, each in _open[self._key] if each is not self]
+            if not _open[self._key]:
+                del _open[self._key]
         self._attempt.leave(problem)
         self._ended(problem, self._began)
 
     def leave(self, problem: BaseException | None) -> None:
-        """Take note that the context manager was left: with the candidate's own error only while it was entered."""
+        """End the attempt: the context manager was left.
+
+        What leaves it is the candidate's error only while it was being entered; later it is the consumer's.
+        """
         self.stream_ended(None if self.handed else problem)
 
     @guarded(fallback=None)
     def hold(self, response: object) -> None:
-        """Find this answer by the response that was handed over.
+        """Let this be found by the response that was handed over.
 
         Args:
             response: The stream; not kept alive.
         """
         self._key = id(response)
-        _answers.setdefault(self._key, []).append((weakref.ref(response), self))
+        _open.setdefault(self._key, []).append((weakref.ref(response), self))
 
 
-_answers: Final[dict[int, list[tuple[weakref.ref[Any], Answer]]]] = {}
-"""Open answers by their response's id, each with a weak reference that proves it: responses have no hash."""
+_open: Final[dict[int, list[tuple[weakref.ref[Any], OpenDuringStream]]]] = {}
+"""What is open by its response's id, each with a weak reference that proves it: responses have no hash."""
 
 
-class _Handed(Managed):
+class _HandedOver(Managed):
     """The host's context manager, and the attempt around it."""
 
-    def __init__(self, answer: Answer, inner: Any, wrap: Callable[[Any], None]) -> None:
-        super().__init__(answer, inner)
-        self._answer, self._wrap = answer, wrap
+    def __init__(self, opened: OpenDuringStream, inner: Any, wrap: Callable[[Any], None]) -> None:
+        super().__init__(opened, inner)
+        self._stream, self._wrap = opened, wrap
 
     async def __aenter__(self) -> Any:
-        """Open, enter the host's, and listen to what it gives."""
+        """Open the attempt, enter the host's, and watch the stream that it gives."""
         response = await super().__aenter__()
-        self._taken(response)
+        self._entered(response)
         return response
 
     @guarded(fallback=None)
-    def _taken(self, response: Any) -> None:
-        self._answer.handed = True
-        self._answer.hold(response)
+    def _entered(self, response: Any) -> None:
+        self._stream.handed = True
+        self._stream.hold(response)
         self._wrap(response)
 
 
-def hand_over(answer: Answer, managed: Any, wrap: Callable[[Any], None]) -> Any:
+def hand_over(opened: OpenDuringStream, managed: Any, wrap: Callable[[Any], None]) -> Any:
     """Return a context manager that does as the host's does, with an attempt around it.
 
     Args:
-        answer: The attempt.
+        opened: The attempt.
         managed: The host's asynchronous context manager of a stream.
         wrap: Sees to it that `listen` wraps the stream's `__aiter__`.
     """
-    return _Handed(answer, managed, wrap)
+    return _HandedOver(opened, managed, wrap)
 
 
-def _of(instance: object) -> list[Answer]:
-    """Return the open answers that a stream was handed over by, the innermost first."""
-    held = tuple(_answers.get(id(instance), ()))
-    return [answer for reference, answer in held if reference() is instance and not answer.over]
+def _held_by(stream: object) -> list[OpenDuringStream]:
+    """Return what a stream holds open, the innermost first."""
+    held = tuple(_open.get(id(stream), ()))
+    return [opened for reference, opened in held if reference() is stream and not opened.over]
 
 
 async def awaited(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -129,14 +132,14 @@ async def awaited(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     try:
         return await wrapped(*args, **kwargs)
     except BaseException as problem:
-        for answer in _of(instance):
-            answer.stream_ended(problem)
+        for opened in _held_by(instance):
+            opened.stream_ended(problem)
         raise
 
 
 def listen(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap a stream's `__aiter__`: the answers that it was handed over by hear its events and its end."""
+    """Wrap a stream's `__aiter__`: the attempts that it holds open see its events and its end."""
     events = wrapped(*args, **kwargs)
-    for answer in _of(instance):
-        events = AsyncChunks(events, answer)
+    for opened in _held_by(instance):
+        events = AsyncChunks(events, opened)
     return events

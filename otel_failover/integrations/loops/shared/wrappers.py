@@ -1,20 +1,48 @@
-"""Trying candidates: what the adapters of libraries share.
+"""Wrappers for every kind of function that frameworks have, and what their calls open.
 
-An adapter says what a call opens: a function of the call's object, arguments and keyword arguments gives the run or the
-attempt, and `NOTHING` where the host's call is to be left alone. It is guarded, since reading foreign objects may
-raise. `around`, `aaround` and `steps` make of it a wrapper for each kind of function that libraries have.
+An adapter writes an *opening*: a function of the wrapped function's object, arguments and keyword arguments that
+returns what the call opens, and `NOTHING` where the host's call is to be left alone. It is guarded, since reading
+foreign objects may raise; the wrappers ask it only while we are active. Which wrapper to use:
+
+| your framework's function …                       | use this wrapper                                                |
+|---------------------------------------------------|-----------------------------------------------------------------|
+| returns an answer                                 | `around`                                                        |
+| is a coroutine function                           | `aaround`                                                       |
+| returns a generator, of either kind               | `steps`                                                         |
+| returns something that works on after the call,   | `around_result`, `aaround_result`, which show it to what is     |
+| or errors as values                               | opened                                                          |
+| returns an asynchronous context manager           | `around_manager`                                                |
+| … of a candidate's stream                         | `streamed_answer.hand_over`                                     |
+| is given a function that asks one candidate       | `around`, `aaround` with `given`, which puts an attempt around  |
+|                                                   | that function                                                   |
+
+| what a call is …                                  | let the opening return                                          |
+|---------------------------------------------------|-----------------------------------------------------------------|
+| one pass of the loop                              | the adapter's `LibraryRun`                                      |
+| one candidate, whose answer is taken as it is     | the `Attempt` itself                                            |
+| one candidate, whose answer the loop may refuse   | `OpenDuringCall`                                                |
+| one candidate, for as long as a generator lasts   | `OpenDuringGenerator`                                           |
+| either, kept open by what the call returns        | `OpenPastCall`                                                  |
+| a part of an attempt under the framework's span   | `CurrentAgain`                                                  |
+| a candidate that hands over its stream            | `streamed_answer.OpenDuringStream`                              |
+
+`summarize()` finds the run of an exception by looking for a local variable called `opened` in our own frames of its
+traceback, so every wrapper must use that name.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover.integrations.loops.shared.held_open import NOTHING, Openable, drive, is_steps
+from otel_failover._core.config import runtime
+from otel_failover._core.runs.functions import Managed
+from otel_failover.integrations.loops.shared.held_open import NOTHING, HeldOpen, drive, is_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
+    from typing import TypeAlias
 
     from opentelemetry.context import Context
     from typing_extensions import Self
@@ -22,44 +50,94 @@ if TYPE_CHECKING:
     from otel_failover._core.runs.attempt import Attempt
     from otel_failover._core.runs.functions import Opened
 
+    Args: TypeAlias = tuple[Any, ...]
+    Kwargs: TypeAlias = Mapping[str, Any]
+    Opening: TypeAlias = Callable[[Any, Args, Kwargs], AbstractContextManager[Any]]
+    GeneratorOpening: TypeAlias = Callable[[Any, Args, Kwargs], Opened]
+    Given: TypeAlias = Callable[[Any, Args, dict[str, Any]], tuple[Args, dict[str, Any]]]
+
 HOLDS_NO_LOCK: Final = True
-"""What is closed below our frames can be ended at once: see `dropping`."""
+"""What is closed below our frames can be ended at once: see `deferred`."""
+
 
 # --- wrappers ---------------------------------------------------------------------------------------------------------
-# What is open is named `opened` in their frames: by that name `run_of` finds the run that an exception has left.
 
 
-def around(opening: Callable[[Any, tuple[Any, ...], Mapping[str, Any]], AbstractContextManager[Any]]) -> Any:
+def opened_by(opening: Callable[[Any, Args, Kwargs], Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    """Return what a call opens; `NOTHING` while we are not active.
+
+    SDKs and frameworks keep bound methods that were wrapped, so a wrapper may be called long after it was taken off.
+    """
+    return opening(instance, args, kwargs) if runtime.current().active else NOTHING
+
+
+def around(opening: Opening, given: Given | None = None) -> Any:
     """Return a wrapper for a function, which is called inside what its call opens.
 
     Args:
         opening: Of the object, the arguments and the keyword arguments; raises nothing.
+        given: Returns other arguments for a call that opens something, of that and the arguments; raises nothing.
     """
 
     def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        opened = opening(instance, args, kwargs)
+        opened = opened_by(opening, instance, args, kwargs)
+        if given is not None and opened is not NOTHING:
+            args, kwargs = given(opened, args, kwargs)
         with opened:
             return wrapped(*args, **kwargs)
 
     return wrapper
 
 
-def aaround(opening: Callable[[Any, tuple[Any, ...], Mapping[str, Any]], AbstractContextManager[Any]]) -> Any:
+def aaround(opening: Opening, given: Given | None = None) -> Any:
     """Return a wrapper for a coroutine function, which is awaited inside what its call opens.
 
     Args:
         opening: Of the object, the arguments and the keyword arguments; raises nothing.
+        given: Returns other arguments for a call that opens something, of that and the arguments; raises nothing.
     """
 
     async def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        opened = opening(instance, args, kwargs)
+        opened = opened_by(opening, instance, args, kwargs)
+        if given is not None and opened is not NOTHING:
+            args, kwargs = given(opened, args, kwargs)
         with opened:
             return await wrapped(*args, **kwargs)
 
     return wrapper
 
 
-def steps(opening: Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Opened]) -> Any:
+def around_result(opening: Callable[[Any, Args, Kwargs], HeldOpen]) -> Any:
+    """Return a wrapper for a function, called inside what its call opens, which is shown what the function returns.
+
+    Args:
+        opening: Of the object, the arguments and the keyword arguments; raises nothing.
+    """
+
+    def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        opened = opened_by(opening, instance, args, kwargs)
+        with opened:
+            return opened.returned(wrapped(*args, **kwargs))
+
+    return wrapper
+
+
+def aaround_result(opening: Callable[[Any, Args, Kwargs], HeldOpen]) -> Any:
+    """Return a wrapper for a coroutine function, awaited inside what its call opens, which is shown the result.
+
+    Args:
+        opening: Of the object, the arguments and the keyword arguments; raises nothing.
+    """
+
+    async def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        opened = opened_by(opening, instance, args, kwargs)
+        with opened:
+            return opened.returned(await wrapped(*args, **kwargs))
+
+    return wrapper
+
+
+def steps(opening: GeneratorOpening) -> Any:
     """Return a wrapper for what gives a generator of either kind, which works inside what its call opens.
 
     It begins with the generator's first step and ends with the generator. What is no generator is left alone.
@@ -70,7 +148,7 @@ def steps(opening: Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Opened]) 
 
     def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         inner = wrapped(*args, **kwargs)
-        return driven(opening(instance, args, kwargs), inner) if is_steps(inner) else inner
+        return driven(opened_by(opening, instance, args, kwargs), inner) if is_steps(inner) else inner
 
     return wrapper
 
@@ -85,51 +163,34 @@ def driven(opened: Opened, inner: Any) -> Any:
     return inner if opened is NOTHING else drive(lambda: opened, inner)
 
 
+def around_manager(opening: GeneratorOpening) -> Any:
+    """Return a wrapper for what gives an asynchronous context manager, entered and left inside what the call opens.
+
+    Args:
+        opening: Of the object, the arguments and the keyword arguments; raises nothing.
+    """
+
+    def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        inner = wrapped(*args, **kwargs)
+        opened = opened_by(opening, instance, args, kwargs)
+        return inner if opened is NOTHING else Managed(opened, inner)
+
+    return wrapper
+
+
 # --- attempts ---------------------------------------------------------------------------------------------------------
 
 
 def _ignored(problem: Exception, began: bool) -> None:
-    """Nobody wants to know."""
+    """Do nothing: no adapter asked for it."""
 
 
-class Tried(Openable):
-    """One attempt, as long as a generator lasts.
-
-    Args:
-        attempt: The attempt.
-        failed: Told of the error that the candidate raised, and whether its output had begun by then.
-    """
-
-    def __init__(self, attempt: Attempt, failed: Callable[[Exception, bool], None] = _ignored) -> None:
-        self._attempt, self._failed, self._began = attempt, failed, False
-
-    def open_detached(self) -> None:
-        """Open the attempt."""
-        self._attempt.open_detached()
-
-    @property
-    def context(self) -> Context | None:
-        """The attempt's context."""
-        return self._attempt.context
-
-    def stream_output(self) -> None:
-        """Take note that the candidate's output has begun."""
-        self._began = True
-        self._attempt.stream_output()
-
-    def leave(self, problem: BaseException | None) -> None:
-        """End the attempt."""
-        if isinstance(problem, Exception):
-            self._failed(problem, self._began)
-        self._attempt.leave(problem)
-
-
-class Answering(Openable):
-    """One attempt, as long as a call lasts whose answer the loop may yet refuse.
+class OpenDuringCall(HeldOpen):
+    """One attempt, for as long as a call lasts whose answer the loop may yet refuse.
 
     Args:
         attempt: The attempt.
-        failed: Told of the error that the candidate raised; its output has not begun.
+        failed: Called with the candidate's error, and that its output had not begun.
     """
 
     def __init__(self, attempt: Attempt, failed: Callable[[Exception, bool], None] = _ignored) -> None:
@@ -149,17 +210,33 @@ class Answering(Openable):
         self._attempt.__exit__(kind, problem, traceback)
 
 
-class Inside(Openable):
-    """A part of an attempt that a framework makes under a span of its own: the candidate's is current there again.
+class OpenDuringGenerator(HeldOpen):
+    """One attempt, for as long as a generator lasts.
 
     Args:
         attempt: The attempt.
+        failed: Called with the candidate's error, and whether its output had begun.
     """
 
-    def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
+    def __init__(self, attempt: Attempt, failed: Callable[[Exception, bool], None] = _ignored) -> None:
+        self._attempt, self._failed, self._began = attempt, failed, False
+
+    def open_detached(self) -> None:
+        """Open the attempt."""
+        self._attempt.open_detached()
 
     @property
     def context(self) -> Context | None:
         """The attempt's context."""
         return self._attempt.context
+
+    def stream_output(self) -> None:
+        """Called for each item that was handed on: the candidate's output has begun."""
+        self._began = True
+        self._attempt.stream_output()
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End the attempt."""
+        if isinstance(problem, Exception):
+            self._failed(problem, self._began)
+        self._attempt.leave(problem)

@@ -1,1 +1,1 @@
-"""strands."""
+"""Strands Agents: its `ModelRouter`."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.failsafe import read
-from otel_failover.integrations.loops.shared.declared_candidate import base_url_of, reaching
+from otel_failover.integrations.loops.shared.declared_candidate import base_url_of, candidate_at
+from otel_failover.integrations.loops.shared.methods import class_that_defines
 
 if TYPE_CHECKING:
     from otel_failover._core.domain.candidate import Candidate
@@ -19,9 +20,9 @@ def candidate_of(model: Any) -> Candidate:
     readers = (_READERS.get(each.__name__) for each in type(model).__mro__ if _is_strands(each))
     found = next((each for each in readers if each is not None), None)
     if found is None:
-        return reaching("", asked)
+        return candidate_at("", asked)
     candidate = found(model, asked if isinstance(asked, str) else "")
-    return candidate if _makes_its_client(model) else reaching("", candidate.model, candidate.endpoint)
+    return candidate if _makes_its_client(model) else candidate_at("", candidate.model, candidate.endpoint)
 
 
 def _is_strands(kind: type) -> bool:
@@ -30,7 +31,7 @@ def _is_strands(kind: type) -> bool:
 
 def _makes_its_client(model: Any) -> bool:
     """Whether the client is the one of Strands' own class: that of a subclass may be anybody's."""
-    owner = next((each for each in type(model).__mro__ if "_get_client" in vars(each)), None)
+    owner = class_that_defines(type(model), "_get_client")
     return owner is None or _is_strands(owner)
 
 
@@ -44,24 +45,24 @@ def _of(thing: Any, *names: str) -> Any:
 
 def _openai(model: Any, asked: str) -> Candidate:
     if read(model, "_bedrock_mantle_config") is not None:
-        return reaching("aws.bedrock", asked)
+        return candidate_at("aws.bedrock", asked)
     url = base_url_of(read(model, "_custom_client")) or _of(read(model, "client_args"), "base_url")
-    return reaching("openai", asked, url or os.environ.get("OPENAI_BASE_URL"))
+    return candidate_at("openai", asked, url or os.environ.get("OPENAI_BASE_URL"))
 
 
 def _litellm(model: Any, asked: str) -> Candidate:
     prefix, slash, rest = asked.partition("/")
     given = read(model, "client_args")
     word = _of(given, "custom_llm_provider") or (prefix if slash else "")
-    return reaching(word, rest if slash else asked, _of(given, "api_base", "base_url"))
+    return candidate_at(word, rest if slash else asked, _of(given, "api_base", "base_url"))
 
 
 def _anthropic(model: Any, asked: str) -> Candidate:
-    return reaching("anthropic", asked, base_url_of(read(model, "client")))
+    return candidate_at("anthropic", asked, base_url_of(read(model, "client")))
 
 
 def _bedrock(model: Any, asked: str) -> Candidate:
-    return reaching("aws.bedrock", asked, read(read(read(model, "client"), "meta"), "endpoint_url"))
+    return candidate_at("aws.bedrock", asked, read(read(read(model, "client"), "meta"), "endpoint_url"))
 
 
 def _gemini(model: Any, asked: str) -> Candidate:
@@ -71,7 +72,7 @@ def _gemini(model: Any, asked: str) -> Candidate:
     )
     http = _of(given, "http_options")
     url = base_url_of(client) or _of(http, "base_url") or read(http, "base_url")
-    return reaching("gcp.vertex_ai" if vertex else "gcp.gemini", asked, url)
+    return candidate_at("gcp.vertex_ai" if vertex else "gcp.gemini", asked, url)
 
 
 def _by_environment() -> bool:
@@ -79,19 +80,19 @@ def _by_environment() -> bool:
 
 
 def _mistral(model: Any, asked: str) -> Candidate:
-    return reaching("mistral_ai", asked, _of(read(model, "client_args"), "server_url"))
+    return candidate_at("mistral_ai", asked, _of(read(model, "client_args"), "server_url"))
 
 
 def _ollama(model: Any, asked: str) -> Candidate:
-    return reaching("ollama", asked, read(model, "host"))
+    return candidate_at("ollama", asked, read(model, "host"))
 
 
 def _llamacpp(model: Any, asked: str) -> Candidate:
-    return reaching("llama.cpp", asked, read(model, "base_url"))
+    return candidate_at("llama.cpp", asked, read(model, "base_url"))
 
 
 def _sagemaker(_: Any, asked: str) -> Candidate:
-    return reaching("aws.sagemaker", asked)
+    return candidate_at("aws.sagemaker", asked)
 
 
 _READERS: Final = {

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import Candidate, FailoverInstrumentor, Loop, failover_run, instrumentor
+from otel_failover.integrations import adapters
 from otel_failover.integrations.patching import PATCHED, SKIPPED, WAITING
 from otel_failover.testing.providers import Answer
 from tests.integrations.loops.configured.acme import router as acme
@@ -594,7 +595,7 @@ def test_an_unknown_name_is_told_with_the_nearest(run: str, said: str, caplog: p
     with instrumented(loop(run)):
         (state,) = [each for each in instrumentor.states() if each.name == f"{HOME}:{run}"]
         assert (state.status, state.why) == (SKIPPED, said)
-        assert said in instrumentor.describe(state)
+        assert said in adapters.describe(state)
     assert [said in warning for warning in told(caplog)] == [True]
 
 

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from otel_failover import Candidate, FailoverInstrumentor
-from otel_failover.integrations.loops.langchain.run import candidate_of
+from otel_failover.integrations.loops.langchain.candidates import candidate_of
 from otel_failover.testing.providers import Answer
 from tests.integrations.loops.langchain.models import BATCHES, WAYS, Bench, ChatOpenAI
 from tests.support.hosts import KEYS

@@ -23,7 +23,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
-from otel_failover.integrations.loops.pydantic_ai.run import candidate_of
+from otel_failover.integrations.loops.pydantic_ai.candidates import candidate_of
 from otel_failover.testing.providers import Answer
 from tests.integrations.loops.pydantic_ai.models import (
     CONTINUES,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from otel_failover._core.references import IdentityMap, Reference
+from otel_failover._core.evidence.references import IdentityMap, Reference
 
 
 class Equal:
