@@ -7,11 +7,13 @@ would still look right.
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import logging
 import os
 import ssl
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 os.environ["OTEL_FAILOVER_STRICT"] = "1"
@@ -26,6 +28,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import FailoverInstrumentor
 from otel_failover._core import failsafe
+from tests.environments import PYTHONS, QUICK
 from tests.support import planted
 from tests.support.spans import SerialisingExporter, Telemetry
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator
 
+TESTS: Final = Path(__file__).parent
 MUST_HAVE: Final = os.environ.get("FAILOVER_MUST_HAVE", "").split()
 """Modules that an environment was made for: where one of them cannot be imported, its tests fail instead of skipping."""
 _import_or_skip: Final = pytest.importorskip
@@ -55,11 +59,33 @@ if MUST_HAVE:
     pytest.importorskip = _import_or_fail
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import only what is quick where only that is asked for."""
+    name = collection_path.relative_to(TESTS).as_posix()
+    wanted = name.startswith(QUICK) or any(each.startswith(name) for each in QUICK) or collection_path.suffix != ".py"
+    return None if wanted or config.option.markexpr != "quick" else True
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what litellm leaves behind be collected whenever: connections of event loops that are over complain then."""
-    if "litellm" in sys.modules:
-        for item in items:
+    """Mark what `environments.py` says is quick, or can differ in another Python.
+
+    And let what litellm leaves behind be collected whenever: connections of event loops that are over complain then.
+    """
+    for item in items:
+        name = f"{item.path.relative_to(TESTS).as_posix()}::{item.nodeid.partition('::')[2]}"
+        if name.startswith(QUICK) and "hang" not in item.name and item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.quick)
+        if name.startswith(tuple(PYTHONS)):
+            item.add_marker(pytest.mark.python)
+        if "litellm" in sys.modules:
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+def pytest_collection_finish() -> None:
+    """Look no more through what was imported, which is there to stay, each time that a test collects garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -245,3 +245,73 @@ LEFT_OUT: Final = {
     ],
 }
 """Tests of what the oldest releases do not have, by the reason."""
+
+# --- parts of the suite -----------------------------------------------------------------------------------------------
+
+# How names of tests begin, below `tests/`: folders, files, or `file.py::test`.
+
+QUICK: Final = (
+    "cli/demo/test_span_view",
+    "cli/demo/test_tables",
+    "cli/demo/test_tree",
+    "cli/doctor/test_doctor.py::test_an_instrumentation_that_is_on",
+    "cli/doctor/test_doctor.py::test_settings_in_force",
+    "cli/test_otlp_endpoints",
+    "core/attribution/test_from_exception",
+    "core/attribution/test_from_span",
+    "core/attribution/test_rules",
+    "core/config",
+    "core/domain",
+    "core/evidence",
+    "core/findings/test_live",
+    "core/runs/test_aside",
+    "core/runs/test_displaced",
+    "core/runs/test_inferred",
+    "core/runs/test_runs",
+    "core/runs/test_side_by_side",
+    "core/spans",
+    "core/summary/test_summary",
+    "core/text/test_matching.py::test_escaping",
+    "core/text/test_redaction.py::test_masks",
+    "docs/test_api",
+    "docs/test_commands",
+    "docs/test_site",
+    "host/test_bad_input",
+    "host/test_introspection",
+    "house/test_environments",
+    "house/test_layout",
+    "integrations/loops/configured",
+    "integrations/loops/pydantic_ai/test_traces",
+    "integrations/loops/test_wrappers",
+    "integrations/providers/test_anthropic",
+    "integrations/providers/test_openai",
+    "integrations/transports/test_httpx",
+    "testing",
+    "truth/test_enemy",
+    "truth/test_honest",
+    "truth/test_incident",
+    "truth/test_traces",
+)
+"""`pytest -m quick`: every room of the package, in under a minute. What repeats one thing by the thousand is left out, and
+what is marked `slow`, or waits by its nature: for a provider that hangs."""
+
+PYTHONS: Final = {
+    "cli/doctor": "importlib.metadata, and what an import of each library says where it fails",
+    "core/attribution": "exception groups and notes, which only newer Pythons have; causes and contexts",
+    "core/runs": "generators, coroutines and context variables: who is current while which of them works or is finalized",
+    "core/spans": "the same, for spans around them",
+    "core/summary": "frames of a traceback, by whose local variables a run is found (PEP 667)",
+    "core/text/test_matching": "`re` and `unicodedata`, rewritten or renewed by each Python",
+    "core/text/test_redaction": "`re`",
+    "host": "signatures and kinds of functions, tracebacks, pickles, threads, forks, cancellation, interpreter shutdown",
+    "house/test_bench": "what is executed is counted by the interpreter itself",
+    "house/test_public_names": "what a module's `__getattr__` and `__module__` do to pickles and annotations",
+    "integrations/loops/configured": "functions of each kind, decorated by name before or after they are imported",
+    "integrations/loops/pydantic_ai": "exception groups; another release of it, where newer ones want a newer Python",
+    "integrations/providers": "asyncio, and other releases of the SDKs, where newer ones want a newer Python",
+    "integrations/test_patching": "import hooks, which are the interpreter's own, under wrapt",
+    "integrations/transports": "asyncio, http.client and ssl, below each transport",
+    "testing": "sockets and http.server, of which the local providers are made",
+}
+"""What can differ in another Python, and why: run there besides what is quick. All the rest is the same code on the same
+data: findings, reasons, the settings, the tables of the documents, random chains of what is tested here one by one."""

@@ -111,7 +111,6 @@ def test_the_two_commands_are_run_by_ci_as_they_stand() -> None:
     assert page("why").blocks("sh") == README.blocks("sh")[:1]
 
 
-@pytest.mark.xfail(strict=True, reason="the mark comes with a change of its own; then this line goes")
 def test_the_quick_subset_has_its_mark() -> None:
     (mark,) = set(re.findall(r"pytest -m (\w+)", README.text + PAGES["CONTRIBUTING.md"].text))
     assert re.search(rf'"{mark}: ', PROJECT.split("[tool.pytest.ini_options]")[1])

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from otel_failover import Attempt
     from otel_failover.testing.providers import Served
 
-CHAINS = int(os.environ.get("FAILOVER_CHAINS", "2000"))
+CHAINS = int(os.environ.get("FAILOVER_CHAINS", "500"))
 SEED = os.environ.get("FAILOVER_CHAINS_SEED", "2026")
 
 OPENAI_ERRORS: list[tuple[int, str | None, str, str]] = [

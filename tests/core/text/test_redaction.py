@@ -681,10 +681,10 @@ REPEATED = [
 ]  # fmt: skip
 
 
-def steps(text: str) -> float:
-    """How much work a text makes: processor time of this thread, the least of three."""
+def steps(text: str, tries: int = 3) -> float:
+    """How much work a text makes: processor time of this thread, the least of some tries."""
     spent = []
-    for _ in range(3):
+    for _ in range(tries):
         started = time.thread_time()
         redact(text, (OWN,))
         spent.append(time.thread_time() - started)
@@ -696,4 +696,5 @@ def test_takes_time_linear_in_the_text(repeated: str) -> None:
     """Sixteen times the text makes about sixteen times the work; were it quadratic, 256 times."""
     for before, after in (("", ""), ("a", "\udfff"), ("x" * 100, " end")):
         short, long = (before + repeated * (size // len(repeated)) + after for size in (8_000, 128_000))
-        assert steps(long) < 64 * max(steps(short), 1e-4)
+        most = 64 * max(steps(short), 1e-4)
+        assert steps(long, tries=1) < most or steps(long) < most

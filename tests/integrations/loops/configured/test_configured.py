@@ -629,6 +629,7 @@ def late_package(folder: Path) -> None:
     (package / "odd.py").write_text("def __getattr__(name):\n    raise RuntimeError(name)\n")
 
 
+@pytest.mark.slow
 def test_what_is_imported_later_is_wrapped_then_and_nothing_is_imported_by_us(tmp_path: Path) -> None:
     late_package(tmp_path)
     printed = in_a_process(_LATE.format(path=str(tmp_path), name="route"))
@@ -641,6 +642,7 @@ def test_what_is_imported_later_is_wrapped_then_and_nothing_is_imported_by_us(tm
     assert "WARNING otel-failover: late_acme.user.route was imported by name from late_acme.router" in printed
 
 
+@pytest.mark.slow
 def test_a_wrong_name_in_a_module_that_comes_later_breaks_no_import(tmp_path: Path) -> None:
     late_package(tmp_path)
     printed = in_a_process(_LATE.format(path=str(tmp_path), name="rout"))
@@ -672,6 +674,7 @@ _NOWHERE = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "import late_acme.inner, late_acme.router"])
 @pytest.mark.parametrize(
     ("run", "said"),
@@ -695,6 +698,7 @@ def test_a_module_that_is_not_in_its_package_is_told_at_once_and_nothing_is_impo
     assert said in f"{warning}\n"
 
 
+@pytest.mark.slow
 def test_a_module_that_is_not_there_yet_is_waited_for_all_the_same(tmp_path: Path) -> None:
     late_package(tmp_path)
     then = f"""
@@ -725,6 +729,7 @@ _FINDS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "before"),
     [
