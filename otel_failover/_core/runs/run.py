@@ -340,7 +340,7 @@ class Run:
 
     def _settle_earlier(self) -> None:
         """End what waited for the loop's next step: an answer that it did not take, an attempt that it cancelled."""
-        # In this order: an answer that is refused here has served nobody, so no cancelled attempt lost a race against it.
+        # In this order: an answer that is refused here has served nobody, so nobody that was cancelled lost against it.
         self._refuse_answered()
         cancelled, self._cancelled = self._cancelled, []
         # A watchdog of the loop's own cancels just so; that nobody took it back is a finding, and no verdict.
