@@ -39,7 +39,7 @@ RUN_HERE: Final[dict[str, list[str]]] = {
     "docs/testing.md": ["test_the_loop_goes_on_after_a_quota_error", "test_a_stream_that_breaks_off_is_in_the_log"],
     "docs/operations.md": [],
     "docs/contributing/add-a-provider.md": [],
-    "docs/contributing/add-a-loop.md": ["candidate_of", "_run_of", "_attempt_of"],
+    "docs/contributing/add-a-loop.md": ["candidate_of", "run_of", "attempt_of"],
 }
 """Pages whose blocks run in the order in which they stand, with what these define; all of it is used below."""
 APART: Final = {"docs/loops/configured.md", "docs/reference/settings.md"}

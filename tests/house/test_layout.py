@@ -21,17 +21,7 @@ FOLDERS: Final = sorted(
     for folder in (ROOT / name, *(ROOT / name).rglob("*"))
     if folder.is_dir() and folder.name != "__pycache__"
 )
-STILL: Final = ("_core/runs/attempt.py", "_core/runs/run.py", "cli/demo/scenarios.py")
-"""Too long, and no reason is given yet: one that is, is off this list."""
-LONG: Final = [
-    pytest.param(
-        path,
-        id=path.relative_to(PACKAGE).as_posix(),
-        marks=pytest.mark.xfail(path.relative_to(PACKAGE).as_posix() in STILL, reason="to be cut", strict=True),
-    )
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if len(path.read_text("utf-8").splitlines()) > LINES
-]
+LONG: Final = [path for path in sorted(PACKAGE.rglob("*.py")) if len(path.read_text("utf-8").splitlines()) > LINES]
 ROOMS: Final = {"core": "_core", "integrations": "integrations", "cli": "cli", "testing": "testing"}
 """Folders of the tests, and the folders of the package whose rooms they have. The other tests are of the whole."""
 TESTED_ELSEWHERE: Final = {
@@ -55,7 +45,7 @@ def test_a_folder_has_few_entries(folder: Path) -> None:
     assert len(_entries(folder)) <= MOST, _entries(folder)
 
 
-@pytest.mark.parametrize("path", LONG)
+@pytest.mark.parametrize("path", LONG, ids=_from_root)
 def test_a_long_module_says_why_it_is_one(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
     assert any(paragraph.startswith(REASON) for paragraph in docstring.split("\n\n")), f"over {LINES} lines"

@@ -19,7 +19,6 @@ PACKAGE: Final = ROOT / "otel_failover"
 TESTS: Final = sorted(path for path in (ROOT / "tests").rglob("*.py") if path.parent.name != "house")
 
 THEIRS: Final = {
-    "_attempt_of": "the documents: what their example of an adapter calls it",
     "_attributes": "the SDK's span: where all that is on it stands",
     "_client": "the HTTP client that a provider's SDK has",
     "_content": "requests' response: whether its body was read",

@@ -1,6 +1,6 @@
 """One claim about an error, as it was made."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
 from typing import Any, NamedTuple
 

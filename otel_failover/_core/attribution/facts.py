@@ -3,14 +3,12 @@
 Pure records: no foreign object stands in them.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from otel_failover._core.domain.verdicts import VERIFIED
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class SourceFacts(NamedTuple):

@@ -2,7 +2,7 @@
 
 Pure: no OpenTelemetry, no clocks, no foreign objects. What identity can show (this *is* the other attempt's response)
 has been found out before and comes in as `Bonds`; what the wire said comes in as `OwnFacts` and `SourceFacts`. The
-rules, and the order they are tried in, are those of the README's table.
+rules, and the order they are tried in, are those of the table in `docs/reference/rules.md`.
 
 Both kinds of wrong verdict are bugs. A mismatch therefore always needs positive foreign evidence, or an answer that
 nobody gave; a match that is merely missing is `unverified`.

@@ -1,4 +1,4 @@
-"""What is allowed in each setting, and what is said to a value that is not.
+"""What is allowed in each setting, and what is logged of a value that is not.
 
 Imported where something is set: most processes set nothing, and neither need this nor `Loop`. A check returns the value
 as it is kept, or raises `ValueError` with what is allowed.
@@ -147,7 +147,7 @@ def _wrong_in(pattern: str) -> str | None:
 
 
 def _aliases(value: Any) -> dict[str, str]:
-    """Return words, or hosts, with their providers: the user's own too, but one that is nearly a known one is told."""
+    """Return words, or hosts, with their providers; one that is not known but nearly so is logged, and kept."""
     if not isinstance(value, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
         raise ValueError("a map of names to names")
     for word in value.values():
@@ -187,7 +187,7 @@ _LOOP_NAMES: Final = ", ".join(_LOOP)
 
 
 def _loops(value: Any) -> list[Loop]:
-    """Return the loops that can be read; each of the others is told, and the rest kept."""
+    """Return the loops that can be read; each of the others is logged, and left out."""
     if isinstance(value, (Loop, Mapping)):
         value = [value]
     if not isinstance(value, (list, tuple)):

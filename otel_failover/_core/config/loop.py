@@ -36,7 +36,7 @@ class Loop:
     too, as the function calls them; defaults count), or at `result`, what the attempt returned, and goes on with
     `.name`, `[0]` or `["key"]`. A text in quotes is that text: `"'openai'"`. Nothing is called. Each is read once
     per call, before it; `error`, and what starts at `result`, after it, and not where a generator is what returned.
-    One that leads nowhere is told once, and the trace does without: what is missing comes from the requests that
+    One that leads nowhere is logged once, and the trace does without: what is missing comes from the requests that
     were sent.
 
     Args:

@@ -97,10 +97,11 @@ class ChainPositions:
         The model alone decides only where neither the aliases nor the table know the host: a call to a provider that is
         known is not its namesake's at another.
         """
-        chain, host = self.chain.members, host_of(asked.endpoint)
+        chain = self.chain.members
         same_model = self.chain.asking_for(asked.model)
         yield from (i for i in same_model if chain[i].endpoint == asked.endpoint)
         yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
+        host = host_of(asked.endpoint)
         if host.lower() not in aliases and providers.provider_of_host(host) is None:
             yield from (i for i in same_model if chain[i].endpoint is None)
 

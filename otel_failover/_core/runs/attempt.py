@@ -3,8 +3,8 @@
 The only code that ends a candidate's span. What the span says about the error comes from the attempt's own evidence
 (`evidence/`); what a loop says is a claim, which is judged once, when the attempt ends (`judgement`).
 
-Longer than a module should be, on purpose: the ways in which an attempt can end stand side by side, with the table of
-its states, so that they can be compared; half of it is docstrings.
+In one file: the ways in which an attempt can end stand side by side, with the table of its states, and can be
+compared so; half of it is docstrings.
 """
 
 from __future__ import annotations
@@ -183,6 +183,8 @@ class Attempt:
         self._span = CandidateSpan(
             runtime, ledger, candidate, index, number, in_run=self.run is not None, doubled=doubled
         )
+        # The attributes that stand on every span started inside: asked for by each of those spans, so without a detour.
+        self.inherited = self._span.inherited
         self._judgement = Judgement(runtime, ledger, owner, self._span, self.order)
         self.started = ledger.started
         self.is_probe = probe
@@ -341,10 +343,6 @@ class Attempt:
     def live(self) -> bool:
         """Whether it takes evidence."""
         return not self.is_over and self.ledger.live
-
-    def inherited(self) -> dict[str, Any]:
-        """Return the three attributes that stand on every span started inside this attempt."""
-        return self._span.inherited()
 
     def owns(self, span: object) -> bool:
         """Whether a span is this candidate's own, which a framework that asks what is current must not find.

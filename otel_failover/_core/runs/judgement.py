@@ -205,13 +205,13 @@ class Judgement:
         ledger, span = self._ledger, self._span
         if isinstance(claim.thing, BaseException) and ledger.is_own(claim.thing) and not ledger.to_others:
             return _VERIFIED
-        from otel_failover._core.attribution import own_facts  # late: see above
+        from otel_failover._core.attribution.own_facts import JudgedAttempt, judge  # late: see above
 
         message = span.message(settled, time.monotonic()) if settled.outcome != SUCCESS else ""
         positions = self._owner.positions if self._owner.run is not None else None
-        return own_facts.judge(
+        return judge(
             claim,
-            own_facts.JudgedAttempt(ledger, settled, message, positions),
+            JudgedAttempt(ledger, settled, message, positions),
             list(self._owner.sources_beside(self._order, span.key)),
             self._earlier,
             self._runtime.disabled_rules,
@@ -241,9 +241,9 @@ class Judgement:
         """
         secrets = self._ledger.secrets
         if verdict.verdict == MISMATCH and claim is not None:
-            from otel_failover._core.spans import mismatch  # late: see above
+            from otel_failover._core.spans.mismatch import claimed_attributes  # late: see above
 
-            attributes.update(mismatch.claimed_attributes(claim, self._runtime, secrets))
+            attributes.update(claimed_attributes(claim, self._runtime, secrets))
             return
         word = next((each.word or (each.texts[0] if each.texts else None) for each in self.claims), None)
         is_text = any(word in each.texts for each in self.claims)

@@ -2,8 +2,8 @@
 
 `failover_run` is what people write; a provider call inside it, outside any attempt, is an attempt by itself.
 
-Longer than a module should be: what people, adapters, attempts and readers ask of a run stands in one class, since they
-all mean the same object. What it keeps is elsewhere: who served (`tally`), what became of each (`recorder`), its span.
+In one file: what people, adapters, attempts and readers ask of a run stands in one class: they all mean the same
+object. What it keeps is elsewhere: who served (`tally`), what became of each (`recorder`), its span.
 """
 
 from __future__ import annotations
@@ -319,7 +319,7 @@ class Run:
             asked: What the SDK was asked.
         """
         active = self._runtime
-        provider = provider_of(asked, self.chain, active.aliases, active.gateways)
+        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways)
         found, index = self.positions.of_call(asked, provider, active.aliases)
         return self._new(found, index, None)
 
@@ -331,10 +331,11 @@ class Run:
         tally = self._tally
         tally.count += 1
         self._open.append(attempt)
-        if attempt.index >= 0:
-            self.positions.used.add(attempt.index)
+        index = attempt.index
+        if index >= 0:
+            self.positions.used.add(index)
         if not attempt.is_probe:
-            tally.last = (attempt.candidate, attempt.index)
+            tally.last = (attempt.candidate, index)
         return tally.is_cancelled or tally.stop_reason is not None
 
     def _settle_earlier(self) -> None:
@@ -612,14 +613,14 @@ class Run:
     @guarded(fallback=None)
     def _write_findings(self, span: RunSpan, outcome: str, attributes: dict[str, Any]) -> None:
         """Add what the run got wrong."""
-        from otel_failover._core.spans import finding_events  # late: most runs have none, and its rules cost an import
+        from otel_failover._core.spans.finding_events import write  # late: most runs have none, and its rules cost
 
         ended = self._ended()
         record = self._recorder.record(
             self._library, self._loop, self.chain.members, outcome, self._tally.stop_reason, self.positions.untried,
             ended - self.started, [attempt.record_so_far(ended) for attempt in self._open],
         )  # fmt: skip
-        found = finding_events.write(self._runtime, span.span, record)
+        found = write(self._runtime, span.span, record)
         if found:
             attributes[names.FINDINGS] = found
 

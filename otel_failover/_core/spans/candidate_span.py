@@ -162,9 +162,9 @@ class CandidateSpan:
             claims += [(claim, event) for event, claim in read_events(span)]
         if is_error or may_claim(span.attributes):
             found = read_claim(span)
-            from otel_failover._core.spans import span_access  # late: for the import budget
+            from otel_failover._core.spans.span_access import take_out  # late: for the import budget
 
-            span_access.take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
+            take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
             if found is not None and found.error:
                 claims.append((found.claim, None))
         return claims
@@ -176,9 +176,9 @@ class CandidateSpan:
             events: Exception events that application code put here.
         """
         if self._runtime.settings.on_mismatch == "correct":
-            from otel_failover._core.spans import span_access  # late: for the import budget
+            from otel_failover._core.spans.span_access import take_out_events  # late: for the import budget
 
-            span_access.take_out_events(self.span, events)
+            take_out_events(self.span, events)
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
@@ -242,9 +242,9 @@ class CandidateSpan:
         if verdict.rule is None:
             attributes.update(_VERIFIED)
         else:
-            from otel_failover._core.spans import mismatch  # late: for the import budget
+            from otel_failover._core.spans.mismatch import verdict_attributes  # late: for the import budget
 
-            attributes.update(mismatch.verdict_attributes(verdict, self.candidate.provider))
+            attributes.update(verdict_attributes(verdict, self.candidate.provider))
         secrets = self._ledger.secrets
         if secrets:
             _clean(attributes, self.candidate, secrets)
@@ -310,9 +310,9 @@ class CandidateSpan:
     def announce(self, verdict: Verdict, claim: Claim | None, settled: Outcome, end_time: int | None) -> None:
         """Make a mismatch seen: marker, counter, log."""
         if verdict.verdict == MISMATCH and claim is not None:
-            from otel_failover._core.spans import mismatch  # late: for the import budget
+            from otel_failover._core.spans.mismatch import announce  # late: for the import budget
 
-            mismatch.announce(
+            announce(
                 self._runtime, self.context, verdict, claim,
                 (self.candidate.provider, identity.shown(self.candidate.model), self.index),
                 settlement.sentence(self._ledger, settled), self._ledger.secrets, end_time,

@@ -36,20 +36,13 @@ def make(
     span.end(time)
 
 
-def make_later(
-    runtime: Runtime, name: str, context: Context, attributes: dict[str, Any], description: str, time: int
-) -> None:
-    """Make a marker at our next step: where it is found out that one is due, no span can be started.
+def make_later(*marker: Any) -> None:
+    """Make a marker at our next step, where none can be started at the moment that shows it is due.
 
     Args:
-        runtime: Whose tracer makes it.
-        name: Of the span.
-        context: Of its parent.
-        attributes: What stands on it.
-        description: Of its ERROR status.
-        time: In nanoseconds.
+        marker: As for `make`.
     """
-    _waiting.append(partial(make, runtime, name, context, attributes, description, time))
+    _waiting.append(partial(make, *marker))
 
 
 def make_waiting() -> None:

@@ -145,9 +145,9 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
 
 def _watch(active: Runtime, attempt: Any, now: float) -> None:
     """Look whether an attempt that has been open for long is hanging."""
-    from otel_failover._core.spans import hanging  # late: for the import budget, few attempts hang
+    from otel_failover._core.spans.hanging import look_at  # late: for the import budget, few attempts hang
 
-    hanging.look_at(active, attempt, now)
+    look_at(active, attempt, now)
 
 
 @guarded(fallback=None)
@@ -176,9 +176,9 @@ def _check(span: Any, *, writable: bool) -> None:
         return
     attributes = span.attributes
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
-        from otel_failover._core.spans import span_access  # late: for the import budget
+        from otel_failover._core.spans.span_access import write  # late: for the import budget
 
-        span_access.write(span, attempt.inherited())
+        write(span, attempt.inherited())
     found = read_claim(span)
     if found is None or names.VERDICT in attributes or _is_ignored(span):
         return
@@ -283,15 +283,16 @@ def _settle(
     writable: bool,
 ) -> None:
     """Write the verdict, count it, and make a mismatch seen."""
-    from otel_failover._core.spans import mismatch, span_access  # late: for the import budget
+    from otel_failover._core.spans.mismatch import announce, verdict_attributes  # late: for the import budget
+    from otel_failover._core.spans.span_access import write
 
     active = runtime.current()
     if writable:
-        span_access.write(span, mismatch.verdict_attributes(verdict, candidate[0]))
+        write(span, verdict_attributes(verdict, candidate[0]))
     active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
         later = bool(_pools) and _in_a_pool()
-        mismatch.announce(active, span.context, verdict, claim, candidate, own, secrets, span.end_time, later=later)
+        announce(active, span.context, verdict, claim, candidate, own, secrets, span.end_time, later=later)
 
 
 def _in_a_pool() -> bool:

@@ -1,8 +1,9 @@
-"""Which run an exception left: told by the frames it passed through, never by what is current or was last.
+"""Finds the run that an exception left, by the frames it passed through: never what is current, or was last.
 
-A run that our own code holds open (a decorated function, an adapter) stands in a frame of ours. One that people hold
-open with `with failover_run(...)` stands in theirs, by a name or not, which counts only where this very exception left
-it: at the instruction that the run remembers.
+A run that our own code holds open (a decorated function, an adapter) is found in our own frames of the traceback, by
+the name of the local variable that holds it: see `_HELD_AS`. One that people hold open by `with failover_run(...)`
+stands in their frame, under a name or under none. There it counts only where this very exception left it, which the run
+remembers by the code and the instruction: the same frame may have run a dozen requests since.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 _OURS: Final = "otel_failover."
 _HELD_AS: Final = ("opened", "run")
+"""Local variables under which every wrapper of ours holds what it has opened."""
 _OPENER: Final = "failover_run"
+"""A frame of the host's is searched for runs only where its code names this."""
 _STEPS: Final = ("__next__", "__anext__")
 _ATTEMPT_AS: Final = ("attempt", "_attempt")
 _FRAMES: Final = 512
@@ -44,7 +47,7 @@ def run_of(problem: BaseException) -> Run | None:
     seen: list[object] = []
     link: object = problem
     while isinstance(link, BaseException) and len(seen) < _CAUSES and not any(link is each for each in seen):
-        found = _outermost(list(islice(_left(link), _FRAMES)))
+        found = _outermost(list(islice(_runs_left(link), _FRAMES)))
         if found is not None:
             return found
         seen.append(link)
@@ -59,33 +62,33 @@ def remember(result: object, run: Run) -> None:
         result: The object, which nothing of the run's may keep alive; compared by identity, and held weakly.
         run: The last run that was made for it.
     """
-    _given.set(result, run)
+    _runs_by_result.set(result, run)
 
 
-def run_given(result: object) -> Run | None:
-    """Return the run that was remembered for an object.
+def run_of_result(result: object) -> Run | None:
+    """Return the run that was remembered for what a framework returned.
 
     Args:
         result: What a framework has returned.
     """
-    return _given.get(result)
+    return _runs_by_result.get(result)
 
 
-_given: Final[IdentityMap[Run]] = IdentityMap()
-"""Runs by what they were made for: results have no hash."""
+_runs_by_result: Final[IdentityMap[Run]] = IdentityMap()
+"""Runs by what frameworks return instead of raising; by identity, since such results have no hash."""
 
 
-def _left(problem: BaseException) -> Iterator[Run]:
+def _runs_left(problem: BaseException) -> Iterator[Run]:
     """Yield the runs in the frames of a traceback, from the outermost on."""
     unnamed = runs_left_by(problem)[::-1]
     for entry in _entries(problem):
         frame = entry.tb_frame
         module = frame.f_globals.get("__name__")
         if isinstance(module, str) and module.startswith(_OURS):
-            yield from _held(frame)
+            yield from _held_open(frame)
             continue
         place = (frame.f_code, entry.tb_lasti)
-        named = _runs(frame) if _OPENER in frame.f_code.co_names else []
+        named = _runs_in(frame) if _OPENER in frame.f_code.co_names else []
         yield from (run for run in named if run.left_in == place)
         yield from (run for run in unnamed if run.left_in == place and not any(run is each for each in named))
 
@@ -99,11 +102,11 @@ def _entries(problem: BaseException) -> Iterator[TracebackType]:
         entry = entry.tb_next
 
 
-def _runs(frame: FrameType) -> list[Run]:
+def _runs_in(frame: FrameType) -> list[Run]:
     return [value for value in tuple(frame.f_locals.values()) if isinstance(value, Run)]
 
 
-def _held(frame: FrameType) -> Iterator[Run]:
+def _held_open(frame: FrameType) -> Iterator[Run]:
     """Yield the run that a frame of ours holds open, once it has been left."""
     values = frame.f_locals
     held = [values.get(name) for name in _HELD_AS]
@@ -111,13 +114,16 @@ def _held(frame: FrameType) -> Iterator[Run]:
     runs = [run for value in held if (run := _run_in(value)) is not None]
     if frame.f_code.co_name in _STEPS:
         # A stream that outlived its loop: what it raised is the run's failure unless somebody else served it.
-        heard = (read(values.get("self"), "_listener"), values.get("call"))
-        runs += [run for each in heard if (run := _run_of_listener(each)) is not None and run.served is None]
+        listeners = (read(values.get("self"), "_listener"), values.get("call"))
+        runs += [run for each in listeners if (run := _run_of_listener(each)) is not None and run.served is None]
     yield from (run for run in runs if run.is_left)
 
 
 def _run_in(value: object, depth: int = _NESTED) -> Run | None:
-    """Return a run, that of an adapter's pass, or that of what holds one of them; an attempt is no run."""
+    """Return a run, that of an adapter's `LibraryRun`, or that of what holds one of them.
+
+    An attempt is left out though it has a run: what an attempt raises is one candidate's failure, not yet the run's.
+    """
     if isinstance(value, Run):
         return value
     return None if isinstance(value, Attempt) or value is None or not depth else _run_in(read(value, "run"), depth - 1)
@@ -132,10 +138,11 @@ def _run_of_listener(listener: object) -> Run | None:
 
 
 def _outermost(runs: list[Run]) -> Run | None:
-    """Return the first of some runs that tells of anybody, unless another of them belongs to another request.
+    """Return the outermost of some runs that tried anybody, unless one of them belongs to another request.
 
-    One exception object may have been raised by several requests; its traceback then holds the frames of all. A run
-    around a framework's loop, with nothing of its own in it, knows nobody.
+    One exception object may have been raised by several requests (a constant, a cached failure); its traceback then
+    holds the frames of all, and none of their runs may be shown for another's. A run around a framework's loop, with
+    nothing of its own in it, knows no candidate: the loop's run inside is meant.
     """
     if not runs:
         return None
@@ -157,7 +164,7 @@ def _is_in(inner: Run, outer: Run) -> bool:
 
 
 def _has_parent(inner: Run, outer: Run) -> bool:
-    """Whether two runs are of one trace, the inner one within the time of the outer."""
+    """Whether two runs are of one trace, the inner one within the time of the outer: a thread, or a lost context."""
     if inner.left_at is None or outer.left_at is None:
         return False
     within = outer.started <= inner.started and inner.left_at <= outer.left_at

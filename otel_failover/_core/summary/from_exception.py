@@ -1,7 +1,7 @@
 """What exceptions say of candidates, where no run's evidence is at hand: taken at their word, and no further.
 
 By duck typing: no library is imported, every read is guarded, no text is handed on. Who it was is read from keys and
-from the host that a request went to, never from an SDK's name; what names nobody tells of no candidate.
+from the host that a request went to, never from an SDK's name; an exception that names nobody makes no row.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _Facts(NamedTuple):
         model: By a key of its own.
         status: Of an answer; one that a library made up is left out.
         reason: In our vocabulary.
-        bound: It carries a request, a response or a body: it tells of a call, whoever was asked.
+        bound: It carries a request, a response or a body: it is about a call, whoever was asked.
     """
 
     provider: str | None
@@ -82,16 +82,16 @@ def members_of(problem: object) -> tuple[BaseException, ...]:
     return tuple(each for each in members[:_MOST] if isinstance(each, BaseException))
 
 
-def said_by(problem: BaseException) -> list[CandidateSummary]:
-    """Return a row for each candidate that an exception tells of, in its order; none where it names nobody.
+def rows_of(problem: BaseException) -> list[CandidateSummary]:
+    """Return a row for each candidate that an exception is about, in its order; none where it names nobody.
 
     Args:
         problem: A group, a loop's or an SDK's error, or any other.
     """
-    return list(_said(problem, _DEPTH))[:_MOST]
+    return list(_rows(problem, _DEPTH))[:_MOST]
 
 
-def _said(problem: BaseException, depth: int) -> Iterator[CandidateSummary]:
+def _rows(problem: BaseException, depth: int) -> Iterator[CandidateSummary]:
     if not depth:
         return
     inner = read(problem, "original_exception")
@@ -102,11 +102,11 @@ def _said(problem: BaseException, depth: int) -> Iterator[CandidateSummary]:
     elif (found := re.match(_HAYSTACK, text_of(problem)[: 4 * _TEXT])) is not None:
         yield from _haystack(found)
     elif isinstance(inner, BaseException):
-        yield from _said(inner, depth - 1)
+        yield from _rows(inner, depth - 1)
     elif (row := _single(problem)) is not None:
         yield row
     elif isinstance(cause, BaseException):
-        yield from _said(cause, depth - 1)
+        yield from _rows(cause, depth - 1)
 
 
 # --- groups -----------------------------------------------------------------------------------------------------------
@@ -114,25 +114,25 @@ def _said(problem: BaseException, depth: int) -> Iterator[CandidateSummary]:
 
 def _group(problem: BaseException, members: tuple[BaseException, ...], depth: int) -> Iterator[CandidateSummary]:
     attempts = read(problem, "attempts")
-    told = list(attempts)[:_MOST] if isinstance(attempts, (tuple, list)) else []
-    if told and all(isinstance(read(each, "model_name"), str) for each in told):
-        yield from _attempts(*_paired(told, members), depth)
+    listed = list(attempts)[:_MOST] if isinstance(attempts, (tuple, list)) else []
+    if listed and all(isinstance(read(each, "model_name"), str) for each in listed):
+        yield from _attempts(*_paired(listed, members), depth)
         return
     for member in members:
         if type(member).__name__ == _REJECTED:
             yield _made(None, None, None, reasons.RESPONSE_REJECTED, REJECTED)
         else:
-            yield from _said(member, depth - 1)
+            yield from _rows(member, depth - 1)
 
 
-def _paired(told: list[object], members: tuple[BaseException, ...]) -> tuple[list[object], dict[int, BaseException]]:
+def _paired(listed: list[object], members: tuple[BaseException, ...]) -> tuple[list[object], dict[int, BaseException]]:
     """Return the attempts that a group lists (pydantic-ai 2.56 and later), and the exception of each, by position.
 
     The exceptions stand in the order of the attempts, without those whose answer was rejected. A chain inside the chain
     is a group among them; its attempts are listed too, before one for itself.
     """
-    flat = [each for each in told if not text_of(read(each, "model_name")).startswith(_CHAIN)]
-    for attempts, errors in ((flat, list(_leaves(members, _DEPTH))), (told, _raised(members))):
+    flat = [each for each in listed if not text_of(read(each, "model_name")).startswith(_CHAIN)]
+    for attempts, errors in ((flat, list(_leaves(members, _DEPTH))), (listed, _raised(members))):
         failed = [at for at, each in enumerate(attempts) if read(each, "outcome") != REJECTED]
         if len(failed) == len(errors):
             return attempts, dict(zip(failed, errors, strict=True))
@@ -149,14 +149,14 @@ def _leaves(members: tuple[BaseException, ...], depth: int) -> Iterator[BaseExce
         yield from _leaves(inner, depth - 1) if inner else [each]
 
 
-def _attempts(told: list[object], errors: dict[int, BaseException], depth: int) -> Iterator[CandidateSummary]:
-    for position, each in enumerate(told):
+def _attempts(listed: list[object], errors: dict[int, BaseException], depth: int) -> Iterator[CandidateSummary]:
+    for position, each in enumerate(listed):
         problem = errors.get(position)
         provider, model = _provider_word(read(each, "provider_name")), _model_word(read(each, "model_name"))
         if read(each, "outcome") == REJECTED:
             yield _made(provider, model, None, reasons.RESPONSE_REJECTED, REJECTED)
         elif problem is not None and members_of(problem):
-            yield from _said(problem, depth - 1)
+            yield from _rows(problem, depth - 1)
         elif problem is not None:
             facts = _facts(problem)
             yield _made(provider or facts.provider, model, facts.status, facts.reason)
@@ -266,7 +266,7 @@ def _by_host(problem: BaseException) -> str | None:
 
 
 def _provider_word(word: object) -> str | None:
-    """Return a provider as OpenTelemetry spells it; what is outside the table may be anything, and is not told."""
+    """Return a provider as OpenTelemetry spells it; what is outside the table may be anything, and is not shown."""
     if not isinstance(word, str) or len(word) > _DEPTH * _DEPTH:
         return None
     known = providers.canonical(word)

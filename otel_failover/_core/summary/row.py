@@ -87,7 +87,7 @@ class CandidateSummary:
         Args:
             text: With the provider's sentence.
         """
-        told: dict[str, Any] = {
+        row: dict[str, Any] = {
             "provider": self.provider,
             "model_name": self.model_name,
             "status_code": self.status_code,
@@ -96,7 +96,7 @@ class CandidateSummary:
             "outcome": self.outcome,
             "attempts": self.attempts,
         }
-        return told | {"text": self.text} if text else told
+        return row | {"text": self.text} if text else row
 
     def __str__(self) -> str:
         who = "/".join(filter(None, (self.provider, self.model_name))) or "a candidate"

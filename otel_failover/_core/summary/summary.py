@@ -15,7 +15,7 @@ from otel_failover._core.domain import providers, reasons
 from otel_failover._core.domain.outcome import CANCELLED, ERROR, EXHAUSTED, FALLBACK, PRIMARY, SKIPPED, STOPPED
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.runs.run import Run
-from otel_failover._core.summary.find_run import run_given, run_of
+from otel_failover._core.summary.find_run import run_of, run_of_result
 from otel_failover._core.summary.row import OPEN, OUTCOMES, SKIPS, UNTRIED, CandidateSummary, title_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ __all__ = ["OUTCOMES", "RUN_OUTCOMES", "CandidateSummary", "Summary", "schema", 
 FAILED: Final = "failed"
 
 RUN_OUTCOMES: Final = (PRIMARY, FALLBACK, EXHAUSTED, STOPPED, CANCELLED, OPEN, FAILED)
-"""What may have become of a run: `open` while it lasts, `failed` where only exceptions tell of it."""
+"""What may have become of a run: `open` while it lasts, `failed` where only exceptions are at hand."""
 
 _REFUSALS: Final = frozenset({reasons.INVALID_REQUEST, reasons.CONTEXT_OVERFLOW, reasons.CONTENT_POLICY})
 _STATUSES: Final = ((frozenset({reasons.RATE_LIMIT}), 429), (frozenset({reasons.TIMEOUT}), 504), (_REFUSALS, 422))
@@ -65,8 +65,8 @@ class Summary:
         """
         if self.outcome in (PRIMARY, FALLBACK, OPEN) or not self.candidates:
             return None
-        untold = (SKIPPED, UNTRIED, OPEN)
-        found = {each.reason for each in self.candidates if each.outcome not in untold}
+        not_failed = (SKIPPED, UNTRIED, OPEN)
+        found = {each.reason for each in self.candidates if each.outcome not in not_failed}
         return next((status for alike, status in _STATUSES if found and found <= alike), _UNAVAILABLE)
 
     def as_dict(self) -> dict[str, Any]:
@@ -104,9 +104,9 @@ def _summarize(failure: object, *, text: bool) -> Summary | None:
     if isinstance(failure, Run):
         return Summary(_outcome(failure), tuple(_of_run(failure, text=text)), text)
     if not isinstance(failure, BaseException):
-        given = run_given(failure)
-        return None if given is None else _summarize(given, text=text)
-    found = list(_told(failure, _DEPTH))
+        found_run = run_of_result(failure)
+        return None if found_run is None else _summarize(found_run, text=text)
+    found = list(_sources(failure, _DEPTH))
     if len(found) == 1 and isinstance(found[0], Run):
         left = found[0]
         return Summary(_outcome(left, left=True), tuple(_of_run(left, text=text)), text)
@@ -116,9 +116,9 @@ def _summarize(failure: object, *, text: bool) -> Summary | None:
     return Summary(FAILED, tuple(rows[:_MOST]), text)
 
 
-def _told(problem: BaseException, depth: int) -> Iterator[Run | CandidateSummary]:
-    """Yield what tells of a failure: the run that it left, else those of a group's members, else its own words."""
-    from otel_failover._core.summary.from_exception import members_of, said_by  # late: most processes never need it
+def _sources(problem: BaseException, depth: int) -> Iterator[Run | CandidateSummary]:
+    """Yield what a failure is known by: the run that it left, else those of a group's members, else its own words."""
+    from otel_failover._core.summary.from_exception import members_of, rows_of  # late: most processes never need it
 
     left = run_of(problem)
     if left is not None:
@@ -126,11 +126,11 @@ def _told(problem: BaseException, depth: int) -> Iterator[Run | CandidateSummary
         return
     members = members_of(problem) if depth else ()
     if not any(run_of(member) is not None for member in members):
-        yield from said_by(problem)
+        yield from rows_of(problem)
         return
     seen: list[Run] = []
     for member in members:
-        for each in _told(member, depth - 1):
+        for each in _sources(member, depth - 1):
             if not isinstance(each, Run):
                 yield each
             elif not any(each is known for known in seen):
@@ -178,10 +178,10 @@ def _times(before: CandidateSummary | None) -> int:
 
 def _ended(record: AttemptRecord, of: Run, times: int, *, text: bool) -> CandidateSummary:
     provider = _provider(record.provider, is_declared=record.declared or (record.index >= 0 and of.has_chain))
-    told = record.error.message if text and record.error is not None else None
+    message = record.error.message if text and record.error is not None else None
     return CandidateSummary(
         provider, record.model or None, record.status, record.reason, title_of(record.outcome, record.reason),
-        record.outcome, times, told,
+        record.outcome, times, message,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ it differs in that line only. The same chain goes through a router that is only 
 The openai and the anthropic SDK have to be installed; `lacking` says what else a scenario needs. Nothing leaves the
 machine, and no variable of the environment has a say: see `own_environment`.
 
-A long file, since a scenario, the loop that plays it and what its spans must say are read together.
+In one file: a scenario, the loop that plays it and what its spans must say are read together.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""wire."""
+"""What each provider answers, as its own server would write it."""

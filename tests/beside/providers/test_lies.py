@@ -239,6 +239,7 @@ class TestGenaiHelper:
 
     def test_what_is_merged_truly_is_not_flagged(self, beside: Beside, inference: Any) -> None:
         """The response id is the winner's: named after who was asked for first, after who served, after nobody."""
+        beside.needs("anthropic")  # else nobody merges what it says
         scene = Scene((Answer.stream(["Hel", "lo "], then="error"),))
 
         def work(index: int | None) -> None:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import wrapt
 
-from otel_failover import failover_run, summarize
-from otel_failover._core.runs.run import Run
+from otel_failover import Run, failover_run, summarize
 from otel_failover.integrations.loops.configured.function_kinds import call, kind_of
 from otel_failover.integrations.loops.shared.held_open import OpenPastCall
 from otel_failover.integrations.loops.shared.library_run import LibraryRun
@@ -49,7 +48,7 @@ class Host:
         self.run: Any = None
 
     def open(self, *_: Any) -> LibraryRun:
-        self.run = LibraryRun(Run("chat", CHAIN, library="test"))
+        self.run = LibraryRun(Run("chat", CHAIN))
         return self.run  # type: ignore[no-any-return]
 
     def open_past_call(self, *_: Any) -> OpenPastCall:
