@@ -56,6 +56,8 @@ def displaced(context: Context | None) -> Any:
     Some instrumentations make a context current, or start spans in one, that they took before the attempt began
     (OpenTelemetry's of LangChain: its span's around the whole loop). A context of another run is left alone.
     """
+    # The variable is ours, so it follows the task and the thread as the OpenTelemetry context does, and nobody else
+    # exchanges what is in it.
     entered = _innermost.get()
     if entered is None or not entered.live:
         return None

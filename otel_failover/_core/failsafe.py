@@ -49,6 +49,7 @@ def note(site: str, problem: BaseException) -> None:
     """
     failures[site] += 1
     if failures[site] == 1:
+        # With its traceback: a failure of ours that nobody can find will be there for good.
         with contextlib.suppress(Exception):  # a filter of the host's may raise, here of all places
             logger.warning("otel-failover failed in %s and goes on without it", site, exc_info=problem)
 
@@ -71,6 +72,8 @@ def guarded(fallback: D) -> Callable[[Callable[P, R]], Callable[P, R | D]]:
             try:
                 return function(*args, **kwargs)
             except Exception as problem:
+                # Never BaseException: a cancellation or a Ctrl-C that arrives while our code is at work is the host's,
+                # and must reach it.
                 note(site, problem)
                 if strict():
                     raise

@@ -196,6 +196,8 @@ def _sent(endpoint: str, method: str, stream: bool, request: Callable[[], object
         if ledger.rootless:
             orphans.add(exchange)
         return exchange
+    # Most HTTP traffic of a service goes to no provider. Only what may be a candidate's is worth remembering, in case a
+    # thread without context has sent it.
     if endpoint not in runtime.endpoints and providers.provider_of_host(endpoints.host_of(endpoint)) is None:
         return None
     exchange = Exchange(request(), endpoint, method, stream=stream, hold=False)

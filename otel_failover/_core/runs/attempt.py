@@ -291,6 +291,8 @@ class Attempt:
         self.is_current = True
         if self.run is None:
             return
+        # Its span's parent is the run, wherever it is entered; its context is the current one, with its own keys in it,
+        # so that what the application has put there by now (baggage, other libraries' keys) goes on to the call.
         current = context_api.get_current()
         outer: Attempt | None = scope.attempt_in(current)
         if outer is not None and outer.live:
@@ -602,6 +604,8 @@ class Attempt:
     def _source_left(self, settled: Outcome, verdict: Verdict) -> Source:
         """Reduce it to what the others may be held against."""
         judgement = self._judgement
+        # After the verdict, on which it depends what may be held against others; before the ledger is closed, since the
+        # source takes objects that are let go of then.
         evidence = self._evidence
         if judgement.claims or judgement.problem is not None:
             evidence = self.ledger.state[0]  # judging them may have brought in a send of its own

@@ -92,6 +92,8 @@ class Call:
             return
         attempt: Attempt | None = scope.attempt_in(current)
         run: Run | None = scope.run_in(current)
+        # An attempt that has ended, or was inherited through a fork, may still stand in the context of a task or thread
+        # that was started inside it. What is asked there is no evidence of it any more.
         if attempt is not None and not attempt.live:
             attempt = None
         if attempt is not None and goes_to_another(attempt.ledger, self.endpoint):
@@ -242,6 +244,7 @@ class Call:
             registry.disown(span.get_span_context().span_id)
             if not attempt.owns(span):
                 span.end()
+        # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
             if problem is not None and attempt.run is None:
                 usage_hints.call_failed(self.parent, self.endpoint, self.model)

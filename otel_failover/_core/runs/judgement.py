@@ -165,6 +165,8 @@ class Judgement:
         written = self._span.taken_over(settled)
         if written:
             foreign = self._foreign_events(written, settled)
+            # What stands on the span itself speaks of the candidate; an event may be anything that went wrong
+            # meanwhile, and counts only where it is another candidate's error.
             claims = [
                 *claims,
                 *(claim for claim, event in written if event is None or any(claim is f for f in foreign)),

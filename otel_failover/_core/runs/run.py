@@ -340,6 +340,7 @@ class Run:
 
     def _settle_earlier(self) -> None:
         """End what waited for the loop's next step: an answer that it did not take, an attempt that it cancelled."""
+        # In this order: an answer that is refused here has served nobody, so no cancelled attempt lost a race against it.
         self._refuse_answered()
         cancelled, self._cancelled = self._cancelled, []
         # A watchdog of the loop's own cancels just so; that nobody took it back is a finding, and no verdict.
@@ -375,10 +376,12 @@ class Run:
 
     def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
         """Take in what became of an attempt."""
+        # One whose start failed in our own code is not among the open ones, and is recorded all the same.
         if attempt in self._open:
             self._open.remove(attempt)
         if source is not None:
             if len(self._sources) == _SOURCES:
+                # The deque drops it now; what could only be held strongly must not stay alive by others that hold it.
                 self._sources[0].forget()
             self._sources.append(source)
         self._recorder.add(record, source)
@@ -534,6 +537,7 @@ class Run:
         self.is_left = True
         if self._attachment is not None:
             self._attachment.detach()
+        # No further step will come: an answer that nobody refused was taken, unless an error leaves instead of it.
         answered, self._answered = self._answered, None
         if answered is not None:
             answered.finish() if problem is None or isinstance(problem, GeneratorExit) else answered.refuse()

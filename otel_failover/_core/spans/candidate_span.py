@@ -156,6 +156,7 @@ class CandidateSpan:
         span: Any = self.span
         if span is None or not self._in_run or not span.is_recording() or not hasattr(span, "status"):
             return []
+        # Read before anything of ours is written here: afterwards nobody could tell who wrote it.
         is_error = span.status.status_code is StatusCode.ERROR
         claims: list[tuple[Claim, Any]] = []
         if span.events and (is_error or settled.outcome in _FAILED):
@@ -192,6 +193,8 @@ class CandidateSpan:
     def _around_known(self, text: str) -> str:
         """Redact a text; where it wraps one that was clean ("Error code: 429 - …"), only what is around that."""
         secrets = self._ledger.secrets
+        # Redaction is the dearest step of a failure, and the same sentence comes three times: alone, in the SDK's
+        # exception, in the loop's own error. A text that was found clean once is clean inside another, too.
         for known, shown in self._shown.items():
             if known == shown and len(known) >= _LONG and known in text:
                 head, _, tail = text.partition(known)
@@ -238,6 +241,7 @@ class CandidateSpan:
         span = self.span
         if span is None or not span.is_recording():
             return
+        # Own evidence last, in one call: what application code set under the same keys meanwhile is overwritten.
         self._add_facts(attributes, settled, verdict)
         if verdict.rule is None:
             attributes.update(_VERIFIED)

@@ -96,6 +96,8 @@ class AttributionProcessor(SpanProcessor):
 
     def _on_ending(self, span: Span) -> None:
         """Judge a span while it can still be written; most have nothing to be judged."""
+        # This hook runs for all processors before `on_end` runs for any, so it does not matter whether an exporter's
+        # processor was added before ours. Nearly every span of a service leaves by this test, which has to be cheap.
         if bound or enclosing or span.status.status_code is StatusCode.ERROR or has_error_provider(span):
             _check(span, writable=True)
 
@@ -164,6 +166,7 @@ def _bind(span: Span, attempt: Judge) -> None:
 @guarded(fallback=None)
 def _check(span: Any, *, writable: bool) -> None:
     """Judge one span: inside an attempt, around a run, or naming its error's provider by itself."""
+    # What is kept of the span is taken out first, whatever becomes of it below: nothing of a span outlives it.
     span_id = span.context.span_id
     attempt = bound.pop(span_id, None) if bound else None
     runs: list[EnclosedRun] = []
@@ -175,6 +178,7 @@ def _check(span: Any, *, writable: bool) -> None:
     if not runtime.current().active or _is_seen(span_id, writable=writable):
         return
     attributes = span.attributes
+    # A span with more attributes than the SDK's limit loses its oldest first, and ours were written at its start.
     if attempt is not None and writable and names.CANDIDATE_PROVIDER not in attributes:
         from otel_failover._core.spans.span_access import write  # late: for the import budget
 
@@ -215,6 +219,8 @@ def _is_ignored(span: Any) -> bool:
 
 def _judge_inside(span: Any, attempt: Judge, found: Reading, *, writable: bool) -> None:
     """A span inside an attempt; one that names a host only if it is the candidate's."""
+    # A search, a database or a tool that fails inside an attempt tells its own error, not the candidate's; the host it
+    # names is all that parts it from a call of the provider's.
     if found.address is not None and not attempt.is_at(found.address):
         return
     verdict = attempt.judge(found.claim)
@@ -245,6 +251,8 @@ def _judge_around(span: Any, runs: list[EnclosedRun], found: Reading, *, writabl
 
 def _split(runs: list[EnclosedRun], found: Reading) -> tuple[list[Source], list[Source]]:
     """Return the trails of the candidates that a span names, and those of the others, of all runs inside it."""
+    # Some instrumentations say `openai` for whatever the OpenAI SDK asks, a gateway or a compatible endpoint too. Where
+    # nobody in the chain has that provider and model, the model alone says of whom the span speaks.
     own, others = _split_by(runs, lambda candidate: names_candidate(candidate, found))
     loose = by_model_alone(found) if not own else None
     if loose is not None:

@@ -77,6 +77,8 @@ class Enclosing:
 
     def take(self, span_id: int, parent: int | None) -> list[EnclosedRun]:
         """Return the runs inside a span that ends, and hand them to the span around it."""
+        # A run is known to the innermost span around it only; each span that ends hands it to its parent, so that the
+        # operation's own span, the server's and a batch's are all judged by it, and none is asked before its turn.
         runs = self._runs.pop(span_id, [])
         if runs and parent is not None:
             above = self._runs.setdefault(parent, [])
