@@ -246,6 +246,19 @@ LEFT_OUT: Final = {
 }
 """Tests of what the oldest releases do not have, by the reason."""
 
+ALIKE: Final = (
+    "core/attribution/test_random_cases.py",
+    "core/findings/test_rules.py",
+    "core/text",
+    "docs/test_contributing.py",
+    "docs/test_site.py",
+    "house/test_environments.py",
+    "house/test_house.py",
+    "house/test_layout.py",
+    "house/test_tests.py",
+)
+"""Tests that meet neither OpenTelemetry nor an SDK: the same in whatever releases, so they are not run again there."""
+
 # --- parts of the suite -----------------------------------------------------------------------------------------------
 
 # How names of tests begin, below `tests/`: folders, files, or `file.py::test`.
