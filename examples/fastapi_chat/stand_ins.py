@@ -63,10 +63,11 @@ def stand_ins() -> Iterator[dict[str, Model]]:
 
 
 def _model(stack: ExitStack, model: str, answer: Answer) -> Model:
+    patience = TIMEOUT if answer.kind == "hang" else 30.0
     if model.startswith("gpt"):
         server = stack.enter_context(LocalProvider("openai", answer))
-        asked = AsyncOpenAI(api_key="none", base_url=server.base_url, max_retries=0, timeout=TIMEOUT)
+        asked = AsyncOpenAI(api_key="none", base_url=server.base_url, max_retries=0, timeout=patience)
         return OpenAIChatModel(model, provider=OpenAIProvider(openai_client=asked))
     server = stack.enter_context(LocalProvider("anthropic", answer))
-    claude = AsyncAnthropic(api_key="none", base_url=server.base_url, max_retries=0, timeout=TIMEOUT)
+    claude = AsyncAnthropic(api_key="none", base_url=server.base_url, max_retries=0, timeout=patience)
     return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=claude))

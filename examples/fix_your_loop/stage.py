@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anthropic
 import openai
@@ -44,6 +44,10 @@ class Model:
         return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 
 
+PATIENCE: Final = 30.0
+"""Seconds for a model that answers: a busy machine is no timeout."""
+
+
 @contextmanager
 def models(*given: tuple[str, str, Answer], timeout: float = 0.3) -> Iterator[list[Model]]:
     """Open a chain: provider, model and what it answers."""
@@ -53,7 +57,12 @@ def models(*given: tuple[str, str, Answer], timeout: float = 0.3) -> Iterator[li
             spoken = anthropic.Anthropic if provider == "anthropic" else openai.OpenAI
             server = stack.enter_context(LocalProvider("anthropic" if provider == "anthropic" else "openai", answer))
             client = stack.enter_context(
-                spoken(api_key="none", base_url=server.base_url, max_retries=0, timeout=timeout)
+                spoken(
+                    api_key="none",
+                    base_url=server.base_url,
+                    max_retries=0,
+                    timeout=timeout if answer.kind == "hang" else PATIENCE,
+                )
             )
             opened.append(Model(Candidate(provider, model, server.endpoint), client, server))
         yield opened

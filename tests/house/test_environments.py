@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import environments
-from tests.environments import BESIDE, COEXISTENCE, ENDS, LEFT_OUT, PYTHONS, QUICK, ZERO_CODE, Environment
+from tests.environments import ALIKE, BESIDE, COEXISTENCE, ENDS, LEFT_OUT, PYTHONS, QUICK, ZERO_CODE, Environment
 
 ROOT = Path(__file__).parents[2]
 ALL = (*ENDS, *BESIDE, COEXISTENCE, ZERO_CODE)
@@ -37,6 +37,10 @@ def test_each_library_with_tests_of_its_own_is_in_an_environment() -> None:
 def test_no_two_environments_have_one_name() -> None:
     names = [each.name for each in ALL]
     assert sorted(names) == sorted(set(names))
+
+
+def test_what_is_alike_everywhere_is_there() -> None:
+    assert [path for path in ALIKE if not (ROOT / "tests" / path).exists()] == []
 
 
 def test_what_is_quick_or_can_differ_in_another_python_is_there() -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anthropic
 import openai
@@ -23,6 +23,8 @@ KEYS = {
     "anthropic": "sk-ant-Tg5hJ9kLpQ2wXs8dFv6n",
     "gcp.gemini": "AIzaQw3eRt5yUi7oPa9sDf2g",
 }
+LONG: Final = 30.0
+"""Seconds that a busy machine may need for an answer that comes."""
 MODELS = {"openai": "gpt-5.5", "anthropic": "claude-opus-4-7", "gcp.gemini": "gemini-2.5-flash"}
 
 
@@ -44,9 +46,11 @@ class Stand:
     server: LocalProvider
     client: Any
     aclient: Any
+    tries: int = 1
 
     def ask(self, **options: Any) -> Any:
         """Ask as an application would."""
+        options = {**self._patience(), **options}
         if isinstance(self.client, openai.OpenAI):
             return self.client.chat.completions.create(model=self.candidate.model, messages=MESSAGES, **options)
         if self.server.kind == "gemini":
@@ -55,6 +59,7 @@ class Stand:
 
     async def aask(self, **options: Any) -> Any:
         """Ask as an asynchronous application would."""
+        options = {**self._patience(), **options}
         if isinstance(self.client, openai.OpenAI):
             return await self.aclient.chat.completions.create(model=self.candidate.model, messages=MESSAGES, **options)
         if self.server.kind == "gemini":
@@ -63,9 +68,20 @@ class Stand:
             model=self.candidate.model, messages=MESSAGES, max_tokens=16, **options
         )
 
+    def _patience(self) -> dict[str, float]:
+        """Wait for an answer that comes, though the client is in a hurry: one that is not asked yet will hang."""
+        coming = self.server.programmed
+        soon = not any(map(hangs, coming[: self.tries])) and any(map(hangs, coming[self.tries :]))
+        return {"timeout": LONG} if soon and self.server.kind != "gemini" else {}
+
     async def aclose(self) -> None:
         """Close the asynchronous client, in the loop that used it."""
         await (self.aclient.aclose() if self.server.kind == "gemini" else self.aclient.close())
+
+
+def hangs(answer: Answer) -> bool:
+    """Whether a client that waits for the whole of an answer waits for ever."""
+    return "hang" in (answer.kind, answer.then)
 
 
 def patience(provider: LocalProvider, short: float = 0.2) -> float:
@@ -75,7 +91,7 @@ def patience(provider: LocalProvider, short: float = 0.2) -> float:
         provider: As it is programmed now.
         short: In seconds, where it is programmed to hang.
     """
-    return short if any("hang" in (answer.kind, answer.then) for answer in provider.programmed) else 30
+    return short if any(map(hangs, provider.programmed)) else LONG
 
 
 def by_name(url: str) -> str:
@@ -130,8 +146,10 @@ def stand(
 ) -> Iterator[Stand]:
     """Open one candidate: Gemini is asked through its OpenAI-compatible endpoint, or by kind through its own.
 
+    Its clients wait as long as `timeout` says where one of the answers hangs, else as long as a busy machine may need.
     `more` goes to Google's `HttpOptions`.
     """
+    timeout = timeout if any(map(hangs, answers)) else LONG
     spoken: Any = kind or ("anthropic" if provider == "anthropic" else "openai")
     with LocalProvider(spoken, *answers, name=provider) as server:
         options: dict[str, Any] = {
@@ -149,5 +167,5 @@ def stand(
             (module.Anthropic, module.AsyncAnthropic) if spoken == "anthropic" else (module.OpenAI, module.AsyncOpenAI)
         )
         client = pair[0](**options)
-        yield Stand(candidate, server, client, pair[1](**options))
+        yield Stand(candidate, server, client, pair[1](**options), 1 + retries)
         client.close()

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otel_failover import FailoverInstrumentor, instrumentor
+from otel_failover import FailoverInstrumentor
 from otel_failover.cli import main
+from otel_failover.cli.doctor import examination
+from otel_failover.integrations import adapters
 from otel_failover.integrations.libraries import libraries
 from tests.cli.collector import Collector
 from tests.cli.command import ONE_LIBRARY, ROOT, found, run
@@ -191,7 +193,8 @@ def test_a_library_that_is_too_new_is_a_problem(
     """It is installed, and nobody asked for it to be left out."""
     library = next(each for each in libraries() if each.name == "openai")
     old: tuple[Library, ...] = (library._replace(supported="<0.1"),)
-    monkeypatch.setattr(instrumentor, "libraries", lambda: old)
+    for module in (adapters, examination):
+        monkeypatch.setattr(module, "libraries", lambda: old)
     assert main(["doctor"]) == 1
     out = capsys.readouterr().out
     assert "is not patched: version" in out
@@ -231,7 +234,7 @@ def test_an_instrumentation_that_is_on_stays_on(capsys: pytest.CaptureFixture[st
         assert main(["doctor", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["active"] is True
         assert FailoverInstrumentor().is_instrumented_by_opentelemetry
-        assert instrumentor.states()
+        assert adapters.states()
     finally:
         FailoverInstrumentor().uninstrument()
 

@@ -17,7 +17,7 @@ from otel_failover._core.attribution.claim import Claim
 from otel_failover._core.attribution.from_exception import from_error, from_exception
 from otel_failover._core.evidence.call_error import causes_of, response_of
 from otel_failover.testing.providers import Answer, LocalProvider
-from tests.support.hosts import MESSAGES, LoopError
+from tests.support.hosts import MESSAGES, LoopError, patience
 
 
 def wrong(reason: str) -> pytest.MarkDecorator:
@@ -28,7 +28,9 @@ def wrong(reason: str) -> pytest.MarkDecorator:
 def openai_error(answer: Answer, **options: Any) -> openai.OpenAIError:
     """Let the real SDK raise what an answer makes it raise."""
     with LocalProvider("openai", answer) as server:
-        client = openai.OpenAI(base_url=server.base_url, api_key="key-Hm4nB6vC8xZa1q", max_retries=0, timeout=0.5)
+        client = openai.OpenAI(
+            base_url=server.base_url, api_key="key-Hm4nB6vC8xZa1q", max_retries=0, timeout=patience(server)
+        )
         with client, pytest.raises(openai.OpenAIError) as caught:
             list(client.chat.completions.create(model="m", messages=MESSAGES, **options))
         return caught.value
@@ -37,7 +39,9 @@ def openai_error(answer: Answer, **options: Any) -> openai.OpenAIError:
 def anthropic_error(answer: Answer) -> anthropic.AnthropicError:
     """Let the real SDK raise what an answer makes it raise."""
     with LocalProvider("anthropic", answer) as server:
-        client = anthropic.Anthropic(base_url=server.base_url, api_key="key-Hm4nB6vC8xZa1q", max_retries=0, timeout=0.5)
+        client = anthropic.Anthropic(
+            base_url=server.base_url, api_key="key-Hm4nB6vC8xZa1q", max_retries=0, timeout=patience(server)
+        )
         with client, pytest.raises(anthropic.AnthropicError) as caught:
             client.messages.create(model="m", messages=MESSAGES, max_tokens=5)
         return caught.value

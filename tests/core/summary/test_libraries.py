@@ -13,7 +13,7 @@ import pytest
 
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.core.summary.test_summary import DOWN, NO_MODEL, QUOTA, SILENCE, checked, lines
-from tests.support.hosts import KEYS
+from tests.support.hosts import KEYS, LONG, hangs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,13 +36,17 @@ def serve(stack: ExitStack, kind: Any, answer: Answer) -> str:
 # --- pydantic-ai ------------------------------------------------------------------------------------------------------
 
 
+def _patience(answer: Answer) -> float:
+    return 0.2 if hangs(answer) else LONG
+
+
 def openai_model(stack: ExitStack, model: str, answer: Answer) -> Any:
     from openai import AsyncOpenAI
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
     address = serve(stack, OPENAI, answer)
-    client = AsyncOpenAI(api_key=KEYS["openai"], base_url=address, max_retries=0, timeout=0.2)
+    client = AsyncOpenAI(api_key=KEYS["openai"], base_url=address, max_retries=0, timeout=_patience(answer))
     return OpenAIChatModel(model, provider=OpenAIProvider(openai_client=client))
 
 
@@ -52,7 +56,7 @@ def anthropic_model(stack: ExitStack, model: str, answer: Answer) -> Any:
     from pydantic_ai.providers.anthropic import AnthropicProvider
 
     address = serve(stack, ANTHROPIC, answer)
-    client = AsyncAnthropic(api_key=KEYS["anthropic"], base_url=address, max_retries=0, timeout=0.2)
+    client = AsyncAnthropic(api_key=KEYS["anthropic"], base_url=address, max_retries=0, timeout=_patience(answer))
     return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=client))
 
 

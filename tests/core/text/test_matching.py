@@ -153,6 +153,7 @@ def test_escaping_changes_nothing(text: str) -> None:
         assert normalise(escaped).strip('" ') == bare
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(_MESSAGE, st.text(max_size=60), st.text(max_size=60), _GLUE, _END, _WRAP)
 def test_a_message_is_found_in_anything(message: str, before: str, after: str, glue: str, end: str, wrap: Any) -> None:
@@ -161,6 +162,7 @@ def test_a_message_is_found_in_anything(message: str, before: str, after: str, g
     assert quoted(known, normalise(f"{before}{glue}{wrap(message)}{end}{after}")) == known
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(
     _MESSAGE,

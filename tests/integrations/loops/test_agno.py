@@ -52,7 +52,7 @@ class Bench:
         return server
 
     def openai(
-        self, *answers: Answer, model: str = "gpt-5.5", retries: int = 0, timeout: float = 5, **more: Any
+        self, *answers: Answer, model: str = "gpt-5.5", retries: int = 0, timeout: float = 30, **more: Any
     ) -> OpenAIChat:
         """Return a model at a provider of its own, which speaks as OpenAI does."""
         url = self._server("openai", answers).base_url
@@ -60,7 +60,7 @@ class Bench:
             id=model, api_key=KEYS["openai"], base_url=url, max_retries=retries, timeout=timeout, **more
         )  # fmt: skip
 
-    def claude(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> Claude:
+    def claude(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 30) -> Claude:
         """Return a model at a provider of its own, which speaks as Anthropic does."""
         options = {"base_url": self._server("anthropic", answers).base_url, "max_retries": 0, "timeout": timeout}
         return Claude(id=model, api_key=KEYS["anthropic"], client_params=options)

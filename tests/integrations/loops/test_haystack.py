@@ -37,7 +37,7 @@ QUESTION = [ChatMessage.from_user("hello")]
 class ClaudeChatGenerator:
     """A generator of the application's own, as Haystack's documentation says how to write one."""
 
-    def __init__(self, url: str, model: str = "claude-opus-4-7", timeout: float = 5) -> None:
+    def __init__(self, url: str, model: str = "claude-opus-4-7", timeout: float = 30) -> None:
         options: dict[str, Any] = {"api_key": KEYS["anthropic"], "base_url": url, "max_retries": 0, "timeout": timeout}
         self.model = model
         self.client = anthropic.Anthropic(**options)
@@ -74,7 +74,7 @@ class Bench:
         self.servers: list[LocalProvider] = []
         self.clients: list[Any] = []
 
-    def openai(self, *answers: Answer, model: str = "gpt-5.5", retries: int = 0, timeout: float = 5) -> Any:
+    def openai(self, *answers: Answer, model: str = "gpt-5.5", retries: int = 0, timeout: float = 30) -> Any:
         """Return Haystack's generator at a provider of its own."""
         server = self._stack.enter_context(LocalProvider("openai", *answers))
         self.servers.append(server)
@@ -85,7 +85,7 @@ class Bench:
         self.clients.append(made)
         return made
 
-    def claude(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> Any:
+    def claude(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 30) -> Any:
         """Return an application's generator at a provider of its own."""
         server = self._stack.enter_context(LocalProvider("anthropic", *answers))
         self.servers.append(server)

@@ -43,13 +43,13 @@ class Bench:
         self._clients: list[Any] = []
         self.servers: list[LocalProvider] = []
 
-    def openai(self, *answers: Answer, model: str = "gpt-5.5", timeout: float = 5) -> Any:
+    def openai(self, *answers: Answer, model: str = "gpt-5.5", timeout: float = 30) -> Any:
         """Return an LLM at a provider of its own, which speaks as OpenAI does."""
         server = self._stack.enter_context(LocalProvider("openai", *answers))
         client = openai.AsyncOpenAI(base_url=server.base_url, api_key=KEYS["openai"], max_retries=0, timeout=timeout)
         return self._keep(server, client, openais.LLM(model=model, client=client, api_key=KEYS["openai"]))
 
-    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> Any:
+    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 30) -> Any:
         """Return an LLM at a provider of its own, which speaks as Anthropic does."""
         server = self._stack.enter_context(LocalProvider("anthropic", *answers))
         client = anthropic.AsyncAnthropic(

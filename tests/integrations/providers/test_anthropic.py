@@ -18,7 +18,7 @@ ASKED: Any = {"model": "m", "max_tokens": 5, "messages": QUESTION}
 
 
 def _client(provider: LocalProvider) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=provider.base_url, api_key="local", max_retries=0, timeout=2)
+    return anthropic.Anthropic(base_url=provider.base_url, api_key="local", max_retries=0, timeout=30)
 
 
 def raw(provider: LocalProvider) -> Any:

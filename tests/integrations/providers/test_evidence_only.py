@@ -60,7 +60,7 @@ def served(provider: str) -> Answer:
     return Answer.raw(200, json.dumps(BODIES[provider]), content_type="application/json")
 
 
-def first_of(provider: str, server: LocalProvider, timeout: float = 5) -> tuple[Candidate, Callable[[], str]]:
+def first_of(provider: str, server: LocalProvider, timeout: float = 30) -> tuple[Candidate, Callable[[], str]]:
     """Return a candidate and how an application asks it."""
     return Candidate(provider, MODELS[provider], server.endpoint), CLIENTS[provider](server.endpoint, timeout)
 

@@ -104,7 +104,7 @@ def only(telemetry: Telemetry) -> Exported:
 
 
 def _client(provider: LocalProvider, **options: Any) -> Any:
-    http = types.HttpOptions(base_url=provider.base_url, timeout=2_000, **options)
+    http = types.HttpOptions(base_url=provider.base_url, timeout=30_000, **options)
     return genai.Client(api_key=KEYS["gcp.gemini"], http_options=http)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _client(provider: LocalProvider) -> openai.OpenAI:
-    return openai.OpenAI(base_url=provider.base_url, api_key="sk-local", max_retries=0, timeout=2)
+    return openai.OpenAI(base_url=provider.base_url, api_key="sk-local", max_retries=0, timeout=30)
 
 
 def raw(provider: LocalProvider) -> Any:
@@ -93,7 +93,7 @@ def entered(provider: LocalProvider) -> Any:
 
 
 def copied_client(provider: LocalProvider) -> Any:
-    with _client(provider) as client, client.with_options(timeout=1, max_retries=0) as other:
+    with _client(provider) as client, client.with_options(timeout=20, max_retries=0) as other:
         return shown(other.chat.completions.create(model="m", messages=QUESTION))
 
 

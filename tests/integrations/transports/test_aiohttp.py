@@ -66,10 +66,9 @@ def _shown(response: Any) -> Any:
     return type(response), response.status, sorted(response.headers), response.closed, response.method
 
 
-def _asks(ask: Callable[[Any, str], Awaitable[Any]], **options: Any) -> Callable[[str], Any]:
+def _asks(ask: Callable[[Any, str], Awaitable[Any]], seconds: float) -> Callable[[str], Any]:
     async def main(url: str) -> Any:
-        timeout = options.pop("timeout", None) or aiohttp.ClientTimeout(total=0.3)
-        async with aiohttp.ClientSession(timeout=timeout, **options) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session:
             return await ask(session, url)
 
     return lambda url: asyncio.run(main(url))
@@ -107,7 +106,7 @@ async def _raising_later(session: Any, url: str) -> Any:
 
 
 async def _once(session: Any, url: str) -> Any:
-    async with aiohttp.request("POST", url, json=ASKED, timeout=aiohttp.ClientTimeout(total=0.3)) as response:
+    async with aiohttp.request("POST", url, json=ASKED, timeout=session.timeout) as response:
         return len(await response.read())
 
 
@@ -128,7 +127,7 @@ def test_a_way_of_sending_gives_the_same(
     way: Callable[[Any, str], Awaitable[Any]], answer: Answer, switch_on: Callable[[], Any]
 ) -> None:
     def send(provider: LocalProvider) -> Any:
-        return _asks(way)(provider.base_url + "/chat/completions")
+        return _asks(way, patience(provider, 0.3))(provider.base_url + "/chat/completions")
 
     same_everywhere(switch_on, send, "openai", answer)
 
@@ -336,7 +335,7 @@ def test_other_traffic_outside_attempts_leaves_nothing_behind(telemetry: Telemet
     """What goes to a host that no candidate has is nobody's, even where it is under way when one is first tried there."""
     provider = provider_of(stack, Answer.hang(1), Answer.ok())
     url = by_name(provider.base_url) + "/chat/completions"
-    asks = _asks(read, timeout=aiohttp.ClientTimeout(total=30))
+    asks = _asks(read, 30)
     candidate = Candidate("openai", "m", url)
     with under_way(provider, lambda: asks(url)):
         assert telemetry.spans == []

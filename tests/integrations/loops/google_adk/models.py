@@ -32,7 +32,7 @@ class Bench:
         self._closers: list[Callable[[], Awaitable[Any]]] = []
         self.servers: list[LocalProvider] = []
 
-    def gemini(self, *answers: Answer, model: str = "gemini-2.5-flash", timeout: float = 5, retries: int = 0) -> Any:
+    def gemini(self, *answers: Answer, model: str = "gemini-2.5-flash", timeout: float = 30, retries: int = 0) -> Any:
         """Return a model at a provider of its own, which speaks as Gemini does."""
         server = self._stack.enter_context(LocalProvider("gemini", *answers))
         retry = types.HttpRetryOptions(attempts=retries + 1, initial_delay=0.001, max_delay=0.001, jitter=0.001)
@@ -42,7 +42,7 @@ class Bench:
         self._closers.append(client.aio.aclose)
         return models.Gemini(model=model, client=client)
 
-    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> Any:
+    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 30) -> Any:
         """Return a model at a provider of its own, which speaks as Anthropic does."""
         server = self._stack.enter_context(LocalProvider("anthropic", *answers))
         client = anthropic.AsyncAnthropic(

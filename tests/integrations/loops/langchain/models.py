@@ -37,13 +37,13 @@ class Bench:
         stack.callback(self.loop.close)
         stack.callback(lambda: self.loop.run_until_complete(self.loop.shutdown_asyncgens()))
 
-    def openai(self, *answers: Answer, model: str = "gpt-5.5", retries: int = 0, timeout: float = 5) -> Any:
+    def openai(self, *answers: Answer, model: str = "gpt-5.5", retries: int = 0, timeout: float = 30) -> Any:
         """Return a model at a provider of its own, which speaks as OpenAI does."""
         server = self._serve("openai", answers)
         options: dict[str, Any] = {"base_url": server.base_url, "api_key": KEYS["openai"]}
         return ChatOpenAI(model=model, max_retries=retries, timeout=_own(timeout), **options)
 
-    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> Any:
+    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 30) -> Any:
         """Return a model at a provider of its own, which speaks as Anthropic does."""
         server = self._serve("anthropic", answers)
         options: dict[str, Any] = {"base_url": server.base_url, "api_key": KEYS["anthropic"], "timeout": _own(timeout)}

@@ -52,7 +52,7 @@ class Bench:
         self._clients: list[Any] = []
         self.servers: list[LocalProvider] = []
 
-    def openai(self, *answers: Answer, model: str = "gpt-5.5", timeout: float = 5, named: str = "") -> OpenAIChatModel:
+    def openai(self, *answers: Answer, model: str = "gpt-5.5", timeout: float = 30, named: str = "") -> OpenAIChatModel:
         """Return a model at a provider of its own, which speaks as OpenAI does."""
         server = self.stack.enter_context(LocalProvider("openai", *answers, name=named or "openai"))
         client = openai.AsyncOpenAI(
@@ -64,7 +64,7 @@ class Bench:
             provider.called = named
         return OpenAIChatModel(model, provider=provider)
 
-    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> AnthropicModel:
+    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 30) -> AnthropicModel:
         """Return a model at a provider of its own, which speaks as Anthropic does."""
         server = self.stack.enter_context(LocalProvider("anthropic", *answers))
         client = anthropic.AsyncAnthropic(

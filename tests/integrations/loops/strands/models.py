@@ -29,7 +29,7 @@ class Bench:
         self._clients: list[Any] = []
         self.servers: list[LocalProvider] = []
 
-    def openai(self, *answers: Answer, model: str = "gpt-5.5", timeout: float = 5, retries: int = 0) -> Any:
+    def openai(self, *answers: Answer, model: str = "gpt-5.5", timeout: float = 30, retries: int = 0) -> Any:
         """Return a model at a provider of its own, which speaks as OpenAI does."""
         server = self._stack.enter_context(LocalProvider("openai", *answers))
         client = openai.AsyncOpenAI(
@@ -39,7 +39,7 @@ class Bench:
         self._clients.append(client)
         return openais.OpenAIModel(client=client, model_id=model)
 
-    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 5) -> Any:
+    def anthropic(self, *answers: Answer, model: str = "claude-opus-4-7", timeout: float = 30) -> Any:
         """Return a model at a provider of its own, which speaks as Anthropic does."""
         server = self._stack.enter_context(LocalProvider("anthropic", *answers))
         options = {
