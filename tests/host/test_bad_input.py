@@ -109,7 +109,7 @@ def test_a_chain_that_is_none_is_told_and_the_run_goes_on(
 
 @pytest.mark.parametrize(
     ("given", "endpoint"),
-    [(httpx.URL("https://api.openai.com/v1"), "https://api.openai.com"), (5, "https://5"), (["x"], None)],
+    [(httpx.URL("https://api.openai.com/v1"), "https://api.openai.com"), (5, "https://5"), ({"x": 1}, None)],
     ids=str,
 )
 def test_a_candidate_takes_any_endpoint(given: Any, endpoint: str | None, telemetry: Telemetry) -> None:
