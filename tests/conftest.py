@@ -60,10 +60,12 @@ if MUST_HAVE:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import only what is quick where only that is asked for."""
+    """Import only what is quick, or can differ in another Python, where only that is asked for."""
+    chosen = {"quick": QUICK, "python": tuple(PYTHONS)}.get(config.option.markexpr)
     name = collection_path.relative_to(TESTS).as_posix()
-    wanted = name.startswith(QUICK) or any(each.startswith(name) for each in QUICK) or collection_path.suffix != ".py"
-    return None if wanted or config.option.markexpr != "quick" else True
+    if chosen is None or collection_path.suffix != ".py" or name.startswith(chosen):
+        return None
+    return None if any(each.startswith(name) for each in chosen) else True
 
 
 @pytest.hookimpl(tryfirst=True)

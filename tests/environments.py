@@ -307,22 +307,31 @@ QUICK: Final = (
 what is marked `slow`, or waits by its nature: for a provider that hangs."""
 
 PYTHONS: Final = {
-    "cli/doctor": "importlib.metadata, and what an import of each library says where it fails",
-    "core/attribution": "exception groups and notes, which only newer Pythons have; causes and contexts",
+    "cli/doctor/test_doctor": "importlib.metadata, and what an import of each library says where it fails",
+    "core/attribution/test_from_exception": "exception groups and notes, which only newer Pythons have",
     "core/runs": "generators, coroutines and context variables: who is current while which of them works or is finalized",
     "core/spans": "the same, for spans around them",
-    "core/summary": "frames of a traceback, by whose local variables a run is found (PEP 667)",
+    "core/summary/test_summary": "frames of a traceback, by whose local variables a run is found (PEP 667)",
     "core/text/test_matching": "`re` and `unicodedata`, rewritten or renewed by each Python",
-    "core/text/test_redaction": "`re`",
-    "host": "signatures and kinds of functions, tracebacks, pickles, threads, forks, cancellation, interpreter shutdown",
+    "host/test_bad_input": "what the interpreter says of wrong types and of objects that raise",
+    "host/test_coexistence": "forks, threads, and wrappers of several instrumentations around one function",
+    "host/test_faults": "what runs in a pass of a loop is found by the interpreter's own tracing",
+    "host/test_introspection": "signatures and kinds of functions",
+    "host/test_process": "the interpreter's start and end, and garbage",
+    "host/test_same": "tracebacks, pickles, cancellation, threads",
     "house/test_bench": "what is executed is counted by the interpreter itself",
     "house/test_public_names": "what a module's `__getattr__` and `__module__` do to pickles and annotations",
     "integrations/loops/configured": "functions of each kind, decorated by name before or after they are imported",
     "integrations/loops/pydantic_ai": "exception groups; another release of it, where newer ones want a newer Python",
-    "integrations/providers": "asyncio, and other releases of the SDKs, where newer ones want a newer Python",
+    "integrations/loops/test_wrappers": "functions and generators of each kind, wrapped",
+    "integrations/providers/test_anthropic": "asyncio; another release of it, where newer ones want a newer Python",
+    "integrations/providers/test_openai": "the same",
     "integrations/test_patching": "import hooks, which are the interpreter's own, under wrapt",
     "integrations/transports": "asyncio, http.client and ssl, below each transport",
     "testing": "sockets and http.server, of which the local providers are made",
+    "truth/test_enemy": "exception groups that hide whose error is whose",
+    "truth/test_incident": "the whole way, once more",
+    "truth/test_traces": "the same",
 }
-"""What can differ in another Python, and why: run there besides what is quick. All the rest is the same code on the same
-data: findings, reasons, the settings, the tables of the documents, random chains of what is tested here one by one."""
+"""What can differ in another Python, and why: `pytest -m python`. All the rest is the same code on the same data, as are
+findings, reasons, settings, redaction, the documents, and random chains of what is tested here one by one."""
