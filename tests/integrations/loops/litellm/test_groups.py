@@ -194,9 +194,9 @@ def test_a_context_window_fallback(telemetry: Telemetry, bench: Bench, way: str)
 
 @every_way
 def test_a_content_policy_fallback(telemetry: Telemetry, bench: Bench, way: str) -> None:
-    refused = Answer.error(
-        400, "Your request was rejected as a result of our safety system.", code="content_policy_violation"
-    )
+    # In words that every litellm takes for a refusal: the newest no longer looks at the code.
+    said = "Invalid prompt: your prompt was flagged as potentially violating our usage policy."
+    refused = Answer.error(400, said, code="content_policy_violation")
     bench.chain(refused, served(way))
     router = bench.router(fallbacks=[], content_policy_fallbacks=[{"a": ["b"]}])
     assert text(ways(router)[way]()) == "fine"
