@@ -162,7 +162,7 @@ BESIDE: Final = (
     Environment(
         "logfire",
         "google.genai boto3 pydantic_ai logfire",
-        "logfire[httpx]>=5 google-genai boto3 aiohttp pydantic-ai-slim[openai,anthropic,google,bedrock]>=2",
+        "logfire[httpx]>=5 httpx google-genai boto3 aiohttp pydantic-ai-slim[openai,anthropic,google,bedrock]>=2",
         _SDKS_TESTS,
     ),
     Environment(

@@ -72,5 +72,5 @@ def compare(module: str) -> None:
 @pytest.mark.parametrize("other", sorted(OTHERS))
 def test_their_spans_are_the_same_and_none_is_flagged(other: str) -> None:
     pytest.importorskip(OTHERS[other])
-    code = f"from tests.integrations.loops import test_beside_langchain as it; it.compare({OTHERS[other]!r}); print('SAME')"
+    code = f"from tests.integrations.loops.langchain import test_beside as it; it.compare({OTHERS[other]!r}); print('SAME')"
     assert "SAME" in in_a_process(code, timeout=300)
