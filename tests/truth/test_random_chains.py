@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import os
 import random
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -213,7 +214,7 @@ def random_script(rng: random.Random, seat: Seat) -> Script:
         if rng.random() < 0.3:
             return Script((*sent[:2], Answer.ok(sentence(rng))), None, "success", patient=True)
         if rng.random() < 0.06:
-            return Script((*sent[:2], Answer.hang()), "timeout", patient=True, timeout=0.1)
+            return Script((*sent[:2], Answer.hang()), "timeout", patient=True, timeout=0.25)
         return Script(tuple(sent), errors[2][1], patient=True)
     answer, reason = random_error(rng, seat)
     return Script((answer,), reason, streamed=rng.random() < 0.1)
@@ -403,7 +404,10 @@ class Chain:
         return next(index for index, each in enumerate(self.seen) if each is seat)
 
     def note(self, fact: Fact, own: Exception | None) -> None:
-        fact.own, fact.log = own, list(fact.seat.once.server.log)
+        server, until = fact.seat.once.server, time.monotonic() + 30
+        while not server.log and time.monotonic() < until:  # whoever asked may have given up before it was heard
+            time.sleep(0.001)
+        fact.own, fact.log = own, list(server.log)
         self.facts.append(fact)
 
     # --- the call -----------------------------------------------------------------------------------------------------
