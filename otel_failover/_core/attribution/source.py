@@ -13,7 +13,7 @@ from otel_failover._core.attribution.facts import SourceFacts
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.text.matching import holds, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -95,7 +95,7 @@ class Source:
                 self.span_id,
                 self._order,
                 self._alive,
-                messages=tuple(dict.fromkeys(filter(None, (normalise(body.message) for body in bodies)))),
+                messages=tuple(dict.fromkeys(body.message for body in bodies if body.message)),
                 codes=frozenset(code for body in bodies for code in body.codes),
                 statuses=frozenset(e.status for e in self.exchanges if e.status is not None and e.is_error),
                 request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
@@ -152,7 +152,7 @@ class Source:
         if bonds & {RESPONSE, REQUEST}:
             return True
         text = normalise(text_of(problem)) if OBJECT in bonds else ""
-        return any(body.message and normalise(body.message) in text for body in self.bodies)
+        return any(body.message and holds(text, normalise(body.message)) for body in self.bodies)
 
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""

@@ -267,8 +267,8 @@ class Judgement:
             statuses=frozenset({settled.status} if settled.status is not None else ()),
         )  # fmt: skip
         found = matching.fingerprint(message)
-        if len(message) >= matching.MINIMUM and message not in matching.STOCK:
-            history.add(found, self._lasting_key, facts)
+        if matching.is_long_enough(message):
+            history.add(found, matching.start_keys(message), self._lasting_key, facts)
         shown = span.redacted(settled.message)
         same = shown == settled.message
         attributes[names.ERROR_FINGERPRINT] = found if same else matching.fingerprint(matching.normalise(shown))
