@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
         closed: bool
         who: object
+        base: str | None
         started: float
 
         @property
@@ -65,12 +66,15 @@ class Exchange:
         method: HTTP method.
         stream: Whether the host reads the body later.
         hold: Keep request and response alive until the attempt has ended; orphans are not.
+
+    Attributes:
+        sibling: Place in the chain of the other member at the candidate's own endpoint that it goes to; None else.
     """
 
     __slots__ = (  # noqa: RUF023 - what was sent, whose it is, what came back, what is read on demand
         "__weakref__",
         "request", "endpoint", "method", "stream", "hold", "started",
-        "kind", "call", "model", "ledger", "taken",
+        "kind", "call", "model", "sibling", "ledger", "taken",
         "stopped", "response", "status", "request_id", "issued_id", "retry_after",
         "failure", "problem", "timeout", "timeout_configured",
         "_sent", "_headers", "_body",
@@ -93,6 +97,7 @@ class Exchange:
         self.kind = UNRELATED
         self.call: OpenCall | None = None
         self.model: str | None = None
+        self.sibling: int | None = None
         self.ledger: Owner | None = None
         self.taken: weakref.ref[Owner] | None = None
         self._body: ErrorBody | None = None

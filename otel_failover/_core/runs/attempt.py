@@ -198,7 +198,9 @@ class Attempt:
         self._settled_as: Outcome | None = None
         self._own_error: CandidateError | None = None
         ledger.model = candidate.model
-        ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile)
+        chain = owner.positions.chain
+        place = index if chain.doubled and chain.has_twice(candidate) else None
+        ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile, place)
 
     # --- for the host -------------------------------------------------------------------------------------------------
 
@@ -385,7 +387,7 @@ class Attempt:
         if self.run is None or filled == known:
             return
         self.ledger.model = filled.model
-        self.ledger.who = (filled.provider, filled.model, filled.endpoint, filled.profile)
+        self.ledger.who = (filled.provider, filled.model, filled.endpoint, filled.profile, None)
         span.index, number = self._owner.attempt_moved(self, known)
         if number is not None:
             span.number = number
@@ -663,7 +665,7 @@ class Attempt:
         span = self._span
         return CandidateError(
             self.provider, self.model, settled.status, settled.reason or reasons.UNKNOWN,
-            span.message(settled, now), settled.origin, span.span_id, span.candidate.profile,
+            span.message(settled, now), settled.origin, span.span_id, span.profile,
         )  # fmt: skip
 
     # --- for the checker ----------------------------------------------------------------------------------------------

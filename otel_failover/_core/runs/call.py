@@ -16,7 +16,7 @@ from otel_failover._core import context as scope
 from otel_failover._core.config import runtime, usage_hints
 from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked, provider_of
-from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.candidate import Candidate, asked_at
 from otel_failover._core.domain.chain import EMPTY
 from otel_failover._core.evidence import response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
@@ -96,7 +96,7 @@ class Call:
         # that was started inside it. What is asked there is no evidence of it any more.
         if attempt is not None and not attempt.live:
             attempt = None
-        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint):
+        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint, self.asked.base, self.model):
             self._stand_alone(attempt)
         elif attempt is not None:
             self.attempt = attempt
@@ -118,7 +118,7 @@ class Call:
         active = runtime.current()
         chain = run.chain if run is not None else EMPTY
         provider = provider_of(self.asked, chain, active.aliases, active.gateways)
-        return Candidate(provider, self.model, self.endpoint or None)
+        return asked_at(provider, self.model, self.endpoint or None, self.asked.base)
 
     def _stand_alone(self, beside: Attempt | None) -> None:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
@@ -132,7 +132,7 @@ class Call:
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not context_api.get_current()
-            self.parent = usage_hints.call_outside(self.endpoint, self.model)
+            self.parent = usage_hints.call_outside(self.endpoint, self.model, self.asked.base)
 
     def _start(self) -> None:
         attempt = self.attempt
@@ -140,6 +140,8 @@ class Call:
             return
         ledger = self.ledger = attempt.ledger
         if self.inference:
+            if ledger.base is None:
+                ledger.base = self.asked.base
             ledger.calls += 1
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
@@ -247,7 +249,7 @@ class Call:
         # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
             if problem is not None and attempt.run is None:
-                usage_hints.call_failed(self.parent, self.endpoint, self.model)
+                usage_hints.call_failed(self.parent, self.endpoint, self.model, self.asked.base)
             attempt.conclude(problem)
 
     # --- streams ------------------------------------------------------------------------------------------------------

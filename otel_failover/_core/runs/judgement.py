@@ -226,10 +226,14 @@ class Judgement:
 
     @property
     def _lasting_key(self) -> object:
-        """The candidate's identity across runs; the place in the chain tells equal entries apart."""
-        span = self._span
+        """The candidate's identity across runs.
+
+        The place in the chain tells equal entries apart, and the base URL's path: a hash of it, since this is kept for
+        longer than a run, and a key may stand in it.
+        """
+        span, base = self._span, self._ledger.base
         twice = self._owner.positions.chain.has_twice(span.candidate)
-        return (span.candidate, span.index if twice else None)
+        return (span.candidate, span.index if twice else None, None if base is None else hash(base))
 
     # --- what is left of it -------------------------------------------------------------------------------------------
 
