@@ -393,14 +393,14 @@ class Attempt:
             span.number = number
         span.rename()
 
-    def write_call_error(self, span: Span, problem: BaseException) -> None:
-        """Write what a call of this attempt raised onto the call's span.
+    def write_call_error(self, span: Span, problem: BaseException | None) -> None:
+        """Write the error of a call of this attempt onto the call's span.
 
         Args:
             span: The call's span.
-            problem: What the SDK raised; a cancellation leaves the span unset.
+            problem: What the SDK raised; a cancellation leaves the span unset. None where it returned an error.
         """
-        if isinstance(problem, Exception):
+        if problem is None or isinstance(problem, Exception):
             settled = self._settle(None)
             mine = self.ledger.raised_here(problem)
             kind = mine.type_name if mine is not None else settled.reason or reasons.UNKNOWN
@@ -618,7 +618,7 @@ class Attempt:
     def _record(self, settled: Outcome, ended: float) -> AttemptRecord:
         """Make the one record of what became of it."""
         ledger, span, own, began = self.ledger, self._span, self.ledger.own, self._owner.started
-        messages = tuple(exchange.body.message for exchange in own if exchange.is_error)
+        messages = tuple(said for exchange in own if exchange.is_error for said in exchange.body.messages)
         return AttemptRecord(
             candidate=span.candidate,
             index=span.index,

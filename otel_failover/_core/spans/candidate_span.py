@@ -223,7 +223,8 @@ class CandidateSpan:
         """
         provider = self.candidate.provider
         if settled.message and self._runtime.settings.error_text != "none":
-            return self.redacted(settled.message)
+            shown = self.redacted(settled.message)
+            return f"{shown}: {self.redacted(settled.relayed)}" if settled.relayed else shown
         if settled.origin == outcome.FROM_RESPONSE:
             return f"{settled.status} {settled.reason} from {provider}"
         if settled.reason == reasons.TIMEOUT:
