@@ -131,7 +131,7 @@ def from_answer(status: int | None, words: Iterable[str] = (), text: str = "") -
     clear = next((reason for _, reason in found if reason != BILLING), None)
     if status == 402 and _IN_FLIGHT.isdisjoint(said):
         return BILLING
-    if status == 413 and "tokens" in said:
+    if (rate and clear is None) or (status == 413 and "tokens" in said):
         clear = RATE_LIMIT
     reason = clear or _of_status(status)
     if text and reason != BILLING and says_no_money(text, rate=rate or "resource_exhausted" in said):
