@@ -88,6 +88,16 @@ class Source:
         self._texts: tuple[str, ...] | None = None
 
     @property
+    def order(self) -> int:
+        """Larger is later."""
+        return self._order
+
+    @property
+    def who(self) -> tuple[str, str, object]:
+        """Whose it is: equal for two attempts of a run at the same candidate."""
+        return self.provider, self.model, self.key
+
+    @property
     def facts(self) -> SourceFacts:
         """What its wire said, in the form in which claims are compared."""
         if self._facts is None:

@@ -300,8 +300,11 @@ class Attempt:
         if outer is not None and outer.live:
             self.around = (*outer.around, outer.order)
         owner = self._owner
+        parent = owner.context
+        if current is not parent:
+            registry.note_attempt(current.get(scope.SPAN), self.order)
         self._is_late = owner.attempt_started(self)
-        span = self._span.open(owner.context, owner.id)
+        span = self._span.open(parent, owner.id)
         registry.own(span, self)
         self._runtime.open_attempts[self] = None
         values: dict[str, object] = {scope.ATTEMPT: self, scope.RUN: self.run, scope.CALL: None}
@@ -406,9 +409,16 @@ class Attempt:
             kind = mine.type_name if mine is not None else settled.reason or reasons.UNKNOWN
             self._span.write_call_error(span, kind, settled, self._span.message(settled, time.monotonic()))
 
-    def source(self) -> Source:
-        """Return what others may be held against, while it is open."""
-        return self._judgement.source(None, self.around)
+    def source(self, *, cancelled: bool = False) -> Source:
+        """Return what others may be held against, while it is open.
+
+        Args:
+            cancelled: It was left by cancellation, so that nothing more comes of it.
+        """
+        if not cancelled:
+            return self._judgement.source(None, self.around)
+        complete = self.ledger.state[0] == "complete"
+        return self._judgement.source(self._settle("caller_timeout"), self.around, complete=complete)
 
     def record_so_far(self, now: float) -> AttemptRecord:
         """Return its record, while it is open.
