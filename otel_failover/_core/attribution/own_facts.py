@@ -88,7 +88,7 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
     own, bodies = ledger.own, [exchange.body for exchange in ledger.exchanges if exchange.is_error]
     if ledger.stream.error is not None:
         bodies.append(ledger.stream.error)
-    texts = [text for body in bodies for text in (body.message, body.text)]
+    texts = [text for body in bodies for text in (*body.messages, body.text)]
     texts += [*(raised.text for raised in ledger.raised), attempt.message]
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
@@ -97,7 +97,9 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         complete=ledger.state[0] == "complete",
         sent=len(own),
         answered=sum(exchange.status is not None for exchange in own),
-        statuses=frozenset(exchange.heard_status for exchange in own if exchange.heard_status is not None),
+        statuses=frozenset(exchange.heard_status for exchange in own if exchange.heard_status is not None).union(
+            *(body.statuses for body in bodies)
+        ),
         codes=frozenset(codes),
         request_ids=frozenset(issued),
         response_ids=frozenset(ledger.answer.response_ids),
@@ -114,7 +116,7 @@ def _evident_reasons(own: list[Exchange], outcome: Outcome) -> set[str]:
         if exchange.failure:
             evident.add(exchange.failure)
         elif exchange.is_error:
-            evident.add(reasons.from_answer(exchange.status, exchange.body.code, None, exchange.body.message))
+            evident.add(exchange.body.reason(exchange.status))
         elif exchange.status is not None:
             evident.add(reasons.RESPONSE_REJECTED)
     return evident

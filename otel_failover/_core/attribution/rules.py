@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.claim import Claim
 
 
+_ERROR: Final = 400
 _SHOWN: Final = {REQUEST: RESPONSE, CAUSE: OBJECT}
 _STRENGTH: Final = {OBJECT: 5, CAUSE: 5, RESPONSE: 4, REQUEST: 4, REQUEST_ID: 3, TEXT: 2, FACTS: 1}
 
@@ -355,6 +356,8 @@ def _conflicting_reason(case: _Case) -> bool:
     reason, own = case.claim.reason, case.own
     if reason is None or not own.complete or not own.reasons:
         return False
+    if any(status >= _ERROR and reasons.from_answer(status) == reason for status in own.statuses):
+        return False  # whoever looks at nothing but the status says so with good reason
     return not any(reasons.compatible(reason, evident) for evident in own.reasons)
 
 

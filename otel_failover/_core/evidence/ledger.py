@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.context import attempt_in
 from otel_failover._core.domain.endpoint import base_of
+from otel_failover._core.evidence.answers.content import chunk_text
 from otel_failover._core.evidence.call_error import CallError
 from otel_failover._core.evidence.error_body import pieces
 from otel_failover._core.evidence.orphans import orphans
 from otel_failover._core.evidence.ownership import OTHER_CANDIDATE, OWN, sibling_at, whose
-from otel_failover._core.evidence.response_content import chunk_text
 from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.text.matching import normalise
 
@@ -67,12 +67,14 @@ class AnswerFacts:
         model: That the answer names; empty where none does.
         empty: It holds neither a text nor a tool call; None where nobody looked.
         text_error: Its text reads like an error message; None where nobody looked.
+        refused: It was withheld, for what it or the prompt holds.
     """
 
     response_ids: tuple[str, ...] = ()
     model: str = ""
     empty: bool | None = None
     text_error: bool | None = None
+    refused: bool = False
 
 
 class Ledger:

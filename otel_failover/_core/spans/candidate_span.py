@@ -222,7 +222,8 @@ class CandidateSpan:
             seen: What was seen of the call on the wire; None for the attempt.
         """
         if settled.message and self._runtime.settings.error_text != "none":
-            return self.redacted(settled.message)
+            shown = self.redacted(settled.message)
+            return f"{shown}: {self.redacted(settled.relayed)}" if settled.relayed else shown
         return own_error(settled, seen or settlement.seen(self._ledger), self.candidate.provider)
 
     # --- writing ------------------------------------------------------------------------------------------------------
