@@ -63,18 +63,19 @@ class Reading(NamedTuple):
     address: tuple[str, int | None] | None = None
 
 
-def read_claim(span: Any) -> Reading | None:
+def read_claim(span: Any, since: int | None = None) -> Reading | None:
     """Return what a span claims, or None where it claims nothing.
 
     Args:
         span: A span that is ending, or has ended.
+        since: Nanoseconds since the epoch; an event from before that is no claim. None for all of them.
     """
     attributes: Mapping[str, Any] = span.attributes or {}
     is_error = span.status.status_code is StatusCode.ERROR
     if not is_error and not may_claim(attributes):
         return None
     status = next((n for key in _HTTP_STATUS if (n := http_status(attributes.get(key))) is not None), None)
-    claim = _claim_in(span, attributes, status, is_error=is_error)
+    claim = _claim_in(span, attributes, status, since, is_error=is_error)
     has_facts = claim.type is not None or bool(claim.texts or claim.codes or claim.request_ids)
     error = is_error or has_facts or (status or 0) >= 400
     if not error and claim.response_id is None:
@@ -84,13 +85,16 @@ def read_claim(span: Any) -> Reading | None:
     return Reading(claim, error, provider, model if isinstance(model, str) else None, _address(attributes))
 
 
-def read_events(span: Any) -> list[tuple[Any, Claim]]:
+def read_events(span: Any, since: int | None = None) -> list[tuple[Any, Claim]]:
     """Return the exception events of a span, each with what it claims.
 
     Args:
         span: A span of the SDK.
+        since: Nanoseconds since the epoch; an event from before that is no claim. None for all of them.
     """
     events = [event for event in span.events if event.name == names.EVENT_EXCEPTION and event.attributes]
+    if since is not None:
+        events = [event for event in events if event.timestamp >= since]
     return [(event, _claim_of_event(event.attributes)) for event in events[-_EVENTS:]]
 
 
@@ -122,13 +126,15 @@ def may_claim(attributes: Mapping[str, Any]) -> bool:
     return "error." in " ".join(keys) and any(key.startswith("error.") for key in keys)
 
 
-def _claim_in(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_error: bool) -> Claim:
+def _claim_in(
+    span: Any, attributes: Mapping[str, Any], status: int | None, since: int | None, *, is_error: bool
+) -> Claim:
     """Collect the claim out of a span; `error.type` may be a class, a code or a status, which its looks decide."""
     texts = [span.status.description, attributes.get("exception.message")]
     texts += [value for key, value in attributes.items() if key.startswith("error.") and key not in _NO_TEXT]
     types = [attributes.get(names.ERROR_TYPE)]
     if is_error:
-        events = [claim for _, claim in read_events(span)]
+        events = [claim for _, claim in read_events(span, since)]
         texts += [text for claim in events for text in claim.texts]
         types += [claim.type for claim in events]
     kinds = [kind for kind in types if isinstance(kind, str) and kind]

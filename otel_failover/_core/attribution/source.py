@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_failover._core.attribution.facts import SourceFacts
+from otel_failover._core.domain.endpoint import address_of
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.failsafe import read, text_of
@@ -100,6 +101,8 @@ class Source:
                 statuses=frozenset(e.status for e in self.exchanges if e.status is not None and e.is_error),
                 request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
                 response_ids=frozenset(self.response_ids),
+                model=self.model,
+                addresses=frozenset(address_of(exchange.endpoint) for exchange in self.exchanges),
             )
         return self._facts
 
