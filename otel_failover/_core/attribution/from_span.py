@@ -68,7 +68,7 @@ def read_claim(span: Any, since: int | None = None) -> Reading | None:
 
     Args:
         span: A span that is ending, or has ended.
-        since: Nanoseconds since the epoch; an event from before that is no claim. None for all of them.
+        since: Exception events before this are no claims, in nanoseconds of the wall clock.
     """
     attributes: Mapping[str, Any] = span.attributes or {}
     is_error = span.status.status_code is StatusCode.ERROR
@@ -127,14 +127,14 @@ def may_claim(attributes: Mapping[str, Any]) -> bool:
 
 
 def _claim_in(
-    span: Any, attributes: Mapping[str, Any], status: int | None, since: int | None, *, is_error: bool
+    span: Any, attributes: Mapping[str, Any], status: int | None, since: int | None = None, *, is_error: bool
 ) -> Claim:
     """Collect the claim out of a span; `error.type` may be a class, a code or a status, which its looks decide."""
     texts = [span.status.description, attributes.get("exception.message")]
     texts += [value for key, value in attributes.items() if key.startswith("error.") and key not in _NO_TEXT]
     types = [attributes.get(names.ERROR_TYPE)]
     if is_error:
-        events = [claim for _, claim in read_events(span, since)]
+        events = [claim for event, claim in read_events(span) if since is None or event.timestamp >= since]
         texts += [text for claim in events for text in claim.texts]
         types += [claim.type for claim in events]
     kinds = [kind for kind in types if isinstance(kind, str) and kind]

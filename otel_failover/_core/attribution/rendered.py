@@ -25,7 +25,7 @@ _PREFIX: Final = (
     r"|(?<![\w.])(?P<google>[45]\d\d)\s+(?P<google_code>[A-Z]{4}[A-Z_]*)(?:(?P<google_end>\.\s+(?=[{\[]))|"
     + _ENDS
     + ")"
-    r"|An\s+error\s+occurred\s+\((?P<aws_code>[A-Za-z]+)(?:(?P<aws_end>\)\s+when\s+calling)|" + _ENDS + ")"
+    r"|An\s+error\s+occurred\s+\((?P<aws_code>[A-Za-z_]+)(?:(?P<aws_end>\)\s+when\s+calling)|" + _ENDS + ")"
     r"|status_code:\s+(?P<named>\d{3}),\s+(?:model_name|body):"
     r"|API\s+error\s+occurred:\s+Status\s+(?P<mistral>\d{3})(?!\d)"
     r"|(?:Client|Server)\s+error\s+'(?P<httpx>\d{3})[^']{0,64}'\s+for\s+url\s+'(?P<url>[^'\s]*)"

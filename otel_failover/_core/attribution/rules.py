@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.rendered import Rendering
 
 
+_ERROR: Final = 400
 _SHOWN: Final = {REQUEST: RESPONSE, CAUSE: OBJECT}
 _CUT_CODE: Final = 5
 """Characters of a code that is cut, from which on it counts."""
@@ -430,6 +431,8 @@ def _conflicting_reason(case: _Case) -> bool:
     reason, own = case.claim.reason, case.own
     if reason is None or not own.complete or not own.reasons:
         return False
+    if any(status >= _ERROR and reasons.from_answer(status) == reason for status in own.statuses):
+        return False  # whoever looks at nothing but the status says so with good reason
     return not any(reasons.compatible(reason, evident) for evident in own.reasons)
 
 

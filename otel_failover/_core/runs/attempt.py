@@ -198,7 +198,9 @@ class Attempt:
         self._settled_as: Outcome | None = None
         self._own_error: CandidateError | None = None
         ledger.model = candidate.model
-        ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile)
+        chain = owner.positions.chain
+        place = index if chain.doubled and chain.has_twice(candidate) else None
+        ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile, place)
 
     # --- for the host -------------------------------------------------------------------------------------------------
 
@@ -298,8 +300,11 @@ class Attempt:
         if outer is not None and outer.live:
             self.around = (*outer.around, outer.order)
         owner = self._owner
+        parent = owner.context
+        if current is not parent:
+            registry.note_attempt(current.get(scope.SPAN), self.order)
         self._is_late = owner.attempt_started(self)
-        span = self._span.open(owner.context, owner.id)
+        span = self._span.open(parent, owner.id)
         registry.own(span, self)
         self._runtime.open_attempts[self] = None
         values: dict[str, object] = {scope.ATTEMPT: self, scope.RUN: self.run, scope.CALL: None}
@@ -385,28 +390,35 @@ class Attempt:
         if self.run is None or filled == known:
             return
         self.ledger.model = filled.model
-        self.ledger.who = (filled.provider, filled.model, filled.endpoint, filled.profile)
+        self.ledger.who = (filled.provider, filled.model, filled.endpoint, filled.profile, None)
         span.index, number = self._owner.attempt_moved(self, known)
         if number is not None:
             span.number = number
         span.rename()
 
-    def write_call_error(self, span: Span, problem: BaseException) -> None:
-        """Write what a call of this attempt raised onto the call's span.
+    def write_call_error(self, span: Span, problem: BaseException | None) -> None:
+        """Write the error of a call of this attempt onto the call's span.
 
         Args:
             span: The call's span.
-            problem: What the SDK raised; a cancellation leaves the span unset.
+            problem: What the SDK raised; a cancellation leaves the span unset. None where it returned an error.
         """
-        if isinstance(problem, Exception):
+        if problem is None or isinstance(problem, Exception):
             settled = self._settle(None)
             mine = self.ledger.raised_here(problem)
             kind = mine.type_name if mine is not None else settled.reason or reasons.UNKNOWN
             self._span.write_call_error(span, kind, settled, self._span.message(settled, time.monotonic()))
 
-    def source(self) -> Source:
-        """Return what others may be held against, while it is open."""
-        return self._judgement.source(None, self.around)
+    def source(self, *, cancelled: bool = False) -> Source:
+        """Return what others may be held against, while it is open.
+
+        Args:
+            cancelled: It was left by cancellation, so that nothing more comes of it.
+        """
+        if not cancelled:
+            return self._judgement.source(None, self.around)
+        complete = self.ledger.state[0] == "complete"
+        return self._judgement.source(self._settle("caller_timeout"), self.around, complete=complete)
 
     def record_so_far(self, now: float) -> AttemptRecord:
         """Return its record, while it is open.
@@ -616,7 +628,7 @@ class Attempt:
     def _record(self, settled: Outcome, ended: float) -> AttemptRecord:
         """Make the one record of what became of it."""
         ledger, span, own, began = self.ledger, self._span, self.ledger.own, self._owner.started
-        messages = tuple(exchange.body.message for exchange in own if exchange.is_error)
+        messages = tuple(said for exchange in own if exchange.is_error for said in exchange.body.messages)
         return AttemptRecord(
             candidate=span.candidate,
             index=span.index,
@@ -663,7 +675,7 @@ class Attempt:
         span = self._span
         return CandidateError(
             self.provider, self.model, settled.status, settled.reason or reasons.UNKNOWN,
-            span.message(settled, now), settled.origin, span.span_id, span.candidate.profile,
+            span.message(settled, now), settled.origin, span.span_id, span.profile,
         )  # fmt: skip
 
     # --- for the checker ----------------------------------------------------------------------------------------------
