@@ -254,6 +254,14 @@ class Ledger:
         return [exchange for exchange in self.exchanges if exchange.kind == OWN]
 
     @property
+    def first_sent(self) -> int | None:
+        """When the first own send began, in nanoseconds since the epoch as spans count them; None where none did."""
+        started = next((exchange.started for exchange in self.exchanges if exchange.kind == OWN), None)
+        if started is None:
+            return None
+        return time.time_ns() - int((time.monotonic() - started) * 1e9)
+
+    @property
     def state(self) -> tuple[str, str | None]:
         """`complete`, `partial` or `none`, and what is missing, by the table above."""
         own = self.own
