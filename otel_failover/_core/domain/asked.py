@@ -27,6 +27,7 @@ class Asked(NamedTuple):
         streamed: A stream was asked for.
         own_spans: The SDK, or another instrumentation, makes the call's span.
         retries: How often the SDK tries again by itself; None where that is not known.
+        body: What it was given, as the SDK has it; read only where a failure makes it matter what was asked.
     """
 
     sdk: str
@@ -39,6 +40,7 @@ class Asked(NamedTuple):
     streamed: bool = False
     own_spans: bool = False
     retries: int | None = None
+    body: object = None
 
 
 def provider_of(asked: Asked, chain: "Chain", aliases: "Mapping[str, str]", gateways: "Collection[str]") -> str:

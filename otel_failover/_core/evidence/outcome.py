@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.domain.outcome import (
+    CANCELLED,
     ERROR,
     FROM_CANCEL,
     FROM_CLIENT,
@@ -33,7 +34,15 @@ if TYPE_CHECKING:
 _NOTHING: Final = Outcome()
 
 
-def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejected: bool, output: bool) -> Outcome:
+def settle(
+    ledger: Ledger,
+    problem: BaseException | None,
+    *,
+    marked: bool,
+    rejected: bool,
+    output: bool,
+    word: str | None = None,
+) -> Outcome:
     """Return how an attempt ended.
 
     The wire comes first: where it shows a failure, that is the reason, whatever leaves the attempt. What the loop says
@@ -45,6 +54,8 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
         marked: The loop said that it failed.
         rejected: The loop said that it would not take the response.
         output: Chunks of a stream were handed on.
+        word: The loop's own reason, in our vocabulary: it tells a deadline from a user who hangs up, where the evidence
+            is that a request was cancelled.
 
     Returns:
         The facts, from own evidence only.
@@ -55,9 +66,13 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     if failure is None and problem is not None:
         failure = _without_answer(ledger, last, problem)
     if failure is not None:
-        if failure.reason == reasons.CANCELLED and problem is not None and _is_timeout(problem):
+        if failure.reason == reasons.CANCELLED:
+            if word != reasons.TIMEOUT and _is_hung_up(problem, word):
+                return failure._replace(outcome=PARTIAL if output else CANCELLED)
             failure = _caller_timeout(failure)
         return failure._replace(outcome=PARTIAL if output else ERROR)
+    if word == reasons.TIMEOUT and last is not None and last.open and not ledger.open_streams:
+        return _caller_timeout(Outcome(outcome=PARTIAL if output else ERROR))
     found = _good_answer(last)
     if problem is None and not marked and not rejected:
         return found
@@ -157,6 +172,18 @@ def _without_answer(ledger: Ledger, last: Exchange | None, problem: BaseExceptio
     if ledger.calls and not ledger.asks_other_endpoint:
         return Outcome(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT)
     return Outcome(outcome=ERROR, reason=reasons.TIMEOUT if _is_timeout(problem) else reasons.UNKNOWN)
+
+
+def _is_hung_up(problem: BaseException | None, word: str | None) -> bool:
+    """Whether a request that was cancelled, in an attempt that is left otherwise, was given up by the user.
+
+    Whoever cancels a call inside an attempt and goes on had set it a deadline: `wait_for`, `timeout` and the scopes of
+    anyio and trio take their cancellation back. It is the user where nobody took it back (seen from Python 3.11 on), or
+    where the loop says so.
+    """
+    if problem is not None and _is_timeout(problem):
+        return False
+    return word == reasons.CANCELLED or is_cancelling()
 
 
 def _caller_timeout(failure: Outcome) -> Outcome:

@@ -21,6 +21,7 @@ from otel_failover._core.domain.chain import EMPTY
 from otel_failover._core.evidence import response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
 from otel_failover._core.evidence.ledger import Ledger
+from otel_failover._core.evidence.orphans import outside
 from otel_failover._core.evidence.ownership import goes_to_another
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs.attempt import Attempt
@@ -132,6 +133,7 @@ class Call:
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not context_api.get_current()
+            outside.asked = ledger.started
             self.parent = usage_hints.call_outside(self.endpoint, self.model)
 
     def _start(self) -> None:
@@ -246,9 +248,17 @@ class Call:
                 span.end()
         # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
-            if problem is not None and attempt.run is None:
-                usage_hints.call_failed(self.parent, self.endpoint, self.model)
+            if attempt.run is None:
+                if problem is not None:
+                    usage_hints.call_failed(self.parent, self.endpoint, self.model)
+                else:
+                    self._answered_outside(attempt)
             attempt.conclude(problem)
+
+    def _answered_outside(self, attempt: Attempt) -> None:
+        """Take note of an answer outside any run, which may have served one that nobody is known to have."""
+        if attempt.ledger.beside is None and self.asked.operation != "embeddings":
+            outside.saw(attempt.started)
 
     # --- streams ------------------------------------------------------------------------------------------------------
 
@@ -262,6 +272,8 @@ class Call:
         # A stream that nobody reads to its end or closes ends when it is collected, wherever that happens.
         self._finalizer = weakref.finalize(stream, deferred.end_when_safe, self.stream_ended)
         self._finalizer.atexit = False
+        if self._is_the_attempt and self.attempt is not None and self.attempt.run is None:
+            self._answered_outside(self.attempt)
 
     def stream_context(self) -> Context | None:
         """Return None: reading a chunk sends nothing, so nothing needs to be current."""

@@ -105,6 +105,7 @@ class Adapter:
             or read(client, "_is_instrumented_by_logfire") is True
             or (self._own_spans is not None and self._own_spans(client)),
             retries=options.get_max_retries(client.max_retries),
+            body=body,
         )
 
     def _operation(self, path: str) -> str | None:

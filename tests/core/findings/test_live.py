@@ -59,14 +59,14 @@ def fall_back(stands: list[Stand], *, times: int = 1, until: int | None = None) 
 
 
 def test_an_unknown_primary_model_throws_out_of_the_loop(telemetry: Telemetry) -> None:
-    """The loop resolves its models first: an unknown one raises before anybody is tried."""
+    """The loop resolves its models first: an unknown one raises before anybody is tried, and bypasses nobody."""
     chain = ["openai/gpt-unknown", "anthropic/claude-opus-4-7", "gcp.gemini/gemini-2.5-flash"]
     with pytest.raises(KeyError), failover_run("chat", chain=chain):
         raise KeyError("gpt-unknown")
-    assert telemetry.run["failover.outcome"] == "stopped"
-    told = events(telemetry.run)["chain_bypassed"]
-    assert told["failover.finding.sentence"].startswith("stopped before any of 3 candidates was tried")
-    assert told["failover.finding.fact.untried"] == chain
+    assert (telemetry.run["failover.outcome"], telemetry.run["failover.untried"]) == ("stopped", chain)
+    told = events(telemetry.run)
+    assert set(told) == {"local_failure"}
+    assert told["local_failure"]["failover.finding.sentence"].startswith("KeyError left the run before any of 3 ")
 
 
 def test_an_unknown_only_model_is_a_plain_error(telemetry: Telemetry) -> None:
@@ -438,7 +438,7 @@ def test_a_silent_failover_is_told_when_who_serves_changes(
 
 
 def test_a_finding_that_is_switched_off_is_not_told(telemetry: Telemetry) -> None:
-    again(telemetry, disabled_rules=["chain_bypassed"])
+    again(telemetry, disabled_rules=["local_failure"])
     with pytest.raises(KeyError), failover_run("chat", chain=["openai/a", "openai/b"]):
         raise KeyError("a")
     assert events(telemetry.run) == {}
