@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otel_failover._core.domain.reasons import UNKNOWN
+from otel_failover._core.domain.reasons import INVALID_REQUEST, UNKNOWN
 from otel_failover._core.findings.common import (
     FAILED,
     LONGEST,
@@ -14,6 +14,7 @@ from otel_failover._core.findings.common import (
     answered,
     by_candidate,
     counted,
+    is_known,
     is_stray_server,
     label,
     listed,
@@ -82,7 +83,10 @@ def _not_failed_over(last: AttemptRecord) -> str:
     said = last.code or last.message
     words = [f"'{one_line(said, 80)}'" if said else one_line(last.reason or "a failure")]
     words += [str(last.status)] if last.status is not None else []
-    fate = "was recognised by nobody" if last.reason in (None, UNKNOWN) else "was not failed over"
+    strange = last.reason in (None, UNKNOWN) or (
+        last.reason == INVALID_REQUEST and last.code and not is_known(last.code)
+    )
+    fate = "was recognised by nobody" if strange else "was not failed over"
     return f"{' '.join(words)} from {label(last.provider, '')} {fate}"
 
 

@@ -14,6 +14,7 @@ from otel_failover._core.domain.reasons import (
     PROVIDER_CODES,
     of_code,
 )
+from otel_failover._core.domain.reasons.codes import IN_A_BODY, VAGUE
 from otel_failover._core.findings.record import AttemptRecord, Finding, Record, Skipped
 from otel_failover._core.text.redaction import cut
 
@@ -37,6 +38,7 @@ OF_THE_REQUEST: Final = frozenset({INVALID_REQUEST, CONTEXT_OVERFLOW, CONTENT_PO
 FAILED: Final = frozenset({"error", "partial", "rejected"})
 """Outcomes of an attempt that the candidate is to blame for, or the loop's judgement of its answer."""
 
+_TOO_LARGE: Final = 413
 LONGEST: Final = 255
 _NAME: Final = 64
 _MOST_NAMED: Final = 8
@@ -78,13 +80,20 @@ def by_candidate(record: Record, wanted: Callable[[AttemptRecord], bool]) -> lis
 
 
 def refused_itself(tried: AttemptRecord) -> bool:
-    """Whether a candidate refused the request itself, by its own answer and with a code that we know.
+    """Whether a candidate refused the request itself, by its own answer and with a code or words that we know.
 
-    A bare 400 is no such refusal: proxies and misconfigured clients get it for requests that others serve.
+    A bare 400 or 413 is no such refusal: proxies and misconfigured clients get it for requests that others serve.
     """
-    code = tried.code.lower() if tried.code else ""
-    known = code in PROVIDER_CODES or of_code(code) is not None
-    return tried.outcome != "success" and tried.reason in OF_THE_REQUEST and tried.origin == "response" and known
+    if tried.outcome == "success" or tried.origin != "response" or tried.reason not in OF_THE_REQUEST:
+        return False
+    # The two that say more than that it was refused come of a code, of known words, or of a 413 alone.
+    return is_known(tried.code) or (tried.reason != INVALID_REQUEST and tried.status != _TOO_LARGE)
+
+
+def is_known(code: str | None) -> bool:
+    """Whether a provider's structured code is one that we know."""
+    word = code.lower() if code else ""
+    return word in PROVIDER_CODES or word in VAGUE or word in IN_A_BODY or of_code(word) is not None
 
 
 def answered(tried: AttemptRecord) -> bool:

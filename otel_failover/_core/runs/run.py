@@ -321,6 +321,7 @@ class Run:
             self.around.ledger if self.around is not None else None,
             endpoints - {candidate.endpoint} if len(endpoints) > 1 else NOBODY,
             self._runtime.gateways,
+            self.positions.chain.siblings_of(index) if declared is not None else None,
         )
         doubled = self.positions.is_doubled(candidate)
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
@@ -337,6 +338,7 @@ class Run:
         attempt = self._new(found, index, None)
         if self.positions.declared:
             attempt.asked = asked
+        attempt.ledger.base = asked.base
         return attempt
 
     # --- what its attempts notify -------------------------------------------------------------------------------------

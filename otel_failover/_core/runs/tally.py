@@ -92,7 +92,7 @@ class Tally:
         self.skipped: set[int] = set()
         self.is_left_by_cancel = self.is_left_by_error = self.is_cancelled = False
         self.stop_reason: str | None = None
-        self._failures: list[tuple[Candidate, str]] = []
+        self._failures: list[tuple[Candidate, int, str]] = []
         self._asked: list[Question] = []
         self._first_stray: AttemptRecord | None = None
 
@@ -116,7 +116,7 @@ class Tally:
             if not record.probe:
                 self.failed_at = max(self.failed_at, ended)
                 if outcome != CANCELLED and len(self._failures) < _FAILURES:
-                    self._failures.append((record.candidate, settled.reason or outcome))
+                    self._failures.append((record.candidate, record.index, settled.reason or outcome))
 
     def asked_in_vain(self, question: Question | None) -> None:
         """Take in what a bare call was asked that did not serve.
@@ -218,8 +218,8 @@ class Tally:
         Args:
             members: Of the chain; None where nobody declared one.
         """
-        tried = {candidate for candidate, _ in self._failures}
+        tried = {(candidate.identity, index) for candidate, index, _ in self._failures}
         total = members if members is not None else len(tried)
-        failed = ", ".join(f"{who.provider or shown(who.model)} {reason}" for who, reason in self._failures)
+        failed = ", ".join(f"{who.provider or shown(who.model)} {reason}" for who, _, reason in self._failures)
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
         return f"{len(tried)} of {total} failed{skipped}" + (f": {failed}" if failed else "")
