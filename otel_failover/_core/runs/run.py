@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_OUT_OF_SIGHT: Final = (
+OUT_OF_SIGHT: Final = (
     "xai_sdk", "vertexai", "google.generativeai", "lmstudio", "llama_cpp", "transformers", "claude_agent_sdk",
 )  # fmt: skip
 """Modules that ask a model by a way that we cannot see: gRPC, a websocket, a process of their own, this one."""
@@ -82,7 +82,7 @@ def current_run(current: Context | None = None) -> Run | None:
 
 def _loaded_out_of_sight() -> str:
     """Return a loaded module whose calls we cannot see; empty where there is none."""
-    return next((each for each in _OUT_OF_SIGHT if each in sys.modules), "")
+    return next((each for each in OUT_OF_SIGHT if each in sys.modules), "")
 
 
 class Run:
