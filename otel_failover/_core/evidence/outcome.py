@@ -95,7 +95,7 @@ def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     if last is not None and not ledger.calls:
         last.look()  # no SDK's call has looked whether the answer is one
     ended = None if last is None else (last.stopped, last.refused)
-    seen = (last, ended, ledger.last_failed, ledger.stream.error)
+    seen = (last, ended, ledger.last_failed, ledger.stream.error, ledger.stream.cut)
     if ledger.failure_seen[0] != seen:
         ledger.failure_seen = (seen, _found(ledger, last))
     found: Outcome | None = ledger.failure_seen[1]
@@ -148,6 +148,8 @@ def _in_stream(ledger: Ledger, last: Exchange | None) -> Outcome | None:
             exception=_last_raised(ledger),
             retry_after=error.retry_after,
         )
+    if ledger.stream.cut is not None and ledger.stream.cut is last:
+        return found._replace(reason=reasons.CANCELLED, origin=FROM_CANCEL)
     if ledger.last_failed is None:
         return None
     reason, kind = ledger.last_failed.transport

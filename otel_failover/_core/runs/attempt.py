@@ -559,9 +559,18 @@ class Attempt:
             self._judgement.problem = problem
         self.finish_if_left()
 
-    def finish_if_left(self) -> None:
-        """End once it has been left and its last stream is over."""
-        if not self.is_current and self.ledger.open_streams == 0:
+    def finish_if_left(self, problem: BaseException | None = None) -> None:
+        """End once it has been left and its last stream is over.
+
+        Args:
+            problem: What broke that stream off, if anything; whoever is cancelled while reading it, after the attempt
+                was left, is the host's user, or another step of the loop shows that it was not.
+        """
+        if self.is_current or self.is_over or self.ledger.open_streams:
+            return
+        if problem is not None and not isinstance(problem, Exception):
+            self.conclude(problem)
+        else:
             self.finish()
 
     # --- the end ------------------------------------------------------------------------------------------------------

@@ -366,9 +366,11 @@ class Call:
             ledger.answer.empty = True
         if problem is not None and ledger.stream.error is None:
             ledger.stream.error = error_in_exception(problem)
+        if problem is not None and not isinstance(problem, Exception):
+            ledger.reader_cancelled()
         self._settle(problem, response_id, None)
         if not self._is_the_attempt:
-            attempt.finish_if_left()
+            attempt.finish_if_left(problem)
 
     def reads_later(self) -> bool:
         """Whether the host reads the body after the SDK has returned, out of our sight: `with_streaming_response`."""
