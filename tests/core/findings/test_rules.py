@@ -158,6 +158,9 @@ FIRING: Final[dict[str, Case]] = {
     "a refusal in no code that we know": Case(
         "a proxy's bare 400 of a request that others serve", run(refused(OPENAI)), ("chain_bypassed",)
     ),
+    "too large for a proxy": Case(
+        "the next may take it", run(refused(OPENAI, reason="context_overflow", status=413)), ("chain_bypassed",)
+    ),
     "a refusal that its own process made up": Case(
         "no provider said it", run(refused(OPENAI, origin="client", code=TOO_LONG)), ("chain_bypassed",)
     ),
@@ -653,6 +656,12 @@ HONEST: Final[dict[str, Case]] = {
     ),
     "raised at once, by Anthropic's type": Case(
         "the request is at fault", run(refused(ANTHROPIC, index=0, code="invalid_request_error"))
+    ),
+    "raised at once, in words that we know": Case(
+        "the request is at fault", run(refused(OPENAI, reason="context_overflow"))
+    ),
+    "raised at once, a refusal in a 200": Case(
+        "the model would not", run(tried(OPENAI, "rejected", reason="content_policy", origin="response", status=200))
     ),
     "raised after an outage": Case("refused by the second", run(down(OPENAI), refused(ANTHROPIC, code=TOO_LONG))),
     "an error where nobody can be seen": Case(
