@@ -14,6 +14,7 @@ from otel_failover._core.attribution.facts import OwnFacts, SourceFacts, Verdict
 from otel_failover._core.attribution.source import Source
 from otel_failover._core.domain import endpoint, providers, reasons
 from otel_failover._core.evidence.error_body import pieces
+from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.text.matching import normalise
 
 if TYPE_CHECKING:
@@ -41,12 +42,21 @@ class JudgedAttempt(NamedTuple):
     message: str = ""
     positions: ChainPositions | None = None
 
-    def member_at(self, at: str) -> tuple[str, int] | None:
-        """Return provider and place of the chain's only member that an endpoint belongs to."""
-        member = self.positions.member_at(at) if self.positions is not None else None
-        if member is None or self.positions is None:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Provider and model, as far as they are known."""
+        who = self.ledger.who
+        known = who[:2] if isinstance(who, tuple) else (self.ledger.provider, self.ledger.model)
+        return tuple(name for name in known if isinstance(name, str) and name)
+
+    def member_at(self, exchange: Exchange) -> tuple[str, int] | None:
+        """Return provider and place of the chain's member that a send to somebody else goes to."""
+        if self.positions is None:
             return None
-        return member.provider, self.positions.place_of(member)
+        if exchange.sibling is not None:
+            return self.positions.chain.members[exchange.sibling].provider, exchange.sibling
+        member = self.positions.member_at(exchange.endpoint)
+        return None if member is None else (member.provider, self.positions.place_of(member))
 
 
 def judge(
@@ -72,7 +82,7 @@ def judge(
         own = own._replace(misdirected=misdirected)
         if misdirected is None:
             against += [(source, source.facts) for source in to_others]
-    bonds = bind(claim, attempt.ledger, against)
+    bonds = bind(claim, attempt.ledger, against, own)
     return rules.judge(claim, bonds, own, [facts for _, facts in against], history, disabled)
 
 
@@ -86,7 +96,7 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
     own, bodies = ledger.own, [exchange.body for exchange in ledger.exchanges if exchange.is_error]
     if ledger.stream.error is not None:
         bodies.append(ledger.stream.error)
-    texts = [text for body in bodies for text in (body.message, body.text)]
+    texts = [text for body in bodies for text in (*body.messages, body.text)]
     texts += [*(raised.text for raised in ledger.raised), attempt.message]
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
@@ -95,14 +105,34 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         complete=ledger.state[0] == "complete",
         sent=len(own),
         answered=sum(exchange.status is not None for exchange in own),
-        statuses=frozenset(exchange.status for exchange in own if exchange.status is not None),
+        statuses=frozenset(exchange.heard_status for exchange in own if exchange.heard_status is not None).union(
+            *(body.statuses for body in bodies)
+        ),
         codes=frozenset(codes),
         request_ids=frozenset(issued),
         response_ids=frozenset(ledger.answer.response_ids),
         texts=tuple(filter(None, dict.fromkeys(normalise(p) for text in texts if text for p in pieces(text)))),
         reasons=frozenset(_evident_reasons(own, attempt.outcome)),
         text_in_bytes=ledger.holds,
+        raised=tuple(" ".join(raised.text.split()) for raised in ledger.raised),
+        names=attempt.names,
+        went_to=lambda address: _went_to(attempt.ledger, address),
     )
+
+
+def _went_to(ledger: Ledger, address: tuple[str, int]) -> bool:
+    """Whether anything of an attempt was sent to a host and port, or redirected there: a client follows by itself."""
+    urls = [ledger.endpoint] if ledger.endpoint else []
+    for exchange in (*ledger.exchanges, *ledger.to_others):
+        urls.append(exchange.endpoint)
+        if exchange.call is not None and exchange.call.endpoint:
+            urls.append(exchange.call.endpoint)
+        response = exchange.response.target if exchange.response is not None else None
+        if response is not None:
+            past = read(response, "history")
+            each = [response, *(past if isinstance(past, (list, tuple)) else ())]
+            urls += [text_of(url) for one in each if (url := read(one, "url")) is not None]
+    return any(endpoint.address_of(found) == address for url in urls if (found := endpoint.endpoint_of(url)))
 
 
 def _evident_reasons(own: list[Exchange], outcome: Outcome) -> set[str]:
@@ -112,7 +142,7 @@ def _evident_reasons(own: list[Exchange], outcome: Outcome) -> set[str]:
         if exchange.failure:
             evident.add(exchange.failure)
         elif exchange.is_error:
-            evident.add(reasons.from_answer(exchange.status, exchange.body.code, None, exchange.body.message))
+            evident.add(exchange.body.reason(exchange.status))
         elif exchange.status is not None:
             evident.add(reasons.RESPONSE_REJECTED)
     return evident
@@ -120,7 +150,7 @@ def _evident_reasons(own: list[Exchange], outcome: Outcome) -> set[str]:
 
 def _source_of(exchange: Exchange, attempt: JudgedAttempt) -> Source:
     """Return what a call to somebody else, inside the judged attempt, may be the source of."""
-    member, host = attempt.member_at(exchange.endpoint), endpoint.host_of(exchange.endpoint)
+    member, host = attempt.member_at(exchange), endpoint.host_of(exchange.endpoint)
     provider = member[0] if member is not None else providers.provider_of_host(host) or host
     return Source(provider=provider, index=-1, model=exchange.model or "", exchanges=[exchange])
 
@@ -133,7 +163,7 @@ def _misdirected(claim: Claim, to_others: list[Source], attempt: JudgedAttempt) 
     """
     for source in to_others:
         (exchange,) = source.exchanges
-        member = attempt.member_at(exchange.endpoint)
+        member = attempt.member_at(exchange)
         if member is None or exchange.method != "POST":
             continue
         if exchange.model == attempt.ledger.model or (claim.thing is not None and any(source.bonds(claim.thing))):

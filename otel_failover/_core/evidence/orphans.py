@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from otel_failover._core.evidence.exchange import Exchange, Owner
@@ -63,6 +63,34 @@ class Orphans:
 orphans = Orphans()
 
 
+class OutsideAnswers:
+    """When a model was last asked outside any run, and when the last such call that was answered began.
+
+    A run that was left in peace, though nobody is known to have served it, may have been served there: by a thread or
+    an executor that was started without its context.
+
+    Attributes:
+        asked: When the last of them began, in seconds of the monotonic clock.
+        answered: When the last of those that were answered began.
+    """
+
+    __slots__ = ("answered", "asked")
+
+    def __init__(self) -> None:
+        self.asked = self.answered = 0.0
+
+    def saw(self, began: float) -> None:
+        """Take in that a call was answered.
+
+        Args:
+            began: When, in seconds of the monotonic clock.
+        """
+        self.answered = max(self.answered, began)
+
+
+outside: Final = OutsideAnswers()
+
+
 class RecentFailures:
     """Requests that failed a moment ago, so that a second attempt which shared one can own it too (single flight).
 
@@ -95,6 +123,8 @@ class RecentFailures:
             exchange = reference()
             owner = exchange.ledger if exchange is not None else None
             if exchange is None or owner is None or owner is ledger or owner.who != ledger.who:
+                continue
+            if None not in (owner.base, ledger.base) and owner.base != ledger.base:
                 continue
             if exchange.stopped is not None and exchange.stopped < ledger.started:
                 continue

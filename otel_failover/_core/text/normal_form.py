@@ -39,7 +39,7 @@ _LINE: Final = "\xb6"
 _LIMIT: Final = 16_384
 _MASK: Final = "redacted"
 _STRUCTURE: Final = (
-    "{}[]()|;<>\r\n\u2028\u2029\uff08\uff09\u3010\u3011\uff5b\uff5d\uff3b\uff3d\uff1b\uff5c\u300a\u300b\u3008\u3009"
+    "{}[]()|;<>*\r\n\u2028\u2029\uff08\uff09\u3010\u3011\uff5b\uff5d\uff3b\uff3d\uff1b\uff5c\u300a\u300b\u3008\u3009"
 )
 _SPACES: Final = ",:=%&\t\xa0\uff0c\uff1a\u3001\u3002\uff01\uff1f\uff1d\u3000\u30fb"
 _QUOTES: Final = "'\"`\xab\xbb\u2018\u2019\u201c\u201d\u300c\u300d\u300e\u300f\uff02\uff07"

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from otel_failover._core.domain.asked import Asked
-from otel_failover._core.domain.endpoint import endpoint_of
+from otel_failover._core.domain.endpoint import base_of, endpoint_of
+from otel_failover._core.evidence.answers.content import wordless
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
-from otel_failover._core.evidence.response_content import wordless
 from otel_failover._core.failsafe import read
 from otel_failover.integrations.patching import Library, Patch
 from otel_failover.integrations.providers import other_instrumentations
@@ -43,13 +43,14 @@ _PARAMETERS: Final = ("http_method", "path", "request_dict", _OPTIONS)
 
 def _of_models(models: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
     """Read a call of `Models.generate_content`."""
-    return _asked(models._api_client, _CONTENT, kwargs.get("model"), _field(kwargs.get("config"), _OPTIONS))
+    return _asked(models._api_client, _CONTENT, kwargs.get("model"), _field(kwargs.get("config"), _OPTIONS), kwargs)
 
 
 def _of_chat(chat: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
     """Read a call of `Chat.send_message_stream`; the chat's own configuration stands in for the message's."""
     config = kwargs.get("config") or (args[1] if len(args) > 1 else None) or read(chat, "_config")
-    return _asked(chat._modules._api_client, _CONTENT, read(chat, "_model"), _field(config, _OPTIONS))
+    said = {"contents": args[0] if args else kwargs.get("message"), "config": config}
+    return _asked(chat._modules._api_client, _CONTENT, read(chat, "_model"), _field(config, _OPTIONS), said)
 
 
 def _of_request(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
@@ -58,7 +59,8 @@ def _of_request(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     path, _, verb = str(given.get("path")).partition("?")[0].rpartition(":")
     operation = _OPERATIONS.get(verb) if str(given.get("http_method")).lower() == "post" else None
     model = path.rpartition("models/")[2]
-    return _asked(client, "embeddings" if operation and "embedding" in model else operation, model, given.get(_OPTIONS))
+    kind = "embeddings" if operation and "embedding" in model else operation
+    return _asked(client, kind, model, given.get(_OPTIONS), given.get("request_dict"))
 
 
 def _of_upload(client: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
@@ -66,7 +68,7 @@ def _of_upload(client: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> As
     return _asked(client, None, "", kwargs.get(_OPTIONS))
 
 
-def _asked(client: Any, operation: str | None, model: object, options: Any) -> Asked:
+def _asked(client: Any, operation: str | None, model: object, options: Any, body: object = None) -> Asked:
     """Return what was asked; a base URL may be given with the call."""
     given = _field(options, "base_url") or _field(read(client, "_http_options"), "base_url")
     endpoint = endpoint_of(given) or "" if isinstance(given, str) else ""
@@ -80,6 +82,8 @@ def _asked(client: Any, operation: str | None, model: object, options: Any) -> A
         provider="gcp.vertex_ai" if vertex else "gcp.gemini",
         credential=read(client, "api_key") or (read(client, "project"), read(client, "location")),
         own_spans=other_instrumentations.is_instrumented_by_others(_SDK),
+        body=body,
+        base=base_of(given) if isinstance(given, str) else "",
     )
 
 
@@ -97,7 +101,14 @@ def _shown(response: Any) -> Shown:
     counts = [read(usage, name) for name in ("candidates_token_count", "thoughts_token_count")]
     numbers = [count for count in counts if isinstance(count, int)]
     tokens = Usage(read(usage, "prompt_token_count"), sum(numbers) if numbers else None)
-    return Shown(read(response, "response_id"), read(response, "model_version"), tokens, _text(response))
+    return Shown(
+        read(response, "response_id"),
+        read(response, "model_version"),
+        tokens,
+        _text(response),
+        read(response, "candidates"),
+        read(response, "prompt_feedback"),
+    )
 
 
 def _text(response: Any) -> str:
