@@ -75,7 +75,7 @@ _NEAR: Final = 14
 _AHEAD: Final = 4 * _AMONG_WORDS
 _PARTS: Final = 10
 _WORDS: Final = 256
-_TRIES: Final = 32
+_TRIES: Final = 8
 _CHANCE: Final = 3
 """Letters that may be alike by chance behind a cut."""
 _STATUS_LINE: Final = r"(?:http|error|status|code|#|-|\s)*"
