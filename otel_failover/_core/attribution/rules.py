@@ -190,7 +190,7 @@ def _matches(case: _Case, history: Callable[[str], SourceFacts | None]) -> Itera
             yield _Match(CAUSE, facts)
     for name in claim.request_ids - own.request_ids:
         issuers = [facts for facts in others if name in facts.request_ids]
-        if len(issuers) == 1:
+        if len(issuers) == 1 and not own.sent_id(name):
             yield _Match(REQUEST_ID, issuers[0])
     if texts:
         yield from (match for match in _by_text(case, history) if own.complete or match.facts.same)
@@ -250,7 +250,11 @@ def _by_quoted_id(case: _Case) -> Iterator[_Match]:
         once = sum(name in each.request_ids for each in others) == 1
         naming = (text for text in claim.texts if name in text and matching.quotes_id(name, text))
         # A text that own evidence holds as a whole is own, whatever it speaks of.
-        if once and any(not any(matching.normalise(text) in mine for mine in own.texts) for text in naming):
+        if (
+            once
+            and not own.sent_id(name)
+            and any(not any(matching.normalise(text) in mine for mine in own.texts) for text in naming)
+        ):
             yield _Match(TEXT, facts, name)
 
 
