@@ -66,7 +66,7 @@ def has_own_text(texts: Sequence[str], as_said: Sequence[str], own: OwnFacts, fo
     """
     rests = list(texts)
     for portion in foreign:
-        rests = [text.replace(portion, " ") for text in rests]
+        rests = [matching.without(text, portion) for text in rests]
     mine = [text.strip("!. ") for text in own.texts if not matching.is_status_line(text)]
     mine = [text for text in mine if len(text) >= _SHORTEST and not _SAYS_NOTHING.issuperset(text.split())]
     if any(_stands_in(text, rest) for text in mine for rest in rests):
@@ -85,7 +85,7 @@ def _stands_in(text: str, rest: str) -> bool:
         if not before.isalnum() and not behind.isalnum():
             return True
         at = rest.find(text, at + 1)
-    return False
+    return matching.is_long_enough(text) and matching.holds(rest, text)
 
 
 def _is_whole(line: str, text: str) -> bool:

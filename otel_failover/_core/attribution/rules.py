@@ -207,15 +207,15 @@ def _repeats(case: _Case, facts: SourceFacts) -> bool:
 
     `raise Timeout from rate_limit` is how honest code says why it went on, so a cause alone accuses nobody.
     """
-    claim, own, texts = case.claim, case.own, case.texts
+    claim, own = case.claim, case.own
     if claim.status is not None and claim.status in facts.statuses - own.statuses:
         return True
     if (claim.codes & facts.codes) - own.codes or (claim.request_ids & facts.request_ids) - own.request_ids:
         return True
     return any(
-        (portion := matching.quoted(message, text)) and not _owns_text(own, portion)
+        (portion := matching.quoted(message, text, own.reasons)) and not _owns_text(own, portion)
         for message in facts.messages
-        for text in texts
+        for text in case.said
     )
 
 
@@ -228,16 +228,18 @@ def _by_text(case: _Case, history: Callable[[str], SourceFacts | None]) -> Itera
     for facts in case.others:
         for message in facts.messages:
             words = rendered.without_prefix(message)
-            portion = next((p for text in case.texts if (p := matching.quoted(words, text))), None)
+            quotes = (matching.quoted(words, text, case.own.reasons) for text in case.said)
+            portion = next(filter(None, quotes), None)
             if portion and not _owns_text(case.own, portion):
                 found = True
                 yield _Match(TEXT, facts, portion)
     if found:
         return
-    for text in case.texts:
-        for piece in matching.pieces(text):
-            earlier = history(matching.fingerprint(piece))
-            if earlier is not None and not _owns_text(case.own, piece):
+    for text in case.said:
+        for known, piece in matching.remembered_as(text):
+            earlier = history(known)
+            telling = earlier is not None and matching.says_enough(piece, own=case.own.reasons)
+            if telling and earlier is not None and not _owns_text(case.own, piece):
                 yield _Match(TEXT, earlier, piece)
                 return
 
@@ -260,7 +262,7 @@ def _by_quoted_id(case: _Case) -> Iterator[_Match]:
 
 def _owns_text(own: OwnFacts, portion: str) -> bool:
     """Whether own bytes hold a text, or may hold it because they could not be seen."""
-    return any(portion in text for text in own.texts) or own.text_in_bytes(portion) is not False
+    return any(matching.holds(text, portion) for text in own.texts) or own.text_in_bytes(portion) is not False
 
 
 def _by_code(case: _Case) -> Iterator[_Match]:
@@ -319,7 +321,8 @@ def _may_be_of(rendering: Rendering, facts: SourceFacts) -> bool:
     if rendering.status is not None and facts.statuses and rendering.status not in facts.statuses:
         return False
     message = rendering.message.rstrip("!. ")
-    return not message or not facts.messages or any(message in each or each in message for each in facts.messages)
+    theirs = [matching.normalise(each) for each in facts.messages]
+    return not message or not theirs or any(message in each or each in message for each in theirs)
 
 
 def _owns_code(own: OwnFacts, code: str) -> bool:
@@ -388,7 +391,7 @@ def _says_answer(case: _Case) -> bool:
         return True
     if any(code.lower() in reasons.PROVIDER_CODES for code in claim.codes - own.codes):
         return True
-    phrases = [phrase for phrase in matching.KNOWN_WORDING for text in case.texts if phrase in text]
+    phrases = [phrase for text in case.texts for phrase in matching.known_in(text)]
     phrases = [phrase for phrase in phrases if not _owns_text(own, phrase)]
     phrases += [matching.normalise(each.text) for each in case.renderings if _is_answer(each, own)]
     nobody = SourceFacts("")
@@ -407,7 +410,7 @@ def _is_answer(rendering: Rendering, own: OwnFacts) -> bool:
     if any(matching.is_issued(name) for name in rendering.request_ids - own.request_ids):
         return True
     known = {code for code in rendering.codes if reasons.of_code(code) is not None}
-    if rendering.structured and (known or len(message) >= matching.MINIMUM):
+    if rendering.structured and (known or (matching.is_long_enough(message) and matching.says_enough(message))):
         return not any(_owns_code(own, code) for code in known)
     return any(code.lower() in reasons.PROVIDER_CODES for code in known)
 

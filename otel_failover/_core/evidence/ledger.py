@@ -20,7 +20,7 @@ from otel_failover._core.evidence.error_body import pieces
 from otel_failover._core.evidence.orphans import orphans
 from otel_failover._core.evidence.ownership import OTHER_CANDIDATE, OWN, sibling_at, whose
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.text.matching import holds, normalise
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -127,6 +127,7 @@ class Ledger:
         answer: What its good answers said of themselves.
         unseen: What an adapter could not see.
         rootless: Nothing at all was current when it began, as in a thread that was started without its context.
+        stopped: When the attempt was left, in seconds of the monotonic clock, where it is settled later; None else.
         failure_seen: The failure that `outcome` found last, and what it was found in.
     """
 
@@ -138,7 +139,7 @@ class Ledger:
         "calls", "open_calls", "open_streams", "raised", "last_failed", "retries",
         "stream", "answer",
         "unseen", "rootless",
-        "started", "closed", "pid",
+        "started", "stopped", "closed", "pid",
         "failure_seen", "_secrets",
     )  # fmt: skip
 
@@ -167,6 +168,7 @@ class Ledger:
         self.unseen: str | None = None
         self.rootless = self.closed = False
         self.started = time.monotonic()
+        self.stopped: float | None = None
         self.pid = _PID[0]
         self.failure_seen: tuple[Any, Any] = (None, None)
         self._secrets: tuple[int, tuple[str, ...]] = (0, ())
@@ -333,9 +335,9 @@ class Ledger:
             None where some of it could not be seen.
         """
         bodies = (exchange.body.text for exchange in self.exchanges if exchange.is_error)
-        if any(text in normalise(piece) for body in bodies for piece in pieces(body)):
+        if any(holds(normalise(piece), text) for body in bodies for piece in pieces(body)):
             return True
-        if self.stream.chunks and text in normalise("".join(self.stream.chunks)):
+        if self.stream.chunks and holds(normalise("".join(self.stream.chunks)), text):
             return True
         found = [exchange.holds(text) for exchange in self.exchanges]
         return True if True in found else None if None in found else False
