@@ -240,6 +240,9 @@ def judge_enclosing(claim: Claim, own: list[Source], others: list[Source], *, in
         texts=tuple(text for source in own for text in source.texts),
         reasons=frozenset(source.reason for source in own if source.reason),
         text_in_bytes=lambda _: None if answered_well else False,
+        raised=tuple(" ".join(raised.text.split()) for source in own for raised in source.raised),
+        names=tuple({name for source in own for name in (source.provider, source.model) if name}),
+        went_to=lambda address: any(address in each.addresses for each in facts),
     )
     whose, disabled = {source.who for source in own}, runtime.current().disabled_rules
     against = [source.facts._replace(same=True) if source.who in whose else source.facts for source in others]
