@@ -249,7 +249,7 @@ def judge_enclosing(claim: Claim, own: list[Source], others: list[Source], *, in
 
 
 def _earlier(source: Source) -> Callable[[str], SourceFacts | None]:
-    who = (Candidate(source.provider, source.model), None)
+    who = (Candidate(source.provider, source.model), None, None)
     return lambda fingerprint: history.find(fingerprint, who)
 
 
