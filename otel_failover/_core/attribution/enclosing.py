@@ -47,6 +47,18 @@ class Part(NamedTuple):
     started_in: bool
 
 
+class Began(NamedTuple):
+    """What a run had come to when a span was started in it.
+
+    Args:
+        ended: The order of the attempt that had ended last; 0 where none had.
+        asked: The order of the attempt that had begun last, of any run.
+    """
+
+    ended: int
+    asked: int
+
+
 class Held(NamedTuple):
     """Of whom a span speaks, and whose error it may tell as well.
 
@@ -76,7 +88,7 @@ def hold(
     parts: Sequence[Part],
     attributes: Mapping[str, Any] | None,
     operation: str = "",
-    before: int | None = None,
+    began: Began | None = None,
 ) -> Held | None:
     """Return whom a span around attempts or beside them is held against; None where nobody.
 
@@ -85,13 +97,13 @@ def hold(
         parts: Of each run inside it; of the one that it was started in last.
         attributes: Of the span.
         operation: What the run asks for that the span was started in.
-        before: The order of the attempt that had ended last when the span started; None where it was started in no run.
+        began: What the run had come to when the span started; None where it was started in no run.
     """
     if any(part.inside for part in parts):
         return hold_around(found, parts)
-    if before is None or not found.error or not _is_of(attributes or {}, operation):
+    if began is None or not found.error or not _is_of(attributes or {}, operation):
         return None
-    return hold_beside(found, parts[-1], before)
+    return hold_beside(found, parts[-1], began)
 
 
 def hold_around(found: Reading, parts: Sequence[Part]) -> Held | None:
@@ -135,19 +147,22 @@ def _last(part: Part) -> list[Source]:
     return [source for source in part.inside if source.who == who]
 
 
-def hold_beside(found: Reading, part: Part, before: int) -> Held | None:
+def hold_beside(found: Reading, part: Part, began: Began) -> Held | None:
     """Return whom a span beside calls is held against; None where nobody that it names was tried.
 
     Args:
         found: What the span says.
         part: Of the run that it was started in: all attempts so far, open ones included.
-        before: The order of the attempt that had ended last when the span started.
+        began: What the run had come to when the span started.
     """
     own = _named(found, part.beside, loosely=True)
     if not own or not _is_at(own, found):
         return None
     mine = {source.order for source in own}
-    told = [[source] for source in part.beside if source.order == before and source.order not in mine]
+    # Why the loop goes on, it may tell; not where the named one was asked while it was open, though it is not current.
+    goes_on = all(order <= began.asked for order in mine)
+    told = [[source] for source in part.beside if source.order == began.ended and source.order not in mine]
+    told = told if goes_on else []
     return Held(own, [source for source in part.beside if source.order not in mine], told, started_in=True)
 
 

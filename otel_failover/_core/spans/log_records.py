@@ -121,9 +121,11 @@ def _check_in_run(record: Any, place: Place) -> None:
     held = place.held(found, attributes) if found is not None else None
     if found is None or held is None or (held.asked_at is not None and _is_before(record, held.asked_at)):
         return
-    first = held.own[0]
+    first, claim = held.own[0], found.claim
+    if claim.conflict == first.provider:
+        claim = claim._replace(conflict=None)  # as `processor` does
     who = first.provider, first.model, first.index
-    _settle(record, judge_held(found.claim, held), found.claim, who, sentence_of(held.own[-1]), ())
+    _settle(record, judge_held(claim, held), claim, who, sentence_of(held.own[-1]), ())
 
 
 def _is_before(record: Any, asked: float) -> bool:
