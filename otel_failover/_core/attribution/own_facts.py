@@ -97,7 +97,7 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         complete=ledger.state[0] == "complete",
         sent=len(own),
         answered=sum(exchange.status is not None for exchange in own),
-        statuses=frozenset(exchange.status for exchange in own if exchange.status is not None).union(
+        statuses=frozenset(exchange.heard_status for exchange in own if exchange.heard_status is not None).union(
             *(body.statuses for body in bodies)
         ),
         codes=frozenset(codes),

@@ -127,6 +127,7 @@ class Ledger:
         answer: What its good answers said of themselves.
         unseen: What an adapter could not see.
         rootless: Nothing at all was current when it began, as in a thread that was started without its context.
+        stopped: When the attempt was left, in seconds of the monotonic clock, where it is settled later; None else.
         failure_seen: The failure that `outcome` found last, and what it was found in.
     """
 
@@ -138,7 +139,7 @@ class Ledger:
         "calls", "open_calls", "open_streams", "raised", "last_failed", "retries",
         "stream", "answer",
         "unseen", "rootless",
-        "started", "closed", "pid",
+        "started", "stopped", "closed", "pid",
         "failure_seen", "_secrets",
     )  # fmt: skip
 
@@ -167,6 +168,7 @@ class Ledger:
         self.unseen: str | None = None
         self.rootless = self.closed = False
         self.started = time.monotonic()
+        self.stopped: float | None = None
         self.pid = _PID[0]
         self.failure_seen: tuple[Any, Any] = (None, None)
         self._secrets: tuple[int, tuple[str, ...]] = (0, ())

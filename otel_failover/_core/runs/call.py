@@ -7,6 +7,7 @@ of its stream.
 
 from __future__ import annotations
 
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,7 +67,7 @@ class Call:
 
     __slots__ = (
         "__weakref__", "_attachment", "_finalizer", "_is_the_attempt", "_span", "asked", "attempt", "busy", "done",
-        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "refused", "streaming",
+        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "refused", "started", "streaming",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -78,6 +79,7 @@ class Call:
         self.ledger: Ledger | None = None
         self.parent: Any = None
         self.done = self.streaming = self.busy = self._is_the_attempt = self.refused = False
+        self.started = 0.0
         self._span: Span | None = None
         self._attachment: scope.Attachment | None = None
         self._finalizer: Any = None
@@ -147,6 +149,7 @@ class Call:
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
         self.provider = attempt.provider
+        self.started = attempt.started if self._is_the_attempt else time.monotonic()
         if not attempt.provider or not attempt.model:
             attempt.learn(self.candidate(attempt.run if isinstance(attempt.run, Run) else None))
         current = context_api.get_current()
@@ -221,7 +224,8 @@ class Call:
                 ledger.call_raised(problem)
         elif problem is None and self.inference:
             ledger.call_returned(response_id)
-            self._look_at(result, ledger)
+            if not self.streaming:
+                self._look_at(result, ledger)
         self._end(attempt, problem, response_id, result)
 
     def _look_at(self, answer: object, ledger: Ledger) -> None:
@@ -260,7 +264,7 @@ class Call:
                 if problem is None and not self.refused:
                     call_span.write_answer(span, response_id, attempt.ledger.answer.model, result)
                 else:
-                    attempt.write_call_error(span, problem)
+                    attempt.write_call_error(span, problem, self, self.started)
                 call_span.write_inherited(span, attempt.inherited())
             registry.disown(span.get_span_context().span_id)
             if not attempt.owns(span):

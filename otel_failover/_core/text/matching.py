@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.normal_form import (
     ELLIPSIS,
-    MARK,
+    MARKS,
     MINIMUM,
     QUOTE,
     dense_units,
@@ -167,7 +167,7 @@ class _Said(NamedTuple):
         normal: Its normal form.
         letters: Its letters in a row.
         cuts: Places in that row at which the text ends or an ellipsis stands.
-        marks: Places at which those, a quote, a bracket, a line break or the like stand, in order.
+        marks: Places at which those, a quote, a bracket, a line break or the like stand, in order, and which do.
         drops: Places at which a word was dropped.
         words: Where each word starts, and where it ends.
     """
@@ -175,7 +175,7 @@ class _Said(NamedTuple):
     normal: str
     letters: str
     cuts: frozenset[int]
-    marks: tuple[int, ...]
+    marks: dict[int, str]
     drops: frozenset[int]
     words: dict[int, int]
 
@@ -188,21 +188,22 @@ def _said(text: str) -> _Said:
         text: As it was said; one that has been normalised has no brackets or line breaks any more.
     """
     row: list[str] = []
-    cuts, marks, drops, words = set(), [], set(), {}
-    at = 0
+    marks: dict[int, str] = {}
+    cuts, drops, words, at = set(), set(), {}, 0
     for word in marked(text).split(" "):
         bare = word if word.isalpha() else letters(word)
         if bare:
             row.append(bare)
             words[at] = at + len(bare)
             at += len(bare)
-        elif word in (MARK, QUOTE, ELLIPSIS):
-            marks.append(at)
+        elif word in MARKS:
+            marks[at] = marks.get(at, "") + word
             if word == ELLIPSIS:
                 cuts.add(at)
         elif word:
             drops.add(at)
-    return _Said(normalise(text), "".join(row), frozenset((*cuts, at)), (*marks, at), frozenset(drops), words)
+    marks.setdefault(at, ELLIPSIS)
+    return _Said(normalise(text), "".join(row), frozenset((*cuts, at)), marks, frozenset(drops), words)
 
 
 def quoted(message: str, text: str, own: AbstractSet[str] = frozenset()) -> str | None:
@@ -250,12 +251,10 @@ def _broken_off(known: _Said, said: _Said, at: int) -> int:
     shared = _shared(known.letters, said.letters, at)
     for length in range(shared, max(0, shared - _CHANCE) - 1, -1):
         end = at + length
-        # Where the message has a bracket or a quote itself, one in the text is no sign that it was cut.
-        if end in said.cuts or (_is_in(end, said.marks) and not _is_in(length, known.marks)):
+        # Where the message has the same bracket or quote itself, one in the text is no sign that it was cut.
+        cut = end in said.cuts or (end in said.marks and said.marks[end] != known.marks.get(length))
+        if cut or (length in known.drops and said.words.get(end) in said.marks):
             return _enough(known, length, MINIMUM)
-    stump = said.words.get(at + shared, -1)
-    if shared in known.drops and _is_in(stump, said.marks):
-        return _enough(known, shared, MINIMUM)
     return _enough(known, shared, _AMONG_WORDS)
 
 
@@ -282,11 +281,6 @@ def _shared(message: str, text: str, at: int) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _is_in(place: int, places: tuple[int, ...]) -> bool:
-    found = bisect.bisect_left(places, place)
-    return found < len(places) and places[found] == place
 
 
 def holds(text: str, portion: str) -> bool:
@@ -380,14 +374,14 @@ def starts(text: str) -> Iterator[tuple[str, str]]:
         text: As it was said.
     """
     said = _said(text)
-    at = passed = 0
+    at, passed, marks = 0, 0, tuple(said.marks)
     for word in itertools.islice(said.normal.split(" "), _WORDS):
         ahead = said.normal[at : at + 4 * _AMONG_WORDS]
         start = start_of(ahead, _START)
         if start is None:
             return
         end = passed + len(letters(start))
-        if said.marks[bisect.bisect_left(said.marks, end)] - end <= _NEAR:
+        if marks[bisect.bisect_left(marks, end)] - end <= _NEAR:
             yield _key(start), start
         if (more := start_of(ahead, _AMONG_WORDS)) is not None:
             yield _key(more), more

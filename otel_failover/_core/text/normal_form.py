@@ -12,7 +12,7 @@ from otel_failover._core.text.escapes import compiled
 
 __all__ = [
     "ELLIPSIS",
-    "MARK",
+    "MARKS",
     "MINIMUM",
     "QUOTE",
     "dense_units",
@@ -31,9 +31,10 @@ MINIMUM: Final = 24
 DROPPED: Final = "#"
 QUOTE: Final = '"'
 ELLIPSIS: Final = "…"
-MARK: Final = "|"
+_LINE: Final = "\xb6"
 
 _LIMIT: Final = 16_384
+_MASK: Final = "redacted"
 _STRUCTURE: Final = (
     "{}[]()|;<>\r\n\u2028\u2029\uff08\uff09\u3010\u3011\uff5b\uff5d\uff3b\uff3d\uff1b\uff5c\u300a\u300b\u3008\u3009"
 )
@@ -42,7 +43,11 @@ _QUOTES: Final = "'\"`\u2018\u2019\u201c\u201d\u300c\u300d\u300e\u300f\uff02\uff
 _SPACING: Final = str.maketrans(
     {**dict.fromkeys(_STRUCTURE + _SPACES, " "), **dict.fromkeys(_QUOTES, f" {QUOTE} ")},
 )
-_MARKING: Final = {**_SPACING, **str.maketrans(dict.fromkeys(_STRUCTURE, f" {MARK} "))}
+_MARKING: Final = {
+    **_SPACING,
+    **{ord(sign): f" {_LINE if sign.isspace() else sign} " for sign in _STRUCTURE},
+}
+MARKS: Final = frozenset((*_STRUCTURE, _LINE, QUOTE, ELLIPSIS))
 _ESCAPES: Final = r"[\\%&<]|\+[^+]*\+[^+]*\+"
 _ANSI: Final = r"\x1b\[[0-9;]{0,16}[A-Za-z]"
 _TRUNCATED: Final = (
@@ -111,12 +116,13 @@ def _readable(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    return " ".join([word if word.isalpha() or _is_word(word) else DROPPED for word in text.casefold().split()])
+    words = text.casefold().split()
+    return " ".join([word if (word.isalpha() and word != _MASK) or _is_word(word) else DROPPED for word in words])
 
 
 def _is_word(word: str) -> bool:
     """Whether a word stays: neither an id (anything with a digit) nor our own mask."""
-    return word != "redacted" and not any(map(str.isdigit, word))
+    return word != _MASK and not any(map(str.isdigit, word))
 
 
 @functools.lru_cache(maxsize=128)
