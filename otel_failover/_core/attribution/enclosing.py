@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _SPEAKING: Final = frozenset({"chat", "text_completion", "generate_content", "completion", "responses"})
 """Operations that are one and the same to a loop: an answer is asked for."""
 
+_OPENINFERENCE: Final = ("llm.system", "llm.provider", "llm.model_name")
+"""Where OpenInference says whose SDK is asked. It tells no candidates apart: a span is not held against one by it."""
+
 
 class Part(NamedTuple):
     """What a span can be held against of one run.
@@ -100,13 +103,13 @@ def hold(
         began: What the run had come to when the span started; None where it was started in no run.
     """
     if any(part.inside for part in parts):
-        return hold_around(found, parts)
+        return hold_around(found, parts, attributes or {})
     if began is None or not found.error or not _is_of(attributes or {}, operation):
         return None
     return hold_beside(found, parts[-1], began)
 
 
-def hold_around(found: Reading, parts: Sequence[Part]) -> Held | None:
+def hold_around(found: Reading, parts: Sequence[Part], attributes: Mapping[str, Any]) -> Held | None:
     """Return whom a span around attempts is held against; None where it speaks of none of them.
 
     Around attempts at one candidate, it is that one, whatever name it has: instrumentations say `openai` for whatever
@@ -116,13 +119,14 @@ def hold_around(found: Reading, parts: Sequence[Part]) -> Held | None:
     Args:
         found: What the span says.
         parts: Of each run that has attempts inside it.
+        attributes: Of the span.
     """
     inside = [source for part in parts for source in part.inside]
     every = inside + [source for part in parts for source in part.beside]
     started_in = any(part.started_in for part in parts)
     only = len({source.who for source in inside}) == 1
     if only and started_in:
-        own = inside if _names_anybody(found) and _is_at(inside, found) else []
+        own = inside if _names_anybody(found, attributes) and _is_at(inside, found) else []
     else:
         own = _named(found, every, loosely=started_in or only)
     if not own:
@@ -172,8 +176,10 @@ def _is_of(attributes: Mapping[str, Any], asked: str) -> bool:
     return named in ("", asked) or (named in _SPEAKING and asked != "embeddings")
 
 
-def _names_anybody(found: Reading) -> bool:
-    return found.provider is not None or found.model is not None
+def _names_anybody(found: Reading, attributes: Mapping[str, Any]) -> bool:
+    """Whether a span names a provider or a model, were it only the SDK's."""
+    named = found.provider is not None or found.model is not None
+    return named or any(key in attributes for key in _OPENINFERENCE)
 
 
 def _is_at(sources: Iterable[Source], found: Reading) -> bool:

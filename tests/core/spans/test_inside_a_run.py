@@ -265,6 +265,19 @@ def test_around_one_it_is_that_ones_whatever_it_is_called(telemetry: Telemetry, 
     assert verdicts(telemetry) == {"ask": OWN if error else THEFT}
 
 
+@needs_hook
+def test_openinference_names_the_sdk_by_a_key_of_its_own(telemetry: Telemetry, pair: tuple[Stand, Stand]) -> None:
+    first, second = pair
+    names = {"llm.system": "openai", "openinference.span.kind": "LLM"}
+    with failover_run("chat", chain=chain(first, second)):
+        shared = failed(first.ask)
+        for name, told in (("honest", None), ("lie", shared)):
+            with contextlib.suppress(Exception), telling(telemetry, name, names, lambda own: told or own):  # noqa: B023
+                second.ask()
+        tell(telemetry, "beside", names, shared)
+    assert verdicts(telemetry) == {"honest": OWN, "lie": THEFT, "beside": NOTHING}
+
+
 def test_a_span_that_names_nobody_is_not_judged(telemetry: Telemetry, pair: tuple[Stand, Stand]) -> None:
     """A step of the application's: what it tells is its own affair."""
     first, second = pair
