@@ -41,12 +41,14 @@ class JudgedAttempt(NamedTuple):
     message: str = ""
     positions: ChainPositions | None = None
 
-    def member_at(self, at: str) -> tuple[str, int] | None:
-        """Return provider and place of the chain's only member that an endpoint belongs to."""
-        member = self.positions.member_at(at) if self.positions is not None else None
-        if member is None or self.positions is None:
+    def member_at(self, exchange: Exchange) -> tuple[str, int] | None:
+        """Return provider and place of the chain's member that a send to somebody else goes to."""
+        if self.positions is None:
             return None
-        return member.provider, self.positions.place_of(member)
+        if exchange.sibling is not None:
+            return self.positions.chain.members[exchange.sibling].provider, exchange.sibling
+        member = self.positions.member_at(exchange.endpoint)
+        return None if member is None else (member.provider, self.positions.place_of(member))
 
 
 def judge(
@@ -95,7 +97,7 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         complete=ledger.state[0] == "complete",
         sent=len(own),
         answered=sum(exchange.status is not None for exchange in own),
-        statuses=frozenset(exchange.status for exchange in own if exchange.status is not None).union(
+        statuses=frozenset(exchange.heard_status for exchange in own if exchange.heard_status is not None).union(
             *(body.statuses for body in bodies)
         ),
         codes=frozenset(codes),
@@ -122,7 +124,7 @@ def _evident_reasons(own: list[Exchange], outcome: Outcome) -> set[str]:
 
 def _source_of(exchange: Exchange, attempt: JudgedAttempt) -> Source:
     """Return what a call to somebody else, inside the judged attempt, may be the source of."""
-    member, host = attempt.member_at(exchange.endpoint), endpoint.host_of(exchange.endpoint)
+    member, host = attempt.member_at(exchange), endpoint.host_of(exchange.endpoint)
     provider = member[0] if member is not None else providers.provider_of_host(host) or host
     return Source(provider=provider, index=-1, model=exchange.model or "", exchanges=[exchange])
 
@@ -135,7 +137,7 @@ def _misdirected(claim: Claim, to_others: list[Source], attempt: JudgedAttempt) 
     """
     for source in to_others:
         (exchange,) = source.exchanges
-        member = attempt.member_at(exchange.endpoint)
+        member = attempt.member_at(exchange)
         if member is None or exchange.method != "POST":
             continue
         if exchange.model == attempt.ledger.model or (claim.thing is not None and any(source.bonds(claim.thing))):

@@ -21,11 +21,13 @@ from otel_failover._core.domain.outcome import (
     PARTIAL,
     REJECTED,
     Outcome,
+    Seen,
+    own_evidence,
 )
 from otel_failover._core.evidence.call_error import causes_of
 
 if TYPE_CHECKING:
-    from otel_failover._core.evidence.exchange import Exchange
+    from otel_failover._core.evidence.exchange import Exchange, OpenCall
     from otel_failover._core.evidence.ledger import Ledger
 
 
@@ -98,6 +100,7 @@ def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
             outcome=ERROR,
             reason=last.failure,
             origin=_origin(last.failure),
+            status=last.begun,
             exception=_last_raised(ledger),
             timeout=last.timeout,
             timeout_configured=last.timeout_configured,
@@ -183,15 +186,48 @@ def _last_raised(ledger: Ledger) -> tuple[str, str] | None:
     return (last.type_name, last.text) if last is not None else None
 
 
+def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, Seen]:
+    """Return how one call of an attempt failed, and what was seen of it: by its own sends, not by those of others.
+
+    Args:
+        ledger: The attempt's evidence.
+        call: The SDK's, which has just raised.
+        since: When it began, in seconds of the monotonic clock.
+    """
+    everything = ledger.own
+    own = [each for each in everything if each.call is call]
+    own = own or [each for each in everything if each.call is None and each.started >= since]
+    failure = _failure(ledger, own[-1] if own else None)
+    settled = failure if failure is not None else Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
+    return settled, _seen(ledger, own, since, time.monotonic())
+
+
+def seen(ledger: Ledger) -> Seen:
+    """Return what was seen of an attempt on the wire, as far as a sentence speaks of it."""
+    return _seen(ledger, ledger.own, ledger.started, ledger.stopped or time.monotonic())
+
+
+def _seen(ledger: Ledger, own: list[Exchange], since: float, until: float) -> Seen:
+    last = own[-1] if own else None
+    return Seen(
+        seconds=until - since,
+        waited=(last.stopped or until) - own[0].started if last is not None else 0.0,
+        sent=len(own),
+        status=last.heard_status if last is not None else None,
+        earlier=tuple(each.heard_status for each in own[:-1] if each.heard_status is not None),
+        output=ledger.heard,
+        elsewhere=len(ledger.exchanges) + len(ledger.to_others) > len(own),
+        sure=bool(own) or (ledger.calls > 0 and ledger.state[1] not in _UNSURE),
+    )
+
+
+_UNSURE: Final = ("orphan", "stream_not_seen", "other_endpoint")
+"""Gaps in which a request to the candidate may have passed by unseen."""
+
+
 def sentence(ledger: Ledger, settled: Outcome) -> str:
     """Return the own evidence in a few words, for the marker and the log."""
-    own = ledger.own
-    if not own:
-        return "no request to it was seen" if not ledger.calls else "nothing was sent"
-    if settled.status is not None:
-        return " ".join(filter(None, [str(settled.status), settled.code, settled.reason]))
-    took = (own[-1].stopped or time.monotonic()) - own[0].started
-    return f"no response in {took:.1f} s ({settled.reason})" if settled.reason else "an answer without error"
+    return own_evidence(settled, seen(ledger))
 
 
 def is_cancelling() -> bool:

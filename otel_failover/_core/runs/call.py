@@ -7,6 +7,7 @@ of its stream.
 
 from __future__ import annotations
 
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from otel_failover._core import context as scope
 from otel_failover._core.config import runtime, usage_hints
 from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked, provider_of
-from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.candidate import Candidate, asked_at
 from otel_failover._core.domain.chain import EMPTY
 from otel_failover._core.evidence.answers import content as response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
@@ -66,7 +67,7 @@ class Call:
 
     __slots__ = (
         "__weakref__", "_attachment", "_finalizer", "_is_the_attempt", "_span", "asked", "attempt", "busy", "done",
-        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "refused", "streaming",
+        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "refused", "started", "streaming",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -78,6 +79,7 @@ class Call:
         self.ledger: Ledger | None = None
         self.parent: Any = None
         self.done = self.streaming = self.busy = self._is_the_attempt = self.refused = False
+        self.started = 0.0
         self._span: Span | None = None
         self._attachment: scope.Attachment | None = None
         self._finalizer: Any = None
@@ -97,7 +99,7 @@ class Call:
         # that was started inside it. What is asked there is no evidence of it any more.
         if attempt is not None and not attempt.live:
             attempt = None
-        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint):
+        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint, self.asked.base, self.model):
             self._stand_alone(attempt)
         elif attempt is not None:
             self.attempt = attempt
@@ -119,7 +121,7 @@ class Call:
         active = runtime.current()
         chain = run.chain if run is not None else EMPTY
         provider = provider_of(self.asked, chain, active.aliases, active.gateways)
-        return Candidate(provider, self.model, self.endpoint or None)
+        return asked_at(provider, self.model, self.endpoint or None, self.asked.base)
 
     def _stand_alone(self, beside: Attempt | None) -> None:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
@@ -133,7 +135,7 @@ class Call:
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not context_api.get_current()
-            self.parent = usage_hints.call_outside(self.endpoint, self.model)
+            self.parent = usage_hints.call_outside(self.endpoint, self.model, self.asked.base)
 
     def _start(self) -> None:
         attempt = self.attempt
@@ -141,10 +143,13 @@ class Call:
             return
         ledger = self.ledger = attempt.ledger
         if self.inference:
+            if ledger.base is None:
+                ledger.base = self.asked.base
             ledger.calls += 1
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
         self.provider = attempt.provider
+        self.started = attempt.started if self._is_the_attempt else time.monotonic()
         if not attempt.provider or not attempt.model:
             attempt.learn(self.candidate(attempt.run if isinstance(attempt.run, Run) else None))
         current = context_api.get_current()
@@ -259,7 +264,7 @@ class Call:
                 if problem is None and not self.refused:
                     call_span.write_answer(span, response_id, attempt.ledger.answer.model, result)
                 else:
-                    attempt.write_call_error(span, problem)
+                    attempt.write_call_error(span, problem, self, self.started)
                 call_span.write_inherited(span, attempt.inherited())
             registry.disown(span.get_span_context().span_id)
             if not attempt.owns(span):
@@ -267,7 +272,7 @@ class Call:
         # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
             if problem is not None and attempt.run is None:
-                usage_hints.call_failed(self.parent, self.endpoint, self.model)
+                usage_hints.call_failed(self.parent, self.endpoint, self.model, self.asked.base)
             attempt.conclude(problem)
 
     # --- streams ------------------------------------------------------------------------------------------------------

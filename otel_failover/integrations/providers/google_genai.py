@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from otel_failover._core.domain.asked import Asked
-from otel_failover._core.domain.endpoint import endpoint_of
+from otel_failover._core.domain.endpoint import base_of, endpoint_of
 from otel_failover._core.evidence.answers.content import wordless
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
 from otel_failover._core.failsafe import read
@@ -80,6 +80,7 @@ def _asked(client: Any, operation: str | None, model: object, options: Any) -> A
         provider="gcp.vertex_ai" if vertex else "gcp.gemini",
         credential=read(client, "api_key") or (read(client, "project"), read(client, "location")),
         own_spans=other_instrumentations.is_instrumented_by_others(_SDK),
+        base=base_of(given) if isinstance(given, str) else "",
     )
 
 

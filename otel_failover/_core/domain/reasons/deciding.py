@@ -69,7 +69,8 @@ def reason_of(status: int | None, said: list[str], text: str) -> str:
     if text and reason != BILLING and says_no_money(text, rate=rate or "resource_exhausted" in said):
         return BILLING
     if reason is None or reason == UNKNOWN:
-        return of_text(text, more=True) or _of_vague(said) or UNKNOWN
+        # A status that nobody knows stays unknown beside a vague code: an error that nobody recognises is told as that.
+        return of_text(text, more=True) or (_of_vague(said) if reason is None else None) or UNKNOWN
     return _sharpened(reason, text) if text and clear in _OPEN else reason
 
 
