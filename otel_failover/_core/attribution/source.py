@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.attribution.facts import SourceFacts
+from otel_failover._core.domain.endpoint import address_of
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.failsafe import read, text_of
@@ -114,6 +115,8 @@ class Source:
                 statuses=frozenset(statuses).union(*(body.statuses for body in bodies)),
                 request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
                 response_ids=frozenset(self.response_ids),
+                model=self.model,
+                addresses=frozenset(address_of(exchange.endpoint) for exchange in self.exchanges),
             )
         return self._facts
 

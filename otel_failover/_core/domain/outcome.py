@@ -25,6 +25,10 @@ FALLBACK: Final = "fallback"
 EXHAUSTED: Final = "exhausted"
 STOPPED: Final = "stopped"
 """Served by its first candidate, by another, by none; or ended with candidates left."""
+UNSEEN: Final = "unseen"
+"""Nobody that was seen has served it, and something that was not seen may have."""
+UNASKED: Final = "unasked"
+"""Nobody was asked, and no error left it."""
 
 # --- where an error comes from ----------------------------------------------------------------------------------------
 FROM_RESPONSE: Final = "response"

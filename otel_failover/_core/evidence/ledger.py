@@ -52,11 +52,13 @@ class StreamFacts:
         chunks: The texts of the last 256 chunks, so that a claim may be looked for in them; None without a stream.
         error: An error event of a stream, as the wrapped stream saw it or the SDK's exception states it.
         begun: Output has begun, though no chunk is kept that shows it.
+        cut: The send whose stream was being read when its reader was cancelled.
     """
 
     chunks: deque[str] | None = None
     error: ErrorBody | None = None
     begun: bool = False
+    cut: Exchange | None = None
 
 
 class AnswerFacts:
@@ -233,6 +235,11 @@ class Ledger:
         if text:
             stream.chunks.append(text)
 
+    def reader_cancelled(self) -> None:
+        """Record that whoever read a stream was cancelled in the middle of it."""
+        own = self.own
+        self.stream.cut = own[-1] if own else None
+
     def close(self) -> None:
         """End the evidence: nothing more is taken, bodies and credentials are let go.
 
@@ -252,6 +259,14 @@ class Ledger:
     def own(self) -> list[Exchange]:
         """Own sends, in order."""
         return [exchange for exchange in self.exchanges if exchange.kind == OWN]
+
+    @property
+    def first_sent(self) -> int | None:
+        """When the first own send began, in nanoseconds since the epoch as spans count them; None where none did."""
+        started = next((exchange.started for exchange in self.exchanges if exchange.kind == OWN), None)
+        if started is None:
+            return None
+        return time.time_ns() - int((time.monotonic() - started) * 1e9)
 
     @property
     def state(self) -> tuple[str, str | None]:

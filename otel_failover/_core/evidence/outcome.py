@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.domain.outcome import (
+    CANCELLED,
     ERROR,
     FROM_CANCEL,
     FROM_CLIENT,
@@ -34,7 +35,15 @@ if TYPE_CHECKING:
 _NOTHING: Final = Outcome()
 
 
-def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejected: bool, output: bool) -> Outcome:
+def settle(
+    ledger: Ledger,
+    problem: BaseException | None,
+    *,
+    marked: bool,
+    rejected: bool,
+    output: bool,
+    word: str | None = None,
+) -> Outcome:
     """Return how an attempt ended.
 
     The wire comes first: where it shows a failure, that is the reason, whatever leaves the attempt. What the loop says
@@ -46,6 +55,8 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
         marked: The loop said that it failed.
         rejected: The loop said that it would not take the response.
         output: Chunks of a stream were handed on.
+        word: The loop's own reason, in our vocabulary: it tells a deadline from a user who hangs up, where the evidence
+            is that a request was cancelled.
 
     Returns:
         The facts, from own evidence only.
@@ -56,9 +67,13 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     if failure is None and problem is not None:
         failure = _without_answer(ledger, last, problem)
     if failure is not None:
-        if failure.origin == FROM_CANCEL and problem is not None and _is_timeout(problem):
+        if failure.origin == FROM_CANCEL:
+            if word != reasons.TIMEOUT and _is_hung_up(problem, word):
+                return failure._replace(outcome=PARTIAL if output else CANCELLED)
             failure = _caller_timeout(failure)
         return failure._replace(outcome=PARTIAL if output else ERROR)
+    if word == reasons.TIMEOUT and last is not None and last.open and not ledger.open_streams:
+        return _caller_timeout(Outcome(outcome=PARTIAL if output else ERROR))
     found = _good_answer(last)
     if problem is None and not marked and not rejected:
         return found
@@ -82,7 +97,7 @@ def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     if last is not None and (not ledger.calls or ledger.last_failed is not None):
         last.look()  # no SDK's call has looked whether the answer is one; one that could not read it has raised
     ended = None if last is None else (last.stopped, last.refused)
-    seen = (last, ended, ledger.last_failed, ledger.stream.error)
+    seen = (last, ended, ledger.last_failed, ledger.stream.error, ledger.stream.cut)
     if ledger.failure_seen[0] != seen:
         ledger.failure_seen = (seen, _found(ledger, last))
     found: Outcome | None = ledger.failure_seen[1]
@@ -136,6 +151,8 @@ def _in_stream(ledger: Ledger, last: Exchange | None) -> Outcome | None:
             exception=_last_raised(ledger),
             retry_after=error.retry_after,
         )
+    if ledger.stream.cut is not None and ledger.stream.cut is last:
+        return found._replace(reason=reasons.CANCELLED, origin=FROM_CANCEL)
     if ledger.last_failed is None:
         return None
     reason, kind = ledger.last_failed.transport
@@ -165,6 +182,18 @@ def _without_answer(ledger: Ledger, last: Exchange | None, problem: BaseExceptio
     if ledger.calls and not ledger.asks_other_endpoint:
         return Outcome(outcome=ERROR, reason=reasons.CLIENT_ERROR, origin=FROM_CLIENT)
     return Outcome(outcome=ERROR, reason=reasons.TIMEOUT if _is_timeout(problem) else reasons.UNKNOWN)
+
+
+def _is_hung_up(problem: BaseException | None, word: str | None) -> bool:
+    """Whether a request that was cancelled, in an attempt that is left otherwise, was given up by the user.
+
+    Whoever cancels a call inside an attempt and goes on had set it a deadline: `wait_for`, `timeout` and the scopes of
+    anyio and trio take their cancellation back. It is the user where nobody took it back (seen from Python 3.11 on), or
+    where the loop says so.
+    """
+    if problem is not None and _is_timeout(problem):
+        return False
+    return word == reasons.CANCELLED or is_cancelling()
 
 
 def _caller_timeout(failure: Outcome) -> Outcome:

@@ -167,10 +167,12 @@ class CandidateSpan:
         # Read before anything of ours is written here: afterwards nobody could tell who wrote it.
         is_error = span.status.status_code is StatusCode.ERROR
         claims: list[tuple[Claim, Any]] = []
+        # What is recorded before the candidate is asked tells why it is: the error of the one before.
+        since = self._ledger.first_sent if span.events else None
         if span.events and (is_error or settled.outcome in _FAILED):
-            claims += [(claim, event) for event, claim in read_events(span)]
+            claims += [(claim, event) for event, claim in read_events(span, since)]
         if is_error or may_claim(span.attributes):
-            found = read_claim(span)
+            found = read_claim(span, since)
             from otel_failover._core.spans.span_access import take_out  # late: for the import budget
 
             take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])

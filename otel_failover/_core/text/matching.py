@@ -86,7 +86,16 @@ def quotes_id(name: str, text: str) -> bool:
         name: The request id.
         text: As it was said, not normalised.
     """
-    return name in compiled(_QUOTED_ID).findall(text)
+    return name in quoted_ids(text)
+
+
+def quoted_ids(text: str) -> list[str]:
+    """Return the request ids that a text names as an error's body does.
+
+    Args:
+        text: As it was said, not normalised.
+    """
+    return compiled(_QUOTED_ID).findall(text)
 
 
 def is_issued(name: str) -> bool:
