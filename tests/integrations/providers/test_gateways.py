@@ -121,3 +121,16 @@ def test_the_upstreams_name_binds_and_names_nobody(telemetry: Telemetry) -> None
     own = telemetry.candidates[0]
     assert (own["candidate.provider"], *own.verdict) == ("openrouter", "verified", None)
     assert [each.name for each in telemetry.markers] == []
+
+
+def test_of_an_earlier_run_too(telemetry: Telemetry) -> None:
+    with stand("openrouter", refusal(_of_openrouter(UPSTREAM))) as first, failover_run(chain=[first.candidate]) as run:
+        with pytest.raises(openai.RateLimitError), run.attempt(first.candidate):
+            first.ask()
+    with stand("anthropic", Answer.hang(1), timeout=0.2) as second, failover_run(chain=[second.candidate]) as run:
+        with run.attempt(second.candidate) as attempt:
+            with pytest.raises(Exception, match="timed out"):
+                second.ask()
+            attempt.fail(UPSTREAM)
+    stolen = telemetry.candidates[1]
+    assert (stolen["failover.reason.code"], *stolen.verdict) == ("timeout", "mismatch", "stale_error")

@@ -123,6 +123,14 @@ def of_code(code: str) -> str | None:
     return ONLY_PROVIDERS.get(folded) or ALSO_LOOPS.get(folded)
 
 
+def is_known(code: str) -> bool:
+    """Whether a provider's structured code is one that we know, however little it says."""
+    from otel_failover._core.domain.reasons.body_codes import IN_A_BODY, VAGUE  # late: not needed before a failure
+
+    word = code.lower()
+    return word in PROVIDER_CODES or word in ALSO_LOOPS or word in VAGUE or word in IN_A_BODY
+
+
 def compatible(claimed: str, evident: str) -> bool:
     """Whether a claimed reason may stand beside an evident one without contradicting it."""
     if claimed == evident or claimed in _ANYTHING or evident in (UNKNOWN, RESPONSE_REJECTED):
