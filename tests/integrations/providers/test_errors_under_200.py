@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
@@ -394,4 +395,54 @@ def test_anthropics_event_from_a_gateway(telemetry: Telemetry, code: object) -> 
             list(client.messages.create(model=MODEL, max_tokens=9, messages=MESSAGES, stream=True))
     (own,) = telemetry.candidates
     assert (own["candidate.outcome"], own["failover.reason.code"]) == ("error", "rate_limit")
+    assert own.verdict == ("verified", None)
+
+
+async def _by_aiohttp(server: LocalProvider) -> None:
+    import aiohttp
+
+    async with aiohttp.ClientSession() as session:
+        sent = {"model": MODEL, "messages": MESSAGES}
+        async with session.post(f"{server.base_url}/chat/completions", json=sent) as response:
+            await response.json()
+
+
+async def _by_async_openai(server: LocalProvider) -> None:
+    async with openai.AsyncOpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
+        await client.chat.completions.create(model=MODEL, messages=MESSAGES)
+
+
+async def _by_async_anthropic(server: LocalProvider) -> None:
+    import anthropic
+
+    async with anthropic.AsyncAnthropic(base_url=server.endpoint, api_key="k", max_retries=0) as client:
+        await client.messages.create(model=MODEL, max_tokens=9, messages=MESSAGES)
+
+
+async def _by_async_gemini(server: LocalProvider) -> None:
+    from google import genai
+    from google.genai import types
+
+    client = genai.Client(api_key="k", http_options=types.HttpOptions(base_url=server.endpoint))
+    await client.aio.models.generate_content(model=MODEL, contents="hello")
+
+
+ASYNC = {
+    "aiohttp": _by_aiohttp,
+    "openai": _by_async_openai,
+    "anthropic": _by_async_anthropic,
+    "gemini": _by_async_gemini,
+}
+
+
+@pytest.mark.parametrize("way", ASYNC)
+def test_asked_in_a_task(telemetry: Telemetry, way: str) -> None:
+    async def loop(server: LocalProvider) -> None:
+        with failover_run(chain=[first(server)]) as run, run.attempt(first(server)):
+            await ASYNC[way](server)
+
+    with LocalProvider("openai", under_200(GATEWAY)) as server:
+        asyncio.run(loop(server))
+    (own,) = telemetry.candidates
+    is_the_error(own)
     assert own.verdict == ("verified", None)
