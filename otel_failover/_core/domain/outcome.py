@@ -50,6 +50,8 @@ class Outcome(NamedTuple):
         retry_after: Seconds, as the provider asked.
         request_id: Of the terminal response.
         relayed: What a gateway's upstream said, unredacted, where the gateway's own sentence does not hold it.
+        host_exception: Class of what left the attempt where own evidence shows no failure: an error of the host's own
+            code. Never its text, which may be a secret or a user's.
     """
 
     outcome: str = SUCCESS
@@ -65,6 +67,7 @@ class Outcome(NamedTuple):
     retry_after: float | None = None
     request_id: str | None = None
     relayed: str = ""
+    host_exception: str | None = None
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
@@ -103,7 +106,8 @@ def own_error(settled: Outcome, seen: Seen, provider: str) -> str:
         provider: The candidate's.
     """
     reason = settled.reason or UNKNOWN
-    raised = f" ({settled.exception[0]})" if settled.exception else ""
+    kind = settled.exception[0] if settled.exception else settled.host_exception
+    raised = f" ({kind})" if kind else ""
     heard = _heard(settled, seen, provider)
     if settled.origin == FROM_RESPONSE:
         return f"{settled.status} {reason} from {provider}" if settled.status else f"{reason} from {provider}"

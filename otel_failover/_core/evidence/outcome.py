@@ -24,7 +24,7 @@ from otel_failover._core.domain.outcome import (
     Seen,
     own_evidence,
 )
-from otel_failover._core.evidence.call_error import causes_of
+from otel_failover._core.evidence.call_error import causes_of, host_class
 
 if TYPE_CHECKING:
     from otel_failover._core.evidence.exchange import Exchange, OpenCall
@@ -52,24 +52,26 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     """
     own = ledger.own
     last = own[-1] if own else None
-    failure = _failure(ledger, last)
+    failure, bug = _failure(ledger, last), None
     if failure is None and problem is not None:
-        failure = _without_answer(ledger, last, problem)
+        failure, bug = _without_answer(ledger, last, problem), host_class(problem)
     if failure is not None:
         if failure.origin == FROM_CANCEL and problem is not None and _is_timeout(problem):
             failure = _caller_timeout(failure)
-        return failure._replace(outcome=PARTIAL if output else ERROR)
+        bug = bug if failure.reason != reasons.TIMEOUT else None
+        return failure._replace(outcome=PARTIAL if output else ERROR, host_exception=bug)
     found = _good_answer(last)
     if problem is None and not marked and not rejected:
         return found
     answered = last is not None and not last.open
     if not answered and not (rejected and not marked):
-        return found._replace(outcome=ERROR, reason=reasons.UNKNOWN)
+        return found._replace(outcome=ERROR, reason=reasons.UNKNOWN, host_exception=bug)
     if ledger.answer.refused or (last is not None and not ledger.calls and last.look(refused=True)):
         why = reasons.CONTENT_POLICY
     else:
         why = reasons.EMPTY_RESPONSE if ledger.answer.empty else reasons.RESPONSE_REJECTED
-    return found._replace(outcome=REJECTED, reason=why, origin=FROM_RESPONSE if answered else None)
+    origin = FROM_RESPONSE if answered else None
+    return found._replace(outcome=REJECTED, reason=why, origin=origin, host_exception=bug)
 
 
 def _good_answer(last: Exchange | None) -> Outcome:
@@ -217,7 +219,7 @@ def _seen(ledger: Ledger, own: list[Exchange], since: float, until: float) -> Se
         earlier=tuple(each.heard_status for each in own[:-1] if each.heard_status is not None),
         output=ledger.heard,
         elsewhere=len(ledger.exchanges) + len(ledger.to_others) > len(own),
-        sure=bool(own) or (ledger.calls > 0 and ledger.state[1] not in _UNSURE),
+        sure=bool(own) or (ledger.last_failed is not None and ledger.state[1] not in _UNSURE),
     )
 
 

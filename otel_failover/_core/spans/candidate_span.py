@@ -278,6 +278,8 @@ class CandidateSpan:
             facts[names.STATUS_SYNTHETIC] = verdict.synthetic
         if settled.reason is not None:
             self._add_reason(facts, settled)
+        if settled.host_exception is not None and verdict.verdict != MISMATCH:
+            facts[names.REASON_EXCEPTION] = identity.shown(settled.host_exception)
         if verdict.replayed:
             facts[names.ERROR_REPLAYED] = True
             if not own:
