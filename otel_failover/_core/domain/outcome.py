@@ -151,9 +151,19 @@ def own_evidence(settled: Outcome, seen: Seen) -> str:
         return "nothing was sent to it" if seen.elsewhere else "nothing was sent"
     status = settled.status if settled.status is not None else seen.status
     if status is not None and (reason is None or settled.origin in (FROM_RESPONSE, None)):
-        return " ".join(filter(None, [str(status), settled.code, reason]))
+        return answered(settled, status)
     statuses = [*seen.earlier, *([status] if status is not None else [])]
     if statuses or seen.output:
         heard = ", ".join(map(str, statuses)) or "an answer began"
         return f"{heard}, then {reason or 'nothing yet'} after {seen.seconds:.1f} s"
     return f"no response in {seen.waited:.1f} s ({reason})" if reason else f"no response yet, in {seen.waited:.1f} s"
+
+
+def answered(settled: Outcome, status: int) -> str:
+    """Return the own evidence in a few words where an answer says it all.
+
+    Args:
+        settled: How the attempt ended.
+        status: Of the answer.
+    """
+    return " ".join(filter(None, [str(status), settled.code, settled.reason]))

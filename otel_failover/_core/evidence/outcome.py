@@ -22,6 +22,7 @@ from otel_failover._core.domain.outcome import (
     REJECTED,
     Outcome,
     Seen,
+    answered,
     own_evidence,
 )
 from otel_failover._core.evidence.call_error import causes_of, host_class
@@ -63,14 +64,14 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     found = _good_answer(last)
     if problem is None and not marked and not rejected:
         return found
-    answered = last is not None and not last.open
-    if not answered and not (rejected and not marked):
+    was_answered = last is not None and not last.open
+    if not was_answered and not (rejected and not marked):
         return found._replace(outcome=ERROR, reason=reasons.UNKNOWN, host_exception=bug)
     if ledger.answer.refused or (last is not None and not ledger.calls and last.look(refused=True)):
         why = reasons.CONTENT_POLICY
     else:
         why = reasons.EMPTY_RESPONSE if ledger.answer.empty else reasons.RESPONSE_REJECTED
-    origin = FROM_RESPONSE if answered else None
+    origin = FROM_RESPONSE if was_answered else None
     return found._replace(outcome=REJECTED, reason=why, origin=origin, host_exception=bug)
 
 
@@ -188,8 +189,8 @@ def _last_raised(ledger: Ledger) -> tuple[str, str] | None:
     return (last.type_name, last.text) if last is not None else None
 
 
-def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, Seen]:
-    """Return how one call of an attempt failed, and what was seen of it: by its own sends, not by those of others.
+def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, list[Exchange]]:
+    """Return how one call of an attempt failed, and what it sent: not what others did.
 
     Args:
         ledger: The attempt's evidence.
@@ -201,15 +202,20 @@ def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, Seen
     own = own or [each for each in everything if each.call is None and each.started >= since]
     failure = _failure(ledger, own[-1] if own else None)
     settled = failure if failure is not None else Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
-    return settled, _seen(ledger, own, since, time.monotonic())
+    return settled, own
 
 
-def seen(ledger: Ledger) -> Seen:
-    """Return what was seen of an attempt on the wire, as far as a sentence speaks of it."""
-    return _seen(ledger, ledger.own, ledger.started, ledger.stopped or time.monotonic())
+def seen(ledger: Ledger, own: list[Exchange] | None = None, since: float | None = None) -> Seen:
+    """Return what was seen of an attempt, or of one of its calls, on the wire, as far as a sentence speaks of it.
 
-
-def _seen(ledger: Ledger, own: list[Exchange], since: float, until: float) -> Seen:
+    Args:
+        ledger: The attempt's evidence.
+        own: What the call sent; None for the attempt.
+        since: When the call began, in seconds of the monotonic clock; None for the attempt.
+    """
+    until = (ledger.stopped if since is None else None) or time.monotonic()
+    since = ledger.started if since is None else since
+    own = ledger.own if own is None else own
     last = own[-1] if own else None
     return Seen(
         seconds=until - since,
@@ -229,6 +235,8 @@ _UNSURE: Final = ("orphan", "stream_not_seen", "other_endpoint")
 
 def sentence(ledger: Ledger, settled: Outcome) -> str:
     """Return the own evidence in a few words, for the marker and the log."""
+    if settled.status is not None and settled.origin == FROM_RESPONSE:
+        return answered(settled, settled.status)  # by far the commonest
     return own_evidence(settled, seen(ledger))
 
 
