@@ -6,19 +6,21 @@ before or after its calls. None of them belongs to one attempt, so it has to be 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_failover._core.attribution import rules
 from otel_failover._core.attribution.facts import UNBOUND, OwnFacts, Verdict
 from otel_failover._core.attribution.from_span import by_model_alone, names_candidate
 from otel_failover._core.attribution.history import history
 from otel_failover._core.config import runtime
+from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.domain.endpoint import address_of
 from otel_failover._core.domain.verdicts import REPORT, UNVERIFIED, VERIFIED
+from otel_failover._core.failsafe import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.facts import SourceFacts
@@ -67,6 +69,29 @@ class Held(NamedTuple):
 
 
 # --- of whom a span speaks --------------------------------------------------------------------------------------------
+
+
+def hold(
+    found: Reading,
+    parts: Sequence[Part],
+    attributes: Mapping[str, Any] | None,
+    operation: str = "",
+    before: int | None = None,
+) -> Held | None:
+    """Return whom a span around attempts or beside them is held against; None where nobody.
+
+    Args:
+        found: What the span says.
+        parts: Of each run inside it; of the one that it was started in last.
+        attributes: Of the span.
+        operation: What the run asks for that the span was started in.
+        before: The order of the attempt that had ended last when the span started; None where it was started in no run.
+    """
+    if any(part.inside for part in parts):
+        return hold_around(found, parts)
+    if before is None or not found.error or not _is_of(attributes or {}, operation):
+        return None
+    return hold_beside(found, parts[-1], before)
 
 
 def hold_around(found: Reading, parts: Sequence[Part]) -> Held | None:
@@ -126,14 +151,10 @@ def hold_beside(found: Reading, part: Part, before: int) -> Held | None:
     return Held(own, [source for source in part.beside if source.order not in mine], told, started_in=True)
 
 
-def is_of(operation: str, run: str) -> bool:
-    """Whether a span's operation may be what a run asks for.
-
-    Args:
-        operation: As the span names it; empty where it names none.
-        run: What the run asks for, in the host's words.
-    """
-    return operation in ("", run) or (operation in _SPEAKING and run != "embeddings")
+def _is_of(attributes: Mapping[str, Any], asked: str) -> bool:
+    """Whether a span's operation may be what a run asks for; one that names none may."""
+    named = text_of(attributes.get(names.GEN_AI_OPERATION) or attributes.get("llm.request.type") or "")
+    return named in ("", asked) or (named in _SPEAKING and asked != "embeddings")
 
 
 def _names_anybody(found: Reading) -> bool:

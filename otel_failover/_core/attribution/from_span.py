@@ -7,7 +7,8 @@ message of its exception events. Not the stack trace, links, prompts, tool conte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.trace import StatusCode
 
@@ -17,9 +18,6 @@ from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.endpoint import address_of, endpoint_of
 from otel_failover._core.failsafe import text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _ERROR_PROVIDER: Final = ("error.llm_provider", "litellm.provider.error.llm_provider")
 _HTTP_STATUS: Final = (names.HTTP_STATUS, "http.status_code")
@@ -80,9 +78,30 @@ def read_claim(span: Any, since: int | None = None) -> Reading | None:
     error = is_error or has_facts or (status or 0) >= 400
     if not error and claim.response_id is None:
         return None
+    return _reading(claim, attributes, error=error)
+
+
+def _reading(claim: Claim, attributes: Mapping[str, Any], *, error: bool) -> Reading:
     provider = _single(attributes.get(names.GEN_AI_PROVIDER) or attributes.get(names.GEN_AI_SYSTEM))
     model = attributes.get(names.GEN_AI_REQUEST_MODEL)
     return Reading(claim, error, provider, model if isinstance(model, str) else None, _address(attributes))
+
+
+def read_record(record: Any, span: Mapping[str, Any]) -> Reading | None:
+    """Return what a log record claims that is an exception event, or None where it claims nothing.
+
+    Args:
+        record: Of the SDK; older ones keep an event's facts in its body.
+        span: The attributes of its span, which say of whom it speaks.
+    """
+    body = record.body if isinstance(record.body, Mapping) else {}
+    facts = {**body, **(record.attributes or {})}
+    claim = _claim_of_event(facts)
+    if claim.type is None and not claim.texts:
+        return None
+    named = {**span, **facts}
+    claim = claim._replace(conflict=_conflict(named, [claim.type] if claim.type else []))
+    return _reading(claim, named, error=True)
 
 
 def read_events(span: Any) -> list[tuple[Any, Claim]]:

@@ -13,7 +13,7 @@ from otel_failover._core.attribution.facts import SourceFacts
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.text.matching import holds, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -102,7 +102,6 @@ class Source:
         """What its wire said, in the form in which claims are compared."""
         if self._facts is None:
             bodies = self.bodies
-            messages = (normalise(said) for body in bodies for said in body.messages)
             statuses = {e.status for e in self.exchanges if e.status is not None and e.status >= _ERROR}
             self._facts = SourceFacts(
                 self.provider,
@@ -110,7 +109,7 @@ class Source:
                 self.span_id,
                 self._order,
                 self._alive,
-                messages=tuple(dict.fromkeys(filter(None, messages))),
+                messages=tuple(dict.fromkeys(said for body in bodies for said in body.messages if said)),
                 codes=frozenset(code for body in bodies for code in body.codes),
                 statuses=frozenset(statuses).union(*(body.statuses for body in bodies)),
                 request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
@@ -167,7 +166,7 @@ class Source:
         if bonds & {RESPONSE, REQUEST}:
             return True
         text = normalise(text_of(problem)) if OBJECT in bonds else ""
-        return any(body.message and normalise(body.message) in text for body in self.bodies)
+        return any(body.message and holds(text, normalise(body.message)) for body in self.bodies)
 
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""

@@ -20,7 +20,7 @@ from otel_failover._core.evidence.error_body import pieces
 from otel_failover._core.evidence.orphans import orphans
 from otel_failover._core.evidence.ownership import OTHER_CANDIDATE, OWN, sibling_at, whose
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.text.matching import holds, normalise
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -326,9 +326,9 @@ class Ledger:
             None where some of it could not be seen.
         """
         bodies = (exchange.body.text for exchange in self.exchanges if exchange.is_error)
-        if any(text in normalise(piece) for body in bodies for piece in pieces(body)):
+        if any(holds(normalise(piece), text) for body in bodies for piece in pieces(body)):
             return True
-        if self.stream.chunks and text in normalise("".join(self.stream.chunks)):
+        if self.stream.chunks and holds(normalise("".join(self.stream.chunks)), text):
             return True
         found = [exchange.holds(text) for exchange in self.exchanges]
         return True if True in found else None if None in found else False

@@ -82,8 +82,8 @@ def _good_answer(last: Exchange | None) -> Outcome:
 
 def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     """Return the failure that own evidence shows, None where it shows none; kept, since call and candidate both ask."""
-    if last is not None and not ledger.calls:
-        last.look()  # no SDK's call has looked whether the answer is one
+    if last is not None and (not ledger.calls or ledger.last_failed is not None):
+        last.look()  # no SDK's call has looked whether the answer is one; one that could not read it has raised
     ended = None if last is None else (last.stopped, last.refused)
     seen = (last, ended, ledger.last_failed, ledger.stream.error)
     if ledger.failure_seen[0] != seen:

@@ -705,6 +705,12 @@ class Attempt:
         return self.ledger.endpoint is None and providers.provider_of_host(host) == self.provider
 
     @property
+    def asked_at(self) -> float | None:
+        """When its first own request was sent, in seconds of the monotonic clock; None where none was."""
+        own = self.ledger.own
+        return own[0].started if own else None
+
+    @property
     def run_id(self) -> str:
         """Its run's id; empty for a provider call outside any run."""
         return self._owner.id

@@ -224,7 +224,8 @@ class Call:
                 ledger.call_raised(problem)
         elif problem is None and self.inference:
             ledger.call_returned(response_id)
-            self._look_at(result, ledger)
+            if not self.streaming:
+                self._look_at(result, ledger)
         self._end(attempt, problem, response_id, result)
 
     def _look_at(self, answer: object, ledger: Ledger) -> None:

@@ -274,8 +274,8 @@ class Judgement:
         found = matching.fingerprint(message)
         relayed = matching.normalise(settled.relayed) if settled.relayed else ""
         for text in (message, relayed):
-            if len(text) >= matching.MINIMUM and text not in matching.STOCK:
-                history.add(matching.fingerprint(text), self._lasting_key, facts)
+            if matching.is_long_enough(text):
+                history.add(matching.fingerprint(text), matching.start_keys(text), self._lasting_key, facts)
         shown = span.redacted(settled.message)
         same = shown == settled.message
         attributes[names.ERROR_FINGERPRINT] = found if same else matching.fingerprint(matching.normalise(shown))

@@ -10,6 +10,7 @@ Nothing here raises, blocks or starts a thread, and nothing of a span is kept on
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
@@ -30,7 +31,7 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.evidence.references import IdentityMap
-from otel_failover._core.failsafe import guarded, text_of
+from otel_failover._core.failsafe import guarded
 from otel_failover._core.spans import deferred
 from otel_failover._core.spans.registry import OPEN, Place, bound, enclosing, own_spans, pools
 
@@ -38,11 +39,12 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    from otel_failover._core.attribution.enclosing import Held, Part
+    from otel_failover._core.attribution.enclosing import Held
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.spans.registry import EnclosedRun, Judge
 
 _LATELY: Final = 64
+_LOGS: Final = "opentelemetry.sdk._logs"
 _HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
 
 
@@ -123,6 +125,8 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
         return False
     if warn:
         active.logs.warn_not_instrumented()
+    if not active.reads_records and _LOGS in sys.modules:
+        _attach_to_logs(active)
     provider = active.provider or get_tracer_provider()
     if active.attached_to is not None and active.attached_to() is provider:
         return True
@@ -134,6 +138,15 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
     active.attached_to = weakref.ref(provider)
     AttributionProcessor.attach_to(provider)
     return True
+
+
+def _attach_to_logs(active: Runtime) -> None:
+    """Attach the processor of exception records to the logger provider, once there is one that takes processors."""
+    from opentelemetry._logs import get_logger_provider  # late: few applications have the logs signal
+
+    from otel_failover._core.spans import log_records
+
+    active.reads_records = log_records.attach_to(active.logger_provider or get_logger_provider())
 
 
 def _watch(active: Runtime, attempt: Any, now: float) -> None:
@@ -169,7 +182,7 @@ def _place(span: Span, context: Context) -> None:
     run = above.run if current is None and type(above) is Place else current
     if run is None or run.is_over or _is_ours(span) or not runtime.current().active:
         return
-    bound[span.context.span_id] = Place(run, above if type(above) is Place and above.run is run else None)
+    bound[span.context.span_id] = Place(run, above if type(above) is Place and above.run is run else None, span)
     if len(bound) > OPEN:
         bound.popitem(last=False)
 
@@ -210,7 +223,7 @@ def _check(span: Any, *, writable: bool) -> None:
 
 def _left(span: Any, place: Place) -> Place | None:
     """Take note that a span in a run has ended; return its place where it may tell an error that is another's."""
-    place.is_over = True
+    place.left()
     return place if span.status.status_code is StatusCode.ERROR or place.run.may_tell_errors else None
 
 
@@ -269,28 +282,11 @@ def _judge_around(span: Any, runs: list[EnclosedRun], place: Place | None, found
 
 def _held(span: Any, runs: list[EnclosedRun], place: Place | None, found: Reading) -> Held | None:
     """Return whom a span around attempts, or beside them, is held against."""
-    from otel_failover._core.attribution import enclosing as spoken  # late: see `judgement`
+    from otel_failover._core.attribution.enclosing import Part, hold  # late: see `judgement`
 
-    parts: list[Part] = []
-    for run in runs:
-        sources, whole = run.attempts_so_far()
-        parts.append(spoken.Part(sources, [], whole, started_in=False))
-    if place is not None:
-        sources, whole = place.run.attempts_so_far()
-        orders = set(place.orders)
-        beside = [source for source in sources if source.order not in orders]
-        inside = [source for source in sources if source.order in orders]
-        parts.append(spoken.Part(inside, beside, whole and len(inside) == len(orders), started_in=True))
-    if any(part.inside for part in parts):
-        return spoken.hold_around(found, parts)
-    if place is None or not found.error or not spoken.is_of(_operation(span), place.run.operation):
-        return None
-    return spoken.hold_beside(found, parts[-1], place.before)
-
-
-def _operation(span: Any) -> str:
-    attributes = span.attributes
-    return text_of(attributes.get(names.GEN_AI_OPERATION) or attributes.get("llm.request.type") or "")
+    told = [run.attempts_so_far() for run in runs]
+    parts = [Part(sources, [], whole, started_in=False) for sources, whole in told]
+    return hold(found, parts, None) if place is None else place.held(found, span.attributes, parts)
 
 
 def _claim_on(span: Any, held: Held) -> Claim:

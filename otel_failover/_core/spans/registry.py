@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import weakref
+    from collections.abc import Mapping, Sequence
 
     from otel_failover._core.attribution.claim import Claim
+    from otel_failover._core.attribution.enclosing import Held, Part
     from otel_failover._core.attribution.facts import Verdict
+    from otel_failover._core.attribution.from_span import Reading
     from otel_failover._core.attribution.source import Source
 
     class Judge(Protocol):
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
         @property
         def secrets(self) -> tuple[str, ...]:
             """Credentials that may not leave."""
+
+        @property
+        def asked_at(self) -> float | None:
+            """When its first own request was sent, in seconds of the monotonic clock; None where none was."""
 
         def inherited(self) -> dict[str, Any]:
             """Return the attributes that stand on every span started inside it."""
@@ -115,13 +122,14 @@ class Place:
         run: The run.
         before: The order of the attempt that had ended last when the span started; 0 where none had.
         orders: Of the attempts that were begun inside the span: the first, and the last 63.
+        span: The span, while it is open; None for our own.
         is_over: The span has ended.
     """
 
-    __slots__ = ("_above", "before", "is_over", "orders", "run")
+    __slots__ = ("_above", "before", "is_over", "orders", "run", "span")
 
-    def __init__(self, run: EnclosedRun, above: Place | None) -> None:
-        self.run, self._above = run, above
+    def __init__(self, run: EnclosedRun, above: Place | None = None, span: Any = None) -> None:
+        self.run, self._above, self.span = run, above, span
         self.before = run.latest_ended
         self.orders: list[int] = []
         self.is_over = False
@@ -135,6 +143,10 @@ class Place:
             self._above = self._above._above  # noqa: SLF001 - another of the same
         return self._above
 
+    def left(self) -> None:
+        """Take note that the span has ended, and let go of it."""
+        self.is_over, self.span = True, None
+
     def note(self, order: int) -> None:
         """Take note that an attempt begins inside the span, and so inside all spans around it."""
         # At once and not when the span ends: a span may end before one that was started inside it.
@@ -144,6 +156,23 @@ class Place:
             if len(place.orders) > _INSIDE:
                 del place.orders[1]
             place = place.above
+
+    def held(self, found: Reading, attributes: Mapping[str, Any] | None, enclosed: Sequence[Part] = ()) -> Held | None:
+        """Return whom the span, or a log record on it, is held against; None where nobody.
+
+        Args:
+            found: What it says.
+            attributes: Of the span.
+            enclosed: What runs inside the span can be held against.
+        """
+        from otel_failover._core.attribution.enclosing import Part, hold  # late: for the import budget
+
+        sources, whole = self.run.attempts_so_far()
+        orders = set(self.orders)
+        inside = [source for source in sources if source.order in orders]
+        beside = [source for source in sources if source.order not in orders]
+        mine = Part(inside, beside, whole and len(inside) == len(orders), started_in=True)
+        return hold(found, [*enclosed, mine], attributes, self.run.operation, self.before)
 
 
 enclosing: Final = Enclosing()
@@ -164,7 +193,7 @@ def own(span: Any, judge: Judge) -> None:
 def own_run(span: Any, run: EnclosedRun) -> None:
     """Remember that one of our own spans is a run's, where only its being a parent tells what starts in the run."""
     if span.is_recording():
-        own_spans[span.get_span_context().span_id] = Place(run, None)
+        own_spans[span.get_span_context().span_id] = Place(run)
 
 
 def disown(span_id: int) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.support.hosts import Stand
 
-BUSY = "The engine is currently overloaded, please try again later"
+BUSY = "No replica of acme-large in pool eu-2 has a free slot for this request"
 THEFT = ("mismatch", "stale_error")
 OWN = ("verified", None)
 REPORT = ("unverified", "report")
