@@ -204,7 +204,7 @@ def _of_one(error: Mapping[Any, Any]) -> Claim:
     statuses = (http_status(error.get(name)) for name in _STATUS_KEYS)
     codes = [error.get("code"), *(found.codes if found else ())]
     word, sentence = _word_or_text(error.get("reason"))
-    texts = [error.get("message"), found.message if found else None, sentence]
+    texts = [error.get("message"), *(found.messages if found else ()), sentence]
     return Claim(
         type=_word(error.get("type")),
         texts=tuple(dict.fromkeys(text[:_TEXT] for text in texts if isinstance(text, str) and text)),
@@ -224,7 +224,7 @@ def _from_attributes(thing: object, texts: tuple[str, ...]) -> Claim:
     statuses = (http_status(read(thing, name)) for name in _STATUS_KEYS)
     codes = [code, read(thing, "type"), read(thing, "status"), *(found.codes if found else ())]
     word, sentence = _word_or_text(read(thing, "reason"))
-    more = (message, found.message if found else None, sentence)
+    more = (message, *(found.messages if found else ()), sentence)
     texts = (*texts, *(text for text in more if isinstance(text, str)))
     return Claim(
         texts=tuple(dict.fromkeys(text[:_TEXT] for text in texts if text)),

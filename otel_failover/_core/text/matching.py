@@ -53,6 +53,7 @@ __all__ = [
     "normalise",
     "pieces",
     "quoted",
+    "quoted_ids",
     "quotes_id",
     "remembered",
     "says_enough",
