@@ -153,7 +153,7 @@ def _claim_in(
     texts += [value for key, value in attributes.items() if key.startswith("error.") and key not in _NO_TEXT]
     types = [attributes.get(names.ERROR_TYPE)]
     if is_error:
-        events = [claim for event, claim in read_events(span) if since is None or event.timestamp >= since]
+        events = [claim for _, claim in read_events(span, since)]
         texts += [text for claim in events for text in claim.texts]
         types += [claim.type for claim in events]
     kinds = [kind for kind in types if isinstance(kind, str) and kind]

@@ -236,10 +236,8 @@ def _by_text(case: _Case, history: Callable[[str], SourceFacts | None]) -> Itera
     if found:
         return
     for text in case.said:
-        for known, piece in matching.remembered_as(text):
-            earlier = history(known)
-            telling = earlier is not None and matching.says_enough(piece, own=case.own.reasons)
-            if telling and earlier is not None and not _owns_text(case.own, piece):
+        for earlier, piece in matching.remembered(text, history):
+            if matching.says_enough(piece, own=case.own.reasons) and not _owns_text(case.own, piece):
                 yield _Match(TEXT, earlier, piece)
                 return
 
@@ -458,7 +456,7 @@ def _holds(case: _Case) -> bool:
         return False
     if not texts and claim.status is None and not claim.codes and not claim.request_ids:
         return own.complete
-    return all(matching.is_held(text, own.texts) for text in texts)
+    return all(matching.is_held(text, own.texts) for text in case.said if matching.normalise(text))
 
 
 def _fits_code(code: str, own: OwnFacts) -> bool:

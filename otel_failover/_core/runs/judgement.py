@@ -65,6 +65,7 @@ def preload() -> None:
     import otel_failover._core.attribution.enclosing
     import otel_failover._core.attribution.history
     import otel_failover._core.attribution.own_facts  # and all that it needs
+    import otel_failover._core.domain.reasons.deciding
     import otel_failover._core.evidence.answers.envelopes
     import otel_failover._core.evidence.answers.success
     import otel_failover._core.spans.mismatch
