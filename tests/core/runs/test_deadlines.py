@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent import futures
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -282,9 +283,8 @@ def test_a_loser_of_a_race_stays_cancelled(telemetry: Telemetry, stack: ExitStac
 def test_nor_is_a_user_at_a_terminal_who_stops_it(telemetry: Telemetry, stack: ExitStack, kind: str) -> None:
     """Ctrl-C, which the loop catches inside the attempt, to ask what is next."""
     then: Any = {} if kind == "a call" else {"stream": True}
-    first = stack.enter_context(
-        stand("openai", Answer.stream((), then="hang") if then else Answer.hang(), timeout=30.0)
-    )
+    silent = Answer.stream((), then="hang") if then else Answer.hang()
+    first = stack.enter_context(stand("openai", replace(silent, hang_seconds=2.0), timeout=30.0))
 
     def press() -> None:
         while not first.server.log:
