@@ -11,24 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 _LIST: Final = Path(__file__).with_name("not_yet.txt")
 
 
-def compared(table: str, played: Iterable[str], problems: Mapping[str, str]) -> list[str]:
+def compared(table: str, problems: Mapping[str, str | None]) -> list[str]:
     """Return what is not as the list has it: a row that fails and is not named, or is named and holds.
 
     Args:
         table: Name of the table, the first part of its rows' names in the list.
-        played: The rows that were tried.
-        problems: What is wrong, by row.
+        problems: What is wrong, by row, of all that were tried.
     """
-    mine = {f"{table}/{row}": row for row in played}
+    mine = {f"{table}/{row}": problem for row, problem in problems.items()}
     named = set(_LIST.read_text("utf-8").split())
     if os.environ.get("FAILOVER_NOT_YET") == "write":
-        failed = {name for name, row in mine.items() if row in problems}
+        failed = {name for name, problem in mine.items() if problem}
         _LIST.write_text("".join(f"{name}\n" for name in sorted((named - set(mine)) | failed)), "utf-8")
         return []
-    wrong = [f"{name}: {problems[row]}" for name, row in mine.items() if row in problems and name not in named]
-    return wrong + [f"{name}: holds by now" for name, row in mine.items() if row not in problems and name in named]
+    wrong = [f"{name}: {problem}" for name, problem in mine.items() if problem and name not in named]
+    return wrong + [f"{name}: holds by now" for name, problem in mine.items() if not problem and name in named]

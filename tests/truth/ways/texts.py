@@ -347,7 +347,7 @@ BROAD: Final = ("invalid_request_error", "server_error", "api_error", "error")
 KNOWN_CODES: Final = (
     "insufficient_quota", "rate_limit_exceeded", "rate_limit_error", "model_not_found", "invalid_request_error",
     "permission_denied", "permission_error", "ThrottlingException", "invalid_value", "overloaded_error",
-    "not_found_error", "authentication_error", "insufficient_balance_error", "insufficient_user_quota", "api_error",
+    "not_found_error", "authentication_error", "insufficient_balance_error", "api_error",
     "invalid_api_key", "server_error", "timeout_error", "billing_error", "RESOURCE_EXHAUSTED",
 )  # fmt: skip
 
