@@ -31,7 +31,9 @@ def judge_enclosing(claim: Claim, own: list[Source], others: list[Source]) -> Ve
         complete=all(source.complete for source in own),
         sent=len(sends),
         answered=sum(exchange.status is not None for exchange in sends),
-        statuses=frozenset(exchange.status for exchange in sends if exchange.status is not None),
+        statuses=frozenset(exchange.status for exchange in sends if exchange.status is not None).union(
+            *(each.statuses for each in facts)
+        ),
         codes=frozenset(code for each in facts for code in each.codes),
         request_ids=frozenset(name for each in facts for name in each.request_ids),
         response_ids=frozenset(name for each in facts for name in each.response_ids),

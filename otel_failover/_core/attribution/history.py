@@ -61,8 +61,10 @@ history: Final = History()
 
 def _may_be(one: Any, other: Any) -> bool:
     """Whether two identities may be one candidate: only what both know can part them."""
-    (mine, place), (theirs, their_place) = one, other
-    pairs = ((mine.endpoint, theirs.endpoint), (mine.profile, theirs.profile), (place, their_place))
+    (mine, place, base), (theirs, their_place, their_base) = one, other
+    pairs = (
+        (mine.endpoint, theirs.endpoint), (mine.profile, theirs.profile), (place, their_place), (base, their_base)
+    )  # fmt: skip
     known = all(a == b for a, b in pairs if a is not None and b is not None)
     return (
         known and (mine.provider == theirs.provider or mine.endpoint == theirs.endpoint) and mine.model == theirs.model

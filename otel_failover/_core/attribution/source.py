@@ -7,7 +7,7 @@ The objects are remembered weakly: an exception holds its traceback, and that th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.attribution.facts import SourceFacts
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from otel_failover._core.evidence.error_body import ErrorBody
     from otel_failover._core.evidence.exchange import Exchange
     from otel_failover._core.evidence.references import Reference
+
+
+_ERROR: Final = 400
 
 
 class Source:
@@ -89,15 +92,17 @@ class Source:
         """What its wire said, in the form in which claims are compared."""
         if self._facts is None:
             bodies = self.bodies
+            messages = (normalise(said) for body in bodies for said in body.messages)
+            statuses = {e.status for e in self.exchanges if e.status is not None and e.status >= _ERROR}
             self._facts = SourceFacts(
                 self.provider,
                 self.index,
                 self.span_id,
                 self._order,
                 self._alive,
-                messages=tuple(dict.fromkeys(filter(None, (normalise(body.message) for body in bodies)))),
+                messages=tuple(dict.fromkeys(filter(None, messages))),
                 codes=frozenset(code for body in bodies for code in body.codes),
-                statuses=frozenset(e.status for e in self.exchanges if e.status is not None and e.is_error),
+                statuses=frozenset(statuses).union(*(body.statuses for body in bodies)),
                 request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
                 response_ids=frozenset(self.response_ids),
             )
@@ -121,7 +126,7 @@ class Source:
     def texts(self) -> tuple[str, ...]:
         """Its own error texts, normalised, for a span around the run that names this candidate."""
         if self._texts is None:
-            texts = [text for body in self.bodies for text in (body.message, body.text)]
+            texts = [text for body in self.bodies for text in (*body.messages, body.text)]
             texts += [*(raised.text for raised in self.raised), self._message]
             self._texts = tuple(filter(None, map(normalise, texts)))
         return self._texts

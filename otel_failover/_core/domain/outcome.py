@@ -44,6 +44,7 @@ class Outcome(NamedTuple):
         killed_by: Who ended it, where it was not the provider.
         retry_after: Seconds, as the provider asked.
         request_id: Of the terminal response.
+        relayed: What a gateway's upstream said, unredacted, where the gateway's own sentence does not hold it.
     """
 
     outcome: str = SUCCESS
@@ -58,3 +59,4 @@ class Outcome(NamedTuple):
     killed_by: str | None = None
     retry_after: float | None = None
     request_id: str | None = None
+    relayed: str = ""

@@ -62,6 +62,8 @@ def preload() -> None:
     import otel_failover._core.attribution.enclosing
     import otel_failover._core.attribution.history
     import otel_failover._core.attribution.own_facts  # and all that it needs
+    import otel_failover._core.evidence.answers.envelopes
+    import otel_failover._core.evidence.answers.success
     import otel_failover._core.spans.mismatch
     import otel_failover._core.spans.span_access  # noqa: F401
 
@@ -226,10 +228,14 @@ class Judgement:
 
     @property
     def _lasting_key(self) -> object:
-        """The candidate's identity across runs; the place in the chain tells equal entries apart."""
-        span = self._span
+        """The candidate's identity across runs.
+
+        The place in the chain tells equal entries apart, and the base URL's path: a hash of it, since this is kept for
+        longer than a run, and a key may stand in it.
+        """
+        span, base = self._span, self._ledger.base
         twice = self._owner.positions.chain.has_twice(span.candidate)
-        return (span.candidate, span.index if twice else None)
+        return (span.candidate, span.index if twice else None, None if base is None else hash(base))
 
     # --- what is left of it -------------------------------------------------------------------------------------------
 
@@ -267,8 +273,10 @@ class Judgement:
             statuses=frozenset({settled.status} if settled.status is not None else ()),
         )  # fmt: skip
         found = matching.fingerprint(message)
-        if len(message) >= matching.MINIMUM and message not in matching.STOCK:
-            history.add(found, self._lasting_key, facts)
+        relayed = matching.normalise(settled.relayed) if settled.relayed else ""
+        for text in (message, relayed):
+            if len(text) >= matching.MINIMUM and text not in matching.STOCK:
+                history.add(matching.fingerprint(text), self._lasting_key, facts)
         shown = span.redacted(settled.message)
         same = shown == settled.message
         attributes[names.ERROR_FINGERPRINT] = found if same else matching.fingerprint(matching.normalise(shown))

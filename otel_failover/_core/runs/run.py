@@ -308,6 +308,7 @@ class Run:
             self.around.ledger if self.around is not None else None,
             endpoints - {candidate.endpoint} if len(endpoints) > 1 else NOBODY,
             self._runtime.gateways,
+            self.positions.chain.siblings_of(index) if declared is not None else None,
         )
         doubled = self.positions.is_doubled(candidate)
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
@@ -321,7 +322,9 @@ class Run:
         active = self._runtime
         provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways)
         found, index = self.positions.of_call(asked, provider, active.aliases)
-        return self._new(found, index, None)
+        attempt = self._new(found, index, None)
+        attempt.ledger.base = asked.base
+        return attempt
 
     # --- what its attempts notify -------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from otel_failover._core.attribution.from_span import may_claim, read_claim, rea
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import outcome, providers, reasons, verdicts
+from otel_failover._core.domain.endpoint import deployment_in
 from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
@@ -81,7 +82,13 @@ class CandidateSpan:
     @property
     def key(self) -> object:
         """The candidate's identity within the run: its place, outside the chain the candidate itself."""
-        return self.index if self.index >= 0 else self.candidate
+        return self.index if self.index >= 0 else self.candidate.identity
+
+    @property
+    def profile(self) -> str | None:
+        """The host's label; where it gave none, the deployment that the calls' base URL names."""
+        profile = self.candidate.profile
+        return profile if profile is not None else deployment_in(self._ledger.base)
 
     def inherited(self) -> dict[str, Any]:
         """Return the three attributes that stand on every span started inside the attempt."""
@@ -105,8 +112,9 @@ class CandidateSpan:
         attributes[names.RUN_ID] = run_id
         if self.candidate.endpoint is not None:
             attributes[names.CANDIDATE_ENDPOINT] = self.candidate.endpoint
-        if self.candidate.profile is not None:
-            attributes[names.CANDIDATE_PROFILE] = identity.shown(self.candidate.profile)
+        profile = self.profile
+        if profile is not None:
+            attributes[names.CANDIDATE_PROFILE] = identity.shown(profile)
         span = self.span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, attributes)
         return span
 
@@ -215,7 +223,8 @@ class CandidateSpan:
         """
         provider = self.candidate.provider
         if settled.message and self._runtime.settings.error_text != "none":
-            return self.redacted(settled.message)
+            shown = self.redacted(settled.message)
+            return f"{shown}: {self.redacted(settled.relayed)}" if settled.relayed else shown
         if settled.origin == outcome.FROM_RESPONSE:
             return f"{settled.status} {settled.reason} from {provider}"
         if settled.reason == reasons.TIMEOUT:
@@ -249,9 +258,11 @@ class CandidateSpan:
             from otel_failover._core.spans.mismatch import verdict_attributes  # late: for the import budget
 
             attributes.update(verdict_attributes(verdict, self.candidate.provider))
-        secrets = self._ledger.secrets
+        profile, secrets = self.profile, self._ledger.secrets
+        if profile is not None:
+            attributes[names.CANDIDATE_PROFILE] = identity.shown(profile)
         if secrets:
-            _clean(attributes, self.candidate, secrets)
+            _clean(attributes, self.candidate.model, profile, secrets)
         span.set_attributes(attributes)
         if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or self.inherited()):
             span.set_attributes(self.inherited())  # attribute limits have pushed it out
@@ -323,9 +334,9 @@ class CandidateSpan:
             )  # fmt: skip
 
 
-def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str, ...]) -> None:
+def _clean(attributes: dict[str, Any], model: str, profile: str | None, secrets: tuple[str, ...]) -> None:
     """Keep the attempt's own credential out of what the host or the provider named."""
-    attributes.update(_cleaned(candidate.model, candidate.profile, secrets))
+    attributes.update(_cleaned(model, profile, secrets))
     for name, plain in ((names.ERROR_CODE, _WORDS), (names.WIRE_REQUEST_ID, _ISSUED)):
         value = attributes.get(name)
         if value is not None and not is_plain(value, plain, secrets):

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from otel_failover._core.domain.asked import Asked
-from otel_failover._core.domain.endpoint import endpoint_of
+from otel_failover._core.domain.endpoint import base_of, endpoint_of
 from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence.error_body import error_in
-from otel_failover._core.failsafe import guarded, read
+from otel_failover._core.failsafe import guarded, read, text_of
 from otel_failover._core.runs import call as calls
 from otel_failover.integrations.patching import Library, Patch
 from otel_failover.integrations.providers import other_instrumentations
@@ -65,6 +65,7 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
         streamed=operation_name in _READ_LATER,
         own_spans=other_instrumentations.is_instrumented_by_others(_SDK),
         retries=_retries(client.meta.config),
+        base=base_of(text_of(client.meta.endpoint_url)),
     )
 
 

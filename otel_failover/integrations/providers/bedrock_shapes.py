@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from otel_failover._core.evidence.response_content import WORDLESS
+from otel_failover._core.evidence.answers.content import WORDLESS
 
 
 class Part(NamedTuple):
