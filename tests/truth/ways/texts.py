@@ -325,16 +325,16 @@ _LONGEST: Final = 200
 """More of a sentence is nowhere left by a cut."""
 
 
-def _kept_of(message: str, carried: Carried) -> tuple[str, bool]:
-    """Return how much of a sentence stands in what is said, from its start, and whether that is all of it."""
+def _kept_of(message: str, carried: Carried) -> tuple[int | None, bool]:
+    """Return how many characters of a sentence stand in what is said, from its start, and whether that is all of it."""
     plain, sentence = _flat(carried.kept), _flat(message)
     if sentence in plain:
-        return message, True
+        return None, True
     tail = plain[-_LONGEST:]
     for length in range(min(len(sentence), _LONGEST), 3, -1):
         if tail.endswith(sentence[:length]):
-            return sentence[:length], False
-    return "", False
+            return length, False
+    return 0, False
 
 
 @functools.lru_cache(4096)
@@ -378,9 +378,10 @@ def expected(told: Told, carried: Carried, own_texts: tuple[str, ...] = ()) -> B
         own_texts: All that the judged candidate sent or received: own wins every tie.
     """
     own = " ".join(map(bare, own_texts))
-    kept, whole = _kept_of(told.message, carried)
+    length, whole = _kept_of(told.message, carried)
     least = WHOLE if whole or carried.marked else BEFORE_WORDS
-    by_text = Binding.CANNOT if bare(kept) in own else binding(kept, least=least)
+    sentence = _flat(told.message)
+    by_text = Binding.CANNOT if bare(sentence[:length]) in own else binding(sentence, length, least=least)
     found = {by_text, _code_binds(told, carried, own)}
     if told.request_id and "request_id" in carried.kept and told.request_id in carried.kept:
         found.add(Binding.MUST)

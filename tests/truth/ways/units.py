@@ -80,10 +80,16 @@ def script_of(character: str) -> str:
 
 
 @functools.lru_cache(4096)
-def units(text: str) -> float:
-    """Return the length of a text in units; words with a digit in them are ids and counts, and weigh nothing."""
-    kept = " ".join(word for word in text.split() if script_of(word[0]) or not any(map(str.isdigit, word)))
-    return sum(map(_weight, kept))
+def units(text: str, *, strictly: bool = False) -> float:
+    """Return the length of a text in units; words with a digit in them are ids and counts, and weigh nothing.
+
+    Args:
+        text: To be weighed.
+        strictly: Take for one word all that stands between spaces: `messages[0].content` then weighs nothing.
+    """
+    found = text.split() if strictly else re.findall(r"[^\W_]+", text)
+    kept = (word for word in found if script_of(word[0]) or not any(map(str.isdigit, word)))
+    return sum(map(_weight, " ".join(kept)))
 
 
 @functools.cache
@@ -95,11 +101,20 @@ def _weight(character: str) -> float:
 
 
 @functools.lru_cache(4096)
-def remainder(text: str) -> float:
-    """Return what a text weighs without general clauses."""
+def remainder(text: str, length: int | None = None) -> float:
+    """Return what a text, or the start of one, weighs without general clauses, one that is cut included.
+
+    Args:
+        text: The whole of it.
+        length: Characters of the start.
+    """
+    kept = bytearray(b"1" * len(text))
     for pattern in GENERAL:
-        text = pattern.sub(" ", text)
-    return units(" ".join(text.split()))
+        for found in pattern.finditer(text):
+            kept[found.start() : found.end()] = b"0" * (found.end() - found.start())
+    return units(
+        " ".join("".join(c if k == ord("1") else " " for c, k in zip(text[:length], kept, strict=False)).split())
+    )
 
 
 @functools.lru_cache(4096)
@@ -109,26 +124,26 @@ def bare(text: str) -> str:
 
 
 @functools.lru_cache(4096)
-def binding(text: str, *, least: int = WHOLE, own_reason: bool = False) -> Binding:
+def binding(text: str, length: int | None = None, *, least: int = WHOLE, own_reason: bool = False) -> Binding:
     """Return whether a text, or the start of one, binds.
 
     Args:
-        text: A provider's message, or what is left of it.
-        least: Units that it must have: more before ordinary words.
+        text: A provider's message.
+        length: Characters of it that are left.
+        least: Units that they must have: more before ordinary words.
         own_reason: Whether own evidence gives the reason that the text names, too: then no word of it is a proof.
     """
-    known = bare(text)
+    start = text[:length]
+    known = bare(start)
     if any(stock.startswith(known) or known == stock for stock in STOCK):
         return Binding.CANNOT
-    weight = units(text)
-    spaceless = any(map(script_of, text))
-    if weight < least:
+    weight, strict = units(start), units(start, strictly=True)
+    spaceless = any(map(script_of, start))
+    if strict < least + 3:
         return Binding.CANNOT if weight < least - 3 else Binding.EITHER
-    if weight < least + 3:
-        return Binding.EITHER
-    if spaceless and not own_reason and any(word in text for word in ANSWER_ONLY):
+    if spaceless and not own_reason and any(word in start for word in ANSWER_ONLY):
         return Binding.MUST
-    enough, left = LEFT_WITHOUT_SPACES if spaceless else LEFT, remainder(text)
+    enough, left = LEFT_WITHOUT_SPACES if spaceless else LEFT, remainder(text, length)
     if left < enough:
         return Binding.CANNOT if left < enough / DOUBT else Binding.EITHER
     return Binding.MUST if left >= enough * DOUBT else Binding.EITHER
