@@ -21,11 +21,13 @@ class SourceFacts(NamedTuple):
         order: Larger is later.
         alive: Whether the attempt is still open (hedged, probing).
         same: Whether it is the judged candidate's own earlier attempt: replayed, never foreign.
-        messages: Normalised error messages.
+        messages: Error messages as they were sent: where a text may have been cut, brackets and line breaks tell.
         codes: Structured codes of its error bodies.
         statuses: Statuses of its error responses.
         request_ids: Ids that its responses issued, echoes left out.
         response_ids: Ids of its successful responses.
+        model: As requested.
+        addresses: Host and port of each place it asked.
     """
 
     provider: str
@@ -39,6 +41,12 @@ class SourceFacts(NamedTuple):
     statuses: frozenset[int] = frozenset()
     request_ids: frozenset[str] = frozenset()
     response_ids: frozenset[str] = frozenset()
+    model: str = ""
+    addresses: frozenset[tuple[str, int]] = frozenset()
+
+
+def _went_nowhere(_: tuple[str, int]) -> bool:
+    return False
 
 
 def _in_no_bytes(_: str) -> bool | None:
@@ -61,6 +69,10 @@ class OwnFacts(NamedTuple):
             the request); None where some of them could not be seen, so that it may. A function, since those bytes are
             searched only where a text would bind.
         misdirected: An endpoint of another chain member was called and the candidate's was not.
+        raised: What its calls' exceptions said, as it was, white space folded: "Error code: 503" is a whole text.
+        names: Provider and model, as a loop may call this candidate.
+        went_to: Returns whether anything of this attempt was sent, or redirected, to a host and port. A function, since
+            that is asked only where a claim names one.
     """
 
     complete: bool = True
@@ -74,6 +86,9 @@ class OwnFacts(NamedTuple):
     reasons: frozenset[str] = frozenset()
     text_in_bytes: Callable[[str], bool | None] = _in_no_bytes
     misdirected: SourceFacts | None = None
+    raised: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    went_to: Callable[[tuple[str, int]], bool] = _went_nowhere
 
 
 class Bonds(NamedTuple):

@@ -14,6 +14,7 @@ from otel_failover._core.attribution.facts import OwnFacts, SourceFacts, Verdict
 from otel_failover._core.attribution.source import Source
 from otel_failover._core.domain import endpoint, providers, reasons
 from otel_failover._core.evidence.error_body import pieces
+from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.text.matching import normalise
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ class JudgedAttempt(NamedTuple):
     outcome: Outcome
     message: str = ""
     positions: ChainPositions | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Provider and model, as far as they are known."""
+        who = self.ledger.who
+        known = who[:2] if isinstance(who, tuple) else (self.ledger.provider, self.ledger.model)
+        return tuple(name for name in known if isinstance(name, str) and name)
 
     def member_at(self, exchange: Exchange) -> tuple[str, int] | None:
         """Return provider and place of the chain's member that a send to somebody else goes to."""
@@ -74,7 +82,7 @@ def judge(
         own = own._replace(misdirected=misdirected)
         if misdirected is None:
             against += [(source, source.facts) for source in to_others]
-    bonds = bind(claim, attempt.ledger, against)
+    bonds = bind(claim, attempt.ledger, against, own)
     return rules.judge(claim, bonds, own, [facts for _, facts in against], history, disabled)
 
 
@@ -97,7 +105,7 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         complete=ledger.state[0] == "complete",
         sent=len(own),
         answered=sum(exchange.status is not None for exchange in own),
-        statuses=frozenset(exchange.status for exchange in own if exchange.status is not None).union(
+        statuses=frozenset(exchange.heard_status for exchange in own if exchange.heard_status is not None).union(
             *(body.statuses for body in bodies)
         ),
         codes=frozenset(codes),
@@ -106,7 +114,25 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         texts=tuple(filter(None, dict.fromkeys(normalise(p) for text in texts if text for p in pieces(text)))),
         reasons=frozenset(_evident_reasons(own, attempt.outcome)),
         text_in_bytes=ledger.holds,
+        raised=tuple(" ".join(raised.text.split()) for raised in ledger.raised),
+        names=attempt.names,
+        went_to=lambda address: _went_to(attempt.ledger, address),
     )
+
+
+def _went_to(ledger: Ledger, address: tuple[str, int]) -> bool:
+    """Whether anything of an attempt was sent to a host and port, or redirected there: a client follows by itself."""
+    urls = [ledger.endpoint] if ledger.endpoint else []
+    for exchange in (*ledger.exchanges, *ledger.to_others):
+        urls.append(exchange.endpoint)
+        if exchange.call is not None and exchange.call.endpoint:
+            urls.append(exchange.call.endpoint)
+        response = exchange.response.target if exchange.response is not None else None
+        if response is not None:
+            past = read(response, "history")
+            each = [response, *(past if isinstance(past, (list, tuple)) else ())]
+            urls += [text_of(url) for one in each if (url := read(one, "url")) is not None]
+    return any(endpoint.address_of(found) == address for url in urls if (found := endpoint.endpoint_of(url)))
 
 
 def _evident_reasons(own: list[Exchange], outcome: Outcome) -> set[str]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.attribution.facts import SourceFacts
+from otel_failover._core.domain.endpoint import address_of
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.text.matching import holds, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,11 +89,20 @@ class Source:
         self._texts: tuple[str, ...] | None = None
 
     @property
+    def order(self) -> int:
+        """Larger is later."""
+        return self._order
+
+    @property
+    def who(self) -> tuple[str, str, object]:
+        """Whose it is: equal for two attempts of a run at the same candidate."""
+        return self.provider, self.model, self.key
+
+    @property
     def facts(self) -> SourceFacts:
         """What its wire said, in the form in which claims are compared."""
         if self._facts is None:
             bodies = self.bodies
-            messages = (normalise(said) for body in bodies for said in body.messages)
             statuses = {e.status for e in self.exchanges if e.status is not None and e.status >= _ERROR}
             self._facts = SourceFacts(
                 self.provider,
@@ -100,11 +110,13 @@ class Source:
                 self.span_id,
                 self._order,
                 self._alive,
-                messages=tuple(dict.fromkeys(filter(None, messages))),
+                messages=tuple(dict.fromkeys(said for body in bodies for said in body.messages if said)),
                 codes=frozenset(code for body in bodies for code in body.codes),
                 statuses=frozenset(statuses).union(*(body.statuses for body in bodies)),
                 request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
                 response_ids=frozenset(self.response_ids),
+                model=self.model,
+                addresses=frozenset(address_of(exchange.endpoint) for exchange in self.exchanges),
             )
         return self._facts
 
@@ -157,7 +169,7 @@ class Source:
         if bonds & {RESPONSE, REQUEST}:
             return True
         text = normalise(text_of(problem)) if OBJECT in bonds else ""
-        return any(body.message and normalise(body.message) in text for body in self.bodies)
+        return any(body.message and holds(text, normalise(body.message)) for body in self.bodies)
 
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""

@@ -17,7 +17,7 @@ from otel_failover._core.domain import reasons
 from otel_failover._core.evidence.answers.content import is_empty
 from otel_failover._core.evidence.headers import aws_error, of_answer
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.text.matching import holds, normalise
 
 _WHOLE: Final = 65_536
 """Bytes of an error body that are parsed and kept."""
@@ -311,7 +311,7 @@ def text_holds(message: object, text: str, *, request: bool = False) -> bool | N
     if len(content) > _SEARCHED:
         return None
     raw = content.decode("utf-8", "replace")
-    return any(text in normalise(piece) for piece in pieces(_decoded(raw)))
+    return any(holds(normalise(piece), text) for piece in pieces(_decoded(raw)))
 
 
 def _decoded(raw: str) -> str:

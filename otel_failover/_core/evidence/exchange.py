@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_failover._core.evidence import headers as header_facts
-from otel_failover._core.evidence.call_error import response_of, transport_reason
+from otel_failover._core.evidence.call_error import response_of, status_begun, transport_reason
 from otel_failover._core.evidence.error_body import ErrorBody, look_closer, read_error, seconds_asked, text_holds
 from otel_failover._core.evidence.ownership import OWN, UNRELATED
 from otel_failover._core.evidence.references import Reference
@@ -68,6 +68,7 @@ class Exchange:
         hold: Keep request and response alive until the attempt has ended; orphans are not.
 
     Attributes:
+        begun: Status of an answer whose body broke off before the library handed it back; None else.
         sibling: Place in the chain of the other member at the candidate's own endpoint that it goes to; None else.
     """
 
@@ -76,7 +77,7 @@ class Exchange:
         "request", "endpoint", "method", "stream", "hold", "started",
         "kind", "call", "model", "sibling", "ledger", "taken",
         "stopped", "response", "status", "request_id", "issued_id", "retry_after",
-        "failure", "problem", "timeout", "timeout_configured", "refused", "looked",
+        "failure", "problem", "begun", "timeout", "timeout_configured", "refused", "looked",
         "_sent", "_headers", "_body",
     )  # fmt: skip
 
@@ -92,6 +93,7 @@ class Exchange:
         self.retry_after: float | None = None
         self.failure: str | None = None
         self.problem: Reference | None = None
+        self.begun: int | None = None
         self.timeout: str | None = None
         self.timeout_configured: float | None = None
         self.refused = self.looked = False
@@ -129,6 +131,7 @@ class Exchange:
             configured: The timeouts the request was sent with, as `httpx` keeps them: `{"connect": s, "read": s, …}`.
         """
         self.failure, self.timeout = transport_reason(problem)
+        self.begun = status_begun(problem)
         if self.ledger is not None and not self.ledger.closed:
             self.problem = Reference(problem)
         if self.timeout and isinstance(configured, dict):
@@ -169,6 +172,11 @@ class Exchange:
     def open(self) -> bool:
         """Whether neither an answer nor a transport error has come."""
         return self.stopped is None
+
+    @property
+    def heard_status(self) -> int | None:
+        """The status that was heard, of a whole answer or of one that broke off; None where nothing came."""
+        return self.status if self.status is not None else self.begun
 
     @property
     def is_to_its_calls_base(self) -> bool:

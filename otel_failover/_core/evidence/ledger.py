@@ -20,7 +20,7 @@ from otel_failover._core.evidence.error_body import pieces
 from otel_failover._core.evidence.orphans import orphans
 from otel_failover._core.evidence.ownership import OTHER_CANDIDATE, OWN, sibling_at, whose
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.text.matching import holds, normalise
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -52,11 +52,13 @@ class StreamFacts:
         chunks: The texts of the last 256 chunks, so that a claim may be looked for in them; None without a stream.
         error: An error event of a stream, as the wrapped stream saw it or the SDK's exception states it.
         begun: Output has begun, though no chunk is kept that shows it.
+        cut: The send whose stream was being read when its reader was cancelled.
     """
 
     chunks: deque[str] | None = None
     error: ErrorBody | None = None
     begun: bool = False
+    cut: Exchange | None = None
 
 
 class AnswerFacts:
@@ -127,6 +129,7 @@ class Ledger:
         answer: What its good answers said of themselves.
         unseen: What an adapter could not see.
         rootless: Nothing at all was current when it began, as in a thread that was started without its context.
+        stopped: When the attempt was left, in seconds of the monotonic clock, where it is settled later; None else.
         failure_seen: The failure that `outcome` found last, and what it was found in.
     """
 
@@ -138,7 +141,7 @@ class Ledger:
         "calls", "open_calls", "open_streams", "raised", "last_failed", "retries",
         "stream", "answer",
         "unseen", "rootless",
-        "started", "closed", "pid",
+        "started", "stopped", "closed", "pid",
         "failure_seen", "_secrets",
     )  # fmt: skip
 
@@ -167,6 +170,7 @@ class Ledger:
         self.unseen: str | None = None
         self.rootless = self.closed = False
         self.started = time.monotonic()
+        self.stopped: float | None = None
         self.pid = _PID[0]
         self.failure_seen: tuple[Any, Any] = (None, None)
         self._secrets: tuple[int, tuple[str, ...]] = (0, ())
@@ -231,6 +235,11 @@ class Ledger:
         if text:
             stream.chunks.append(text)
 
+    def reader_cancelled(self) -> None:
+        """Record that whoever read a stream was cancelled in the middle of it."""
+        own = self.own
+        self.stream.cut = own[-1] if own else None
+
     def close(self) -> None:
         """End the evidence: nothing more is taken, bodies and credentials are let go.
 
@@ -250,6 +259,14 @@ class Ledger:
     def own(self) -> list[Exchange]:
         """Own sends, in order."""
         return [exchange for exchange in self.exchanges if exchange.kind == OWN]
+
+    @property
+    def first_sent(self) -> int | None:
+        """When the first own send began, in nanoseconds since the epoch as spans count them; None where none did."""
+        started = next((exchange.started for exchange in self.exchanges if exchange.kind == OWN), None)
+        if started is None:
+            return None
+        return time.time_ns() - int((time.monotonic() - started) * 1e9)
 
     @property
     def state(self) -> tuple[str, str | None]:
@@ -325,9 +342,9 @@ class Ledger:
             None where some of it could not be seen.
         """
         bodies = (exchange.body.text for exchange in self.exchanges if exchange.is_error)
-        if any(text in normalise(piece) for body in bodies for piece in pieces(body)):
+        if any(holds(normalise(piece), text) for body in bodies for piece in pieces(body)):
             return True
-        if self.stream.chunks and text in normalise("".join(self.stream.chunks)):
+        if self.stream.chunks and holds(normalise("".join(self.stream.chunks)), text):
             return True
         found = [exchange.holds(text) for exchange in self.exchanges]
         return True if True in found else None if None in found else False

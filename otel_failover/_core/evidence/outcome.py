@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.domain.outcome import (
+    CANCELLED,
     ERROR,
     FROM_CANCEL,
     FROM_CLIENT,
@@ -21,18 +22,28 @@ from otel_failover._core.domain.outcome import (
     PARTIAL,
     REJECTED,
     Outcome,
+    Seen,
+    own_evidence,
 )
 from otel_failover._core.evidence.call_error import causes_of
 
 if TYPE_CHECKING:
-    from otel_failover._core.evidence.exchange import Exchange
+    from otel_failover._core.evidence.exchange import Exchange, OpenCall
     from otel_failover._core.evidence.ledger import Ledger
 
 
 _NOTHING: Final = Outcome()
 
 
-def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejected: bool, output: bool) -> Outcome:
+def settle(
+    ledger: Ledger,
+    problem: BaseException | None,
+    *,
+    marked: bool,
+    rejected: bool,
+    output: bool,
+    word: str | None = None,
+) -> Outcome:
     """Return how an attempt ended.
 
     The wire comes first: where it shows a failure, that is the reason, whatever leaves the attempt. What the loop says
@@ -44,6 +55,8 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
         marked: The loop said that it failed.
         rejected: The loop said that it would not take the response.
         output: Chunks of a stream were handed on.
+        word: The loop's own reason, in our vocabulary: it tells a deadline from a user who hangs up, where the evidence
+            is that a request was cancelled.
 
     Returns:
         The facts, from own evidence only.
@@ -54,9 +67,13 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     if failure is None and problem is not None:
         failure = _without_answer(ledger, last, problem)
     if failure is not None:
-        if failure.origin == FROM_CANCEL and problem is not None and _is_timeout(problem):
+        if failure.origin == FROM_CANCEL:
+            if word != reasons.TIMEOUT and _is_hung_up(problem, word):
+                return failure._replace(outcome=PARTIAL if output else CANCELLED)
             failure = _caller_timeout(failure)
         return failure._replace(outcome=PARTIAL if output else ERROR)
+    if word == reasons.TIMEOUT and last is not None and last.open and not ledger.open_streams:
+        return _caller_timeout(Outcome(outcome=PARTIAL if output else ERROR))
     found = _good_answer(last)
     if problem is None and not marked and not rejected:
         return found
@@ -77,10 +94,10 @@ def _good_answer(last: Exchange | None) -> Outcome:
 
 def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     """Return the failure that own evidence shows, None where it shows none; kept, since call and candidate both ask."""
-    if last is not None and not ledger.calls:
-        last.look()  # no SDK's call has looked whether the answer is one
+    if last is not None and (not ledger.calls or ledger.last_failed is not None):
+        last.look()  # no SDK's call has looked whether the answer is one; one that could not read it has raised
     ended = None if last is None else (last.stopped, last.refused)
-    seen = (last, ended, ledger.last_failed, ledger.stream.error)
+    seen = (last, ended, ledger.last_failed, ledger.stream.error, ledger.stream.cut)
     if ledger.failure_seen[0] != seen:
         ledger.failure_seen = (seen, _found(ledger, last))
     found: Outcome | None = ledger.failure_seen[1]
@@ -98,6 +115,7 @@ def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
             outcome=ERROR,
             reason=last.failure,
             origin=_origin(last.failure),
+            status=last.begun,
             exception=_last_raised(ledger),
             timeout=last.timeout,
             timeout_configured=last.timeout_configured,
@@ -133,6 +151,8 @@ def _in_stream(ledger: Ledger, last: Exchange | None) -> Outcome | None:
             exception=_last_raised(ledger),
             retry_after=error.retry_after,
         )
+    if ledger.stream.cut is not None and ledger.stream.cut is last:
+        return found._replace(reason=reasons.CANCELLED, origin=FROM_CANCEL)
     if ledger.last_failed is None:
         return None
     reason, kind = ledger.last_failed.transport
@@ -164,6 +184,18 @@ def _without_answer(ledger: Ledger, last: Exchange | None, problem: BaseExceptio
     return Outcome(outcome=ERROR, reason=reasons.TIMEOUT if _is_timeout(problem) else reasons.UNKNOWN)
 
 
+def _is_hung_up(problem: BaseException | None, word: str | None) -> bool:
+    """Whether a request that was cancelled, in an attempt that is left otherwise, was given up by the user.
+
+    Whoever cancels a call inside an attempt and goes on had set it a deadline: `wait_for`, `timeout` and the scopes of
+    anyio and trio take their cancellation back. It is the user where nobody took it back (seen from Python 3.11 on), or
+    where the loop says so.
+    """
+    if problem is not None and _is_timeout(problem):
+        return False
+    return word == reasons.CANCELLED or is_cancelling()
+
+
 def _caller_timeout(failure: Outcome) -> Outcome:
     """Return the end of a request that was given up because the caller's clock ran out, and not the client's."""
     return failure._replace(reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
@@ -183,15 +215,48 @@ def _last_raised(ledger: Ledger) -> tuple[str, str] | None:
     return (last.type_name, last.text) if last is not None else None
 
 
+def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, Seen]:
+    """Return how one call of an attempt failed, and what was seen of it: by its own sends, not by those of others.
+
+    Args:
+        ledger: The attempt's evidence.
+        call: The SDK's, which has just raised.
+        since: When it began, in seconds of the monotonic clock.
+    """
+    everything = ledger.own
+    own = [each for each in everything if each.call is call]
+    own = own or [each for each in everything if each.call is None and each.started >= since]
+    failure = _failure(ledger, own[-1] if own else None)
+    settled = failure if failure is not None else Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
+    return settled, _seen(ledger, own, since, time.monotonic())
+
+
+def seen(ledger: Ledger) -> Seen:
+    """Return what was seen of an attempt on the wire, as far as a sentence speaks of it."""
+    return _seen(ledger, ledger.own, ledger.started, ledger.stopped or time.monotonic())
+
+
+def _seen(ledger: Ledger, own: list[Exchange], since: float, until: float) -> Seen:
+    last = own[-1] if own else None
+    return Seen(
+        seconds=until - since,
+        waited=(last.stopped or until) - own[0].started if last is not None else 0.0,
+        sent=len(own),
+        status=last.heard_status if last is not None else None,
+        earlier=tuple(each.heard_status for each in own[:-1] if each.heard_status is not None),
+        output=ledger.heard,
+        elsewhere=len(ledger.exchanges) + len(ledger.to_others) > len(own),
+        sure=bool(own) or (ledger.calls > 0 and ledger.state[1] not in _UNSURE),
+    )
+
+
+_UNSURE: Final = ("orphan", "stream_not_seen", "other_endpoint")
+"""Gaps in which a request to the candidate may have passed by unseen."""
+
+
 def sentence(ledger: Ledger, settled: Outcome) -> str:
     """Return the own evidence in a few words, for the marker and the log."""
-    own = ledger.own
-    if not own:
-        return "no request to it was seen" if not ledger.calls else "nothing was sent"
-    if settled.status is not None:
-        return " ".join(filter(None, [str(settled.status), settled.code, settled.reason]))
-    took = (own[-1].stopped or time.monotonic()) - own[0].started
-    return f"no response in {took:.1f} s ({settled.reason})" if settled.reason else "an answer without error"
+    return own_evidence(settled, seen(ledger))
 
 
 def is_cancelling() -> bool:

@@ -32,12 +32,13 @@ from otel_failover._core.domain.outcome import (
 )
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence import outcome as settling
-from otel_failover._core.failsafe import guarded, logger
+from otel_failover._core.failsafe import guarded, logger, read, text_of
 from otel_failover._core.findings.attempt_record import AttemptRecord
 from otel_failover._core.runs.judgement import UNSEEN, Judgement
 from otel_failover._core.runs.streams import wrap_chunks
 from otel_failover._core.spans import deferred, marker, registry
 from otel_failover._core.spans.candidate_span import CandidateSpan
+from otel_failover._core.text import matching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.facts import SourceFacts, Verdict
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.config.runtime import Runtime
+    from otel_failover._core.domain.asked import Asked
+    from otel_failover._core.evidence.exchange import Exchange, OpenCall
     from otel_failover._core.evidence.ledger import Ledger
     from otel_failover._core.runs.judgement import Surroundings
 
@@ -88,6 +91,37 @@ if TYPE_CHECKING:
 _UNSETTLED: Final = Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
 """How an attempt ended where working that out failed."""
 _OPEN: Final = Outcome(outcome=OPEN)
+
+
+_REFUSED: Final = frozenset({401, 402, 403, 404})
+"""Statuses that the same request gets again, unless a credential or an address has changed."""
+_SIGNING: Final = frozenset({"bedrock"})
+"""SDKs that sign each request anew, so that the key's id tells whose it is, and no header."""
+_MAY_PASS: Final = frozenset({reasons.RATE_LIMIT, reasons.OVERLOADED, reasons.SERVER_ERROR, reasons.TIMEOUT})
+
+
+@guarded(fallback=())
+def _refusals(own: Sequence[Exchange]) -> tuple[int, ...]:
+    """Return for each call that was refused what tells its refusal from others, as a number of this process.
+
+    Args:
+        own: The sends of an attempt; of one call's, an SDK's own retries included, only one counts.
+    """
+    calls: list[object] = []
+    found = []
+    for exchange in own:
+        if exchange.status not in _REFUSED or any(exchange.call is call for call in calls if call is not None):
+            continue
+        calls.append(exchange.call)
+        body = exchange.body
+        if body.reason(exchange.status) in _MAY_PASS:
+            continue
+        path = text_of(read(exchange.request.target, "url")).partition("?")[0] or exchange.endpoint
+        said = (exchange.status, body.code, matching.normalise(body.message))
+        asked: Any = read(exchange.call, "asked")
+        secrets = asked.credential if asked is not None and asked.sdk in _SIGNING else exchange.sent.secrets
+        found.append(hash((path, exchange.model, secrets, said)))
+    return tuple(found)
 
 
 def current_attempt(current: Context | None = None) -> Attempt | None:
@@ -165,6 +199,10 @@ class Attempt:
         probe: It only asks whether the candidate is back: it neither serves the request nor fails it.
     """
 
+    asked: Asked | None = None
+    """What was asked by the call that it is, where that may matter to its run."""
+    _refused: tuple[int, ...] = ()
+
     def __init__(
         self,
         runtime: Runtime,
@@ -193,7 +231,6 @@ class Attempt:
         self._attachment: scope.Attachment | None = None
         self.around: tuple[int, ...] = ()
         self._end_time: int | None = None
-        self._stopped: float | None = None
         self._evidence = "none"
         self._settled_as: Outcome | None = None
         self._own_error: CandidateError | None = None
@@ -300,8 +337,11 @@ class Attempt:
         if outer is not None and outer.live:
             self.around = (*outer.around, outer.order)
         owner = self._owner
+        parent = owner.context
+        if current is not parent:
+            registry.note_attempt(current.get(scope.SPAN), self.order)
         self._is_late = owner.attempt_started(self)
-        span = self._span.open(owner.context, owner.id)
+        span = self._span.open(parent, owner.id)
         registry.own(span, self)
         self._runtime.open_attempts[self] = None
         values: dict[str, object] = {scope.ATTEMPT: self, scope.RUN: self.run, scope.CALL: None}
@@ -393,22 +433,31 @@ class Attempt:
             span.number = number
         span.rename()
 
-    def write_call_error(self, span: Span, problem: BaseException | None) -> None:
+    def write_call_error(self, span: Span, problem: BaseException | None, call: OpenCall, since: float) -> None:
         """Write the error of a call of this attempt onto the call's span.
 
         Args:
             span: The call's span.
             problem: What the SDK raised; a cancellation leaves the span unset. None where it returned an error.
+            call: The call.
+            since: When it began, in seconds of the monotonic clock.
         """
         if problem is None or isinstance(problem, Exception):
-            settled = self._settle(None)
+            settled, seen = settling.of_call(self.ledger, call, since)
             mine = self.ledger.raised_here(problem)
             kind = mine.type_name if mine is not None else settled.reason or reasons.UNKNOWN
-            self._span.write_call_error(span, kind, settled, self._span.message(settled, time.monotonic()))
+            self._span.write_call_error(span, kind, settled, self._span.message(settled, seen))
 
-    def source(self) -> Source:
-        """Return what others may be held against, while it is open."""
-        return self._judgement.source(None, self.around)
+    def source(self, *, cancelled: bool = False) -> Source:
+        """Return what others may be held against, while it is open.
+
+        Args:
+            cancelled: It was left by cancellation, so that nothing more comes of it.
+        """
+        if not cancelled:
+            return self._judgement.source(None, self.around)
+        complete = self.ledger.state[0] == "complete"
+        return self._judgement.source(self._settle("caller_timeout"), self.around, complete=complete)
 
     def record_so_far(self, now: float) -> AttemptRecord:
         """Return its record, while it is open.
@@ -494,7 +543,7 @@ class Attempt:
             self._owner.attempt_cancelled(self)
 
     def _stop_clock(self) -> None:
-        self._end_time, self._stopped = time.time_ns(), time.monotonic()
+        self._end_time, self.ledger.stopped = time.time_ns(), time.monotonic()
 
     # --- streams ------------------------------------------------------------------------------------------------------
 
@@ -521,9 +570,18 @@ class Attempt:
             self._judgement.problem = problem
         self.finish_if_left()
 
-    def finish_if_left(self) -> None:
-        """End once it has been left and its last stream is over."""
-        if not self.is_current and self.ledger.open_streams == 0:
+    def finish_if_left(self, problem: BaseException | None = None) -> None:
+        """End once it has been left and its last stream is over.
+
+        Args:
+            problem: What broke that stream off, if anything; whoever is cancelled while reading it, after the attempt
+                was left, is the host's user, or another step of the loop shows that it was not.
+        """
+        if self.is_current or self.is_over or self.ledger.open_streams:
+            return
+        if problem is not None and not isinstance(problem, Exception):
+            self.conclude(problem)
+        else:
             self.finish()
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -543,11 +601,13 @@ class Attempt:
         self.is_over = True
         self._runtime.open_attempts.pop(self, None)
         registry.disown(self._span.context.span_id)
-        ended = self._stopped or time.monotonic()
+        ended = self.ledger.stopped or time.monotonic()
         # Whatever of ours fails below, the span ends and the run goes on.
-        verdict = self._write_down(killed, ended) or UNSEEN
+        verdict = self._write_down(killed) or UNSEEN
         settled = self._settled_as or _UNSETTLED
         source = self._source_left(settled, verdict)
+        if settled.status in _REFUSED and self.run is not None:
+            self._refused = _refusals(self.ledger.own)
         self.ledger.close()
         if self._span.span is not None:
             self._span.span.end(self._end_time)
@@ -560,7 +620,7 @@ class Attempt:
         self._judgement.forget()
 
     @guarded(fallback=None)
-    def _write_down(self, killed: str | None, ended: float) -> Verdict:
+    def _write_down(self, killed: str | None) -> Verdict:
         """Settle, judge and write."""
         judgement, span = self._judgement, self._span
         judgement.adopt_sends()
@@ -568,7 +628,7 @@ class Attempt:
         self._evidence, gap = self.ledger.state
         verdict, claim = judgement.verdict(settled, self._evidence)
         if settled.outcome != SUCCESS:
-            self._own_error = self._candidate_error(settled, ended)
+            self._own_error = self._candidate_error(settled)
         attributes: dict[str, Any] = {names.EVIDENCE: self._evidence}
         if gap:
             attributes[names.EVIDENCE_GAP] = gap
@@ -591,6 +651,7 @@ class Attempt:
                 marked=judgement.failed,
                 rejected=judgement.refused,
                 output=has_output,
+                word=judgement.claims[0].reason if judgement.claims else None,
             )
         if killed == "caller_timeout":
             return Outcome(
@@ -642,6 +703,7 @@ class Attempt:
             probe=self.is_probe,
             cancelled_before=self._is_late,
             span_id=span.span_id,
+            refused=self._refused,
         )
 
     def _count(self, settled: Outcome, verdict: Verdict, ended: float) -> None:
@@ -659,13 +721,13 @@ class Attempt:
     @guarded(fallback=None)
     def _error_so_far(self) -> CandidateError | None:
         settled = self._settle(None)
-        return self._candidate_error(settled, time.monotonic()) if settled.outcome != SUCCESS else None
+        return self._candidate_error(settled) if settled.outcome != SUCCESS else None
 
-    def _candidate_error(self, settled: Outcome, now: float) -> CandidateError:
+    def _candidate_error(self, settled: Outcome) -> CandidateError:
         span = self._span
         return CandidateError(
             self.provider, self.model, settled.status, settled.reason or reasons.UNKNOWN,
-            span.message(settled, now), settled.origin, span.span_id, span.profile,
+            span.message(settled), settled.origin, span.span_id, span.profile,
         )  # fmt: skip
 
     # --- for the checker ----------------------------------------------------------------------------------------------
@@ -691,6 +753,12 @@ class Attempt:
             if host == own_host and port in (None, own_port):
                 return True
         return self.ledger.endpoint is None and providers.provider_of_host(host) == self.provider
+
+    @property
+    def asked_at(self) -> float | None:
+        """When its first own request was sent, in seconds of the monotonic clock; None where none was."""
+        own = self.ledger.own
+        return own[0].started if own else None
 
     @property
     def run_id(self) -> str:

@@ -3,10 +3,13 @@
 What every provider adapter shares. An adapter says what its SDK was asked (`Asked`); the call then finds its attempt,
 opens its span, is current while the SDK works, and settles once: with the result, with the exception, or with the end
 of its stream.
+
+In one file: what a call may become and how it may end stand side by side, each with its table.
 """
 
 from __future__ import annotations
 
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +25,7 @@ from otel_failover._core.evidence.answers import content as response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
 from otel_failover._core.evidence.error_body import look_closer
 from otel_failover._core.evidence.ledger import Ledger
+from otel_failover._core.evidence.orphans import outside
 from otel_failover._core.evidence.ownership import goes_to_another
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs.attempt import Attempt
@@ -66,7 +70,7 @@ class Call:
 
     __slots__ = (
         "__weakref__", "_attachment", "_finalizer", "_is_the_attempt", "_span", "asked", "attempt", "busy", "done",
-        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "refused", "streaming",
+        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "refused", "started", "streaming",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -78,6 +82,7 @@ class Call:
         self.ledger: Ledger | None = None
         self.parent: Any = None
         self.done = self.streaming = self.busy = self._is_the_attempt = self.refused = False
+        self.started = 0.0
         self._span: Span | None = None
         self._attachment: scope.Attachment | None = None
         self._finalizer: Any = None
@@ -133,6 +138,7 @@ class Call:
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not context_api.get_current()
+            outside.asked = ledger.started
             self.parent = usage_hints.call_outside(self.endpoint, self.model, self.asked.base)
 
     def _start(self) -> None:
@@ -147,6 +153,7 @@ class Call:
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
         self.provider = attempt.provider
+        self.started = attempt.started if self._is_the_attempt else time.monotonic()
         if not attempt.provider or not attempt.model:
             attempt.learn(self.candidate(attempt.run if isinstance(attempt.run, Run) else None))
         current = context_api.get_current()
@@ -221,7 +228,8 @@ class Call:
                 ledger.call_raised(problem)
         elif problem is None and self.inference:
             ledger.call_returned(response_id)
-            self._look_at(result, ledger)
+            if not self.streaming:
+                self._look_at(result, ledger)
         self._end(attempt, problem, response_id, result)
 
     def _look_at(self, answer: object, ledger: Ledger) -> None:
@@ -260,16 +268,27 @@ class Call:
                 if problem is None and not self.refused:
                     call_span.write_answer(span, response_id, attempt.ledger.answer.model, result)
                 else:
-                    attempt.write_call_error(span, problem)
+                    attempt.write_call_error(span, problem, self, self.started)
                 call_span.write_inherited(span, attempt.inherited())
             registry.disown(span.get_span_context().span_id)
             if not attempt.owns(span):
                 span.end()
         # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
-            if problem is not None and attempt.run is None:
+            if attempt.run is None and problem is not None:
                 usage_hints.call_failed(self.parent, self.endpoint, self.model, self.asked.base)
+            elif attempt.run is None:
+                self._answered_outside(attempt.ledger)
             attempt.conclude(problem)
+
+    def _answered_outside(self, ledger: Ledger) -> None:
+        """Take note of an answer outside any run, which may have served one that nobody is known to have."""
+        if (
+            ledger.beside is None
+            and self.asked.operation != "embeddings"
+            and not (self.refused or ledger.answer.refused)
+        ):
+            outside.saw(ledger.started)
 
     # --- streams ------------------------------------------------------------------------------------------------------
 
@@ -283,6 +302,8 @@ class Call:
         # A stream that nobody reads to its end or closes ends when it is collected, wherever that happens.
         self._finalizer = weakref.finalize(stream, deferred.end_when_safe, self.stream_ended)
         self._finalizer.atexit = False
+        if self._is_the_attempt and self.attempt is not None and self.attempt.run is None:
+            self._answered_outside(self.ledger)
 
     def stream_context(self) -> Context | None:
         """Return None: reading a chunk sends nothing, so nothing needs to be current."""
@@ -349,9 +370,11 @@ class Call:
             ledger.answer.empty = True
         if problem is not None and ledger.stream.error is None:
             ledger.stream.error = error_in_exception(problem)
+        if problem is not None and not isinstance(problem, Exception):
+            ledger.reader_cancelled()
         self._settle(problem, response_id, None)
         if not self._is_the_attempt:
-            attempt.finish_if_left()
+            attempt.finish_if_left(problem)
 
     def reads_later(self) -> bool:
         """Whether the host reads the body after the SDK has returned, out of our sight: `with_streaming_response`."""

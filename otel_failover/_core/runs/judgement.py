@@ -9,7 +9,6 @@ it is needed before the first failure. `instrument()` imports it (`preload`), so
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_failover._core.attribution.claim import Claim
@@ -211,7 +210,7 @@ class Judgement:
             return _VERIFIED
         from otel_failover._core.attribution.own_facts import JudgedAttempt, judge  # late: see above
 
-        message = span.message(settled, time.monotonic()) if settled.outcome != SUCCESS else ""
+        message = span.message(settled) if settled.outcome != SUCCESS else ""
         positions = self._owner.positions if self._owner.run is not None else None
         return judge(
             claim,
@@ -275,8 +274,8 @@ class Judgement:
         found = matching.fingerprint(message)
         relayed = matching.normalise(settled.relayed) if settled.relayed else ""
         for text in (message, relayed):
-            if len(text) >= matching.MINIMUM and text not in matching.STOCK:
-                history.add(matching.fingerprint(text), self._lasting_key, facts)
+            if matching.is_long_enough(text):
+                history.add(matching.fingerprint(text), matching.start_keys(text), self._lasting_key, facts)
         shown = span.redacted(settled.message)
         same = shown == settled.message
         attributes[names.ERROR_FINGERPRINT] = found if same else matching.fingerprint(matching.normalise(shown))
@@ -327,5 +326,5 @@ class Judgement:
             complete=complete,
             reason=settled.reason if settled is not None else None,
             sentence=settling.sentence(ledger, failed) if failed is not None else "",
-            message=span.message(failed, time.monotonic()) if failed is not None else "",
+            message=span.message(failed) if failed is not None else "",
         )

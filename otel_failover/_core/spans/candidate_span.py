@@ -14,9 +14,9 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, SpanKind, Statu
 from otel_failover._core.attribution.from_span import may_claim, read_claim, read_events
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import outcome, providers, reasons, verdicts
+from otel_failover._core.domain import providers, verdicts
 from otel_failover._core.domain.endpoint import deployment_in
-from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome
+from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome, Seen, own_error
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover._core.text.escapes import compiled
@@ -167,10 +167,12 @@ class CandidateSpan:
         # Read before anything of ours is written here: afterwards nobody could tell who wrote it.
         is_error = span.status.status_code is StatusCode.ERROR
         claims: list[tuple[Claim, Any]] = []
+        # What is recorded before the candidate is asked tells why it is: the error of the one before.
+        since = self._ledger.first_sent if span.events else None
         if span.events and (is_error or settled.outcome in _FAILED):
-            claims += [(claim, event) for event, claim in read_events(span)]
+            claims += [(claim, event) for event, claim in read_events(span, since)]
         if is_error or may_claim(span.attributes):
-            found = read_claim(span)
+            found = read_claim(span, since)
             from otel_failover._core.spans.span_access import take_out  # late: for the import budget
 
             take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
@@ -214,27 +216,17 @@ class CandidateSpan:
                 )
         return self._runtime.redacted(text, secrets)
 
-    def message(self, settled: Outcome, now: float) -> str:
+    def message(self, settled: Outcome, seen: Seen | None = None) -> str:
         """Return the own error in a sentence: the provider's own words, or that it had none.
 
         Args:
-            settled: How the attempt ended.
-            now: In seconds of the monotonic clock.
+            settled: How the attempt ended, or a call of it.
+            seen: What was seen of the call on the wire; None for the attempt.
         """
-        provider = self.candidate.provider
         if settled.message and self._runtime.settings.error_text != "none":
             shown = self.redacted(settled.message)
             return f"{shown}: {self.redacted(settled.relayed)}" if settled.relayed else shown
-        if settled.origin == outcome.FROM_RESPONSE:
-            return f"{settled.status} {settled.reason} from {provider}"
-        if settled.reason == reasons.TIMEOUT:
-            return f"no response from {provider} within {now - self._ledger.started:.1f} s"
-        if settled.origin == outcome.FROM_TRANSPORT:
-            return f"connection to {provider} failed"
-        if settled.origin == outcome.FROM_CLIENT:
-            raised = f" ({settled.exception[0]})" if settled.exception else ""
-            return f"nothing was asked of {provider}: this process failed{raised}"
-        return f"{settled.reason or reasons.UNKNOWN}: {provider}"
+        return own_error(settled, seen or settlement.seen(self._ledger), self.candidate.provider)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -279,7 +271,7 @@ class CandidateSpan:
         own = self._ledger.own
         facts[names.CANDIDATE_OUTCOME] = settled.outcome
         facts[names.WIRE_REQUESTS] = len(own)
-        facts[names.WIRE_STATUSES] = [str(e.status) if e.status is not None else "-" for e in own[-_STATUSES:]]
+        facts[names.WIRE_STATUSES] = [str(e.heard_status or "-") for e in own[-_STATUSES:]]
         if settled.status is not None:
             facts[names.HTTP_STATUS] = settled.status
         if settled.request_id is not None:

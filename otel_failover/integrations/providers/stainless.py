@@ -106,6 +106,7 @@ class Adapter:
             or read(client, "_is_instrumented_by_logfire") is True
             or (self._own_spans is not None and self._own_spans(client)),
             retries=options.get_max_retries(client.max_retries),
+            body=body,
             base=plain_base(client.base_url.raw_path.decode("ascii")),
         )
 

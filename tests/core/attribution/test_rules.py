@@ -14,7 +14,7 @@ from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts, 
 from otel_failover._core.attribution.rules import judge, worst
 from otel_failover._core.domain.verdicts import RULES
 from otel_failover._core.text import matching as wording
-from otel_failover._core.text.matching import STOCK, fingerprint, normalise
+from otel_failover._core.text.matching import STOCK, fingerprint, normalise, start_keys
 from otel_failover.testing.answers import Answer
 from tests.support.faults import watch
 from tests.support.mutants import mutants
@@ -30,6 +30,7 @@ def wrong(reason: str) -> pytest.MarkDecorator:
 
 
 QUOTA: Final = str(Answer.openai_quota().message)
+LONG: Final = "No replica holds the weights of https://models.example.org/catalogue/llama5-large-instruct-2026 any more"
 CREDIT: Final = str(Answer.anthropic_credit_too_low().message)
 LIMIT: Final = str(Answer.anthropic_rate_limit().message)
 OWN_TEXT: Final = "Our scheduler could not place this request on any replica"
@@ -84,6 +85,7 @@ SERVED: Final = OwnFacts(
     response_ids=frozenset({"chatcmpl-own"}),
     reasons=frozenset({"response_rejected"}),
 )
+RATE_LIMITED: Final = frozenset({"rate_limit"})
 NOTHING: Final = OwnFacts(complete=False)
 UNSENT: Final = OwnFacts(reasons=frozenset({"client_error"}))
 
@@ -92,6 +94,17 @@ def remembered(message: str, incident: SourceFacts) -> Callable[[str], SourceFac
     """Return a history that knows one message."""
     known = fingerprint(normalise(message))
     return lambda asked: incident if asked == known else None
+
+
+def remembered_by_start(message: str, incident: SourceFacts) -> Callable[[str], SourceFacts | None]:
+    """Return a history that knows one message by how it starts."""
+    known = start_keys(normalise(message))
+    return lambda asked: incident if asked in known else None
+
+
+def saying(message: str) -> SourceFacts:
+    """Return an attempt that said something else."""
+    return OPENAI._replace(messages=(message,))
 
 
 @dataclass
@@ -292,6 +305,67 @@ CASES: Final[dict[str, Case]] = {
         others=(),
         history=remembered(QUOTA, OPENAI),
     ),
+    "stale across runs, cut": Case(
+        "its first 32 units are remembered",
+        said(f"anthropic failed: {QUOTA[:44]}…"),
+        ANSWERED,
+        STALE,
+        others=(),
+        history=remembered_by_start(QUOTA, OPENAI),
+        bound_by="text",
+    ),
+    "stale across runs, cut among ordinary words": Case(
+        "its first 48 units are",
+        said(f"anthropic failed: {QUOTA[:60]} and that is all we know of it"),
+        ANSWERED,
+        STALE,
+        others=(),
+        history=remembered_by_start(QUOTA, OPENAI),
+    ),
+    "a start of an earlier run's text that goes on": Case(
+        "ordinary words follow too soon",
+        said(f"{QUOTA[:36]} limit of patience, said the scheduler of this loop"),
+        ANSWERED,
+        NOTHING_BOUND,
+        others=(),
+        history=remembered_by_start(QUOTA, OPENAI),
+    ),
+    "general clauses of an earlier run": Case(
+        "everybody says so",
+        said("Service is overloaded, please try again later."),
+        ANSWERED,
+        NOTHING_BOUND,
+        others=(),
+        history=remembered("Service is overloaded, please try again later.", OPENAI),
+    ),
+    "general clauses": Case(
+        "everybody says so",
+        said("Service is overloaded, please try again later."),
+        HUNG,
+        NOTHING_BOUND,
+        others=(saying("Service is overloaded, please try again later."),),
+    ),
+    "a text of less than 24 units": Case(
+        "too short to tell", said("No such plan exists"), HUNG, NOTHING_BOUND, others=(saying("No such plan exists"),)
+    ),
+    "cut at a sign": Case("a loop's own separator", said(f"{QUOTA[:40]} | gave up, said B"), HUNG, STALE),
+    "cut in a URL that is wrapped": Case(
+        "a line's end may be anywhere",
+        said(f"{LONG[:70]}\n  {LONG[70:]}"),
+        HUNG,
+        STALE,
+        others=(saying(LONG),),
+    ),
+    "a start that goes on": Case(
+        "ordinary words follow too soon", said(f"{QUOTA[:40]} and so on, as they say"), HUNG, NOTHING_BOUND
+    ),
+    "a start whose quote is its own": Case(
+        "a name in quotes is no cut",
+        said("No deployment is called `mine` in this loop"),
+        HUNG,
+        NOTHING_BOUND,
+        others=(saying("No deployment is called `yours` in region two"),),
+    ),
     "own text is in no history": Case(
         "own words first", said(OWN_TEXT), ANSWERED, VERIFIED, others=(), history=remembered(OWN_TEXT, OPENAI)
     ),
@@ -403,11 +477,77 @@ CASES: Final[dict[str, Case]] = {
         NOTHING_BOUND,
         synthetic=429,
     ),
-    "a bare code": Case("a code alone binds nothing", said("x", codes=["insufficient_quota"]), ANSWERED, NOTHING_BOUND),
-    "facts of which one is own": Case(
-        "the own answer was a 429 too",
+    "a bare code": Case(
+        "a code is one attempt's, whatever the status",
+        said("x", codes=["insufficient_quota"]),
+        ANSWERED,
+        STALE,
+        bound_by="facts",
+        source="openai",
+    ),
+    "another's code with the own status": Case(
+        "the own answer was a 429 too, and no `insufficient_quota`",
         said("x", status=429, codes=["insufficient_quota"]),
-        ANSWERED._replace(statuses=frozenset({429})),
+        ANSWERED._replace(statuses=frozenset({429}), codes=frozenset({"rate_limit_error"}), reasons=RATE_LIMITED),
+        STALE,
+        bound_by="facts",
+        source="openai",
+    ),
+    "another's code of two that have it": Case(
+        "the one who was answered so",
+        said("x", status=429, codes=["insufficient_quota"]),
+        ANSWERED,
+        STALE,
+        others=(OPENAI, LATER._replace(statuses=frozenset({402}))),
+        source="openai",
+    ),
+    "a code that says just why this attempt failed": Case(
+        "loops fold providers' codes into one vocabulary",
+        said("x", status=429, codes=["rate_limit_exceeded"]),
+        ANSWERED._replace(statuses=frozenset({429}), codes=frozenset({"rate_limit_error"}), reasons=RATE_LIMITED),
+        NOTHING_BOUND,
+        others=(OPENAI._replace(codes=frozenset({"rate_limit_exceeded"})),),
+    ),
+    "such a code, out of a provider's body": Case(
+        "no loop's word",
+        said("x", status=429, codes=["rate_limit_exceeded"], structured=True),
+        ANSWERED._replace(statuses=frozenset({429}), codes=frozenset({"rate_limit_error"}), reasons=RATE_LIMITED),
+        STALE,
+        others=(OPENAI._replace(codes=frozenset({"rate_limit_exceeded"})),),
+        bound_by="facts",
+    ),
+    "another's code, in an SDK's words": Case(
+        "read out of the text",
+        said("Error code: 429 - {'error': {'message': 'no', 'code': 'insufficient_quota'}}"),
+        ANSWERED,
+        STALE,
+        others=(OPENAI._replace(messages=("no",)),),
+        bound_by="facts",
+        source="openai",
+    ),
+    "another's code, in an SDK's words with another status": Case(
+        "status and code are one attempt's",
+        said("Error code: 402 - {'error': {'message': 'no', 'code': 'insufficient_quota'}}"),
+        ANSWERED,
+        NOTHING_BOUND,
+        others=(OPENAI._replace(messages=("no",)),),
+    ),
+    "a code that stands in the own bytes": Case(
+        "a gateway relays it",
+        said("x", codes=["insufficient_quota"]),
+        ANSWERED._replace(text_in_bytes=lambda text: text == "insufficient_quota"),
+        NOTHING_BOUND,
+    ),
+    "a code where own bytes could not be seen": Case(
+        "it may stand there",
+        said("x", codes=["insufficient_quota"]),
+        ANSWERED._replace(text_in_bytes=lambda _: None),
+        NOTHING_BOUND,
+    ),
+    "a code beside an own one": Case(
+        "status and code are one attempt's",
+        said("x", codes=["insufficient_quota", "no_replica"]),
+        ANSWERED,
         NOTHING_BOUND,
     ),
     "facts where nothing was sent": Case(

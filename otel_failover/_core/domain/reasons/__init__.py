@@ -131,13 +131,14 @@ def from_answer(status: int | None, words: Iterable[str] = (), text: str = "") -
     clear = next((reason for _, reason in found if reason != BILLING), None)
     if status == 402 and _IN_FLIGHT.isdisjoint(said):
         return BILLING
-    if status == 413 and "tokens" in said:
+    if (rate and clear is None) or (status == 413 and "tokens" in said):
         clear = RATE_LIMIT
     reason = clear or _of_status(status)
     if text and reason != BILLING and says_no_money(text, rate=rate or "resource_exhausted" in said):
         return BILLING
     if reason is None or reason == UNKNOWN:
-        return of_text(text, more=True) or _of_vague(said) or UNKNOWN
+        # A status that nobody knows stays unknown beside a vague code: an error that nobody recognises is told as that.
+        return of_text(text, more=True) or (_of_vague(said) if reason is None else None) or UNKNOWN
     return _sharpened(reason, text) if text and clear in _OPEN else reason
 
 
