@@ -85,13 +85,21 @@ def own_of(error: Told) -> OwnFacts:
         request_ids=frozenset(filter(None, [error.request_id])),
         texts=tuple(map(normalise, texts)),
         reasons=frozenset([REASONS[error.status or 500]]),
+        raised=(error.shown,),
+        names=(error.provider, error.model),
     )
 
 
 def unanswered(text: str, reason: str) -> tuple[Told, OwnFacts]:
     """Return the error of a candidate that gave no answer, and its evidence."""
     error = Told("openrouter", "some-model", "", text, text, problem=RateLimitError(text))
-    return error, OwnFacts(sent=1, texts=(normalise(text),), reasons=frozenset([reason]))
+    return error, OwnFacts(
+        sent=1,
+        texts=(normalise(text),),
+        reasons=frozenset([reason]),
+        raised=(text,),
+        names=(error.provider, error.model),
+    )
 
 
 OTHER: Final = told("openrouter", MESSAGES[0].__class__("other", "openai", 500, "no_replica", HANDMADE), 7)
