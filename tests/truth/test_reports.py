@@ -282,6 +282,25 @@ def test_a_status_and_the_host_that_was_asked(
         assert span["failover.attribution.bound_by"] == "facts"
 
 
+@pytest.mark.parametrize("redirected", [True, False], ids=["redirected", "not"])
+def test_a_host_that_a_provider_sent_the_request_on_to(
+    telemetry: Telemetry, stack: ExitStack, *, redirected: bool
+) -> None:
+    """What a redirect leads to was asked, too: its address in an error is the attempt's own."""
+    refused = stack.enter_context(stand("openai", Answer.openai_bad_key(), Answer.openai_model_not_found()))
+    target = f"{refused.server.base_url}/chat/completions"
+    to = Answer.raw(307, "", headers={"location": target}) if redirected else Answer.openai_model_not_found()
+    other = stack.enter_context(stand("openrouter", to))
+
+    def text(_: Exception, __: Exception) -> Exception:
+        with pytest.raises(httpx.HTTPStatusError) as caught:
+            httpx.Response(401, request=httpx.Request("POST", target)).raise_for_status()
+        return LoopError(str(caught.value))
+
+    span = second(telemetry, [refused, other], raising(text))
+    assert (span.verdict[0] == "mismatch") is not redirected
+
+
 # --- noted before the candidate is asked ------------------------------------------------------------------------------
 
 

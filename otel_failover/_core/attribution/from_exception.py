@@ -21,7 +21,7 @@ from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.normal_form import MINIMUM, is_spaceless, normalise, units
+from otel_failover._core.text.normal_form import is_spaceless, normalise, units
 
 _NESTED: Final = 8
 _MEMBERS: Final = 32
@@ -31,6 +31,8 @@ _STATUS_KEYS: Final = ("status_code", "status", "http_status", "code")
 _WORD: Final = 48
 """A loop's own word for a reason is no longer than this, and has fewer spaces than a sentence."""
 _SPACES: Final = 3
+_SPACELESS_WORD: Final = 20
+"""Units from which a text in a script without spaces is none any more: "リクエストタイムアウト" has 18.7."""
 
 
 _CARRIED: Final = (
@@ -202,7 +204,7 @@ def _of_one(error: Mapping[Any, Any]) -> Claim:
     statuses = (http_status(error.get(name)) for name in _STATUS_KEYS)
     codes = [error.get("code"), *(found.codes if found else ())]
     word, sentence = _word_or_text(error.get("reason"))
-    texts = [error.get("message"), found.message if found else None, sentence]
+    texts = [error.get("message"), *(found.messages if found else ()), sentence]
     return Claim(
         type=_word(error.get("type")),
         texts=tuple(dict.fromkeys(text[:_TEXT] for text in texts if isinstance(text, str) and text)),
@@ -222,7 +224,7 @@ def _from_attributes(thing: object, texts: tuple[str, ...]) -> Claim:
     statuses = (http_status(read(thing, name)) for name in _STATUS_KEYS)
     codes = [code, read(thing, "type"), read(thing, "status"), *(found.codes if found else ())]
     word, sentence = _word_or_text(read(thing, "reason"))
-    more = (message, found.message if found else None, sentence)
+    more = (message, *(found.messages if found else ()), sentence)
     texts = (*texts, *(text for text in more if isinstance(text, str)))
     return Claim(
         texts=tuple(dict.fromkeys(text[:_TEXT] for text in texts if text)),
@@ -247,14 +249,16 @@ def _word_or_text(value: object) -> tuple[str | None, str | None]:
         return word, None
     if reasons.neutral(value) is not None:
         return word, None
-    if len(value) <= _WORD and value.count(" ") < _SPACES and not _is_spaceless_sentence(value):
+    if len(value) <= _WORD and len(value.split()) <= _SPACES and not _is_sentence(value):
         return word, None
     return None, value[:_TEXT]
 
 
-def _is_spaceless_sentence(value: str) -> bool:
-    """Whether a text without spaces is a sentence: in Chinese eight characters say as much as five words do."""
-    return is_spaceless(value) and units(normalise(value)) >= MINIMUM
+def _is_sentence(value: str) -> bool:
+    """Whether a text is one though it has few spaces: in Chinese seven characters say as much as four words do."""
+    if is_spaceless(value):
+        return units(normalise(value)) >= _SPACELESS_WORD
+    return "%" in value and normalise(value).count(" ") > value.count(" ")
 
 
 def _word(value: object) -> str | None:

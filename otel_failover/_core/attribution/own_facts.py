@@ -15,7 +15,7 @@ from otel_failover._core.attribution.source import Source
 from otel_failover._core.domain import endpoint, providers, reasons
 from otel_failover._core.evidence.error_body import pieces
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.text.matching import normalise, quoted_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,12 +35,14 @@ class JudgedAttempt(NamedTuple):
         outcome: How it ended, or would end now.
         message: Its own error in our words, as `attempt.error` has it; empty where there is none. A loop may repeat it.
         positions: Who stands where in its run's chain; None outside any run.
+        ids: Of its trace, its span and its run: a provider may have been told them.
     """
 
     ledger: Ledger
     outcome: Outcome
     message: str = ""
     positions: ChainPositions | None = None
+    ids: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,6 +103,7 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
     issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent.ids}
+    issued |= {name for body in bodies for name in quoted_ids(body.text)}
     return OwnFacts(
         complete=ledger.state[0] == "complete",
         sent=len(own),
@@ -116,8 +119,17 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         text_in_bytes=ledger.holds,
         raised=tuple(" ".join(raised.text.split()) for raised in ledger.raised),
         names=attempt.names,
+        sent_id=lambda name: _was_sent(attempt, name),
         went_to=lambda address: _went_to(attempt.ledger, address),
     )
+
+
+def _was_sent(attempt: JudgedAttempt, name: str) -> bool:
+    """Whether a request id is one that this attempt sent, or the trace's, a span's or the run's, dashes dropped."""
+    ledger, plain = attempt.ledger, name.replace("-", "").casefold()
+    if any(plain == each.replace("-", "").casefold() for each in attempt.ids):
+        return True
+    return any(exchange.sent_id(name) for exchange in (*ledger.exchanges, *ledger.to_others))
 
 
 def _went_to(ledger: Ledger, address: tuple[str, int]) -> bool:

@@ -47,7 +47,7 @@ _LONGEST_WORDLESS: Final = 256
 _CLASS_ENDS: Final = ("Error", "Exception", "Failure")
 _SAYS_WHY: Final = ("Timeout", "TimedOut", "Connect", "Cancel")
 """Class names with these in them do say something: what failed, on the way to no answer."""
-_OF_LITELLM: Final = r"^(?:litellm\.\w+ |\w+(?:error|exception) )*\w+exception - "
+_OF_LITELLM: Final = r"(?i)^(?:litellm\.\w+:? |\w+(?:error|exception):? )*\w+exception - "
 _OF_A_CLASS: Final = r"(?:(?:\w+\.)+[A-Z]\w*|[A-Z]\w+(?:Error|Exception|Timeout))[:(]?"
 
 
@@ -182,12 +182,12 @@ def is_wordless(text: str) -> bool:
 
 
 def without_prefix(message: str) -> str:
-    """Return a normalised message without what litellm puts before it: it says the same before everybody's.
+    """Return a message without what litellm puts before it: it says the same before everybody's.
 
     Args:
-        message: Normalised.
+        message: As it was sent, or normalised.
     """
-    return compiled(_OF_LITELLM).sub("", message, count=1) if "exception - " in message else message
+    return compiled(_OF_LITELLM).sub("", message, count=1) if "xception - " in message else message
 
 
 def around(text: str, portion: str) -> tuple[str, str] | None:

@@ -85,7 +85,7 @@ def _stands_in(text: str, rest: str) -> bool:
         if not before.isalnum() and not behind.isalnum():
             return True
         at = rest.find(text, at + 1)
-    return False
+    return matching.is_long_enough(text) and matching.holds(rest, text)
 
 
 def _is_whole(line: str, text: str) -> bool:

@@ -56,8 +56,6 @@ _ERROR: Final = 400
 _SHOWN: Final = {REQUEST: RESPONSE, CAUSE: OBJECT}
 _CUT_CODE: Final = 5
 """Characters of a code that is cut, from which on it counts."""
-_LITELLM: Final = "xception - "
-"""In what litellm puts before a message, whoever said it."""
 _STRENGTH: Final = {OBJECT: 5, CAUSE: 5, RESPONSE: 4, REQUEST: 4, REQUEST_ID: 3, TEXT: 2, FACTS: 1}
 
 
@@ -192,7 +190,7 @@ def _matches(case: _Case, history: Callable[[str], SourceFacts | None]) -> Itera
             yield _Match(CAUSE, facts)
     for name in claim.request_ids - own.request_ids:
         issuers = [facts for facts in others if name in facts.request_ids]
-        if len(issuers) == 1:
+        if len(issuers) == 1 and not own.sent_id(name):
             yield _Match(REQUEST_ID, issuers[0])
     if texts:
         yield from (match for match in _by_text(case, history) if own.complete or match.facts.same)
@@ -229,7 +227,7 @@ def _by_text(case: _Case, history: Callable[[str], SourceFacts | None]) -> Itera
     found = False
     for facts in case.others:
         for message in facts.messages:
-            words = rendered.without_prefix(matching.normalise(message)) if _LITELLM in message else message
+            words = rendered.without_prefix(message)
             quotes = (matching.quoted(words, text, case.own.reasons) for text in case.said)
             portion = next(filter(None, quotes), None)
             if portion and not _owns_text(case.own, portion):
@@ -238,10 +236,8 @@ def _by_text(case: _Case, history: Callable[[str], SourceFacts | None]) -> Itera
     if found:
         return
     for text in case.said:
-        for known, piece in matching.remembered_as(text):
-            earlier = history(known)
-            telling = earlier is not None and matching.says_enough(piece, own=case.own.reasons)
-            if telling and earlier is not None and not _owns_text(case.own, piece):
+        for earlier, piece in matching.remembered(text, history):
+            if matching.says_enough(piece, own=case.own.reasons) and not _owns_text(case.own, piece):
                 yield _Match(TEXT, earlier, piece)
                 return
 
@@ -254,7 +250,11 @@ def _by_quoted_id(case: _Case) -> Iterator[_Match]:
         once = sum(name in each.request_ids for each in others) == 1
         naming = (text for text in claim.texts if name in text and matching.quotes_id(name, text))
         # A text that own evidence holds as a whole is own, whatever it speaks of.
-        if once and any(not any(matching.normalise(text) in mine for mine in own.texts) for text in naming):
+        if (
+            once
+            and not own.sent_id(name)
+            and any(not any(matching.normalise(text) in mine for mine in own.texts) for text in naming)
+        ):
             yield _Match(TEXT, facts, name)
 
 
@@ -319,8 +319,8 @@ def _may_be_of(rendering: Rendering, facts: SourceFacts) -> bool:
     if rendering.status is not None and facts.statuses and rendering.status not in facts.statuses:
         return False
     message = rendering.message.rstrip("!. ")
-    theirs = map(matching.normalise, facts.messages)
-    return not message or not facts.messages or any(message in each or each in message for each in theirs)
+    theirs = [matching.normalise(each) for each in facts.messages]
+    return not message or not theirs or any(message in each or each in message for each in theirs)
 
 
 def _owns_code(own: OwnFacts, code: str) -> bool:
@@ -408,7 +408,7 @@ def _is_answer(rendering: Rendering, own: OwnFacts) -> bool:
     if any(matching.is_issued(name) for name in rendering.request_ids - own.request_ids):
         return True
     known = {code for code in rendering.codes if reasons.of_code(code) is not None}
-    if rendering.structured and (known or len(message) >= matching.MINIMUM):
+    if rendering.structured and (known or (matching.is_long_enough(message) and matching.says_enough(message))):
         return not any(_owns_code(own, code) for code in known)
     return any(code.lower() in reasons.PROVIDER_CODES for code in known)
 
@@ -454,7 +454,7 @@ def _holds(case: _Case) -> bool:
         return False
     if not texts and claim.status is None and not claim.codes and not claim.request_ids:
         return own.complete
-    return all(matching.is_held(text, own.texts) for text in texts)
+    return all(matching.is_held(text, own.texts) for text in case.said if matching.normalise(text))
 
 
 def _fits_code(code: str, own: OwnFacts) -> bool:

@@ -186,7 +186,7 @@ class Ledger:
         """Take one send into the evidence; an own one is that of the attempts around, too."""
         exchange.call, exchange.ledger = call, self
         exchange.model = call.model if call is not None else None
-        path = _path_of(exchange) if call is None and self.siblings is not None else ""
+        path = _path_of(exchange) if self.siblings is not None and call is None else ""
         exchange.kind = whose(self, exchange.endpoint, exchange.method, call, path)
         (self.to_others if exchange.kind == OTHER_CANDIDATE else self.exchanges).append(exchange)
         if exchange.kind == OWN:
@@ -194,12 +194,11 @@ class Ledger:
             while above is not None:
                 above.exchanges.append(exchange)
                 above = above.parent
-        beside = self if exchange.kind == OTHER_CANDIDATE else self.beside
-        if beside is not None and beside.siblings is not None:
-            base, model = (path, "") if call is None else (call.asked.base, call.model)
-            exchange.sibling = sibling_at(beside, exchange.endpoint, base, model)
+        if self.siblings is not None and exchange.kind == OTHER_CANDIDATE:
+            exchange.sibling = _sibling_asked(self, exchange, call, path)
         if self.beside is not None:
             self.beside.to_others.append(exchange)
+            exchange.sibling = _sibling_asked(self.beside, exchange, call, path)
 
     def call_raised(self, problem: BaseException) -> CallError:
         """Record that a provider call of this attempt raised, here and in the attempts around."""
@@ -348,6 +347,12 @@ class Ledger:
             return True
         found = [exchange.holds(text) for exchange in self.exchanges]
         return True if True in found else None if None in found else False
+
+
+def _sibling_asked(ledger: Ledger, exchange: Exchange, call: OpenCall | None, path: str) -> int | None:
+    """Return the place of the other member at a candidate's own endpoint that a send goes to."""
+    base, model = (path, "") if call is None else (call.asked.base, call.model)
+    return sibling_at(ledger, exchange.endpoint, base, model)
 
 
 def _path_of(exchange: Exchange) -> str:

@@ -438,6 +438,18 @@ CASES: Final[dict[str, Case]] = {
         ANSWERED._replace(complete=False),
         ("unverified", "evidence_incomplete"),
     ),
+    "a request id that was sent": Case(
+        "a gateway tells everybody's correlation id",
+        said("failed", request_ids=["req_of_openai"]),
+        ANSWERED._replace(sent_id=lambda name: name == "req_of_openai"),
+        NOTHING_BOUND,
+    ),
+    "a request id in the text that was sent": Case(
+        "the same",
+        said(body_of("model: x", "req_of_openai")),
+        ANSWERED._replace(sent_id=lambda name: name == "req_of_openai"),
+        NOTHING_BOUND,
+    ),
     "the own request id in the text": Case("its own body", said(body_of("x", "req_own")), ANSWERED, NOTHING_BOUND),
     "a request id that another's message is quoted with, by the provider itself": Case(
         "own words, whatever they quote",
