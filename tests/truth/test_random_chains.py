@@ -33,7 +33,7 @@ from tests.truth.ways.messages import MESSAGES
 from tests.truth.ways.not_yet import holds
 from tests.truth.ways.scenarios import is_told_so, reason_of
 from tests.truth.ways.texts import BROAD, TEXT_WAYS, Told, expected
-from tests.truth.ways.units import Binding
+from tests.truth.ways.units import Binding, binding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -305,8 +305,8 @@ class Fact:
     def message(self) -> str:
         """The provider's own sentence, as the claim repeats it; empty where it said nothing that binds."""
         last = self.log[-1]
-        text = normalise(last.message or (last.text_sent if last.kind == "raw" else "") or "")
-        return text if len(text) >= 24 else ""
+        text = last.message or (last.text_sent if last.kind == "raw" else "") or ""
+        return normalise(text) if binding(text) is Binding.MUST else ""
 
     @property
     def sent(self) -> str:
@@ -821,17 +821,19 @@ class Chain:
         untried = places - tried - set(self.skipped)
         if served is not None:
             expected = "primary" if served.place == 0 else "fallback"
+        elif not self.facts and not self.stopped:
+            expected = "unasked"
         elif untried or self.stopped:
             expected = "stopped"
         else:
             expected = "exhausted"
         assert run["failover.outcome"] == expected
         assert run["failover.attempt.count"] == len(self.facts)
-        assert run.status == ("UNSET" if served else "ERROR")
-        assert run["error.type"] == (None if served else expected)
+        assert run.status == ("UNSET" if served or expected == "unasked" else "ERROR")
+        assert run["error.type"] == (None if served or expected == "unasked" else expected)
         if served is not None:
             assert run["candidate.index"] == served.place
-        else:
+        elif expected != "unasked":
             chain = [seat.candidate.label for seat in self.seats]
             assert list(run["failover.untried"] or ()) == [chain[each] for each in sorted(untried)]
             assert run["failover.stop.reason"] == self.stopped

@@ -342,6 +342,8 @@ def _flat(text: str) -> str:
     return " ".join(re.sub(r"[\\'\"]", "", text).split())
 
 
+_BREAKS_A_CODE: Final = ("", "…", ".", "[", "(")
+"""What shows that a code is cut, and no word of its own: the contract names no other mark for codes."""
 BROAD: Final = ("invalid_request_error", "server_error", "api_error", "error")
 """Codes that say no more than a class of errors: whether one alone shows whose it is, is a matter of taste."""
 KNOWN_CODES: Final = (
@@ -365,7 +367,8 @@ def _code_binds(told: Told, carried: Carried, own: str) -> Binding:
         if carried.cut and carried.kept.endswith(code[:length]):
             # Which codes it is held against is not said: those of this run, or all that are known.
             alone = sum(known.startswith(code[:length]) for known in KNOWN_CODES) == 1
-            return Binding.MUST if alone else Binding.EITHER
+            mark = carried.plain[len(carried.kept) :].lstrip()
+            return Binding.MUST if alone and mark[:1] in _BREAKS_A_CODE else Binding.EITHER
     return Binding.CANNOT
 
 
