@@ -88,6 +88,28 @@ def qualified(cls: type) -> str:
     return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
 
 
+_SDKS: Final = frozenset(
+    {
+        "ai21", "anthropic", "azure", "boto3", "botocore", "aiobotocore", "cerebras", "cohere", "dashscope", "deepseek",
+        "fireworks", "google", "groq", "huggingface_hub", "litellm", "mistralai", "ollama", "openai", "openrouter",
+        "replicate", "together", "vertexai", "volcenginesdkarkruntime", "xai_sdk", "zai", "zhipuai",
+    }
+)  # fmt: skip
+"""Packages whose exceptions say what a provider said."""
+
+
+def host_class(problem: BaseException) -> str | None:
+    """Return the class of an exception of the host's own code; None for an SDK's, or one made of an SDK's.
+
+    Args:
+        problem: What left an attempt.
+    """
+    kind = type(problem)
+    if any(text_of(read(each, "__module__")).partition(".")[0] in _SDKS for each in kind.__mro__):
+        return None
+    return text_of(qualified(kind))[:255]
+
+
 def error_in_exception(problem: BaseException) -> ErrorBody | None:
     """Return the error that an SDK's exception states, as it read it from a stream's event."""
     body = read(problem, "body")

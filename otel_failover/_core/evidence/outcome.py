@@ -23,9 +23,10 @@ from otel_failover._core.domain.outcome import (
     REJECTED,
     Outcome,
     Seen,
+    answered,
     own_evidence,
 )
-from otel_failover._core.evidence.call_error import CALLER, causes_of
+from otel_failover._core.evidence.call_error import CALLER, causes_of, host_class
 
 if TYPE_CHECKING:
     from otel_failover._core.evidence.exchange import Exchange, OpenCall
@@ -63,28 +64,30 @@ def settle(
     """
     own = ledger.own
     last = own[-1] if own else None
-    failure = _failure(ledger, last)
+    failure, bug = _failure(ledger, last), None
     if failure is None and problem is not None:
-        failure = _without_answer(ledger, last, problem)
+        failure, bug = _without_answer(ledger, last, problem), host_class(problem)
     if failure is not None:
         if failure.origin == FROM_CANCEL:
             if word != reasons.TIMEOUT and _is_hung_up(ledger, last, problem, word):
                 return failure._replace(outcome=PARTIAL if output else CANCELLED)
             failure = _caller_timeout(failure)
-        return failure._replace(outcome=PARTIAL if output else ERROR)
+        bug = bug if failure.reason != reasons.TIMEOUT else None
+        return failure._replace(outcome=PARTIAL if output else ERROR, host_exception=bug)
     if word == reasons.TIMEOUT and last is not None and last.open and not ledger.open_streams:
         return _caller_timeout(Outcome(outcome=PARTIAL if output else ERROR))
     found = _good_answer(last)
     if problem is None and not marked and not rejected:
         return found
-    answered = last is not None and not last.open
-    if not answered and not (rejected and not marked):
-        return found._replace(outcome=ERROR, reason=reasons.UNKNOWN)
+    was_answered = last is not None and not last.open
+    if not was_answered and not (rejected and not marked):
+        return found._replace(outcome=ERROR, reason=reasons.UNKNOWN, host_exception=bug)
     if ledger.answer.refused or (last is not None and not ledger.calls and last.look(refused=True)):
         why = reasons.CONTENT_POLICY
     else:
         why = reasons.EMPTY_RESPONSE if ledger.answer.empty else reasons.RESPONSE_REJECTED
-    return found._replace(outcome=REJECTED, reason=why, origin=FROM_RESPONSE if answered else None)
+    origin = FROM_RESPONSE if was_answered else None
+    return found._replace(outcome=REJECTED, reason=why, origin=origin, host_exception=bug)
 
 
 def _good_answer(last: Exchange | None) -> Outcome:
@@ -223,8 +226,8 @@ def _last_raised(ledger: Ledger) -> tuple[str, str] | None:
     return (last.type_name, last.text) if last is not None else None
 
 
-def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, Seen]:
-    """Return how one call of an attempt failed, and what was seen of it: by its own sends, not by those of others.
+def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, list[Exchange]]:
+    """Return how one call of an attempt failed, and what it sent: not what others did.
 
     Args:
         ledger: The attempt's evidence.
@@ -236,15 +239,20 @@ def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, Seen
     own = own or [each for each in everything if each.call is None and each.started >= since]
     failure = _failure(ledger, own[-1] if own else None)
     settled = failure if failure is not None else Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
-    return settled, _seen(ledger, own, since, time.monotonic())
+    return settled, own
 
 
-def seen(ledger: Ledger) -> Seen:
-    """Return what was seen of an attempt on the wire, as far as a sentence speaks of it."""
-    return _seen(ledger, ledger.own, ledger.started, ledger.stopped or time.monotonic())
+def seen(ledger: Ledger, own: list[Exchange] | None = None, since: float | None = None) -> Seen:
+    """Return what was seen of an attempt, or of one of its calls, on the wire, as far as a sentence speaks of it.
 
-
-def _seen(ledger: Ledger, own: list[Exchange], since: float, until: float) -> Seen:
+    Args:
+        ledger: The attempt's evidence.
+        own: What the call sent; None for the attempt.
+        since: When the call began, in seconds of the monotonic clock; None for the attempt.
+    """
+    until = (ledger.stopped if since is None else None) or time.monotonic()
+    since = ledger.started if since is None else since
+    own = ledger.own if own is None else own
     last = own[-1] if own else None
     return Seen(
         seconds=until - since,
@@ -254,7 +262,7 @@ def _seen(ledger: Ledger, own: list[Exchange], since: float, until: float) -> Se
         earlier=tuple(each.heard_status for each in own[:-1] if each.heard_status is not None),
         output=ledger.heard,
         elsewhere=len(ledger.exchanges) + len(ledger.to_others) > len(own),
-        sure=bool(own) or (ledger.calls > 0 and ledger.state[1] not in _UNSURE),
+        sure=bool(own) or (ledger.last_failed is not None and ledger.state[1] not in _UNSURE),
     )
 
 
@@ -264,6 +272,8 @@ _UNSURE: Final = ("orphan", "stream_not_seen", "other_endpoint")
 
 def sentence(ledger: Ledger, settled: Outcome) -> str:
     """Return the own evidence in a few words, for the marker and the log."""
+    if settled.status is not None and settled.origin == FROM_RESPONSE:
+        return answered(settled, settled.status)  # by far the commonest
     return own_evidence(settled, seen(ledger))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otel_failover._core.domain.reasons import INVALID_REQUEST, UNKNOWN
+from otel_failover._core.domain.reasons import INVALID_REQUEST, UNKNOWN, is_known
 from otel_failover._core.findings.common import (
     FAILED,
     LONGEST,
@@ -14,7 +14,6 @@ from otel_failover._core.findings.common import (
     answered,
     by_candidate,
     counted,
-    is_known,
     is_stray_server,
     label,
     listed,

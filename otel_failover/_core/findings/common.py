@@ -11,10 +11,8 @@ from otel_failover._core.domain.reasons import (
     CONTENT_POLICY,
     CONTEXT_OVERFLOW,
     INVALID_REQUEST,
-    PROVIDER_CODES,
-    of_code,
+    is_known,
 )
-from otel_failover._core.domain.reasons.codes import IN_A_BODY, VAGUE
 from otel_failover._core.findings.record import AttemptRecord, Finding, Record, Skipped
 from otel_failover._core.text.redaction import cut
 
@@ -87,13 +85,9 @@ def refused_itself(tried: AttemptRecord) -> bool:
     if tried.outcome == "success" or tried.origin != "response" or tried.reason not in OF_THE_REQUEST:
         return False
     # The two that say more than that it was refused come of a code, of known words, or of a 413 alone.
-    return is_known(tried.code) or (tried.reason != INVALID_REQUEST and tried.status != _TOO_LARGE)
-
-
-def is_known(code: str | None) -> bool:
-    """Whether a provider's structured code is one that we know."""
-    word = code.lower() if code else ""
-    return word in PROVIDER_CODES or word in VAGUE or word in IN_A_BODY or of_code(word) is not None
+    return (tried.code is not None and is_known(tried.code)) or (
+        tried.reason != INVALID_REQUEST and tried.status != _TOO_LARGE
+    )
 
 
 def answered(tried: AttemptRecord) -> bool:

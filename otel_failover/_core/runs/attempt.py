@@ -443,10 +443,10 @@ class Attempt:
             since: When it began, in seconds of the monotonic clock.
         """
         if problem is None or isinstance(problem, Exception):
-            settled, seen = settling.of_call(self.ledger, call, since)
+            settled, own = settling.of_call(self.ledger, call, since)
             mine = self.ledger.raised_here(problem)
             kind = mine.type_name if mine is not None else settled.reason or reasons.UNKNOWN
-            self._span.write_call_error(span, kind, settled, self._span.message(settled, seen))
+            self._span.write_call_error(span, kind, settled, self._span.message(settled, own, since))
 
     def source(self, *, cancelled: bool = False) -> Source:
         """Return what others may be held against, while it is open.

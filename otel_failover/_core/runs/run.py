@@ -494,6 +494,11 @@ class Run:
         return self._sources[-1].order if self._sources else 0
 
     @property
+    def latest_begun(self) -> int:
+        """The order of the attempt that began last, of any run."""
+        return self._runtime.order
+
+    @property
     def may_tell_errors(self) -> bool:
         """Whether one of its attempts has failed, or is still open and may."""
         return bool(self._open) or any(source.reason is not None for source in tuple(self._sources))
