@@ -12,10 +12,13 @@ from typing import Final, NamedTuple
 
 from otel_failover._core.domain.endpoint import address_of, endpoint_of
 from otel_failover._core.text import matching
-from otel_failover._core.text.escapes import compiled, unescaped
+from otel_failover._core.text.escapes import compiled
 
 _LIMIT: Final = 16_384
 _MOST: Final = 16
+_PLUSES: Final = 2
+_UNSEEN: Final = "[\u200b-\u200d\u2060\ufeff\xad]"
+_QUOTED_LINE: Final = r"\n[ \t]*(?:>[ \t]?)+"
 _BODY_WITHIN: Final = 120
 """Characters behind an SDK's words within which the body begins: pydantic-ai puts the model's name between them."""
 
@@ -88,8 +91,14 @@ def read(text: str) -> list[Rendering]:
 def _plain(text: str) -> str:
     """Return a text without the escapes of JSON, `repr`, HTML and URLs, so that quotes are quotes."""
     text = text[:_LIMIT]
-    if "&" in text or "%" in text:
-        text = unescaped(text)[0]
+    if any(sign in text for sign in "\\%&") or text.count("+") > _PLUSES:
+        from otel_failover._core.text.renderings import undone  # late: few texts need it
+
+        text = undone(text)
+    if not text.isascii():
+        text = compiled(_UNSEEN).sub("", text)
+    if "\n" in text:
+        text = compiled(_QUOTED_LINE).sub("\n", text)
     return text.replace("\\n", " ").replace("\\", "")
 
 
