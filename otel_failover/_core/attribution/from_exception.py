@@ -256,7 +256,7 @@ def _word_or_text(value: object) -> tuple[str | None, str | None]:
         return word, None
     if reasons.neutral(value) is not None:
         return word, None
-    if len(value) <= _WORD and len(value.split()) <= _SPACES and not _is_sentence(value):
+    if len(value) <= _WORD and max(value.count(" "), len(value.split()) - 1) < _SPACES and not _is_sentence(value):
         return word, None
     return None, value[:_TEXT]
 

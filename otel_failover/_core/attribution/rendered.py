@@ -13,12 +13,11 @@ from typing import Final, NamedTuple
 from otel_failover._core.domain.endpoint import address_of, endpoint_of
 from otel_failover._core.text import matching
 from otel_failover._core.text.escapes import compiled
+from otel_failover._core.text.renderings import joined
 
 _LIMIT: Final = 16_384
 _MOST: Final = 16
-_PLUSES: Final = 2
 _UNSEEN: Final = "[\u200b-\u200d\u2060\ufeff\xad]"
-_QUOTED_LINE: Final = r"\n[ \t]*(?:>[ \t]?)+"
 _BODY_WITHIN: Final = 120
 """Characters behind an SDK's words within which the body begins: pydantic-ai puts the model's name between them."""
 
@@ -89,17 +88,11 @@ def read(text: str) -> list[Rendering]:
 
 
 def _plain(text: str) -> str:
-    """Return a text without the escapes of JSON, `repr`, HTML and URLs, so that quotes are quotes."""
+    """Return a text without escapes and broken lines, so that quotes are quotes, and codes are whole."""
     text = text[:_LIMIT]
-    if any(sign in text for sign in "\\%&") or text.count("+") > _PLUSES:
-        from otel_failover._core.text.renderings import undone  # late: few texts need it
-
-        text = undone(text)
-    if not text.isascii():
-        text = compiled(_UNSEEN).sub("", text)
-    if "\n" in text:
-        text = compiled(_QUOTED_LINE).sub("\n", text)
-    return text.replace("\\n", " ").replace("\\", "")
+    if any(sign in text for sign in "&%+\\\n"):
+        text = joined(text).replace("\n", " ")
+    return text if text.isascii() else compiled(_UNSEEN).sub("", text)
 
 
 def _regions(text: str) -> Iterator[tuple[int, int, int, dict[str, str | None]]]:
