@@ -17,6 +17,7 @@ from otel_failover._core.text.renderings import joined
 
 _LIMIT: Final = 16_384
 _MOST: Final = 16
+_UNSEEN: Final = "[\u200b-\u200d\u2060\ufeff\xad]"
 _BODY_WITHIN: Final = 120
 """Characters behind an SDK's words within which the body begins: pydantic-ai puts the model's name between them."""
 
@@ -91,7 +92,7 @@ def _plain(text: str) -> str:
     text = text[:_LIMIT]
     if any(sign in text for sign in "&%+\\\n"):
         text = joined(text).replace("\n", " ")
-    return text
+    return text if text.isascii() else compiled(_UNSEEN).sub("", text)
 
 
 def _regions(text: str) -> Iterator[tuple[int, int, int, dict[str, str | None]]]:

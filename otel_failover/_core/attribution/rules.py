@@ -248,7 +248,7 @@ def _by_quoted_id(case: _Case) -> Iterator[_Match]:
     foreign = [(name, each) for each in others for name in each.request_ids - own.request_ids - claim.request_ids]
     for name, facts in foreign:
         once = sum(name in each.request_ids for each in others) == 1
-        naming = (text for text in claim.texts if name in text and matching.quotes_id(name, text))
+        naming = (text for text in claim.texts if name in text and name in matching.quoted_ids(text))
         # A text that own evidence holds as a whole is own, whatever it speaks of.
         if (
             once

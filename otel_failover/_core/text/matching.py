@@ -54,7 +54,6 @@ __all__ = [
     "pieces",
     "quoted",
     "quoted_ids",
-    "quotes_id",
     "remembered",
     "says_enough",
     "start_keys",
@@ -85,16 +84,6 @@ _ISSUED_ID: Final = r"req_[0-9A-Za-z]{16,64}"
 """How OpenAI and Anthropic write request ids; anything else may be the application's own correlation id."""
 _QUOTED_ID: Final = r"['\"](?i:request[_-]?id)\\*['\"]\s*:\s*\\*['\"]([\w-]+)"
 """How an error's body, or its `repr`, names its request id; prose may name another one honestly."""
-
-
-def quotes_id(name: str, text: str) -> bool:
-    """Whether a text names a request id as an error's body does.
-
-    Args:
-        name: The request id.
-        text: As it was said, not normalised.
-    """
-    return name in quoted_ids(text)
 
 
 def quoted_ids(text: str) -> list[str]:

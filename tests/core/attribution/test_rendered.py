@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote_plus
 
 import pytest
 
@@ -161,6 +162,9 @@ CASES: Final[dict[str, Case]] = {
     "on an attempt that hung": stolen(STAINLESS, own=HUNG),
     "beside a body that was seen whole": stolen(STAINLESS, own=BARE),
     "in a loop's sentence": stolen(f"openrouter failed: {STAINLESS} (giving up)"),
+    "a form in a URL": stolen(f"https://app.example/failed?retry=1&error={quote_plus(STAINLESS)}"),
+    "quoted lines": stolen("> " + STAINLESS.replace(" ", "\n> ")),
+    "zero-width spaces": stolen(STAINLESS.replace(" ", " \u200b")),
     # --- cut ---
     "cut in the code": stolen(STAINLESS[: STAINLESS.index("not_f") + 5]),
     "cut in the code, with an ellipsis": stolen(STAINLESS[: STAINLESS.index("not_f") + 5] + "…"),
