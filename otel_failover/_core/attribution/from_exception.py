@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from otel_failover._core.attribution import rendered
 from otel_failover._core.attribution.claim import Claim, http_status
-from otel_failover._core.domain import reasons
+from otel_failover._core.domain import providers, reasons
 from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
@@ -186,13 +186,20 @@ def _says_anything(claim: Claim) -> bool:
 def _from_mapping(error: Mapping[Any, Any], depth: int) -> Claim:
     keys = [key for key in error if isinstance(key, str) and not any(word in key.lower() for word in _NO_CLAIM)]
     several: list[object] = [error[key] for key in keys if carried_by(error[key]) or _is_exception(error[key])]
+    several += [error[key] for key in keys if isinstance(error[key], (str, Mapping)) and _names_provider(key)]
     for key in keys:
         if isinstance(listed := error[key], (list, tuple)) and (key in _ERRORS or any(map(_is_exception, listed))):
             several += listed
     if several and depth:
-        rest = {key: value for key, value in error.items() if key not in _ERRORS and not _is_exception(value)}
+        taken = [*several, *(error[key] for key in _ERRORS if key in error)]
+        rest = {key: value for key, value in error.items() if not any(value is each for each in taken)}
         return _of_several(_of_one(rest), several, depth - 1)
     return _of_one(error)
+
+
+def _names_provider(key: str) -> bool:
+    """Whether a key says whose error its value is: `openai`, `openai/gpt-5.5`."""
+    return providers.canonical(key.partition("/")[0]) in providers.PROVIDERS
 
 
 def _is_exception(value: object) -> bool:
@@ -249,7 +256,7 @@ def _word_or_text(value: object) -> tuple[str | None, str | None]:
         return word, None
     if reasons.neutral(value) is not None:
         return word, None
-    if len(value) <= _WORD and len(value.split()) <= _SPACES and not _is_sentence(value):
+    if len(value) <= _WORD and max(value.count(" "), len(value.split()) - 1) < _SPACES and not _is_sentence(value):
         return word, None
     return None, value[:_TEXT]
 

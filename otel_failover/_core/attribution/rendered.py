@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from otel_failover._core.domain.endpoint import address_of, endpoint_of
 from otel_failover._core.text import matching
-from otel_failover._core.text.escapes import compiled, unescaped
+from otel_failover._core.text.escapes import compiled
+from otel_failover._core.text.renderings import joined
 
 _LIMIT: Final = 16_384
 _MOST: Final = 16
@@ -86,11 +87,11 @@ def read(text: str) -> list[Rendering]:
 
 
 def _plain(text: str) -> str:
-    """Return a text without the escapes of JSON, `repr`, HTML and URLs, so that quotes are quotes."""
+    """Return a text without escapes and broken lines, so that quotes are quotes, and codes are whole."""
     text = text[:_LIMIT]
-    if "&" in text or "%" in text:
-        text = unescaped(text)[0]
-    return text.replace("\\n", " ").replace("\\", "")
+    if any(sign in text for sign in "&%+\\\n"):
+        text = joined(text).replace("\n", " ")
+    return text
 
 
 def _regions(text: str) -> Iterator[tuple[int, int, int, dict[str, str | None]]]:

@@ -266,20 +266,22 @@ def _owns_text(own: OwnFacts, portion: str) -> bool:
 def _by_code(case: _Case) -> Iterator[_Match]:
     """Yield the attempts whose structured code the claim has in a field of its own, and own evidence nowhere.
 
-    Status and code are one attempt's: beside an own code nothing binds. A word that loops also make up does not count;
-    nor, with a status that is own or nobody's, one that says just why this attempt failed, since loops fold providers'
+    Status and code are one attempt's: beside an own code nothing binds. With a status that is own or nobody's, a word
+    that loops also make up does not count; nor one that says just why this attempt failed, since loops fold providers'
     codes into one vocabulary; unless it came with a provider's body.
     """
     claim, own = case.claim, case.own
     if not own.sent or claim.codes & own.codes:
         return
     for code in claim.codes:
-        if code.lower() not in reasons.PROVIDER_CODES or _owns_code(own, code):
+        why = reasons.of_code(code)
+        is_providers = code.lower() in reasons.PROVIDER_CODES
+        fits = why is not None and any(reasons.compatible(why, evident) for evident in own.reasons)
+        if (not is_providers and (why is None or fits)) or _owns_code(own, code):
             continue
-        theirs = _with_status([facts for facts in case.others if code in facts.codes], claim.status)
-        is_just_the_reason = not claim.structured and reasons.of_code(code) in own.reasons
-        for facts in theirs:
-            if not is_just_the_reason or claim.status in facts.statuses - own.statuses:
+        is_telling = is_providers and (claim.structured or why not in own.reasons)
+        for facts in _with_status([facts for facts in case.others if code in facts.codes], claim.status):
+            if is_telling or claim.status in facts.statuses - own.statuses:
                 yield _Match(FACTS, facts)
 
 

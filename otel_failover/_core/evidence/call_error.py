@@ -145,9 +145,13 @@ def transport_reason(problem: BaseException) -> tuple[str, str | None]:
 
 @lru_cache(maxsize=128)
 def _reason_of(kind: type) -> tuple[str, str | None]:
-    if issubclass(kind, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)):
+    if issubclass(kind, (asyncio.CancelledError, concurrent.futures.CancelledError)):
         return reasons.CANCELLED, None
     names = [cls.__name__ for cls in kind.__mro__]
+    if not issubclass(kind, Exception):
+        # What is thrown into a call from outside is no transport's: trio's Cancelled, Ctrl-C; gevent's own deadline.
+        of_caller = any("Timeout" in name for name in names)
+        return (reasons.TIMEOUT, CALLER) if of_caller else (reasons.CANCELLED, None)
     if any("Timeout" in name for name in names):
         leaf = names[0].lower()
         return reasons.TIMEOUT, next((which for start, which in _TIMEOUTS if leaf.startswith(start)), "total")
@@ -155,6 +159,9 @@ def _reason_of(kind: type) -> tuple[str, str | None]:
         return (reasons.CONNECTION if _LOCAL.isdisjoint(names) else reasons.CLIENT_ERROR), None
     return reasons.CLIENT_ERROR, None
 
+
+CALLER: Final = "caller"
+"""The kind of a timeout that the caller has set, beside those of a transport."""
 
 _TIMEOUTS: Final = (
     ("connect", "connect"), ("read", "read"), ("write", "write"), ("pool", "pool"), ("sockettimeout", "read"),

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
 _HELD_STATUS: Final = 400
 _KEPT: Final = 2_048
+_ID_KEYS: Final = ("request_id", "requestId", "requestID", "RequestId", "request-id")
 
 
 class Exchange:
@@ -231,9 +232,10 @@ class Exchange:
         """The request ids that its error's body names, but for those that we had sent: an echo was issued by nobody."""
         if self._named_ids is None:
             text = self.body.text if self.is_error else ""
-            if "equest" not in text or not (named := quoted_ids(text)):
+            # Most bodies name none: to look for the key costs less than to look for what stands behind it.
+            if not any(key in text for key in _ID_KEYS):
                 return ()
-            return tuple(name for name in named if not self.sent_id(name))
+            return tuple(name for name in quoted_ids(text) if not self.sent_id(name))
         return self._named_ids
 
     def sent_id(self, name: str) -> bool:

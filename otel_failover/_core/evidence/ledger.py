@@ -52,13 +52,13 @@ class StreamFacts:
         chunks: The texts of the last 256 chunks, so that a claim may be looked for in them; None without a stream.
         error: An error event of a stream, as the wrapped stream saw it or the SDK's exception states it.
         begun: Output has begun, though no chunk is kept that shows it.
-        cut: The send whose stream was being read when its reader was cancelled.
+        cut: The send whose stream was being read when its reader was cancelled, and by what.
     """
 
     chunks: deque[str] | None = None
     error: ErrorBody | None = None
     begun: bool = False
-    cut: Exchange | None = None
+    cut: tuple[Exchange, type[BaseException]] | None = None
 
 
 class AnswerFacts:
@@ -234,10 +234,14 @@ class Ledger:
         if text:
             stream.chunks.append(text)
 
-    def reader_cancelled(self) -> None:
-        """Record that whoever read a stream was cancelled in the middle of it."""
+    def reader_cancelled(self, by: BaseException) -> None:
+        """Record that whoever read a stream was cancelled in the middle of it.
+
+        Args:
+            by: What was thrown into it; only its class is kept.
+        """
         own = self.own
-        self.stream.cut = own[-1] if own else None
+        self.stream.cut = (own[-1], type(by)) if own else None
 
     def close(self) -> None:
         """End the evidence: nothing more is taken, bodies and credentials are let go.

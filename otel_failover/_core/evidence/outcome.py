@@ -26,7 +26,7 @@ from otel_failover._core.domain.outcome import (
     answered,
     own_evidence,
 )
-from otel_failover._core.evidence.call_error import causes_of, host_class
+from otel_failover._core.evidence.call_error import CALLER, causes_of, host_class
 
 if TYPE_CHECKING:
     from otel_failover._core.evidence.exchange import Exchange, OpenCall
@@ -69,7 +69,7 @@ def settle(
         failure, bug = _without_answer(ledger, last, problem), host_class(problem)
     if failure is not None:
         if failure.origin == FROM_CANCEL:
-            if word != reasons.TIMEOUT and _is_hung_up(problem, word):
+            if word != reasons.TIMEOUT and _is_hung_up(ledger, last, problem, word):
                 return failure._replace(outcome=PARTIAL if output else CANCELLED)
             failure = _caller_timeout(failure)
         bug = bug if failure.reason != reasons.TIMEOUT else None
@@ -122,6 +122,7 @@ def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
             exception=_last_raised(ledger),
             timeout=last.timeout,
             timeout_configured=last.timeout_configured,
+            killed_by="caller_timeout" if last.timeout == CALLER else None,
         )
     if last.is_error:
         body = last.body
@@ -154,7 +155,7 @@ def _in_stream(ledger: Ledger, last: Exchange | None) -> Outcome | None:
             exception=_last_raised(ledger),
             retry_after=error.retry_after,
         )
-    if ledger.stream.cut is not None and ledger.stream.cut is last:
+    if ledger.stream.cut is not None and ledger.stream.cut[0] is last:
         return found._replace(reason=reasons.CANCELLED, origin=FROM_CANCEL)
     if ledger.last_failed is None:
         return None
@@ -187,21 +188,28 @@ def _without_answer(ledger: Ledger, last: Exchange | None, problem: BaseExceptio
     return Outcome(outcome=ERROR, reason=reasons.TIMEOUT if _is_timeout(problem) else reasons.UNKNOWN)
 
 
-def _is_hung_up(problem: BaseException | None, word: str | None) -> bool:
+def _is_hung_up(ledger: Ledger, last: Exchange | None, problem: BaseException | None, word: str | None) -> bool:
     """Whether a request that was cancelled, in an attempt that is left otherwise, was given up by the user.
 
     Whoever cancels a call inside an attempt and goes on had set it a deadline: `wait_for`, `timeout` and the scopes of
-    anyio and trio take their cancellation back. It is the user where nobody took it back (seen from Python 3.11 on), or
-    where the loop says so.
+    anyio and trio take their cancellation back. It is the user where nobody took it back (seen from Python 3.11 on),
+    where the loop says so, and at Ctrl-C.
     """
     if problem is not None and _is_timeout(problem):
         return False
-    return word == reasons.CANCELLED or is_cancelling()
+    if word == reasons.CANCELLED or is_cancelling():
+        return True
+    if last is not None and last.problem is not None:
+        return isinstance(last.problem.target, _BY_USER)
+    return ledger.stream.cut is not None and issubclass(ledger.stream.cut[1], _BY_USER)
+
+
+_BY_USER: Final = (KeyboardInterrupt, SystemExit)
 
 
 def _caller_timeout(failure: Outcome) -> Outcome:
     """Return the end of a request that was given up because the caller's clock ran out, and not the client's."""
-    return failure._replace(reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
+    return failure._replace(reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout=CALLER, killed_by="caller_timeout")
 
 
 def _is_timeout(problem: BaseException) -> bool:

@@ -206,11 +206,11 @@ def _sent(endpoint: str, method: str, stream: bool, request: Callable[[], object
         return None
     sent = request()
     if method == "POST" and not is_suppressed(current) and _may_ask(sent):
-        exchange = _Unclaimed(sent, endpoint, method, stream=stream, hold=False)
-        exchange.run = run
+        exchange = _Unclaimed(sent, endpoint, method, stream=stream)
         if run is None:
             outside.asked = exchange.started
         else:
+            exchange.run = weakref.ref(run)
             run.asked_beside()
     elif known:
         exchange = Exchange(sent, endpoint, method, stream=stream, hold=False)
@@ -228,16 +228,21 @@ class _Unclaimed(Exchange):
     """
 
     __slots__ = ("run",)
-    run: Any
+
+    def __init__(self, request: object, endpoint: str, method: str, *, stream: bool) -> None:
+        super().__init__(request, endpoint, method, stream=stream, hold=False)
+        # Weakly: the last of them are remembered for a while, and a run has better things to do than to wait for that.
+        self.run: weakref.ref[Any] | None = None
 
     def answered(self, response: object, status: int, headers: Any) -> None:
         """Record that a response came, before its body is read."""
         super().answered(response, status, headers)
         if _GOOD <= status < _GOOD + 100:
+            run = self.run() if self.run is not None else None
             if self.run is None:
                 outside.saw(self.started)
-            else:
-                self.run.answered_beside(self.started)
+            elif run is not None:
+                run.answered_beside(self.started)
 
 
 def _may_ask(request: object) -> bool:

@@ -371,7 +371,7 @@ class Call:
         if problem is not None and ledger.stream.error is None:
             ledger.stream.error = error_in_exception(problem)
         if problem is not None and not isinstance(problem, Exception):
-            ledger.reader_cancelled()
+            ledger.reader_cancelled(problem)
         self._settle(problem, response_id, None)
         if not self._is_the_attempt:
             attempt.finish_if_left(problem)

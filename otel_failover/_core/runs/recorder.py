@@ -223,7 +223,7 @@ def _own_texts(record: AttemptRecord) -> Iterator[str]:
     """Yield the error messages that an attempt's own evidence holds, normalised, where they are long enough to bind."""
     for message in record.messages:
         text = matching.normalise(message)
-        if matching.is_long_enough(text):
+        if matching.is_long_enough(text) and matching.says_enough(text):
             yield text
 
 
@@ -234,5 +234,5 @@ def _claimed(record: AttemptRecord, known: set[str]) -> Iterator[str]:
     """
     for claimed in record.claims:
         text = matching.normalise(claimed)
-        if matching.units(text) >= matching.MINIMUM:
+        if matching.is_long_enough(text) and matching.says_enough(text):
             yield from map(matching.fingerprint, [each for each in known if matching.holds(text, each)] or [text])

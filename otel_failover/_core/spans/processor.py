@@ -254,8 +254,9 @@ def _judge_inside(span: Any, attempt: Judge, found: Reading, *, writable: bool) 
     # names is all that parts it from a call of the provider's.
     if found.address is not None and not attempt.is_at(found.address):
         return
-    verdict = attempt.judge(found.claim)
-    _settle(span, verdict, found.claim, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
+    claim = _claim_since(span, attempt.asked_at) if span.events else found.claim
+    verdict = attempt.judge(claim)
+    _settle(span, verdict, claim, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
           attempt.secrets, writable=writable)  # fmt: skip
 
 
@@ -269,7 +270,7 @@ def _judge_around(span: Any, runs: list[EnclosedRun], place: Place | None, found
     if held is not None:
         if conflict == held.own[0].provider:
             conflict = None  # it has another's name, and tells the error of whom it is held against
-        claim = _claim_on(span, held) if found.error else Claim(response_id=found.claim.response_id)
+        claim = _claim_since(span, held.asked_at) if found.error else Claim(response_id=found.claim.response_id)
         claim = claim._replace(conflict=conflict and claim.conflict)
         if not found.error:
             # A span that is named after what was asked for may tell who answered, never who failed.
@@ -292,9 +293,13 @@ def _held(span: Any, runs: list[EnclosedRun], place: Place | None, found: Readin
     return hold(found, parts, None) if place is None else place.held(found, span.attributes, parts)
 
 
-def _claim_on(span: Any, held: Held) -> Claim:
-    """Return what a span claims; an exception event from before the candidate was asked is no claim."""
-    asked = held.asked_at
+def _claim_since(span: Any, asked: float | None) -> Claim:
+    """Return what a span claims; an exception event from before the candidate was asked is no claim.
+
+    Args:
+        span: That is ending.
+        asked: When that was, in seconds of the monotonic clock; None where it never was.
+    """
     since = None if asked is None else time.time_ns() - int((time.monotonic() - asked) * 1e9)
     found = read_claim(span, since)
     return found.claim if found is not None else Claim()

@@ -12,20 +12,20 @@ from __future__ import annotations
 import bisect
 import functools
 import itertools
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.normal_form import (
     ELLIPSIS,
-    MARKS,
     MINIMUM,
     QUOTE,
+    Said,
     dense_units,
     fingerprint,
     letters,
-    marked,
     normalise,
     start_of,
+    take_apart,
     units,
     up_to,
     weights,
@@ -76,7 +76,7 @@ _NEAR: Final = 14
 _AHEAD: Final = 4 * _AMONG_WORDS
 _PARTS: Final = 10
 _WORDS: Final = 256
-_TRIES: Final = 32
+_TRIES: Final = 8
 _CHANCE: Final = 3
 """Letters that may be alike by chance behind a cut."""
 _STATUS_LINE: Final = r"(?:http|error|status|code|#|-|\s)*"
@@ -179,52 +179,6 @@ def known_in(text: str) -> list[str]:
 # --- one text in another ----------------------------------------------------------------------------------------------
 
 
-class _Said(NamedTuple):
-    """A text, and where in its row of letters it may have been cut.
-
-    Args:
-        normal: Its normal form.
-        letters: Its letters in a row.
-        cuts: Places in that row at which the text ends or an ellipsis stands.
-        marks: Places at which those, a quote, a bracket, a line break or the like stand, in order, and which do.
-        drops: Places at which a word was dropped.
-        words: Where each word starts, and where it ends.
-    """
-
-    normal: str
-    letters: str
-    cuts: frozenset[int]
-    marks: dict[int, str]
-    drops: frozenset[int]
-    words: dict[int, int]
-
-
-@functools.lru_cache(maxsize=32)
-def _said(text: str) -> _Said:
-    """Take a text apart.
-
-    Args:
-        text: As it was said; one that has been normalised has no brackets or line breaks any more.
-    """
-    row: list[str] = []
-    marks: dict[int, str] = {}
-    cuts, drops, words, at = set(), set(), {}, 0
-    for word in marked(text).split(" "):
-        bare = word if word.isalpha() else letters(word)
-        if bare:
-            row.append(bare)
-            words[at] = at + len(bare)
-            at += len(bare)
-        elif word in MARKS:
-            marks[at] = marks.get(at, "") + word
-            if word == ELLIPSIS:
-                cuts.add(at)
-        elif word:
-            drops.add(at)
-    marks.setdefault(at, ELLIPSIS)
-    return _Said(normalise(text), "".join(row), frozenset((*cuts, at)), marks, frozenset(drops), words)
-
-
 def quoted(message: str, text: str, own: AbstractSet[str] = frozenset()) -> str | None:
     """Return the part of a message that a text repeats, normalised, or None.
 
@@ -237,20 +191,20 @@ def quoted(message: str, text: str, own: AbstractSet[str] = frozenset()) -> str 
         text: As it was said.
         own: The reasons that own evidence gives.
     """
-    known = _said(message)
+    known = take_apart(message)
     if not is_long_enough(known.normal):
         return None
-    length = _repeated(known, _said(text))
+    length = _repeated(known, take_apart(text))
     if not length and ("\n" in text or "\\" in text or "<" in text):
         from otel_failover._core.text.renderings import joined  # late: few texts are wrapped
 
-        length = _repeated(known, _said(joined(text)))
+        length = _repeated(known, take_apart(joined(text)))
     if not length or not says_enough(known.normal, length, own):
         return None
     return known.normal[:length].rstrip()
 
 
-def _repeated(known: _Said, said: _Said) -> int:
+def _repeated(known: Said, said: Said) -> int:
     """Return how many characters of a message's normal form a text repeats and breaks off behind; 0 where none."""
     if known.letters in said.letters:
         return len(known.normal)
@@ -265,7 +219,7 @@ def _repeated(known: _Said, said: _Said) -> int:
     return best
 
 
-def _broken_off(known: _Said, said: _Said, at: int) -> int:
+def _broken_off(known: Said, said: Said, at: int) -> int:
     """Return the characters of a message that stand at a place in a text, 0 where they bind nothing."""
     shared = _shared(known.letters, said.letters, at)
     for length in range(shared, max(0, shared - _CHANCE) - 1, -1):
@@ -277,7 +231,7 @@ def _broken_off(known: _Said, said: _Said, at: int) -> int:
     return _enough(known, shared, _AMONG_WORDS)
 
 
-def _enough(known: _Said, length: int, weight: int) -> int:
+def _enough(known: Said, length: int, weight: int) -> int:
     """Return how many characters of its normal form hold so many of a message's letters, 0 where they are too light."""
     start = up_to(known.normal, length).rstrip(f" {QUOTE}{ELLIPSIS}")
     if units(start) < weight or any(stock.startswith(letters(start)) for stock in _rows(STOCK)):
@@ -406,13 +360,13 @@ def remembered(text: str, history: Callable[[str], Remembered | None]) -> Iterat
     for piece in pieces(normalise(text)):
         if (found := history(fingerprint(piece))) is not None:
             yield found, piece
-    said = _said(text)
+    said = take_apart(text)
     for start, end in _starts(said):
         if (found := history(_key(said.letters[start:end]))) is not None:
             yield found, up_to(said.normal, end)[len(up_to(said.normal, start)) :].strip()
 
 
-def _starts(said: _Said) -> Iterator[tuple[int, int]]:
+def _starts(said: Said) -> Iterator[tuple[int, int]]:
     """Yield from where to where, among its letters, a claim may have the start of a message.
 
     As with texts of the same run: a short one only where the claim breaks off soon after it.

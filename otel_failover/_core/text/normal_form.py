@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import bisect
 import functools
-from typing import Final
+from typing import Final, NamedTuple
 
 from otel_failover._core.text.escapes import compiled
 
 __all__ = [
     "ELLIPSIS",
-    "MARKS",
     "MINIMUM",
     "QUOTE",
+    "Said",
     "dense_units",
     "fingerprint",
     "is_spaceless",
     "letters",
-    "marked",
     "normalise",
     "start_of",
+    "take_apart",
     "units",
     "up_to",
     "weights",
@@ -91,7 +91,6 @@ def normalise(text: str) -> str:
     return _words(_readable(text).translate(_SPACING))
 
 
-@functools.lru_cache(maxsize=32)
 def marked(text: str) -> str:
     """Return the same with a sign for each bracket, line break, `|`, `;` and tag: a text may have been cut there.
 
@@ -99,6 +98,52 @@ def marked(text: str) -> str:
         text: Any text. One that has been normalised has no such places any more.
     """
     return _words(_readable(text).translate(_MARKING))
+
+
+class Said(NamedTuple):
+    """A text, and where in its row of letters it may have been cut.
+
+    Args:
+        normal: Its normal form.
+        letters: Its letters in a row.
+        cuts: Places in that row at which the text ends or an ellipsis stands.
+        marks: Places at which those, a quote, a bracket, a line break or the like stand, in order, and which do.
+        drops: Places at which a word was dropped.
+        words: Where each word starts, and where it ends.
+    """
+
+    normal: str
+    letters: str
+    cuts: frozenset[int]
+    marks: dict[int, str]
+    drops: frozenset[int]
+    words: dict[int, int]
+
+
+@functools.lru_cache(maxsize=32)
+def take_apart(text: str) -> Said:
+    """Take a text apart.
+
+    Args:
+        text: As it was said; one that has been normalised has no brackets or line breaks any more.
+    """
+    row: list[str] = []
+    marks: dict[int, str] = {}
+    cuts, drops, words, at = set(), set(), {}, 0
+    for word in marked(text).split(" "):
+        bare = word if word.isalpha() else letters(word)
+        if bare:
+            row.append(bare)
+            words[at] = at + len(bare)
+            at += len(bare)
+        elif word in MARKS:
+            marks[at] = marks.get(at, "") + word
+            if word == ELLIPSIS:
+                cuts.add(at)
+        elif word:
+            drops.add(at)
+    marks.setdefault(at, ELLIPSIS)
+    return Said(normalise(text), "".join(row), frozenset((*cuts, at)), marks, frozenset(drops), words)
 
 
 def _readable(text: str) -> str:

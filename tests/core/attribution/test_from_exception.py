@@ -411,6 +411,8 @@ SECOND: Final = LoopError("the words of the second one")
         ([done(FIRST), retried(SECOND)], (FIRST, SECOND)),
         ({"errors": [{"message": str(FIRST)}, {"message": str(SECOND)}]}, (str(FIRST), str(SECOND))),
         ([str(FIRST), str(SECOND)], (str(FIRST), str(SECOND))),
+        ({"openai": str(FIRST), "anthropic/claude-x": str(SECOND)}, (str(FIRST), str(SECOND))),
+        ({"openai": {"message": str(FIRST)}, "anthropic": SECOND}, (SECOND, str(FIRST))),
         ({"attempts": [[FIRST], [SECOND]]}, (FIRST, SECOND)),
     ],
     ids=str,
@@ -428,6 +430,7 @@ def test_a_list_of_one_error_is_that_error() -> None:
 
 def test_errors_of_before_are_no_claim() -> None:
     assert from_error({"previous_error": FIRST, "fallback_errors": [FIRST], "message": "x"}).texts == ("x",)
+    assert from_error({"note": str(FIRST), "message": "x"}).texts == ("x",)
 
 
 def test_lists_without_end_are_read_to_an_end() -> None:

@@ -298,6 +298,27 @@ def test_two_providers_with_one_text_of_which_one_cannot_have_said_it(telemetry:
     assert "identical_errors" in events(telemetry.run)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "サーバーが混雑しています。しばらくしてから再試行してください。",
+        "The service timed out. Please try again later.",
+    ],
+)
+def test_what_a_loop_says_of_every_candidate_is_no_text_of_anybody(
+    text: str, telemetry: Telemetry, stack: ExitStack
+) -> None:
+    tried = [stack.enter_context(stand(name, Answer.hang(), timeout=0.1)) for name in ("openai", "anthropic")]
+    with failover_run("chat", chain=[each.candidate for each in tried]) as run:
+        for each in tried:
+            with pytest.raises(LoopError), run.attempt(each.candidate):
+                try:
+                    each.ask()
+                except Exception:  # noqa: BLE001 - told in the loop's own words
+                    raise LoopError(text) from None
+    assert "identical_errors" not in events(telemetry.run)
+
+
 def test_two_providers_that_both_say_overloaded(telemetry: Telemetry, stack: ExitStack) -> None:
     busy = Answer.error(529, code="overloaded_error", message="The service is overloaded, please try again in a while")
     fall_back([stack.enter_context(stand(provider, busy)) for provider in ("openai", "anthropic")])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import sys
+import threading
+import time
 from concurrent import futures
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -273,6 +277,50 @@ def test_a_loser_of_a_race_stays_cancelled(telemetry: Telemetry, stack: ExitStac
     if not caught or sys.version_info >= (3, 11):
         assert (spans["openai"]["candidate.outcome"], spans["openai"].status) == ("cancelled", "UNSET")
     assert telemetry.run["failover.outcome"] == "fallback"
+
+
+@pytest.mark.parametrize("kind", ["a call", "a stream"])
+def test_nor_is_a_user_at_a_terminal_who_stops_it(telemetry: Telemetry, stack: ExitStack, kind: str) -> None:
+    """Ctrl-C, which the loop catches inside the attempt, to ask what is next."""
+    then: Any = {} if kind == "a call" else {"stream": True}
+    silent = Answer.stream((), then="hang") if then else Answer.hang()
+    first = stack.enter_context(stand("openai", replace(silent, hang_seconds=2.0), timeout=30.0))
+
+    def press() -> None:
+        while not first.server.log:
+            time.sleep(0.005)
+        time.sleep(SECONDS)
+        _thread.interrupt_main()
+
+    presses = threading.Thread(target=press)
+    presses.start()
+    with failover_run("chat", chain=[first.candidate]) as run, run.attempt(first.candidate):
+        try:
+            for _ in first.ask(**then):
+                pass
+        except KeyboardInterrupt:
+            presses.join()
+    (span,) = telemetry.candidates
+    assert (span["candidate.outcome"], span.status) == ("cancelled", "UNSET")
+    assert telemetry.run["failover.outcome"] == "cancelled"
+
+
+def test_in_trio_too(telemetry: Telemetry, stack: ExitStack) -> None:
+    trio = pytest.importorskip("trio")
+    first = stack.enter_context(stand("openai", Answer.hang(), timeout=30.0))
+    second = stack.enter_context(stand("openai", Answer.hang(), timeout=30.0, model="gpt-5.5-mini"))
+
+    async def main() -> None:
+        with failover_run("chat", chain=[first.candidate, second.candidate]) as run:
+            with run.attempt(first.candidate), trio.move_on_after(SECONDS):
+                await first.aask()
+            with trio.move_on_after(SECONDS), run.attempt(second.candidate):
+                await second.aask()
+
+    trio.run(main)
+    for span in telemetry.candidates[:1]:
+        gave_up(span)
+    assert telemetry.candidates[1]["candidate.outcome"] == "cancelled"
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------

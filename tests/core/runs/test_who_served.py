@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import ModuleType
@@ -238,6 +240,18 @@ def test_an_sdk_without_an_adapter_is_unseen(
             first.ask()
         way(second)
     assert said(telemetry.run) == UNSEEN
+
+
+def test_such_a_call_keeps_no_run_alive(telemetry: Telemetry, stack: ExitStack) -> None:
+    first = stack.enter_context(stand("openai", Answer.ok(), Answer.ok()))
+    run = failover_run("chat", chain=[first.candidate])
+    with run:
+        first.ask()
+        by_httpx(first)
+    gone = weakref.ref(run)
+    del run
+    gc.collect()
+    assert gone() is None
 
 
 def test_what_such_an_sdk_was_refused_served_nobody(telemetry: Telemetry, stack: ExitStack) -> None:

@@ -335,6 +335,25 @@ def test_an_event_from_before_the_call_says_why_it_is_made(telemetry: Telemetry,
     assert verdicts(telemetry) == {"ask": OWN, "again": THEFT}
 
 
+@needs_hook
+@pytest.mark.parametrize("late", [False, True])
+def test_inside_an_attempt_an_event_says_why_only_before_the_call(
+    telemetry: Telemetry, pair: tuple[Stand, Stand], late: bool
+) -> None:
+    first, second = pair
+    with failover_run("chat", chain=chain(first, second)) as run:
+        with run.attempt(first.candidate):
+            why = failed(first.ask)
+        with run.attempt(second.candidate), telemetry.tracer.start_as_current_span("step") as span:
+            if not late:
+                span.record_exception(why)
+            failed(second.ask)
+            if late:
+                span.record_exception(why)
+            span.set_status(StatusCode.ERROR)
+    assert verdicts(telemetry) == {"step": THEFT if late else OWN}
+
+
 # --- around attempts at several ---------------------------------------------------------------------------------------
 
 

@@ -446,3 +446,14 @@ def test_asked_in_a_task(telemetry: Telemetry, way: str) -> None:
     (own,) = telemetry.candidates
     is_the_error(own)
     assert own.verdict == ("verified", None)
+
+
+def test_a_completion_that_breaks_off_is_partial(telemetry: Telemetry) -> None:
+    piece = {"id": "c", "object": "text_completion", "created": 1, "model": MODEL}
+    said = {**piece, "choices": [{"index": 0, "text": "Hel", "finish_reason": None, "logprobs": None}]}
+    with LocalProvider("openai", events(said, GATEWAY)) as server, failover_run(chain=[first(server)]) as run:
+        with pytest.raises(openai.APIError), run.attempt(first(server)):
+            list(client_of(server).completions.create(model=MODEL, prompt="hello", stream=True))
+    (own,) = telemetry.candidates
+    assert (own["candidate.outcome"], own["failover.reason.code"]) == ("partial", "rate_limit")
+    assert own.verdict == ("verified", None)
