@@ -109,7 +109,7 @@ def must(channel: Channel, told: Told, own_texts: tuple[str, ...], own_statuses:
 
 def _by_code(channel: Channel, told: Told, own_statuses: frozenset[int | None]) -> Binding:
     """Whether a code in a field of its own shows whose it is: it may be the loop's own word, where the status is own."""
-    if told.code not in KNOWN_CODES or told.code in BROAD or "status" not in channel.by:
+    if told.code not in KNOWN_CODES or told.code in (*BROAD, "rate_limit_error") or "status" not in channel.by:
         return Binding.EITHER
     return Binding.MUST if told.status not in own_statuses or told.code in _BILLING else Binding.EITHER
 

@@ -102,7 +102,7 @@ RENDERED: Final[Mapping[str, Callable[[Told], Carried]]] = {
     "repr": lambda told: replace(said(repr(told.problem), rendered=True), plain=told.shown, kept=told.shown),
     "body-json": lambda told: said(json.dumps(told.body, ensure_ascii=False), rendered=True),
     "body-ascii": lambda told: replace(
-        said(json.dumps(told.body), rendered=True), plain=json.dumps(told.body, ensure_ascii=False)
+        said(json.dumps(told.body, ensure_ascii=False), rendered=True), text=json.dumps(told.body)
     ),
     "body-repr": lambda told: said(repr(told.body), rendered=True),
     # What SDKs and gateways make of an answer.
@@ -361,6 +361,8 @@ def _code_binds(told: Told, carried: Carried, own: str) -> Binding:
         return Binding.EITHER
     if not carried.rendered or not code or bare(code) in own:
         return Binding.CANNOT
+    if code in carried.kept and code not in carried.text and code.upper() in carried.text:
+        return Binding.EITHER  # in capitals it is none that anybody sends
     if code in carried.kept:
         return Binding.MUST if code in KNOWN_CODES and code not in BROAD else Binding.EITHER
     for length in range(len(code) - 1, 4, -1):
