@@ -24,6 +24,7 @@ THEIRS: Final = {
     "_content": "requests' response: whether its body was read",
     "_fields": "a named tuple's: Python's own name",
     "_known": "litellm's lists of names: how they begin",
+    "_log_record_processors": "the SDK's logs: which processors there are, in order",
     "_on_ending": "the SDK's hook for spans that are about to end",
     "_seconds": "Prometheus: how the name of a series ends",
     "_status": "LiveKit's adapter: which of its models are thought to be there",

@@ -62,7 +62,7 @@ class Began(NamedTuple):
     asked: int
 
 
-class Held(NamedTuple):
+class Subject(NamedTuple):
     """Of whom a span speaks, and whose error it may tell as well.
 
     Args:
@@ -92,7 +92,7 @@ def hold(
     attributes: Mapping[str, Any] | None,
     operation: str = "",
     began: Began | None = None,
-) -> Held | None:
+) -> Subject | None:
     """Return whom a span around attempts or beside them is held against; None where nobody.
 
     Args:
@@ -109,7 +109,7 @@ def hold(
     return hold_beside(found, parts[-1], began)
 
 
-def hold_around(found: Reading, parts: Sequence[Part], attributes: Mapping[str, Any]) -> Held | None:
+def hold_around(found: Reading, parts: Sequence[Part], attributes: Mapping[str, Any]) -> Subject | None:
     """Return whom a span around attempts is held against; None where it speaks of none of them.
 
     Around attempts at one candidate, it is that one, whatever name it has: instrumentations say `openai` for whatever
@@ -136,7 +136,7 @@ def hold_around(found: Reading, parts: Sequence[Part], attributes: Mapping[str, 
     concerned = [(*p.inside, *p.beside) for p in parts if p.started_in or any(each.order in mine for each in p.inside)]
     others = [source for sources in concerned for source in sources if source.order not in mine]
     told = [] if only else [_last(part) for part in parts if part.inside and _is_named_after_its_first(part, whose)]
-    return Held(own, others, told, started_in)
+    return Subject(own, others, told, started_in)
 
 
 def _is_named_after_its_first(part: Part, whose: set[tuple[str, str, object]]) -> bool:
@@ -151,7 +151,7 @@ def _last(part: Part) -> list[Source]:
     return [source for source in part.inside if source.who == who]
 
 
-def hold_beside(found: Reading, part: Part, began: Began) -> Held | None:
+def hold_beside(found: Reading, part: Part, began: Began) -> Subject | None:
     """Return whom a span beside calls is held against; None where nobody that it names was tried.
 
     Args:
@@ -167,7 +167,7 @@ def hold_beside(found: Reading, part: Part, began: Began) -> Held | None:
     goes_on = all(order <= began.asked for order in mine)
     told = [[source] for source in part.beside if source.order == began.ended and source.order not in mine]
     told = told if goes_on else []
-    return Held(own, [source for source in part.beside if source.order not in mine], told, started_in=True)
+    return Subject(own, [source for source in part.beside if source.order not in mine], told, started_in=True)
 
 
 def _is_of(attributes: Mapping[str, Any], asked: str) -> bool:
@@ -211,7 +211,7 @@ def _named(found: Reading, sources: Iterable[Source], *, loosely: bool) -> list[
 # --- the verdict ------------------------------------------------------------------------------------------------------
 
 
-def judge_held(claim: Claim, held: Held) -> Verdict:
+def judge_held(claim: Claim, held: Subject) -> Verdict:
     """Hold what a span claims against the candidate that it speaks of.
 
     Args:
@@ -224,7 +224,7 @@ def judge_held(claim: Claim, held: Held) -> Verdict:
     return verdict
 
 
-def _tells(claim: Claim, told: list[Source], held: Held, verdict: Verdict) -> bool:
+def _tells(claim: Claim, told: list[Source], held: Subject, verdict: Verdict) -> bool:
     """Whether a claim is the error of certain attempts, by what it is bound to or by all that it says."""
     orders = {source.order for source in told}
     if verdict.source is not None and verdict.source.order in orders:

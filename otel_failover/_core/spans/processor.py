@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    from otel_failover._core.attribution.enclosing import Held
+    from otel_failover._core.attribution.enclosing import Subject
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.spans.registry import EnclosedRun, Judge
 
@@ -284,7 +284,7 @@ def _judge_around(span: Any, runs: list[EnclosedRun], place: Place | None, found
         _judge_alone(span, found, writable=writable)
 
 
-def _held(span: Any, runs: list[EnclosedRun], place: Place | None, found: Reading) -> Held | None:
+def _held(span: Any, runs: list[EnclosedRun], place: Place | None, found: Reading) -> Subject | None:
     """Return whom a span around attempts, or beside them, is held against."""
     from otel_failover._core.attribution.enclosing import Part, hold  # late: see `judgement`
 

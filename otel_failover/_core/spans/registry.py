@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from otel_failover._core.attribution.claim import Claim
-    from otel_failover._core.attribution.enclosing import Held, Part
+    from otel_failover._core.attribution.enclosing import Part, Subject
     from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.attribution.from_span import Reading
     from otel_failover._core.attribution.source import Source
@@ -162,7 +162,9 @@ class Place:
                 del place.orders[1]
             place = place.above
 
-    def held(self, found: Reading, attributes: Mapping[str, Any] | None, enclosed: Sequence[Part] = ()) -> Held | None:
+    def held(
+        self, found: Reading, attributes: Mapping[str, Any] | None, enclosed: Sequence[Part] = ()
+    ) -> Subject | None:
         """Return whom the span, or a log record on it, is held against; None where nobody.
 
         Args:
