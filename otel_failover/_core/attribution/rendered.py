@@ -23,7 +23,7 @@ _BODY_WITHIN: Final = 120
 
 _ENDS: Final = r"(?=\s*(?:…|\.{2,3}|[\[(]|$))"
 _PREFIX: Final = (
-    r"Error\s+code:\s+(?P<stainless>\d{3})(?!\d)(?P<dash>\s+-\s+(?=[{\[]))?"
+    r"(?i:Error\s+code):\s+(?P<stainless>\d{3})(?!\d)(?P<dash>\s+-\s+(?=[{\[]))?"
     r"|(?<![\w.])(?P<google>[45]\d\d)\s+(?P<google_code>[A-Z]{4}[A-Z_]*)(?:(?P<google_end>\.\s+(?=[{\[]))|"
     + _ENDS
     + ")"
@@ -38,7 +38,7 @@ _PREFIX: Final = (
 requests; and an error's body by itself."""
 _STATUSES: Final = ("stainless", "google", "named", "mistral", "httpx", "requests")
 _CODE: Final = (
-    r"['\"](?:type|code|status|Code|__type|reason|error_code)['\"]\s*:\s*['\"]"
+    r"['\"](?i:type|code|status|__type|reason|error_code)['\"]\s*:\s*['\"]"
     r"(?P<code>[A-Za-z][\w-]{0,63})(?:(?P<end>['\"])|" + _ENDS + ")"
 )
 _MESSAGE: Final = r"""['"](?:message|Message)['"]\s*:\s*(?:'([^']{1,4096})'\s*[,}]|"([^"]{1,4096})"\s*[,}])"""
