@@ -61,6 +61,8 @@ class OwnFacts(NamedTuple):
             the request); None where some of them could not be seen, so that it may. A function, since those bytes are
             searched only where a text would bind.
         misdirected: An endpoint of another chain member was called and the candidate's was not.
+        names: Normalised words of the candidate's names: its provider, its model.
+        answers: Returns the normalised texts of own answers that were no errors; a function for the same reason.
     """
 
     complete: bool = True
@@ -74,6 +76,8 @@ class OwnFacts(NamedTuple):
     reasons: frozenset[str] = frozenset()
     text_in_bytes: Callable[[str], bool | None] = _in_no_bytes
     misdirected: SourceFacts | None = None
+    names: frozenset[str] = frozenset()
+    answers: Callable[[], tuple[str, ...]] = tuple
 
 
 class Bonds(NamedTuple):

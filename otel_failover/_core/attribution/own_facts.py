@@ -88,6 +88,9 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         bodies.append(ledger.stream.error)
     texts = [text for body in bodies for text in (body.message, body.text)]
     texts += [*(raised.text for raised in ledger.raised), attempt.message]
+    texts += [exchange.said for exchange in ledger.exchanges if exchange.said]
+    glimpses = [glimpse for exchange in own if (glimpse := exchange.glimpsed) is not None]
+    texts += [glimpse.said for glimpse in glimpses]
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
     issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent.ids}
@@ -95,13 +98,17 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         complete=ledger.state[0] == "complete",
         sent=len(own),
         answered=sum(exchange.status is not None for exchange in own),
-        statuses=frozenset(exchange.status for exchange in own if exchange.status is not None),
+        statuses=frozenset(
+            status for status in (*(e.status for e in own), *(g.status for g in glimpses)) if status is not None
+        ),
         codes=frozenset(codes),
         request_ids=frozenset(issued),
         response_ids=frozenset(ledger.answer.response_ids),
         texts=tuple(filter(None, dict.fromkeys(normalise(p) for text in texts if text for p in pieces(text)))),
-        reasons=frozenset(_evident_reasons(own, attempt.outcome)),
+        reasons=frozenset(_evident_reasons(own, attempt.outcome).union(g.failure for g in glimpses if g.failure)),
         text_in_bytes=ledger.holds,
+        names=frozenset(normalise(f"{ledger.provider or ''} {ledger.model}").split()),
+        answers=ledger.good_texts,
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.context import attempt_in
 from otel_failover._core.evidence.call_error import CallError
-from otel_failover._core.evidence.error_body import pieces
+from otel_failover._core.evidence.error_body import body_text, pieces
 from otel_failover._core.evidence.orphans import orphans
 from otel_failover._core.evidence.ownership import OTHER_CANDIDATE, OWN, whose
 from otel_failover._core.evidence.response_content import chunk_text
@@ -317,6 +317,11 @@ class Ledger:
             return True
         found = [exchange.holds(text) for exchange in self.exchanges]
         return True if True in found else None if None in found else False
+
+    def good_texts(self) -> tuple[str, ...]:
+        """Return the texts of own answers that were no errors, normalised, as far as the host has read them whole."""
+        texts = (body_text(e.response.target) for e in self.own if e.response is not None and not e.is_error)
+        return tuple(normalise(text) for text in texts if text)
 
 
 _PID: Final = [os.getpid()]

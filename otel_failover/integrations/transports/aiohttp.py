@@ -141,8 +141,16 @@ async def request(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 async def start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `ClientResponse.start`: an answer that `raise_for_status` turns into an exception is seen here only."""
-    result = await wrapped(*args, **kwargs)
+    """Wrap `ClientResponse.start`: an answer that `raise_for_status` turns into an exception is seen here only.
+
+    And what came, before the spans of other instrumentations end, which are told of it inside `_request`.
+    """
+    try:
+        result = await wrapped(*args, **kwargs)
+    except Exception as problem:
+        wire.glimpsed_failure(instance.url, problem)
+        raise
+    wire.glimpsed(instance.url, instance.status)
     started = _started.get()
     if started is not None:
         started[:] = [instance]

@@ -25,6 +25,20 @@ def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return response
 
 
+def below(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `HTTPAdapter.send`: what came, before the spans of other instrumentations of `Session.send` end."""
+    if wire.above.get() is None:
+        return wrapped(*args, **kwargs)
+    url = read(args[0] if args else kwargs.get("request"), "url")
+    try:
+        response = wrapped(*args, **kwargs)
+    except Exception as problem:
+        wire.glimpsed_failure(url, problem)
+        raise
+    wire.glimpsed(url, response.status_code)
+    return response
+
+
 @guarded(fallback=wire.NO_SEND)
 def _opened(session: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> wire.Send:
     """Record that a request goes out."""
@@ -50,6 +64,9 @@ REQUESTS: Final = Library(
     "requests",
     "requests",
     ">=2.31,<3",
-    (Patch("requests.sessions", "Session.send", send, "the request and response objects that exceptions carry"),),
+    (
+        Patch("requests.sessions", "Session.send", send, "the request and response objects that exceptions carry"),
+        Patch("requests.adapters", "HTTPAdapter.send", below, "what came, before the spans of others end"),
+    ),
 )
 """What is wrapped of requests."""
