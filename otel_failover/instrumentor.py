@@ -85,8 +85,8 @@ def states() -> tuple[State, ...]:
 class FailoverInstrumentor(Base):  # type: ignore[misc]
     """Instruments provider SDKs and their transports, and attaches the checking processor.
 
-    `FailoverInstrumentor().instrument(**settings)`: see `Settings` for the names; `tracer_provider` and
-    `meter_provider` as everywhere in OpenTelemetry. Libraries that are not imported yet are patched when they are;
+    `FailoverInstrumentor().instrument(**settings)`: see `Settings` for the names; `tracer_provider`, `meter_provider`
+    and `logger_provider` as everywhere in OpenTelemetry. Libraries that are not imported yet are patched when they are;
     none is imported by us.
     """
 
@@ -101,7 +101,7 @@ class FailoverInstrumentor(Base):  # type: ignore[misc]
         """Turn it on; a second time, nothing but a WARNING where it is asked for with other settings.
 
         Args:
-            **kwargs: See `Settings`; and `tracer_provider` and `meter_provider`.
+            **kwargs: See `Settings`; and `tracer_provider`, `meter_provider` and `logger_provider`.
         """
         if self.is_instrumented_by_opentelemetry and not _BASE_WARNS:
             _warn_that_the_first_stays(kwargs)
@@ -126,7 +126,8 @@ def _turn_on(given: dict[str, Any]) -> None:
     _first.update(given)
     settings = load(given)
     failsafe.set_strict(settings.strict)
-    providers = (_provider(given, "tracer_provider", "get_tracer"), _provider(given, "meter_provider", "get_meter"))
+    signals = (("tracer_provider", "get_tracer"), ("meter_provider", "get_meter"), ("logger_provider", "get_logger"))
+    providers = (_provider(given, name, method) for name, method in signals)
     active = runtime.Runtime(settings, *providers)
     runtime.configure(active)
     attach(active)

@@ -65,7 +65,8 @@ TESTS_OF: Final = {
     "langchain_openai": "core/summary/test_libraries",
     "langchain": f"integrations/loops/langchain/test_agents core/summary/test_loops {_WRAPPERS}",
     "strands": f"integrations/loops/strands/test_strands core/summary/test_loops {_WRAPPERS}",
-    "botocore": "integrations/providers/test_bedrock integrations/transports/test_botocore",
+    "botocore": """core/evidence/test_sentences core/runs/test_base_urls integrations/providers/test_bedrock
+        integrations/transports/test_botocore""",
     "requests": "integrations/transports/test_requests",
     "google.adk": f"integrations/loops/google_adk/test_google_adk core/summary/test_loops {_WRAPPERS}",
     "openinference.instrumentation.langchain": "integrations/loops/langchain/test_beside",

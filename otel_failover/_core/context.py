@@ -27,6 +27,8 @@ SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, context_api.Context())
 
 _innermost: Final[ContextVar[Any]] = ContextVar("failover-attempt", default=None)
 """The attempt of the context that we made current last; the OpenTelemetry context itself may have been exchanged."""
+entered: Final = _innermost.get
+"""Returns that attempt, None where there is none: asked for each span of the process, so without a function between."""
 
 
 def run_in(context: Context | None = None) -> Any:

@@ -50,6 +50,7 @@ class Answer:
     drip: float = 0.0
     hang_seconds: float = 30.0
     delay: float = 0.0
+    withheld: bool = False
 
     @classmethod
     def ok(
@@ -80,7 +81,7 @@ class Answer:
         """An error in the provider's own envelope.
 
         Args:
-            status: The HTTP status.
+            status: The HTTP status. A gateway answers 200 before it knows, and puts its upstream's error there.
             message: The provider's text.
             code: OpenAI's `code`, Anthropic's `details.error_code`, Gemini's `status`, Bedrock's exception.
             type: OpenAI's and Anthropic's `type`; without it, the one that usually goes with the status.
@@ -103,6 +104,16 @@ class Answer:
             retry_after=retry_after,
             request_id=request_id,
         )
+
+    @classmethod
+    def refusal(cls, text: str = "", *, model: str | None = None) -> Answer:
+        """A success that the provider withheld for what it, or the prompt, holds, in the provider's own way.
+
+        Args:
+            text: What was said before.
+            model: The model that it names; without it, the one asked for.
+        """
+        return cls("ok", chunks=_words(text), model=model, withheld=True)
 
     @classmethod
     def raw(

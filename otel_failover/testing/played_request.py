@@ -178,7 +178,7 @@ class Exchange:
     def _success(self) -> Steps:
         answer, call = self._answer, self._call
         response_id = answer.response_id or self._format.new_response_id(call)
-        reply = Reply(answer.chunks, answer.model or call.model or _DEFAULT_MODEL, response_id)
+        reply = Reply(answer.chunks, answer.model or call.model or _DEFAULT_MODEL, response_id, answer.withheld)
         if call.streamed:
             return (yield from self._stream(reply))
         body = json.dumps(self._format.whole(call, reply)).encode()

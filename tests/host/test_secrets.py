@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,9 +15,9 @@ import pytest
 from opentelemetry.trace import StatusCode, format_span_id, get_current_span
 
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
-from otel_failover.testing.providers import Answer
+from otel_failover.testing.providers import Answer, LocalProvider
 from tests.support import planted
-from tests.support.hosts import KEYS, LoopError, Stand, stand
+from tests.support.hosts import KEYS, LONG, MESSAGES, LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,6 +102,49 @@ def is_kept(key: str, telemetry: Telemetry, caplog: pytest.LogCaptureFixture) ->
     whole = base64.b64encode(key.encode()).decode().rstrip("=")
     for start in range(0, len(whole) - 12, 4):
         assert whole[start : start + 12] not in out
+
+
+# --- in a base URL ----------------------------------------------------------------------------------------------------
+
+OWN_KEY = "Wc7RtYbH3kZq8vL2mN4xJd6Gf1Ps"
+IN_PATH = {
+    "a gateway's path": f"/v1/{OPENAI_KEY}/openai/v1",
+    "a gateway's path, the client's own": f"/v1/{OWN_KEY}/openai/v1",
+    "a query": f"/v1?key={OPENAI_KEY}",
+    "a deployment of a known format": f"/openai/deployments/{OPENAI_KEY}",
+    "a deployment, the client's own": f"/openai/deployments/{OWN_KEY}",
+    "before a deployment": f"/{OPENAI_KEY}/openai/deployments/prod-a",
+}
+
+
+@pytest.mark.parametrize("place", IN_PATH)
+@pytest.mark.parametrize("how", ["bare", "attempt", "outside", "chain"])
+def test_a_key_in_a_base_url_does_not_leave(
+    telemetry: Telemetry, caplog: pytest.LogCaptureFixture, place: str, how: str
+) -> None:
+    telemetry.planted.add(OWN_KEY)
+    with LocalProvider("openai", Answer.error(429, "Not so many at once, if you please"), Answer.hang()) as server:
+        url = server.endpoint + IN_PATH[place]
+        options: Any = {"api_key": OWN_KEY, "max_retries": 0}
+        slow = openai.OpenAI(base_url=url, timeout=0.2, **options)
+        member = Candidate("acme", "gpt-5.5", url)
+        run: Any = (
+            nullcontext() if how == "outside" else failover_run("chat", chain=[member] if how == "chain" else None)
+        )
+        with run as opened:
+            for client in (openai.OpenAI(base_url=url, timeout=LONG, **options), slow):
+                with (
+                    suppress(openai.APIError, LoopError),
+                    opened.attempt(member) if how == "attempt" else nullcontext(),
+                ):
+                    try:
+                        client.chat.completions.create(model="gpt-5.5", messages=MESSAGES)
+                    except openai.APITimeoutError:
+                        raise LoopError("429: Not so many at once, if you please") from None
+    labels = {span["candidate.profile"] for span in telemetry.spans}
+    assert ("prod-a" in labels) == (place == "before a deployment")
+    for key in (OPENAI_KEY, OWN_KEY):
+        is_kept(key, telemetry, caplog)
 
 
 # --- where it is planted ----------------------------------------------------------------------------------------------

@@ -68,8 +68,8 @@ def _exported(span: Any, scope: str) -> Exported:
         trace_id=span.trace_id.hex(),
         status=_STATUS[span.status.code],
         description=span.status.message,
-        attributes={each.key: _value(each.value) for each in span.attributes},
-        events=[(e.name, {each.key: _value(each.value) for each in e.attributes}) for e in span.events],
+        attributes={each.key: value_of(each.value) for each in span.attributes},
+        events=[(e.name, {each.key: value_of(each.value) for each in e.attributes}) for e in span.events],
         scope=scope,
         start=span.start_time_unix_nano,
         end=span.end_time_unix_nano,
@@ -77,10 +77,11 @@ def _exported(span: Any, scope: str) -> Exported:
     )
 
 
-def _value(value: Any) -> Any:
+def value_of(value: Any) -> Any:
+    """Return a value of OTLP as Python has it."""
     kind = value.WhichOneof("value")
     found: Any = getattr(value, kind) if kind else None
-    return [_value(each) for each in found.values] if kind == "array_value" else found
+    return [value_of(each) for each in found.values] if kind == "array_value" else found
 
 
 @dataclass

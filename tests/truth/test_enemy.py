@@ -705,10 +705,11 @@ def test_a_span_around_the_run_whose_provider_nobody_knows(
         stand("openai", Answer.openai_quota(), model="shared") as first,
         stand("acme-gw", overloaded, model="shared") as second,
         stand("anthropic", Answer.anthropic_credit_too_low(), model="own") as last,
+        stand("gcp.gemini", Answer.error(500, "An internal error while the model was loading"), model="third") as after,
     ):
         models = {"first": "shared", "second": "shared", "last": "own"}
         claimed = {"first": last, "second": first, "last": last}[named]
-        tried = [first, last] if word == "strands-agents" else [first, second]
+        tried = [first, last, after] if word == "strands-agents" else [first, second]
         with telemetry.tracer.start_as_current_span("invoke_agent", record_exception=False) as span:
             said: dict[str, str] = {}
             with failover_run("chat", chain=[each.candidate for each in tried]) as run:

@@ -117,4 +117,4 @@ def _wraps_own(member: BaseException, ledger: Ledger) -> bool:
         return True
     text = matching.normalise(text_of(member))
     own = [raised.text for raised in ledger.raised] + [e.body.message for e in ledger.exchanges if e.is_error]
-    return any(known in text for known in map(matching.normalise, own) if known)
+    return any(matching.holds(text, known) for known in map(matching.normalise, own) if known)

@@ -21,7 +21,7 @@ class SourceFacts(NamedTuple):
         order: Larger is later.
         alive: Whether the attempt is still open (hedged, probing).
         same: Whether it is the judged candidate's own earlier attempt: replayed, never foreign.
-        messages: Normalised error messages.
+        messages: Error messages as they were sent: where a text may have been cut, brackets and line breaks tell.
         codes: Structured codes of its error bodies.
         statuses: Statuses of its error responses.
         request_ids: Ids that its responses issued, echoes left out.

@@ -17,6 +17,7 @@ from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
 from otel_failover._core.failsafe import read, text_of
+from otel_failover._core.text.normal_form import MINIMUM, is_spaceless, normalise, units
 
 _NESTED: Final = 8
 _MEMBERS: Final = 32
@@ -116,9 +117,16 @@ def _word_or_text(value: object) -> tuple[str | None, str | None]:
     word = _word(value)
     if word is None or not isinstance(value, str):
         return word, None
-    if reasons.neutral(value) is not None or (len(value) <= _WORD and value.count(" ") < _SPACES):
+    if reasons.neutral(value) is not None:
+        return word, None
+    if len(value) <= _WORD and value.count(" ") < _SPACES and not _is_spaceless_sentence(value):
         return word, None
     return None, value[:_TEXT]
+
+
+def _is_spaceless_sentence(value: str) -> bool:
+    """Whether a text without spaces is a sentence: in Chinese eight characters say as much as five words do."""
+    return is_spaceless(value) and units(normalise(value)) >= MINIMUM
 
 
 def _word(value: object) -> str | None:

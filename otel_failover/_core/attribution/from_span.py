@@ -7,7 +7,8 @@ message of its exception events. Not the stack trace, links, prompts, tool conte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.trace import StatusCode
 
@@ -17,9 +18,6 @@ from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.endpoint import address_of, endpoint_of
 from otel_failover._core.failsafe import text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _ERROR_PROVIDER: Final = ("error.llm_provider", "litellm.provider.error.llm_provider")
 _HTTP_STATUS: Final = (names.HTTP_STATUS, "http.status_code")
@@ -63,25 +61,47 @@ class Reading(NamedTuple):
     address: tuple[str, int | None] | None = None
 
 
-def read_claim(span: Any) -> Reading | None:
+def read_claim(span: Any, since: int | None = None) -> Reading | None:
     """Return what a span claims, or None where it claims nothing.
 
     Args:
         span: A span that is ending, or has ended.
+        since: Exception events before this are no claims, in nanoseconds of the wall clock.
     """
     attributes: Mapping[str, Any] = span.attributes or {}
     is_error = span.status.status_code is StatusCode.ERROR
     if not is_error and not may_claim(attributes):
         return None
     status = next((n for key in _HTTP_STATUS if (n := http_status(attributes.get(key))) is not None), None)
-    claim = _claim_in(span, attributes, status, is_error=is_error)
+    claim = _claim_in(span, attributes, status, since, is_error=is_error)
     has_facts = claim.type is not None or bool(claim.texts or claim.codes or claim.request_ids)
     error = is_error or has_facts or (status or 0) >= 400
     if not error and claim.response_id is None:
         return None
+    return _reading(claim, attributes, error=error)
+
+
+def _reading(claim: Claim, attributes: Mapping[str, Any], *, error: bool) -> Reading:
     provider = _single(attributes.get(names.GEN_AI_PROVIDER) or attributes.get(names.GEN_AI_SYSTEM))
     model = attributes.get(names.GEN_AI_REQUEST_MODEL)
     return Reading(claim, error, provider, model if isinstance(model, str) else None, _address(attributes))
+
+
+def read_record(record: Any, span: Mapping[str, Any]) -> Reading | None:
+    """Return what a log record claims that is an exception event, or None where it claims nothing.
+
+    Args:
+        record: Of the SDK; older ones keep an event's facts in its body.
+        span: The attributes of its span, which say of whom it speaks.
+    """
+    body = record.body if isinstance(record.body, Mapping) else {}
+    facts = {**body, **(record.attributes or {})}
+    claim = _claim_of_event(facts)
+    if claim.type is None and not claim.texts:
+        return None
+    named = {**span, **facts}
+    claim = claim._replace(conflict=_conflict(named, [claim.type] if claim.type else []))
+    return _reading(claim, named, error=True)
 
 
 def read_events(span: Any) -> list[tuple[Any, Claim]]:
@@ -122,13 +142,15 @@ def may_claim(attributes: Mapping[str, Any]) -> bool:
     return "error." in " ".join(keys) and any(key.startswith("error.") for key in keys)
 
 
-def _claim_in(span: Any, attributes: Mapping[str, Any], status: int | None, *, is_error: bool) -> Claim:
+def _claim_in(
+    span: Any, attributes: Mapping[str, Any], status: int | None, since: int | None = None, *, is_error: bool
+) -> Claim:
     """Collect the claim out of a span; `error.type` may be a class, a code or a status, which its looks decide."""
     texts = [span.status.description, attributes.get("exception.message")]
     texts += [value for key, value in attributes.items() if key.startswith("error.") and key not in _NO_TEXT]
     types = [attributes.get(names.ERROR_TYPE)]
     if is_error:
-        events = [claim for _, claim in read_events(span)]
+        events = [claim for event, claim in read_events(span) if since is None or event.timestamp >= since]
         texts += [text for claim in events for text in claim.texts]
         types += [claim.type for claim in events]
     kinds = [kind for kind in types if isinstance(kind, str) and kind]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.text import matching
+from otel_failover._core.text.normal_form import units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,7 +93,9 @@ def holds(text: str, said: Iterable[str], own: OwnFacts, others: Sequence[Source
     left = [word for word in rest.split() if not _says_nothing(word, own)]
     if not left:
         return found or own.complete or not _UNANSWERED.isdisjoint(own.reasons)
-    return found and len(" ".join(left)) < matching.MINIMUM and not any(_gives_other_reason(word, own) for word in left)
+    return (
+        found and units(" ".join(left)) < matching.MINIMUM and not any(_gives_other_reason(word, own) for word in left)
+    )
 
 
 def _without_own(text: str, texts: Iterable[str]) -> tuple[str, bool]:
@@ -114,7 +117,7 @@ def _is_of_others(rest: str, own: OwnFacts, others: Sequence[SourceFacts]) -> bo
             continue
         if any(code.lower() in words for code in each.codes - own.codes):
             return True
-        starts = (message.strip("!. ")[:_START] for message in each.messages)
+        starts = (matching.normalise(message).strip("!. ")[:_START] for message in each.messages)
         if any(start and start in rest for start in starts):
             return True
     return False

@@ -41,12 +41,14 @@ class JudgedAttempt(NamedTuple):
     message: str = ""
     positions: ChainPositions | None = None
 
-    def member_at(self, at: str) -> tuple[str, int] | None:
-        """Return provider and place of the chain's only member that an endpoint belongs to."""
-        member = self.positions.member_at(at) if self.positions is not None else None
-        if member is None or self.positions is None:
+    def member_at(self, exchange: Exchange) -> tuple[str, int] | None:
+        """Return provider and place of the chain's member that a send to somebody else goes to."""
+        if self.positions is None:
             return None
-        return member.provider, self.positions.place_of(member)
+        if exchange.sibling is not None:
+            return self.positions.chain.members[exchange.sibling].provider, exchange.sibling
+        member = self.positions.member_at(exchange.endpoint)
+        return None if member is None else (member.provider, self.positions.place_of(member))
 
 
 def judge(
@@ -86,7 +88,7 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
     own, bodies = ledger.own, [exchange.body for exchange in ledger.exchanges if exchange.is_error]
     if ledger.stream.error is not None:
         bodies.append(ledger.stream.error)
-    texts = [text for body in bodies for text in (body.message, body.text)]
+    texts = [text for body in bodies for text in (*body.messages, body.text)]
     texts += [*(raised.text for raised in ledger.raised), attempt.message]
     texts += [exchange.said for exchange in ledger.exchanges if exchange.said]
     glimpses = [glimpse for exchange in own if (glimpse := exchange.glimpsed) is not None]
@@ -98,8 +100,9 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         complete=ledger.state[0] == "complete",
         sent=len(own),
         answered=sum(exchange.status is not None for exchange in own),
-        statuses=frozenset(
-            status for status in (*(e.status for e in own), *(g.status for g in glimpses)) if status is not None
+        statuses=frozenset(exchange.heard_status for exchange in own if exchange.heard_status is not None).union(
+            *(body.statuses for body in bodies),
+            {glimpse.status for glimpse in glimpses if glimpse.status is not None},
         ),
         codes=frozenset(codes),
         request_ids=frozenset(issued),
@@ -119,7 +122,7 @@ def _evident_reasons(own: list[Exchange], outcome: Outcome) -> set[str]:
         if exchange.failure:
             evident.add(exchange.failure)
         elif exchange.is_error:
-            evident.add(reasons.from_answer(exchange.status, exchange.body.code, None, exchange.body.message))
+            evident.add(exchange.body.reason(exchange.status))
         elif exchange.status is not None:
             evident.add(reasons.RESPONSE_REJECTED)
     return evident
@@ -127,7 +130,7 @@ def _evident_reasons(own: list[Exchange], outcome: Outcome) -> set[str]:
 
 def _source_of(exchange: Exchange, attempt: JudgedAttempt) -> Source:
     """Return what a call to somebody else, inside the judged attempt, may be the source of."""
-    member, host = attempt.member_at(exchange.endpoint), endpoint.host_of(exchange.endpoint)
+    member, host = attempt.member_at(exchange), endpoint.host_of(exchange.endpoint)
     provider = member[0] if member is not None else providers.provider_of_host(host) or host
     return Source(provider=provider, index=-1, model=exchange.model or "", exchanges=[exchange])
 
@@ -140,7 +143,7 @@ def _misdirected(claim: Claim, to_others: list[Source], attempt: JudgedAttempt) 
     """
     for source in to_others:
         (exchange,) = source.exchanges
-        member = attempt.member_at(exchange.endpoint)
+        member = attempt.member_at(exchange)
         if member is None or exchange.method != "POST":
             continue
         if exchange.model == attempt.ledger.model or (claim.thing is not None and any(source.bonds(claim.thing))):

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.claim import Claim
 
 
+_ERROR: Final = 400
 _SHOWN: Final = {REQUEST: RESPONSE, CAUSE: OBJECT}
 _STRENGTH: Final = {OBJECT: 5, CAUSE: 5, RESPONSE: 4, REQUEST: 4, REQUEST_ID: 3, TEXT: 2, FACTS: 1}
 
@@ -195,15 +196,15 @@ def _repeats(case: _Case, facts: SourceFacts) -> bool:
 
     `raise Timeout from rate_limit` is how honest code says why it went on, so a cause alone accuses nobody.
     """
-    claim, _, own, _, texts = case
+    claim, own = case.claim, case.own
     if claim.status is not None and claim.status in facts.statuses - own.statuses:
         return True
     if (claim.codes & facts.codes) - own.codes or (claim.request_ids & facts.request_ids) - own.request_ids:
         return True
     return any(
-        (portion := matching.quoted(message, text)) and not _owns_text(own, portion)
+        (portion := matching.quoted(message, text, own.reasons)) and not _owns_text(own, portion)
         for message in facts.messages
-        for text in texts
+        for text in claim.texts
     )
 
 
@@ -215,16 +216,18 @@ def _by_text(case: _Case, history: Callable[[str], SourceFacts | None]) -> Itera
     found = False
     for facts in case.others:
         for message in facts.messages:
-            portion = next((p for text in case.texts if (p := matching.quoted(message, text))), None)
+            quotes = (matching.quoted(message, text, case.own.reasons) for text in case.claim.texts)
+            portion = next(filter(None, quotes), None)
             if portion and not _owns_text(case.own, portion):
                 found = True
                 yield _Match(TEXT, facts, portion)
     if found:
         return
-    for text in case.texts:
-        for piece in matching.pieces(text):
-            earlier = history(matching.fingerprint(piece))
-            if earlier is not None and not _owns_text(case.own, piece):
+    for text in case.claim.texts:
+        for known, piece in matching.remembered_as(text):
+            earlier = history(known)
+            telling = earlier is not None and matching.says_enough(piece, own=case.own.reasons)
+            if telling and earlier is not None and not _owns_text(case.own, piece):
                 yield _Match(TEXT, earlier, piece)
                 return
 
@@ -243,7 +246,7 @@ def _by_quoted_id(case: _Case) -> Iterator[_Match]:
 
 def _owns_text(own: OwnFacts, portion: str) -> bool:
     """Whether own bytes hold a text, or may hold it because they could not be seen."""
-    return any(portion in text for text in own.texts) or own.text_in_bytes(portion) is not False
+    return any(matching.holds(text, portion) for text in own.texts) or own.text_in_bytes(portion) is not False
 
 
 def _shares_facts(case: _Case, facts: SourceFacts) -> bool:
@@ -288,7 +291,7 @@ def _has_own_text_beside(case: _Case, foreign: Sequence[str]) -> bool:
     """Whether a claim holds this attempt's own error text beside others'; short and stock ones count here."""
     rests = list(case.texts)
     for portion in foreign:
-        rests = [text.replace(portion, " ") for text in rests]
+        rests = [matching.without(text, portion) for text in rests]
     own_texts = [text.strip("!. ") for text in case.own.texts if not matching.is_status_line(text)]
     return any(len(text) > 3 and text in rest for text in own_texts for rest in rests)
 
@@ -328,7 +331,7 @@ def _says_answer(case: _Case) -> bool:
         return True
     if any(code.lower() in reasons.PROVIDER_CODES for code in claim.codes - own.codes):
         return True
-    phrases = [phrase for phrase in matching.KNOWN_WORDING for text in case.texts if phrase in text]
+    phrases = [phrase for text in case.texts for phrase in matching.known_in(text)]
     phrases = [phrase for phrase in phrases if not _owns_text(own, phrase)]
     return bool(phrases) and (bool(case.bonds.own) or not _has_own_text_beside(case, phrases))
 
@@ -356,6 +359,8 @@ def _conflicting_reason(case: _Case) -> bool:
     reason, own = case.claim.reason, case.own
     if reason is None or not own.complete or not own.reasons:
         return False
+    if any(status >= _ERROR and reasons.from_answer(status) == reason for status in own.statuses):
+        return False  # whoever looks at nothing but the status says so with good reason
     return not any(reasons.compatible(reason, evident) for evident in own.reasons)
 
 

@@ -7,13 +7,13 @@ The objects are remembered weakly: an exception holds its traceback, and that th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.attribution.facts import SourceFacts
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.text.matching import holds, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from otel_failover._core.evidence.error_body import ErrorBody
     from otel_failover._core.evidence.exchange import Exchange
     from otel_failover._core.evidence.references import Reference
+
+
+_ERROR: Final = 400
 
 
 class Source:
@@ -85,19 +88,30 @@ class Source:
         self._texts: tuple[str, ...] | None = None
 
     @property
+    def order(self) -> int:
+        """Larger is later."""
+        return self._order
+
+    @property
+    def who(self) -> tuple[str, str, object]:
+        """Whose it is: equal for two attempts of a run at the same candidate."""
+        return self.provider, self.model, self.key
+
+    @property
     def facts(self) -> SourceFacts:
         """What its wire said, in the form in which claims are compared."""
         if self._facts is None:
             bodies = self.bodies
+            statuses = {e.status for e in self.exchanges if e.status is not None and e.status >= _ERROR}
             self._facts = SourceFacts(
                 self.provider,
                 self.index,
                 self.span_id,
                 self._order,
                 self._alive,
-                messages=tuple(dict.fromkeys(filter(None, (normalise(body.message) for body in bodies)))),
+                messages=tuple(dict.fromkeys(said for body in bodies for said in body.messages if said)),
                 codes=frozenset(code for body in bodies for code in body.codes),
-                statuses=frozenset(e.status for e in self.exchanges if e.status is not None and e.is_error),
+                statuses=frozenset(statuses).union(*(body.statuses for body in bodies)),
                 request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
                 response_ids=frozenset(self.response_ids),
             )
@@ -121,7 +135,7 @@ class Source:
     def texts(self) -> tuple[str, ...]:
         """Its own error texts, normalised, for a span around the run that names this candidate."""
         if self._texts is None:
-            texts = [text for body in self.bodies for text in (body.message, body.text)]
+            texts = [text for body in self.bodies for text in (*body.messages, body.text)]
             texts += [*(raised.text for raised in self.raised), self._message]
             self._texts = tuple(filter(None, map(normalise, texts)))
         return self._texts
@@ -152,7 +166,7 @@ class Source:
         if bonds & {RESPONSE, REQUEST}:
             return True
         text = normalise(text_of(problem)) if OBJECT in bonds else ""
-        return any(body.message and normalise(body.message) in text for body in self.bodies)
+        return any(body.message and holds(text, normalise(body.message)) for body in self.bodies)
 
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""

@@ -47,6 +47,7 @@ class Runtime:
         settings: Valid settings.
         tracer_provider: None: the global one, whenever it is set.
         meter_provider: None: the global one.
+        logger_provider: None: the global one, whenever it is set.
         not_instrumented: `instrument()` was not called, which the first run logs.
     """
 
@@ -55,12 +56,14 @@ class Runtime:
         settings: Settings,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
+        logger_provider: Any = None,
         *,
         not_instrumented: bool = False,
     ) -> None:
         self.settings = settings
         self.logs = Logs(settings.log_interval, not_instrumented=not_instrumented)
-        self.provider = tracer_provider
+        self.provider, self.logger_provider = tracer_provider, logger_provider
+        self.reads_records = False
         self.active = True
         # A dict for its order and its keys: an attempt puts itself in and takes itself out without a lock.
         self.open_attempts: dict[Any, None] = {}

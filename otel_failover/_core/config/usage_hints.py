@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 TIMES: Final = 10
 
-_failed: Final[weakref.WeakKeyDictionary[Any, tuple[str, str]]] = weakref.WeakKeyDictionary()
-"""The last call that failed under each span: its endpoint and model."""
+_failed: Final[weakref.WeakKeyDictionary[Any, tuple[str, str, str]]] = weakref.WeakKeyDictionary()
+"""The last call that failed under each span: its endpoint, model and path; gone with the span."""
 _seen: Final = [0]
 """How often a failure was followed by a call to another candidate."""
 
 
-def call_outside(endpoint: str, model: str) -> weakref.ref[Span] | None:
+def call_outside(endpoint: str, model: str, base: str = "") -> weakref.ref[Span] | None:
     """Take note of a call outside any run.
 
     Args:
         endpoint: Where it goes.
         model: As requested.
+        base: Path of the base URL, which is not logged.
 
     Returns:
         The span that it is made under, for `call_failed`; None where there is none, or enough has been seen.
@@ -40,7 +41,7 @@ def call_outside(endpoint: str, model: str) -> weakref.ref[Span] | None:
     if not parent.is_recording():
         return None
     before = _failed.pop(parent, None)
-    if before is not None and before != (endpoint, model):
+    if before is not None and before != (endpoint, model, base):
         _seen[0] += 1
         if _seen[0] == TIMES:
             logger.info(
@@ -52,17 +53,18 @@ def call_outside(endpoint: str, model: str) -> weakref.ref[Span] | None:
     return weakref.ref(parent)
 
 
-def call_failed(parent: weakref.ref[Span] | None, endpoint: str, model: str) -> None:
+def call_failed(parent: weakref.ref[Span] | None, endpoint: str, model: str, base: str = "") -> None:
     """Take note that a call outside any run failed.
 
     Args:
         parent: What `call_outside` returned for it.
         endpoint: Where it went.
         model: As requested.
+        base: Path of the base URL.
     """
     span = parent() if parent is not None else None
     if span is not None and _seen[0] < TIMES:
-        _failed[span] = (endpoint, model)
+        _failed[span] = (endpoint, model, base)
 
 
 _elsewhere: Final[set[tuple[str | None, str]]] = set()

@@ -27,6 +27,8 @@ class Asked(NamedTuple):
         streamed: A stream was asked for.
         own_spans: The SDK, or another instrumentation, makes the call's span.
         retries: How often the SDK tries again by itself; None where that is not known.
+        base: Path of the client's base URL, `/openai/deployments/prod-a`; compared in memory, never exported. What the
+            SDK puts into the path of one request, and only repeats the model, is no part of it.
     """
 
     sdk: str
@@ -39,6 +41,7 @@ class Asked(NamedTuple):
     streamed: bool = False
     own_spans: bool = False
     retries: int | None = None
+    base: str = ""
 
 
 def provider_of(asked: Asked, chain: "Chain", aliases: "Mapping[str, str]", gateways: "Collection[str]") -> str:
@@ -54,7 +57,7 @@ def provider_of(asked: Asked, chain: "Chain", aliases: "Mapping[str, str]", gate
         aliases: The user's `provider_aliases`, by words in lower case.
         gateways: Hosts that relay for many providers: the table of hosts is not asked about them.
     """
-    declared = chain.owners.get(asked.endpoint)
+    declared = chain.owner_of(asked.endpoint, asked.base, asked.model)
     if declared:
         return declared
     host = host_of(asked.endpoint)

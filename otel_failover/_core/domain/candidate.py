@@ -6,11 +6,11 @@ of providers. Provider values are OpenTelemetry's (`gen_ai.provider.name`, seman
 
 # Without `from __future__ import annotations`: a dataclass would take the text of each annotation apart at import.
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from otel_failover._core.domain.endpoint import endpoint_of
+from otel_failover._core.domain.endpoint import base_of, deployment_in, endpoint_of
 from otel_failover._core.domain.providers import canonical
 from otel_failover._core.failsafe import exportable, guarded, logger, read, text_of
 from otel_failover._core.text.redaction import redact
@@ -24,14 +24,21 @@ class Candidate:
         provider: The provider, as OpenTelemetry spells it (`openai`, `anthropic`, `gcp.gemini`); common other spellings
             (`gemini`, `bedrock`) are understood. Any other word is kept on the span and counted as `other`.
         model: The model as requested.
-        endpoint: Where it is reached, as a URL; only scheme, host and port are kept. None: the provider's own hosts.
+        endpoint: Where it is reached, as a URL; only scheme, host and port are exported. Two that differ in the path
+            only, deployments of one resource or providers behind one gateway, are told apart by it. None: the
+            provider's own hosts.
         profile: Your label for the key or deployment; never a key itself.
+
+    Attributes:
+        base: What the URL has behind its host, to tell members of a chain apart in memory: no part of equality, since
+            a loop may name one candidate with and without it. None where it has nothing.
     """
 
     provider: str
     model: str
     endpoint: str | None = None
     profile: str | None = None
+    base: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Whatever the host passes becomes text that UTF-8 can carry: a member of a text enum becomes its value, and a
@@ -46,7 +53,10 @@ class Candidate:
             object.__setattr__(self, "model", exportable(self.model))
         if self.endpoint is not None:
             given = text_of(self.endpoint)
-            object.__setattr__(self, "endpoint", endpoint_of(given))
+            found = endpoint_of(given)
+            object.__setattr__(self, "endpoint", found)
+            if found != given:
+                object.__setattr__(self, "base", base_of(given) or None)
         if self.profile is not None and type(self.profile) is not str:
             object.__setattr__(self, "profile", text_of(self.profile))
         if self.profile is not None:
@@ -58,12 +68,16 @@ class Candidate:
         Args:
             other: What else is known.
         """
-        return Candidate(
+        found = Candidate(
             self.provider or other.provider,
             self.model or other.model,
             self.endpoint or other.endpoint,
             self.profile or other.profile,
         )
+        base = self.base or (None if self.endpoint else other.base)
+        if base:
+            object.__setattr__(found, "base", base)
+        return found
 
     def is_like(self, other: "Candidate") -> bool:
         """Whether another names the same provider and model, and neither an endpoint or a profile that differs.
@@ -78,11 +92,30 @@ class Candidate:
         )
 
     @property
+    def identity(self) -> object:
+        """What tells it from others where it has no place in a chain."""
+        return self if self.base is None else (self, self.base)
+
+    @property
     def label(self) -> str:
         """`provider/model`, as on `failover.chain`; the host's own label where neither is known beforehand."""
         if not self.provider and not self.model and self.profile:
             return shown(self.profile)
         return f"{self.provider}/{shown(self.model)}"[:255]
+
+
+def asked_at(provider: str, model: str, endpoint: str | None, base: str) -> Candidate:
+    """Return the candidate that a call asks, where nobody declared it: its label is the deployment in the URL.
+
+    Args:
+        provider: Whom the call asks.
+        model: As requested.
+        endpoint: Of the client's base URL.
+        base: Path of that URL.
+    """
+    found = Candidate(provider, model, endpoint, deployment_in(base))
+    object.__setattr__(found, "base", base)
+    return found
 
 
 @lru_cache(maxsize=512)

@@ -11,14 +11,56 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import candidate as identity
+from otel_failover._core.domain.endpoint import deployment_in, is_base
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from otel_failover._core.domain.candidate import Candidate
 
 NOBODY: Final[frozenset[str]] = frozenset()
 NOWHERE: Final[tuple[int, ...]] = ()
+
+
+class Siblings:
+    """Members of a chain at one endpoint, as one of them sees the others: deployments of one resource, say.
+
+    Args:
+        place: Of the one that sees them.
+        there: All members at that endpoint, itself included, by their places.
+    """
+
+    __slots__ = ("_place", "_there", "has_base")
+
+    def __init__(self, place: int, there: Mapping[int, Candidate]) -> None:
+        self._place, self._there = place, there
+        self.has_base = there[place].base is not None
+
+    def asked_by(self, base: str, model: str) -> int | None:
+        """Return the place of the other member that a base URL belongs to; None where it may be this member's.
+
+        It is another's only where that is certain. Where both declare a path, by the paths; else where the URL names a
+        deployment that is another member's profile, or another member's model and the call asks for that as well: a
+        deployment may bear the name of an older model than it has by now.
+
+        Args:
+            base: Path of the base URL; of the request's, where no SDK sends it.
+            model: As the request asks for it.
+        """
+        member, deployment = self._there[self._place], deployment_in(base)
+        declared = deployment_in(member.base)
+        if member.base is not None and declared is None:
+            if is_base(member.base, base):
+                return None
+            return next((at for at, each in self._there.items() if each.base and is_base(each.base, base)), None)
+        if deployment is None or deployment in (member.model, member.profile, declared):
+            return None
+        for at, each in self._there.items():
+            if deployment in (each.profile, deployment_in(each.base)):
+                return at
+            if deployment == each.model and model != member.model:
+                return at
+        return None
 
 
 class Chain:
@@ -29,7 +71,7 @@ class Chain:
     """
 
     __slots__ = (
-        "_by_entry", "_by_member", "_by_model",
+        "_by_entry", "_by_member", "_by_model", "_deployments", "_mixed", "_siblings",
         "doubled", "endpoints", "entries", "key", "labels", "members", "owners",
     )  # fmt: skip
 
@@ -44,13 +86,21 @@ class Chain:
         self._by_entry: dict[int, list[int]] = {}
         self._by_member: dict[Candidate, list[int]] = {}
         self._by_model: dict[str, list[int]] = {}
+        self._deployments: dict[str, list[int]] = {}
         for place, (entry, member) in enumerate(zip(entries, self.members, strict=True)):
             self._by_entry.setdefault(id(entry), []).append(place)
             self._by_member.setdefault(member, []).append(place)
             self._by_model.setdefault(member.model, []).append(place)
+            deployment = deployment_in(member.base)
+            if deployment is not None:
+                self._deployments.setdefault(deployment, []).append(place)
             if member.endpoint is not None:
                 self.owners.setdefault(member.endpoint, member.provider)
         self.endpoints = frozenset(self.owners)
+        self._siblings: dict[int, Siblings] = {}
+        self._mixed: dict[str, Mapping[int, Candidate]] = {}
+        if len(self.owners) < len(self.members):
+            self._find_siblings()
 
     def places(self, given: object, candidate: Candidate) -> Sequence[int]:
         """Return where a candidate stands: by object, else by equality.
@@ -61,6 +111,66 @@ class Chain:
         """
         same = self._by_entry.get(id(given))
         return same if same is not None else self._by_member.get(candidate, NOWHERE)
+
+    def _find_siblings(self) -> None:
+        """Take note of members at one endpoint; without an endpoint, of those of one provider."""
+        at: dict[tuple[str | None, str], dict[int, Candidate]] = {}
+        for place, each in enumerate(self.members):
+            at.setdefault((each.endpoint, "" if each.endpoint else each.provider), {})[place] = each
+        for (endpoint, _), there in at.items():
+            if len(there) > 1:
+                self._siblings |= {place: Siblings(place, there) for place in there}
+                if endpoint is not None and len({each.provider for each in there.values()}) > 1:
+                    self._mixed[endpoint] = there
+
+    def owner_of(self, endpoint: str, base: str, model: str) -> str | None:
+        """Return the provider whose member declares an endpoint; None where none does.
+
+        Behind one gateway there may be several: then the one whose path or model fits, else the first.
+
+        Args:
+            endpoint: Scheme, host and port.
+            base: Path of the base URL.
+            model: As requested.
+        """
+        there = self._mixed.get(endpoint)
+        if there is None:
+            return self.owners.get(endpoint)
+        members = list(there.values())
+        fitting = [each for each in members if each.base and is_base(each.base, base)]
+        fitting = fitting or [each for each in members if each.model == model]
+        return (fitting or members)[0].provider
+
+    def siblings_of(self, place: int) -> Siblings | None:
+        """Return the other members at a member's own endpoint; None where there are none.
+
+        Args:
+            place: The member's, -1 outside the chain.
+        """
+        return self._siblings.get(place)
+
+    def named(self, base: str, model: str, endpoint: str, provider: str) -> list[int]:
+        """Return the places of the members that are the deployment which a call asks: by model, profile or URL.
+
+        Args:
+            base: Path of the call's base URL. Where that names no deployment, the SDK puts the model in its place.
+            model: As requested.
+            endpoint: Of that URL.
+            provider: Whom the call asks.
+        """
+        deployment = deployment_in(base)
+        places: Iterable[int] = self._deployments.get(deployment or model, NOWHERE)
+        if deployment is not None:
+            every = enumerate(self.members)
+            places = {*places, *(at for at, each in every if deployment in (each.model, each.profile))}
+        if not places:
+            return []
+        there = ((at, self.members[at]) for at in sorted(places))
+        return [
+            at
+            for at, each in there
+            if each.endpoint == endpoint or (each.endpoint is None and each.provider == provider)
+        ]
 
     def asking_for(self, model: str) -> Sequence[int]:
         """Return the places of a model, and those that leave it open.

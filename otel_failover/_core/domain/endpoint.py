@@ -1,9 +1,21 @@
-"""Endpoints: scheme, host and port of a URL, and nothing else of it."""
+"""Endpoints: scheme, host and port of a URL, and nothing else of it; and what else of a base URL tells two apart.
+
+A path may hold a key, an account, a customer's name: it is compared in memory, and nothing of it is exported but the
+name of a deployment.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 from urllib.parse import urlsplit
+
+from otel_failover._core.text.escapes import compiled
+
+DEPLOYMENTS: Final = "/deployments/"
+"""What stands before a deployment's name in Azure's URLs, and in those of gateways that look like it."""
+_NAME: Final = r"/deployments/([\w.-]{1,64})(?:[/?]|$)"
+"""A deployment's name, as Azure allows it."""
 
 
 @lru_cache(maxsize=1024)
@@ -43,3 +55,53 @@ def address_of(endpoint: str) -> tuple[str, int]:
     except ValueError:
         return "", 0
     return parts.hostname or "", port
+
+
+# --- base URLs --------------------------------------------------------------------------------------------------------
+
+
+def base_of(url: str) -> str:
+    """Return what a base URL has behind its host, path and query, so that two of one host can be told apart.
+
+    Not remembered, unlike the endpoint: a key may stand in it.
+
+    Args:
+        url: As it was given, with or without a scheme.
+    """
+    before, slashes, rest = url.partition("//")
+    _, slash, path = (rest if slashes else before).partition("/")
+    return plain_base(slash + path.partition("#")[0])
+
+
+def plain_base(path: str) -> str:
+    """Return a path without the slash at its end, which SDKs add.
+
+    Args:
+        path: Of a base URL, with its query.
+    """
+    return path.rstrip("/")
+
+
+def is_base(declared: str, asked: str) -> bool:
+    """Whether a base URL is the declared one; a declared path may go less far, or farther, than the client's.
+
+    A loop declares `https://gw.example/groq`, or the whole of `https://gw.example/groq/v1/chat/completions`, where its
+    client's base URL is `https://gw.example/groq/v1`.
+
+    Args:
+        declared: Path of the URL that a candidate declares.
+        asked: Path of the base URL that is asked.
+    """
+    return declared == asked or asked.startswith(f"{declared}/") or declared.startswith(f"{asked}/")
+
+
+def deployment_in(base: str | None) -> str | None:
+    """Return the deployment that a base URL names; None where it names none.
+
+    Args:
+        base: Path of the base URL; None where it is not known.
+    """
+    if not base or DEPLOYMENTS not in base:
+        return None
+    found = compiled(_NAME).search(base)
+    return found[1] if found is not None else None

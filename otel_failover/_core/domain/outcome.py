@@ -1,8 +1,13 @@
-"""How an attempt ended: its facts, and the words for it, and for a run's end, that stand on the wire."""
+"""How an attempt ended: its facts, the words for it, and for a run's end, that stand on the wire; and the sentence.
+
+What is said in a sentence is made here, of the facts alone, so that no two places can contradict each other.
+"""
 
 # Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
 from typing import Final, NamedTuple
+
+from otel_failover._core.domain.reasons import TIMEOUT, UNKNOWN
 
 # --- what becomes of an attempt ---------------------------------------------------------------------------------------
 SUCCESS: Final = "success"
@@ -44,6 +49,7 @@ class Outcome(NamedTuple):
         killed_by: Who ended it, where it was not the provider.
         retry_after: Seconds, as the provider asked.
         request_id: Of the terminal response.
+        relayed: What a gateway's upstream said, unredacted, where the gateway's own sentence does not hold it.
     """
 
     outcome: str = SUCCESS
@@ -58,3 +64,92 @@ class Outcome(NamedTuple):
     killed_by: str | None = None
     retry_after: float | None = None
     request_id: str | None = None
+    relayed: str = ""
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
+
+
+class Seen(NamedTuple):
+    """What was seen on the wire, as far as a sentence about an end speaks of it.
+
+    Args:
+        seconds: Since the span began on which the sentence stands.
+        waited: Since the first request went out, to the last one's answer.
+        sent: Requests to the candidate.
+        status: That the last of them was answered with, though perhaps not to the end of its body.
+        earlier: What those before it were answered with.
+        output: Output had begun: chunks of a stream came.
+        elsewhere: Something else was sent: a token refresh, a call to another candidate.
+        sure: Nothing may have been sent that was not seen.
+    """
+
+    seconds: float
+    waited: float = 0.0
+    sent: int = 0
+    status: int | None = None
+    earlier: tuple[int, ...] = ()
+    output: bool = False
+    elsewhere: bool = False
+    sure: bool = True
+
+
+def own_error(settled: Outcome, seen: Seen, provider: str) -> str:
+    """Return the own error in a sentence, where the provider said none.
+
+    Args:
+        settled: How the attempt, or the call, ended.
+        seen: What was seen of it on the wire.
+        provider: The candidate's.
+    """
+    reason = settled.reason or UNKNOWN
+    raised = f" ({settled.exception[0]})" if settled.exception else ""
+    heard = _heard(settled, seen, provider)
+    if settled.origin == FROM_RESPONSE:
+        return f"{settled.status} {reason} from {provider}" if settled.status else f"{reason} from {provider}"
+    if reason == TIMEOUT:
+        if heard:
+            return f"{heard} and then went silent; given up after {seen.seconds:.1f} s"
+        return f"no response from {provider} within {seen.seconds:.1f} s"
+    if settled.origin == FROM_TRANSPORT:
+        return f"{heard}, then the connection failed" if heard else f"connection to {provider} failed"
+    if settled.origin == FROM_CLIENT:
+        if heard:
+            return f"{heard}, then this process failed{raised}"
+        if seen.sent or not seen.sure:
+            return f"{provider}: this process failed{raised}"
+        return f"nothing was asked of {provider}: this process failed{raised}"
+    return f"{reason}: {provider}"
+
+
+def _heard(settled: Outcome, seen: Seen, provider: str) -> str:
+    """Say what was heard of a candidate; empty where that was nothing."""
+    status = settled.status if settled.status is not None else seen.status
+    statuses = [*seen.earlier, *([status] if status is not None else [])]
+    if statuses:
+        return f"{provider} answered {', '.join(map(str, statuses))}"
+    return f"{provider} began to answer" if seen.output else ""
+
+
+def own_evidence(settled: Outcome, seen: Seen) -> str:
+    """Return the own evidence in a few words, for the marker and the log.
+
+    Args:
+        settled: How the attempt ended, or would end now.
+        seen: What was seen of it on the wire.
+    """
+    reason = settled.reason
+    if not seen.sent:
+        if seen.output:
+            return "an answer to no request that was seen"
+        if not seen.sure:
+            return "no request to it was seen"
+        return "nothing was sent to it" if seen.elsewhere else "nothing was sent"
+    status = settled.status if settled.status is not None else seen.status
+    if status is not None and (reason is None or settled.origin in (FROM_RESPONSE, None)):
+        return " ".join(filter(None, [str(status), settled.code, reason]))
+    statuses = [*seen.earlier, *([status] if status is not None else [])]
+    if statuses or seen.output:
+        heard = ", ".join(map(str, statuses)) or "an answer began"
+        return f"{heard}, then {reason or 'nothing yet'} after {seen.seconds:.1f} s"
+    return f"no response in {seen.waited:.1f} s ({reason})" if reason else f"no response yet, in {seen.waited:.1f} s"

@@ -1,6 +1,6 @@
 """Who stands where in a run: the places of its chain, declared or as they appear, and who has been at them.
 
-With a chain, identity is the position; without one, the same provider, model, endpoint and credential are the same
+With a chain, identity is the position; without one, the same provider, model, base URL and credential are the same
 candidate, in order of first appearance.
 """
 
@@ -9,15 +9,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_failover._core.domain import providers
-from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.candidate import Candidate, asked_at
 from otel_failover._core.domain.chain import EMPTY
-from otel_failover._core.domain.endpoint import host_of
+from otel_failover._core.domain.endpoint import host_of, is_base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from otel_failover._core.domain.asked import Asked
     from otel_failover._core.domain.chain import Chain
+
+
+class _Seen:
+    """A candidate of a run whose chain nobody declared, as it was asked first.
+
+    Args:
+        candidate: Who.
+        credential: That it was asked with; None where a loop declared it.
+        inferred: A call was what showed it, so that its base URL is known to the last letter.
+    """
+
+    __slots__ = ("_credential", "_inferred", "candidate")
+
+    def __init__(self, candidate: Candidate, credential: object = None, *, inferred: bool = False) -> None:
+        self.candidate, self._credential, self._inferred = candidate, credential, inferred
+
+    def is_same(self, other: _Seen) -> bool:
+        """Whether another is the same candidate; a path that a loop declares may go less far than a client's."""
+        mine, theirs = self.candidate.base, other.candidate.base
+        if self.candidate != other.candidate or not (
+            self._credential is None or other._credential is None or self._credential == other._credential
+        ):
+            return False
+        if mine is None or theirs is None or mine == theirs:
+            return True
+        return not (self._inferred and other._inferred) and is_base(mine, theirs)
 
 
 class ChainPositions:
@@ -29,8 +55,8 @@ class ChainPositions:
         self.chain: Chain = EMPTY
         self.declared = False
         self.used: set[int] = set()
-        self._seen: list[tuple[Candidate, object]] = []
-        self._holders: dict[int, object] = {}
+        self._seen: list[_Seen] = []
+        self._holders: dict[int, tuple[object, str]] = {}
         self._numbers: dict[object, int] = {}
 
     def declare(self, chain: Chain) -> None:
@@ -46,20 +72,25 @@ class ChainPositions:
     def of(self, given: object, candidate: Candidate) -> int:
         """Return a candidate's place: by object, then by equality, equal entries in order of first use.
 
+        Of equal entries, those whose URL has the same path come first.
+
         Args:
             given: As the host gave it.
             candidate: The same, understood.
         """
         if not self.declared:
-            return self._first_appearance(candidate, None)
+            return self._first_appearance(_Seen(candidate))
         places = self.chain.places(given, candidate)
+        if len(places) > 1 and candidate.base is not None:
+            places = [i for i in places if self.chain.members[i].base == candidate.base] or places
         return next((i for i in places if i not in self.used), places[-1] if places else -1)
 
     def of_call(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> tuple[Candidate, int]:
         """Return who a provider call outside any attempt asks, and its place.
 
-        With a chain, that is the first place that fits and is not held by another credential: two entries for the same
-        model may differ by their keys only, and the first call with each key takes the next of them.
+        With a chain, that is the first place that fits and is not held by another credential, nor by another base URL:
+        two entries for the same model may differ by their keys only, or by deployments of one resource, and the first
+        call with each takes the next of them.
 
         Args:
             asked: What the SDK was asked.
@@ -70,36 +101,39 @@ class ChainPositions:
             The candidate and its place, -1 where a declared chain has none that fits.
         """
         if not self.declared:
-            candidate = Candidate(provider, asked.model, asked.endpoint or None)
-            return candidate, self._first_appearance(candidate, asked.credential)
+            candidate = asked_at(provider, asked.model, asked.endpoint or None, asked.base)
+            return candidate, self._first_appearance(_Seen(candidate, asked.credential, inferred=True))
+        holder = (asked.credential, asked.base)
         fitting = self._fitting(asked, provider, aliases)
-        index = next((i for i in fitting if self._free(i, asked.credential)), -1)
+        index = next((i for i in fitting if self._holders.get(i, holder) == holder), -1)
         if index < 0:
-            return Candidate(provider, asked.model, asked.endpoint or None), -1
-        self._holders[index] = asked.credential
+            return asked_at(provider, asked.model, asked.endpoint or None, asked.base), -1
+        self._holders[index] = holder
         listed = self.chain.members[index]
         return Candidate(listed.provider, listed.model, listed.endpoint or asked.endpoint, listed.profile), index
 
-    def _first_appearance(self, candidate: Candidate, credential: object) -> int:
+    def _first_appearance(self, seen: _Seen) -> int:
         """Return the place of a candidate in a chain that nobody declared: in order of first appearance."""
-        for index, (known, held) in enumerate(self._seen):
-            if known == candidate and (credential is None or held is None or held == credential):
+        for index, known in enumerate(self._seen):
+            if known.is_same(seen):
                 return index
-        self._seen.append((candidate, credential))
+        self._seen.append(seen)
         return len(self._seen) - 1
 
-    def _free(self, index: int, credential: object) -> bool:
-        return index not in self._holders or self._holders[index] == credential
-
     def _fitting(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> Iterator[int]:
-        """Yield the places that a call fits: by endpoint and model, by provider and model, by model alone.
+        """Yield the places that a call fits: by deployment, by endpoint and model, by provider and model, by model.
 
-        The model alone decides only where neither the aliases nor the table know the host: a call to a provider that is
-        known is not its namesake's at another.
+        The name of a deployment in the URL comes before the word in the body, which Azure does not read. The model
+        alone decides only where neither the aliases nor the table know the host: a call to a provider that is known is
+        not its namesake's at another. A member that declares a path is asked by nobody at another.
         """
-        chain = self.chain.members
+        chain, base = self.chain.members, asked.base
+        yield from self.chain.named(base, asked.model, asked.endpoint, provider)
         same_model = self.chain.asking_for(asked.model)
-        yield from (i for i in same_model if chain[i].endpoint == asked.endpoint)
+        there = [i for i in same_model if chain[i].endpoint == asked.endpoint]
+        if len(there) > 1:
+            there.sort(key=lambda i: chain[i].base is None)  # the same path is surer than none
+        yield from (i for i in there if (path := chain[i].base) is None or is_base(path, base))
         yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
         host = host_of(asked.endpoint)
         if host.lower() not in aliases and providers.provider_of_host(host) is None:
@@ -109,7 +143,7 @@ class ChainPositions:
 
     def next_number(self, candidate: Candidate, index: int) -> int:
         """Return which attempt at a candidate this is, 1-based."""
-        key: object = index if index >= 0 else candidate
+        key: object = index if index >= 0 else candidate.identity
         number = self._numbers[key] = self._numbers.get(key, 0) + 1
         return number
 
@@ -127,7 +161,7 @@ class ChainPositions:
         found = self._found_anew(was, candidate, index)
         if found == index:
             return index, None
-        key: object = index if index >= 0 else was
+        key: object = index if index >= 0 else was.identity
         self._numbers[key] = max(0, self._numbers.get(key, 0) - 1)
         self.used.add(found)
         return found, self.next_number(candidate, found)
@@ -139,13 +173,13 @@ class ChainPositions:
             return next((at for at, each in enumerate(self.chain.members) if each.is_like(candidate)), -1)
         if not 0 <= index < len(self._seen):
             return index
-        known = next((at for at, (each, _) in enumerate(self._seen) if each == candidate), -1)
+        known = next((at for at, each in enumerate(self._seen) if each.candidate == candidate), -1)
         if known >= 0:
             return known
-        if self._numbers.get(index, 0) == 1 and self._seen[index][0] == was:
-            self._seen[index] = (candidate, None)
+        if self._numbers.get(index, 0) == 1 and self._seen[index].candidate == was:
+            self._seen[index] = _Seen(candidate)
             return index
-        self._seen.append((candidate, None))
+        self._seen.append(_Seen(candidate))
         return len(self._seen) - 1
 
     # --- the chain ----------------------------------------------------------------------------------------------------
@@ -160,7 +194,7 @@ class ChainPositions:
         who = (candidate.provider, candidate.model)
         if self.declared:
             return who in self.chain.doubled
-        return sum((known.provider, known.model) == who for known, _ in self._seen) > 1
+        return sum((known.candidate.provider, known.candidate.model) == who for known in self._seen) > 1
 
     def member_at(self, endpoint: str) -> Candidate | None:
         """Return the chain's only owner of an endpoint, or of a well-known host."""

@@ -158,6 +158,37 @@ _LOCAL: Final = frozenset(
 """Transport errors about what this process would send: httpx's two, and those of requests, where each is an OSError."""
 
 
+_READERS: Final = frozenset({"read", "aread", "content"})
+"""Functions that read a whole body: of a response in httpx, requests and botocore."""
+
+
+def status_begun(problem: BaseException) -> int | None:
+    """Return the status of the answer whose body was being read when a transport failed; None where none had begun.
+
+    Where the host wants the whole body, the library reads it before it hands the answer back: the status line came, and
+    nobody has ever held the answer. Only the frames that the exception has passed know it.
+
+    Args:
+        problem: What the transport raised, as it leaves the library.
+    """
+    passed: set[int] = set()
+    for link in causes_of(problem):
+        step: Any = read(link, "__traceback__")
+        # botocore raises an error of its own where it catches the transport's: that one has passed a frame of these
+        # too. An error that the host was handling when it asked has not, though Python chains it just so.
+        if passed and (step is None or id(step.tb_frame) not in passed):
+            return None
+        while step is not None:
+            frame = step.tb_frame
+            if frame.f_code.co_name in _READERS:
+                status = read(frame.f_locals.get("self"), "status_code")
+                if isinstance(status, int):
+                    return status
+            passed.add(id(frame))
+            step = step.tb_next
+    return None
+
+
 _carried: Final[IdentityMap[object]] = IdentityMap()
 
 

@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
+from otel_failover._core.domain import reasons
+from otel_failover._core.evidence.answers.content import is_empty
 from otel_failover._core.evidence.headers import aws_error, of_answer
 from otel_failover._core.failsafe import read, text_of
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.text.matching import holds, normalise
 
 _WHOLE: Final = 65_536
 """Bytes of an error body that are parsed and kept."""
@@ -35,10 +37,15 @@ class ErrorBody(NamedTuple):
     Args:
         message: The provider's own sentence: `error.message`, else the body's text, at most 4,096 characters.
         code: The structured code that says most (`insufficient_quota`, `overloaded_error`, `RESOURCE_EXHAUSTED`).
-        codes: Every structured code of the body.
+        codes: Every structured code of the body, and of what it relays.
         text: The body as text, at most 64 KB.
         whole: Whether all of it was seen.
         retry_after: Seconds to wait, where the body says it (Google's `RetryInfo`).
+        words: What decides the reason: codes and numbers, those that say most first.
+        stated: A status that the body states, which may not be the answer's own: an error under a 200.
+        note: Sentences that are no message, such as a `title`.
+        inner: What a gateway relays.
+        earlier: What others said to the gateway before.
     """
 
     message: str = ""
@@ -47,6 +54,60 @@ class ErrorBody(NamedTuple):
     text: str = ""
     whole: bool = False
     retry_after: float | None = None
+    words: tuple[str, ...] = ()
+    stated: int | None = None
+    note: str = ""
+    inner: Any = None
+    earlier: tuple[str, ...] = ()
+
+    def reason(self, status: int | None) -> str:
+        """Return why this is an error: the one place that decides it for a body, whole or an event of a stream.
+
+        Of nested errors the outer one decides; the inner where that says as good as nothing, or only that the request
+        was refused.
+
+        Args:
+            status: Of the response; a good one where the error stands under it.
+        """
+        failed = status is not None and status >= _ERROR
+        said = f"{self.message} {self.note}" if self.note else self.message
+        reason = reasons.from_answer(status if failed else self.stated, self.words, said)
+        if reason in _SAYS_NOTHING and failed and self.stated not in (None, status):
+            reason = reasons.from_answer(self.stated, self.words, said)
+        if self.inner is None:
+            return reason
+        inner: str = self.inner.reason(None)
+        if reason in _SAYS_NOTHING:
+            return reason if inner == reasons.UNKNOWN else inner
+        return inner if reason in _REFUSED and inner in _SAYS_WHY else reason
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """Every sentence of it that somebody else may repeat."""
+        if self.inner is None and not self.earlier:
+            return (self.message,)
+        inner = (self.inner.message,) if self.inner is not None else ()
+        return (self.message, *inner, *self.earlier)
+
+    @property
+    def statuses(self) -> frozenset[int]:
+        """The statuses that it states, its own and what it relays."""
+        inner = self.inner.stated if self.inner is not None else None
+        return frozenset(status for status in (self.stated, inner) if status is not None)
+
+    @property
+    def relayed(self) -> str:
+        """What a gateway's upstream said, where the gateway's own sentence does not hold it."""
+        said: str = self.inner.message if self.inner is not None else ""
+        return "" if said in self.message else said
+
+
+_ERROR: Final = 400
+_SAYS_NOTHING: Final = frozenset({reasons.SERVER_ERROR, reasons.UNKNOWN})
+_REFUSED: Final = frozenset({reasons.INVALID_REQUEST, reasons.PERMISSION})
+_SAYS_WHY: Final = frozenset(
+    {reasons.CONTEXT_OVERFLOW, reasons.CONTENT_POLICY, reasons.MODEL_NOT_FOUND, reasons.BILLING, reasons.AUTH}
+)
 
 
 def _content_of(message: object) -> object:
@@ -81,7 +142,7 @@ def read_error(response: object, headers: dict[bytes, str] | None = None) -> Err
     found, named = _read_text(content), aws_error(headers)
     if named is None:
         return found
-    return found._replace(code=found.code or named, codes=found.codes | {named})
+    return found._replace(code=found.code or named, codes=found.codes | {named}, words=(*found.words, named))
 
 
 def _read_text(content: bytes) -> ErrorBody:
@@ -111,9 +172,10 @@ def error_in(body: Any) -> ErrorBody | None:
         body = body[0]
     if not isinstance(body, Mapping):
         return None
+    space = "code"
     error = body.get("error") or body.get("errors") or body.get("detail") or body.get("Error") or body
     if isinstance(error, list) and error:
-        error = error[0]
+        error, space = error[0], "errors"
     if isinstance(error, str):
         error = {**body, "message": error}
     if not isinstance(error, Mapping):
@@ -123,11 +185,64 @@ def error_in(body: Any) -> ErrorBody | None:
     finer = details.get("error_code") if isinstance(details, Mapping) else _detail(details, "reason")
     words = [error.get("code"), error.get("status"), finer, error.get("type"), body.get("code"), error.get("Code")]
     codes = [word for word in words if isinstance(word, str) and word and word != "error"]
-    if not isinstance(message, str) and not codes:
+    wait = _span_of(_detail(details, "retryDelay")) if details is not None else None
+    if isinstance(message, str) and _is_usual(body, error, message, codes):
+        shown = message[:_MESSAGE]
+        return ErrorBody(shown, codes[0] if codes else None, frozenset(codes), shown, True, wait, tuple(codes))
+    return _unusual(body, error, space, message if isinstance(message, str) else "", codes, wait)
+
+
+_USUAL: Final = frozenset({"message", "type", "param", "code"})
+_ENVELOPE: Final = frozenset({"error", "type"})
+
+
+def _is_usual(body: Mapping[str, Any], error: Mapping[str, Any], message: str, codes: list[str]) -> bool:
+    """Whether an error has the common form, OpenAI's or Anthropic's: all that it says has been read."""
+    if not error.keys() <= _USUAL or "{" in message or (error is not body and not body.keys() <= _ENVELOPE):
+        return False
+    return all(code.isidentifier() for code in codes) and not isinstance(error.get("code"), int)
+
+
+def _unusual(
+    body: Mapping[str, Any], error: Mapping[str, Any], space: str, message: str, said: list[str], wait: float | None
+) -> ErrorBody | None:
+    """Read an error of any other form; what a gateway relays, one level down."""
+    from otel_failover._core.evidence.answers import envelopes  # late: most errors need none of it
+
+    more = envelopes.unusual(body, error, space)
+    codes = [code for code in said if envelopes.is_code(code) and not envelopes.is_status(code)]
+    message = (message or more.message)[:_MESSAGE]
+    if not message and not codes and not more.words and not more.numbers and more.stated is None:
         return None
-    shown = message[:_MESSAGE] if isinstance(message, str) else ""
-    wait = _span_of(_detail(details, "retryDelay"))
-    return ErrorBody(shown, codes[0] if codes else None, frozenset(codes), shown, whole=True, retry_after=wait)
+    relayed = envelopes.decoded(more.relayed) if more.relayed else envelopes.body_in(message)
+    inner = _inner(relayed) if relayed else None
+    earlier = [each for each in map(_inner, map(envelopes.decoded, more.earlier)) if each is not None]
+    plain = [word for word in more.words if "/" not in word]
+    found = [number.partition("/")[2] for number in more.numbers]
+    every = {*codes, *plain, *found}.union(*(each.codes for each in [inner, *earlier] if each is not None))
+    waits = (wait, _seconds(str(more.wait), 1) if more.wait is not None else None, inner and inner.retry_after)
+    shown = next((code for code in (*codes, *plain) if not code.isdecimal()), next(iter((*codes, *found)), None))
+    return ErrorBody(
+        message,
+        shown,
+        frozenset(every),
+        message,
+        True,
+        next((each for each in waits if each is not None), None),
+        (*more.words, *codes, *more.numbers),
+        more.stated,
+        more.note,
+        inner,
+        tuple(each.message for each in earlier if each.message),
+    )
+
+
+def _inner(relayed: Any) -> ErrorBody | None:
+    """Return the error that a gateway relays; what that relays in turn is not read."""
+    found = None if isinstance(relayed, str) else error_in(relayed)
+    if found is not None:
+        return found._replace(inner=None, earlier=())
+    return ErrorBody(relayed[:_MESSAGE], text=relayed[:_MESSAGE], whole=True) if isinstance(relayed, str) else None
 
 
 def _detail(details: Any, name: str) -> Any:
@@ -139,6 +254,47 @@ def _detail(details: Any, name: str) -> Any:
 def _span_of(delay: object) -> float | None:
     """Return the seconds of a protobuf Duration as JSON spells it: `10s`, `0.5s`."""
     return _seconds(delay[:-1], 1) if isinstance(delay, str) and delay.endswith("s") else None
+
+
+class Success(NamedTuple):
+    """What an answer under a good status was found to be.
+
+    Args:
+        error: The error that it is.
+        refused: It was withheld, for what it or the prompt holds.
+        empty: It holds neither a text nor a tool call; None where that is not known.
+        seen: Its content was there to be looked at.
+    """
+
+    error: ErrorBody | None = None
+    refused: bool = False
+    empty: bool | None = None
+    seen: bool = False
+
+
+def look_closer(answer: object, response: object, *, refused: bool = False) -> Success:
+    """Look at an answer that is not the common one: it may be an error, or a refusal.
+
+    Args:
+        answer: The SDK's own object, or a chunk of a stream; None where no SDK made one.
+        response: That it was made of: its content, where the host has read it, says more than the object.
+        refused: The loop would not take it, so that it is decoded also where nothing in it looks like an error.
+    """
+    from otel_failover._core.evidence.answers import success  # late: most answers are the common one
+
+    content = _content_of(response) if response is not None else None
+    document = success.document(content, doubtful=refused)
+    seen = document if document is not None else answer
+    body = success.error_in(seen)
+    if body is None:
+        withheld = success.is_refusal(answer if answer is not None else document)
+        empty = is_empty(answer) if answer is not None else None
+        return Success(None, withheld, True if withheld and empty is None else empty, isinstance(content, bytes))
+    found = error_in(body) or ErrorBody(whole=True)
+    text = content[:_WHOLE].decode("utf-8", "replace") if isinstance(content, bytes) else found.text
+    return Success(
+        found._replace(message=found.message or text[:_MESSAGE].strip(), text=text, whole=True), False, True, True
+    )
 
 
 def text_holds(message: object, text: str, *, request: bool = False) -> bool | None:
@@ -155,7 +311,7 @@ def text_holds(message: object, text: str, *, request: bool = False) -> bool | N
     if len(content) > _SEARCHED:
         return None
     raw = content.decode("utf-8", "replace")
-    return any(text in normalise(piece) for piece in pieces(_decoded(raw)))
+    return any(holds(normalise(piece), text) for piece in pieces(_decoded(raw)))
 
 
 def body_text(message: object) -> str:

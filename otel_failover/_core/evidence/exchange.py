@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from otel_failover._core.domain.endpoint import endpoint_of
 from otel_failover._core.evidence import headers as header_facts
-from otel_failover._core.evidence.call_error import response_of, transport_reason
-from otel_failover._core.evidence.error_body import ErrorBody, read_error, seconds_asked, text_holds
+from otel_failover._core.evidence.call_error import response_of, status_begun, transport_reason
+from otel_failover._core.evidence.error_body import ErrorBody, look_closer, read_error, seconds_asked, text_holds
 from otel_failover._core.evidence.ownership import OWN, UNRELATED
 from otel_failover._core.evidence.references import Reference
 from otel_failover._core.failsafe import read, text_of
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
         closed: bool
         who: object
+        base: str | None
         started: float
 
         @property
@@ -84,14 +85,18 @@ class Exchange:
         method: HTTP method.
         stream: Whether the host reads the body later.
         hold: Keep request and response alive until the attempt has ended; orphans are not.
+
+    Attributes:
+        begun: Status of an answer whose body broke off before the library handed it back; None else.
+        sibling: Place in the chain of the other member at the candidate's own endpoint that it goes to; None else.
     """
 
     __slots__ = (  # noqa: RUF023 - what was sent, whose it is, what came back, what is read on demand
         "__weakref__",
         "request", "endpoint", "method", "stream", "hold", "started",
-        "kind", "call", "model", "ledger", "taken",
+        "kind", "call", "model", "sibling", "ledger", "taken",
         "stopped", "response", "status", "request_id", "issued_id", "retry_after",
-        "failure", "problem", "said", "timeout", "timeout_configured", "glimpse",
+        "failure", "problem", "begun", "said", "glimpse", "timeout", "timeout_configured", "refused", "looked",
         "_sent", "_headers", "_body",
     )  # fmt: skip
 
@@ -109,11 +114,14 @@ class Exchange:
         self.problem: Reference | None = None
         self.said = ""
         self.glimpse: Glimpse | None = None
+        self.begun: int | None = None
         self.timeout: str | None = None
         self.timeout_configured: float | None = None
+        self.refused = self.looked = False
         self.kind = UNRELATED
         self.call: OpenCall | None = None
         self.model: str | None = None
+        self.sibling: int | None = None
         self.ledger: Owner | None = None
         self.taken: weakref.ref[Owner] | None = None
         self._body: ErrorBody | None = None
@@ -145,12 +153,40 @@ class Exchange:
         """
         self.failure, self.timeout = transport_reason(problem)
         self.said = text_of(problem)
+        self.begun = status_begun(problem)
         if self.ledger is not None and not self.ledger.closed:
             self.problem = Reference(problem)
         if self.timeout and isinstance(configured, dict):
             seconds = configured.get(self.timeout)
             self.timeout_configured = float(seconds) if isinstance(seconds, (int, float)) else None
         self.stopped = time.monotonic()
+
+    def refused_with(self, error: ErrorBody) -> None:
+        """Record that the body under a good status is an error.
+
+        Args:
+            error: As it was read, whole.
+        """
+        self._body, self.refused = error, True
+        if self.request_id is not None and self.request_id not in self.sent.ids:
+            self.issued_id = self.request_id
+
+    def look(self, *, refused: bool = False) -> bool:
+        """Find out whether a body under a good status is an error, where no SDK's call has looked.
+
+        Args:
+            refused: The loop would not take it: the body may say why.
+
+        Returns:
+            Whether the answer was withheld, for what it or the prompt holds.
+        """
+        if self.status is None or self.is_error or self.response is None or (self.looked and not refused):
+            return False
+        found = look_closer(None, self.response.target, refused=refused)
+        if found.error is not None:
+            self.refused_with(found.error)
+        self.looked = found.seen
+        return found.refused
 
     # --- asked by the attempt -----------------------------------------------------------------------------------------
 
@@ -171,14 +207,19 @@ class Exchange:
         return found if endpoint_of(f"{scheme}://{place}") == self.endpoint else None
 
     @property
+    def heard_status(self) -> int | None:
+        """The status that was heard, of a whole answer or of one that broke off; None where nothing came."""
+        return self.status if self.status is not None else self.begun
+
+    @property
     def is_to_its_calls_base(self) -> bool:
         """Whether an inference call sent it to the base URL that its client has."""
         return self.call is not None and self.call.inference and self.call.endpoint == self.endpoint
 
     @property
     def is_error(self) -> bool:
-        """Whether the provider answered with an error status."""
-        return self.status is not None and self.status >= _HELD_STATUS
+        """Whether the provider answered with an error: by its status, or in the body under a good one."""
+        return self.status is not None and (self.status >= _HELD_STATUS or self.refused)
 
     @property
     def body(self) -> ErrorBody:

@@ -13,16 +13,19 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.context import attempt_in
+from otel_failover._core.domain.endpoint import base_of
+from otel_failover._core.evidence.answers.content import chunk_text
 from otel_failover._core.evidence.call_error import CallError
 from otel_failover._core.evidence.error_body import body_text, pieces
 from otel_failover._core.evidence.orphans import orphans
-from otel_failover._core.evidence.ownership import OTHER_CANDIDATE, OWN, whose
-from otel_failover._core.evidence.response_content import chunk_text
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.evidence.ownership import OTHER_CANDIDATE, OWN, sibling_at, whose
+from otel_failover._core.failsafe import read, text_of
+from otel_failover._core.text.matching import holds, normalise
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
+    from otel_failover._core.domain.chain import Siblings
     from otel_failover._core.evidence.error_body import ErrorBody
     from otel_failover._core.evidence.exchange import Exchange, OpenCall
 
@@ -64,12 +67,14 @@ class AnswerFacts:
         model: That the answer names; empty where none does.
         empty: It holds neither a text nor a tool call; None where nobody looked.
         text_error: Its text reads like an error message; None where nobody looked.
+        refused: It was withheld, for what it or the prompt holds.
     """
 
     response_ids: tuple[str, ...] = ()
     model: str = ""
     empty: bool | None = None
     text_error: bool | None = None
+    refused: bool = False
 
 
 class Ledger:
@@ -104,8 +109,10 @@ class Ledger:
         parent: The ledger of the attempt this one runs inside; it owns what its descendants sent.
         neighbours: Endpoints of the other members of the chain.
         gateways: Hosts that relay for many providers: the table says nothing about them.
+        siblings: The other members of the chain at the candidate's own endpoint; None where there are none.
 
     Attributes:
+        base: Path of the base URL that its first call asks; None before that. In memory only.
         model: The candidate's model; empty where it is not known yet.
         who: The candidate as a whole: equal for two attempts at the same one.
         beside: The ledger of the attempt inside which this one asks somebody else.
@@ -120,18 +127,19 @@ class Ledger:
         answer: What its good answers said of themselves.
         unseen: What an adapter could not see.
         rootless: Nothing at all was current when it began, as in a thread that was started without its context.
+        stopped: When the attempt was left, in seconds of the monotonic clock, where it is settled later; None else.
         failure_seen: The failure that `outcome` found last, and what it was found in.
     """
 
     __slots__ = (  # noqa: RUF023 - what was sent, whose it is, what came back, what is read on demand
         "__weakref__",
-        "provider", "endpoint", "model", "neighbours", "gateways", "who",
+        "provider", "endpoint", "base", "model", "neighbours", "gateways", "siblings", "who",
         "parent", "beside",
         "exchanges", "to_others",
         "calls", "open_calls", "open_streams", "raised", "last_failed", "retries",
         "stream", "answer",
         "unseen", "rootless",
-        "started", "closed", "pid",
+        "started", "stopped", "closed", "pid",
         "failure_seen", "_secrets",
     )  # fmt: skip
 
@@ -142,9 +150,11 @@ class Ledger:
         parent: Ledger | None = None,
         neighbours: frozenset[str] = frozenset(),
         gateways: frozenset[str] = frozenset(),
+        siblings: Siblings | None = None,
     ) -> None:
         self.provider, self.endpoint, self.parent = provider, endpoint, parent
-        self.neighbours, self.gateways = neighbours, gateways
+        self.neighbours, self.gateways, self.siblings = neighbours, gateways, siblings
+        self.base: str | None = None
         self.model = ""
         self.who: object = None
         self.beside: Ledger | None = None
@@ -158,6 +168,7 @@ class Ledger:
         self.unseen: str | None = None
         self.rootless = self.closed = False
         self.started = time.monotonic()
+        self.stopped: float | None = None
         self.pid = _PID[0]
         self.failure_seen: tuple[Any, Any] = (None, None)
         self._secrets: tuple[int, tuple[str, ...]] = (0, ())
@@ -173,13 +184,18 @@ class Ledger:
         """Take one send into the evidence; an own one is that of the attempts around, too."""
         exchange.call, exchange.ledger = call, self
         exchange.model = call.model if call is not None else None
-        exchange.kind = whose(self, exchange.endpoint, exchange.method, call)
+        path = _path_of(exchange) if call is None and self.siblings is not None else ""
+        exchange.kind = whose(self, exchange.endpoint, exchange.method, call, path)
         (self.to_others if exchange.kind == OTHER_CANDIDATE else self.exchanges).append(exchange)
         if exchange.kind == OWN:
             above = self.parent
             while above is not None:
                 above.exchanges.append(exchange)
                 above = above.parent
+        beside = self if exchange.kind == OTHER_CANDIDATE else self.beside
+        if beside is not None and beside.siblings is not None:
+            base, model = (path, "") if call is None else (call.asked.base, call.model)
+            exchange.sibling = sibling_at(beside, exchange.endpoint, base, model)
         if self.beside is not None:
             self.beside.to_others.append(exchange)
 
@@ -311,9 +327,9 @@ class Ledger:
             None where some of it could not be seen.
         """
         bodies = (exchange.body.text for exchange in self.exchanges if exchange.is_error)
-        if any(text in normalise(piece) for body in bodies for piece in pieces(body)):
+        if any(holds(normalise(piece), text) for body in bodies for piece in pieces(body)):
             return True
-        if self.stream.chunks and text in normalise("".join(self.stream.chunks)):
+        if self.stream.chunks and holds(normalise("".join(self.stream.chunks)), text):
             return True
         found = [exchange.holds(text) for exchange in self.exchanges]
         return True if True in found else None if None in found else False
@@ -322,6 +338,11 @@ class Ledger:
         """Return the texts of own answers that were no errors, normalised, as far as the host has read them whole."""
         texts = (body_text(e.response.target) for e in self.own if e.response is not None and not e.is_error)
         return tuple(normalise(text) for text in texts if text)
+
+
+def _path_of(exchange: Exchange) -> str:
+    """Return the path of a plain HTTP request, without its query, where a key may stand."""
+    return base_of(text_of(read(exchange.request.target, "url"))).partition("?")[0]
 
 
 _PID: Final = [os.getpid()]

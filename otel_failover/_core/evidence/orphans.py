@@ -96,6 +96,8 @@ class RecentFailures:
             owner = exchange.ledger if exchange is not None else None
             if exchange is None or owner is None or owner is ledger or owner.who != ledger.who:
                 continue
+            if None not in (owner.base, ledger.base) and owner.base != ledger.base:
+                continue
             if exchange.stopped is not None and exchange.stopped < ledger.started:
                 continue
             if exchange.request.is_(request) or (exchange.response is not None and exchange.response.is_(response)):

@@ -21,12 +21,13 @@ from otel_failover._core.domain.outcome import (
     PARTIAL,
     REJECTED,
     Outcome,
+    Seen,
+    own_evidence,
 )
 from otel_failover._core.evidence.call_error import causes_of
 
 if TYPE_CHECKING:
-    from otel_failover._core.evidence.error_body import ErrorBody
-    from otel_failover._core.evidence.exchange import Exchange
+    from otel_failover._core.evidence.exchange import Exchange, OpenCall
     from otel_failover._core.evidence.ledger import Ledger
 
 
@@ -55,7 +56,7 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     if failure is None and problem is not None:
         failure = _without_answer(ledger, last, problem)
     if failure is not None:
-        if failure.reason == reasons.CANCELLED and problem is not None and _is_timeout(problem):
+        if failure.origin == FROM_CANCEL and problem is not None and _is_timeout(problem):
             failure = _caller_timeout(failure)
         return failure._replace(outcome=PARTIAL if output else ERROR)
     found = _good_answer(last)
@@ -64,7 +65,10 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
     answered = last is not None and not last.open
     if not answered and not (rejected and not marked):
         return found._replace(outcome=ERROR, reason=reasons.UNKNOWN)
-    why = reasons.EMPTY_RESPONSE if ledger.answer.empty else reasons.RESPONSE_REJECTED
+    if ledger.answer.refused or (last is not None and not ledger.calls and last.look(refused=True)):
+        why = reasons.CONTENT_POLICY
+    else:
+        why = reasons.EMPTY_RESPONSE if ledger.answer.empty else reasons.RESPONSE_REJECTED
     return found._replace(outcome=REJECTED, reason=why, origin=FROM_RESPONSE if answered else None)
 
 
@@ -75,7 +79,10 @@ def _good_answer(last: Exchange | None) -> Outcome:
 
 def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     """Return the failure that own evidence shows, None where it shows none; kept, since call and candidate both ask."""
-    seen = (last, last.stopped if last is not None else None, ledger.last_failed, ledger.stream.error)
+    if last is not None and (not ledger.calls or ledger.last_failed is not None):
+        last.look()  # no SDK's call has looked whether the answer is one; one that could not read it has raised
+    ended = None if last is None else (last.stopped, last.refused)
+    seen = (last, ended, ledger.last_failed, ledger.stream.error)
     if ledger.failure_seen[0] != seen:
         ledger.failure_seen = (seen, _found(ledger, last))
     found: Outcome | None = ledger.failure_seen[1]
@@ -85,12 +92,15 @@ def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
 def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     """Return the failure of the terminal request, or of a call that sent none."""
     if last is None:
+        if ledger.stream.error is not None:
+            return _in_stream(ledger, last)
         return _client_error(ledger) if ledger.last_failed is not None else None
     if last.failure is not None:  # timeout, reset, refused, cancelled, or never sent
         return Outcome(
             outcome=ERROR,
             reason=last.failure,
             origin=_origin(last.failure),
+            status=last.begun,
             exception=_last_raised(ledger),
             timeout=last.timeout,
             timeout_configured=last.timeout_configured,
@@ -99,11 +109,12 @@ def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
         body = last.body
         return Outcome(
             outcome=ERROR,
-            reason=reasons.from_answer(last.status, body.code, _other_code(body), body.message),
+            reason=body.reason(last.status),
             origin=FROM_RESPONSE,
             status=last.status,
             code=body.code,
             message=body.message,
+            relayed=body.relayed,
             exception=_last_raised(ledger),
             retry_after=last.retry_after if last.retry_after is not None else body.retry_after,
             request_id=last.request_id,
@@ -111,22 +122,19 @@ def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     return _in_stream(ledger, last)
 
 
-def _other_code(body: ErrorBody) -> str | None:
-    """Return the second structured code of a body: `type` where `code` came first."""
-    return next((code for code in sorted(body.codes) if code != body.code), None)
-
-
-def _in_stream(ledger: Ledger, last: Exchange) -> Outcome | None:
+def _in_stream(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     """Return a failure after a good status line: an error event, a cut stream, or a body the SDK could not read."""
     found, error = _good_answer(last), ledger.stream.error
     if error is not None:
-        reason = reasons.from_answer(None, error.code, _other_code(error), error.message)
+        reason = error.reason(None)
         return found._replace(
             reason=reason if reason != reasons.UNKNOWN else reasons.PARTIAL_STREAM,
             origin=FROM_RESPONSE,
             code=error.code,
             message=error.message,
+            relayed=error.relayed,
             exception=_last_raised(ledger),
+            retry_after=error.retry_after,
         )
     if ledger.last_failed is None:
         return None
@@ -178,15 +186,48 @@ def _last_raised(ledger: Ledger) -> tuple[str, str] | None:
     return (last.type_name, last.text) if last is not None else None
 
 
+def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, Seen]:
+    """Return how one call of an attempt failed, and what was seen of it: by its own sends, not by those of others.
+
+    Args:
+        ledger: The attempt's evidence.
+        call: The SDK's, which has just raised.
+        since: When it began, in seconds of the monotonic clock.
+    """
+    everything = ledger.own
+    own = [each for each in everything if each.call is call]
+    own = own or [each for each in everything if each.call is None and each.started >= since]
+    failure = _failure(ledger, own[-1] if own else None)
+    settled = failure if failure is not None else Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
+    return settled, _seen(ledger, own, since, time.monotonic())
+
+
+def seen(ledger: Ledger) -> Seen:
+    """Return what was seen of an attempt on the wire, as far as a sentence speaks of it."""
+    return _seen(ledger, ledger.own, ledger.started, ledger.stopped or time.monotonic())
+
+
+def _seen(ledger: Ledger, own: list[Exchange], since: float, until: float) -> Seen:
+    last = own[-1] if own else None
+    return Seen(
+        seconds=until - since,
+        waited=(last.stopped or until) - own[0].started if last is not None else 0.0,
+        sent=len(own),
+        status=last.heard_status if last is not None else None,
+        earlier=tuple(each.heard_status for each in own[:-1] if each.heard_status is not None),
+        output=ledger.heard,
+        elsewhere=len(ledger.exchanges) + len(ledger.to_others) > len(own),
+        sure=bool(own) or (ledger.calls > 0 and ledger.state[1] not in _UNSURE),
+    )
+
+
+_UNSURE: Final = ("orphan", "stream_not_seen", "other_endpoint")
+"""Gaps in which a request to the candidate may have passed by unseen."""
+
+
 def sentence(ledger: Ledger, settled: Outcome) -> str:
     """Return the own evidence in a few words, for the marker and the log."""
-    own = ledger.own
-    if not own:
-        return "no request to it was seen" if not ledger.calls else "nothing was sent"
-    if settled.status is not None:
-        return " ".join(filter(None, [str(settled.status), settled.code, settled.reason]))
-    took = (own[-1].stopped or time.monotonic()) - own[0].started
-    return f"no response in {took:.1f} s ({settled.reason})" if settled.reason else "an answer without error"
+    return own_evidence(settled, seen(ledger))
 
 
 def is_cancelling() -> bool:

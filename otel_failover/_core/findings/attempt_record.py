@@ -75,7 +75,7 @@ class AttemptRecord(NamedTuple):
     @property
     def key(self) -> object:
         """The candidate's identity within its run: its place, outside the chain the candidate itself."""
-        return self.index if self.index >= 0 else self.candidate
+        return self.index if self.index >= 0 else self.candidate.identity
 
     @property
     def provider(self) -> str:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.facts import SourceFacts, Verdict
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.config.runtime import Runtime
+    from otel_failover._core.evidence.exchange import OpenCall
     from otel_failover._core.evidence.ledger import Ledger
     from otel_failover._core.runs.judgement import Surroundings
 
@@ -193,12 +194,13 @@ class Attempt:
         self._attachment: scope.Attachment | None = None
         self.around: tuple[int, ...] = ()
         self._end_time: int | None = None
-        self._stopped: float | None = None
         self._evidence = "none"
         self._settled_as: Outcome | None = None
         self._own_error: CandidateError | None = None
         ledger.model = candidate.model
-        ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile)
+        chain = owner.positions.chain
+        place = index if chain.doubled and chain.has_twice(candidate) else None
+        ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile, place)
 
     # --- for the host -------------------------------------------------------------------------------------------------
 
@@ -298,8 +300,11 @@ class Attempt:
         if outer is not None and outer.live:
             self.around = (*outer.around, outer.order)
         owner = self._owner
+        parent = owner.context
+        if current is not parent:
+            registry.note_attempt(current.get(scope.SPAN), self.order)
         self._is_late = owner.attempt_started(self)
-        span = self._span.open(owner.context, owner.id)
+        span = self._span.open(parent, owner.id)
         registry.own(span, self)
         self._runtime.open_attempts[self] = None
         values: dict[str, object] = {scope.ATTEMPT: self, scope.RUN: self.run, scope.CALL: None}
@@ -385,28 +390,37 @@ class Attempt:
         if self.run is None or filled == known:
             return
         self.ledger.model = filled.model
-        self.ledger.who = (filled.provider, filled.model, filled.endpoint, filled.profile)
+        self.ledger.who = (filled.provider, filled.model, filled.endpoint, filled.profile, None)
         span.index, number = self._owner.attempt_moved(self, known)
         if number is not None:
             span.number = number
         span.rename()
 
-    def write_call_error(self, span: Span, problem: BaseException) -> None:
-        """Write what a call of this attempt raised onto the call's span.
+    def write_call_error(self, span: Span, problem: BaseException | None, call: OpenCall, since: float) -> None:
+        """Write the error of a call of this attempt onto the call's span.
 
         Args:
             span: The call's span.
-            problem: What the SDK raised; a cancellation leaves the span unset.
+            problem: What the SDK raised; a cancellation leaves the span unset. None where it returned an error.
+            call: The call.
+            since: When it began, in seconds of the monotonic clock.
         """
-        if isinstance(problem, Exception):
-            settled = self._settle(None)
+        if problem is None or isinstance(problem, Exception):
+            settled, seen = settling.of_call(self.ledger, call, since)
             mine = self.ledger.raised_here(problem)
             kind = mine.type_name if mine is not None else settled.reason or reasons.UNKNOWN
-            self._span.write_call_error(span, kind, settled, self._span.message(settled, time.monotonic()))
+            self._span.write_call_error(span, kind, settled, self._span.message(settled, seen))
 
-    def source(self) -> Source:
-        """Return what others may be held against, while it is open."""
-        return self._judgement.source(None, self.around)
+    def source(self, *, cancelled: bool = False) -> Source:
+        """Return what others may be held against, while it is open.
+
+        Args:
+            cancelled: It was left by cancellation, so that nothing more comes of it.
+        """
+        if not cancelled:
+            return self._judgement.source(None, self.around)
+        complete = self.ledger.state[0] == "complete"
+        return self._judgement.source(self._settle("caller_timeout"), self.around, complete=complete)
 
     def record_so_far(self, now: float) -> AttemptRecord:
         """Return its record, while it is open.
@@ -492,7 +506,7 @@ class Attempt:
             self._owner.attempt_cancelled(self)
 
     def _stop_clock(self) -> None:
-        self._end_time, self._stopped = time.time_ns(), time.monotonic()
+        self._end_time, self.ledger.stopped = time.time_ns(), time.monotonic()
 
     # --- streams ------------------------------------------------------------------------------------------------------
 
@@ -541,9 +555,9 @@ class Attempt:
         self.is_over = True
         self._runtime.open_attempts.pop(self, None)
         registry.disown(self._span.context.span_id)
-        ended = self._stopped or time.monotonic()
+        ended = self.ledger.stopped or time.monotonic()
         # Whatever of ours fails below, the span ends and the run goes on.
-        verdict = self._write_down(killed, ended) or UNSEEN
+        verdict = self._write_down(killed) or UNSEEN
         settled = self._settled_as or _UNSETTLED
         source = self._source_left(settled, verdict)
         self.ledger.close()
@@ -558,7 +572,7 @@ class Attempt:
         self._judgement.forget()
 
     @guarded(fallback=None)
-    def _write_down(self, killed: str | None, ended: float) -> Verdict:
+    def _write_down(self, killed: str | None) -> Verdict:
         """Settle, judge and write."""
         judgement, span = self._judgement, self._span
         judgement.adopt_sends()
@@ -566,7 +580,7 @@ class Attempt:
         self._evidence, gap = self.ledger.state
         verdict, claim = judgement.verdict(settled, self._evidence)
         if settled.outcome != SUCCESS:
-            self._own_error = self._candidate_error(settled, ended)
+            self._own_error = self._candidate_error(settled)
         attributes: dict[str, Any] = {names.EVIDENCE: self._evidence}
         if gap:
             attributes[names.EVIDENCE_GAP] = gap
@@ -616,7 +630,7 @@ class Attempt:
     def _record(self, settled: Outcome, ended: float) -> AttemptRecord:
         """Make the one record of what became of it."""
         ledger, span, own, began = self.ledger, self._span, self.ledger.own, self._owner.started
-        messages = tuple(exchange.body.message for exchange in own if exchange.is_error)
+        messages = tuple(said for exchange in own if exchange.is_error for said in exchange.body.messages)
         return AttemptRecord(
             candidate=span.candidate,
             index=span.index,
@@ -657,13 +671,13 @@ class Attempt:
     @guarded(fallback=None)
     def _error_so_far(self) -> CandidateError | None:
         settled = self._settle(None)
-        return self._candidate_error(settled, time.monotonic()) if settled.outcome != SUCCESS else None
+        return self._candidate_error(settled) if settled.outcome != SUCCESS else None
 
-    def _candidate_error(self, settled: Outcome, now: float) -> CandidateError:
+    def _candidate_error(self, settled: Outcome) -> CandidateError:
         span = self._span
         return CandidateError(
             self.provider, self.model, settled.status, settled.reason or reasons.UNKNOWN,
-            span.message(settled, now), settled.origin, span.span_id, span.candidate.profile,
+            span.message(settled), settled.origin, span.span_id, span.profile,
         )  # fmt: skip
 
     # --- for the checker ----------------------------------------------------------------------------------------------
@@ -689,6 +703,12 @@ class Attempt:
             if host == own_host and port in (None, own_port):
                 return True
         return self.ledger.endpoint is None and providers.provider_of_host(host) == self.provider
+
+    @property
+    def asked_at(self) -> float | None:
+        """When its first own request was sent, in seconds of the monotonic clock; None where none was."""
+        own = self.ledger.own
+        return own[0].started if own else None
 
     @property
     def run_id(self) -> str:

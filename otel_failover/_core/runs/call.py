@@ -7,6 +7,7 @@ of its stream.
 
 from __future__ import annotations
 
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,10 +17,11 @@ from otel_failover._core import context as scope
 from otel_failover._core.config import runtime, usage_hints
 from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked, provider_of
-from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.candidate import Candidate, asked_at
 from otel_failover._core.domain.chain import EMPTY
-from otel_failover._core.evidence import response_content
+from otel_failover._core.evidence.answers import content as response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
+from otel_failover._core.evidence.error_body import look_closer
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.ownership import goes_to_another
 from otel_failover._core.failsafe import guarded, read
@@ -65,7 +67,7 @@ class Call:
 
     __slots__ = (
         "__weakref__", "_attachment", "_finalizer", "_is_the_attempt", "_span", "asked", "attempt", "busy", "done",
-        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "streaming",
+        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "refused", "started", "streaming",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -76,7 +78,8 @@ class Call:
         self.attempt: Attempt | None = None
         self.ledger: Ledger | None = None
         self.parent: Any = None
-        self.done = self.streaming = self.busy = self._is_the_attempt = False
+        self.done = self.streaming = self.busy = self._is_the_attempt = self.refused = False
+        self.started = 0.0
         self._span: Span | None = None
         self._attachment: scope.Attachment | None = None
         self._finalizer: Any = None
@@ -96,7 +99,7 @@ class Call:
         # that was started inside it. What is asked there is no evidence of it any more.
         if attempt is not None and not attempt.live:
             attempt = None
-        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint):
+        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint, self.asked.base, self.model):
             self._stand_alone(attempt)
         elif attempt is not None:
             self.attempt = attempt
@@ -118,7 +121,7 @@ class Call:
         active = runtime.current()
         chain = run.chain if run is not None else EMPTY
         provider = provider_of(self.asked, chain, active.aliases, active.gateways)
-        return Candidate(provider, self.model, self.endpoint or None)
+        return asked_at(provider, self.model, self.endpoint or None, self.asked.base)
 
     def _stand_alone(self, beside: Attempt | None) -> None:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
@@ -132,7 +135,7 @@ class Call:
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not context_api.get_current()
-            self.parent = usage_hints.call_outside(self.endpoint, self.model)
+            self.parent = usage_hints.call_outside(self.endpoint, self.model, self.asked.base)
 
     def _start(self) -> None:
         attempt = self.attempt
@@ -140,10 +143,13 @@ class Call:
             return
         ledger = self.ledger = attempt.ledger
         if self.inference:
+            if ledger.base is None:
+                ledger.base = self.asked.base
             ledger.calls += 1
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
         self.provider = attempt.provider
+        self.started = attempt.started if self._is_the_attempt else time.monotonic()
         if not attempt.provider or not attempt.model:
             attempt.learn(self.candidate(attempt.run if isinstance(attempt.run, Run) else None))
         current = context_api.get_current()
@@ -218,7 +224,8 @@ class Call:
                 ledger.call_raised(problem)
         elif problem is None and self.inference:
             ledger.call_returned(response_id)
-            self._look_at(result, ledger)
+            if not self.streaming:
+                self._look_at(result, ledger)
         self._end(attempt, problem, response_id, result)
 
     def _look_at(self, answer: object, ledger: Ledger) -> None:
@@ -226,20 +233,38 @@ class Call:
         model = read(answer, "model")
         if isinstance(model, str):
             ledger.answer.model = model
-        if self.asked.operation in _SPEAKING:
-            ledger.answer.empty = response_content.is_empty(answer)
-            if "text_error" in runtime.current().settings.enabled_rules:
-                ledger.answer.text_error = response_content.reads_like_error(answer)
+        speaks = self.asked.operation in _SPEAKING
+        ledger.answer.refused = False
+        if speaks and response_content.is_common(answer):
+            ledger.answer.empty = False
+        elif speaks or not read(answer, "data"):
+            self._look_closer(answer, ledger, speaks=speaks)
+        if speaks and "text_error" in runtime.current().settings.enabled_rules:
+            ledger.answer.text_error = response_content.reads_like_error(answer)
+
+    def _look_closer(self, answer: object, ledger: Ledger, *, speaks: bool) -> None:
+        """Find out whether an answer is none: an error under a 200, a refusal, nothing."""
+        sent = next((each for each in reversed(ledger.exchanges) if each.call is self and each.status), None)
+        found = look_closer(answer, sent.response.target if sent is not None and sent.response is not None else None)
+        ledger.answer.refused = found.refused
+        if speaks:
+            ledger.answer.empty = found.empty
+        if found.error is not None:
+            self.refused = True
+            if sent is not None:
+                sent.refused_with(found.error)
+            else:
+                ledger.stream.error = found.error
 
     def _end(self, attempt: Attempt, problem: BaseException | None, response_id: str | None, result: object) -> None:
         """End the call's span, and the attempt that is just this call."""
         span = self._span
         if span is not None:
             if span.is_recording():
-                if problem is None:
+                if problem is None and not self.refused:
                     call_span.write_answer(span, response_id, attempt.ledger.answer.model, result)
                 else:
-                    attempt.write_call_error(span, problem)
+                    attempt.write_call_error(span, problem, self, self.started)
                 call_span.write_inherited(span, attempt.inherited())
             registry.disown(span.get_span_context().span_id)
             if not attempt.owns(span):
@@ -247,7 +272,7 @@ class Call:
         # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
             if problem is not None and attempt.run is None:
-                usage_hints.call_failed(self.parent, self.endpoint, self.model)
+                usage_hints.call_failed(self.parent, self.endpoint, self.model, self.asked.base)
             attempt.conclude(problem)
 
     # --- streams ------------------------------------------------------------------------------------------------------
@@ -278,13 +303,28 @@ class Call:
         if self.done or self.ledger is None or self.attempt is None:
             return
         if error is not None:
-            self.ledger.stream.error = error
+            self.ledger.stream.error, self.refused = error, True
             return
         if self.ledger.stream.chunks is None:
             response_id = read(chunk, "id") or read(read(chunk, "message"), "id") or read(read(chunk, "response"), "id")
             if isinstance(response_id, str):
                 self.ledger.answer.response_ids += (response_id,)
         self.ledger.saw_chunk(chunk)
+
+    @guarded(fallback=None)
+    def stream_doubted(self, chunk: object) -> None:
+        """Take note of a chunk that is not as usual: it may be an error, or say that the rest is withheld.
+
+        Args:
+            chunk: As the SDK made it.
+        """
+        if self.done or self.ledger is None:
+            return
+        found = look_closer(chunk, None)
+        if found.error is not None:
+            self.ledger.stream.error, self.refused = found.error, True
+        elif found.refused:
+            self.ledger.answer.refused = True
 
     def keeper(self) -> Callable[[str], None] | None:
         """Return what keeps a further chunk's text, so that a claim may be looked for in it."""
@@ -309,6 +349,8 @@ class Call:
         if isinstance(problem, GeneratorExit):
             problem = None
         response_id = ledger.answer.response_ids[-1] if ledger.answer.response_ids else None
+        if ledger.answer.refused and not ledger.heard:
+            ledger.answer.empty = True
         if problem is not None and ledger.stream.error is None:
             ledger.stream.error = error_in_exception(problem)
         self._settle(problem, response_id, None)

@@ -9,7 +9,6 @@ it is needed before the first failure. `instrument()` imports it (`preload`), so
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_failover._core.attribution.claim import Claim
@@ -62,6 +61,8 @@ def preload() -> None:
     import otel_failover._core.attribution.enclosing
     import otel_failover._core.attribution.history
     import otel_failover._core.attribution.own_facts  # and all that it needs
+    import otel_failover._core.evidence.answers.envelopes
+    import otel_failover._core.evidence.answers.success
     import otel_failover._core.spans.mismatch
     import otel_failover._core.spans.span_access  # noqa: F401
 
@@ -209,7 +210,7 @@ class Judgement:
             return _VERIFIED
         from otel_failover._core.attribution.own_facts import JudgedAttempt, judge  # late: see above
 
-        message = span.message(settled, time.monotonic()) if settled.outcome != SUCCESS else ""
+        message = span.message(settled) if settled.outcome != SUCCESS else ""
         positions = self._owner.positions if self._owner.run is not None else None
         return judge(
             claim,
@@ -226,10 +227,14 @@ class Judgement:
 
     @property
     def _lasting_key(self) -> object:
-        """The candidate's identity across runs; the place in the chain tells equal entries apart."""
-        span = self._span
+        """The candidate's identity across runs.
+
+        The place in the chain tells equal entries apart, and the base URL's path: a hash of it, since this is kept for
+        longer than a run, and a key may stand in it.
+        """
+        span, base = self._span, self._ledger.base
         twice = self._owner.positions.chain.has_twice(span.candidate)
-        return (span.candidate, span.index if twice else None)
+        return (span.candidate, span.index if twice else None, None if base is None else hash(base))
 
     # --- what is left of it -------------------------------------------------------------------------------------------
 
@@ -267,8 +272,10 @@ class Judgement:
             statuses=frozenset({settled.status} if settled.status is not None else ()),
         )  # fmt: skip
         found = matching.fingerprint(message)
-        if len(message) >= matching.MINIMUM and message not in matching.STOCK:
-            history.add(found, self._lasting_key, facts)
+        relayed = matching.normalise(settled.relayed) if settled.relayed else ""
+        for text in (message, relayed):
+            if matching.is_long_enough(text):
+                history.add(matching.fingerprint(text), matching.start_keys(text), self._lasting_key, facts)
         shown = span.redacted(settled.message)
         same = shown == settled.message
         attributes[names.ERROR_FINGERPRINT] = found if same else matching.fingerprint(matching.normalise(shown))
@@ -319,5 +326,5 @@ class Judgement:
             complete=complete,
             reason=settled.reason if settled is not None else None,
             sentence=settling.sentence(ledger, failed) if failed is not None else "",
-            message=span.message(failed, time.monotonic()) if failed is not None else "",
+            message=span.message(failed) if failed is not None else "",
         )

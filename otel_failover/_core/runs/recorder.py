@@ -111,7 +111,7 @@ class RunRecorder:
         for position, (record, source) in enumerate(zip(self.records, self._sources, strict=True)):
             own = matching.normalise(record.settled.message)
             if (source is not None and any(bond for thing in things for bond in source.bonds(thing))) or (
-                own and any(own in text for text in texts)
+                own and any(matching.holds(text, own) for text in texts)
             ):
                 yield position
 
@@ -210,7 +210,7 @@ def _own_texts(record: AttemptRecord) -> Iterator[str]:
     """Yield the error messages that an attempt's own evidence holds, normalised, where they are long enough to bind."""
     for message in record.messages:
         text = matching.normalise(message)
-        if len(text) >= matching.MINIMUM and text not in matching.STOCK:
+        if matching.is_long_enough(text):
             yield text
 
 
@@ -221,5 +221,5 @@ def _claimed(record: AttemptRecord, known: set[str]) -> Iterator[str]:
     """
     for claimed in record.claims:
         text = matching.normalise(claimed)
-        if len(text) >= matching.MINIMUM:
-            yield from map(matching.fingerprint, [each for each in known if each in text] or [text])
+        if matching.units(text) >= matching.MINIMUM:
+            yield from map(matching.fingerprint, [each for each in known if matching.holds(text, each)] or [text])

@@ -29,7 +29,7 @@ from otel_failover._core.failsafe import guarded, logger, text_of
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally
-from otel_failover._core.spans import deferred, processor
+from otel_failover._core.spans import deferred, processor, registry
 from otel_failover._core.spans.run_span import RunSpan
 
 if TYPE_CHECKING:
@@ -247,6 +247,8 @@ class Run:
             attributes[names.CHAIN] = self.positions.chain.labels
         self._span = RunSpan(self._runtime, operation, attributes, current)
         RunSpan.note_enclosing(self, current)
+        if registry.pools:
+            registry.own_run(self._span.span, self)
         values: dict[str, object] = {scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}
         self._context = scope.with_values(values, self._span.span, current)
         self._attachment = scope.Attachment(self._context)
@@ -308,6 +310,7 @@ class Run:
             self.around.ledger if self.around is not None else None,
             endpoints - {candidate.endpoint} if len(endpoints) > 1 else NOBODY,
             self._runtime.gateways,
+            self.positions.chain.siblings_of(index) if declared is not None else None,
         )
         doubled = self.positions.is_doubled(candidate)
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
@@ -321,7 +324,9 @@ class Run:
         active = self._runtime
         provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways)
         found, index = self.positions.of_call(asked, provider, active.aliases)
-        return self._new(found, index, None)
+        attempt = self._new(found, index, None)
+        attempt.ledger.base = asked.base
+        return attempt
 
     # --- what its attempts notify -------------------------------------------------------------------------------------
 
@@ -418,17 +423,33 @@ class Run:
         if around is not None and isinstance(around.run, Run):
             yield from around.run.sources_beside(around.order, around.key)
 
-    def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
-        """Return the sources of the candidates that a span names, and those of the others.
+    def attempts_so_far(self) -> tuple[list[Source], bool]:
+        """Return what its attempts can be held against, in the order in which they began, open ones included.
 
-        Args:
-            named: Tells whether a candidate is named.
+        Returns:
+            What is kept of them, and whether that is all: the oldest of many are let go of.
         """
-        own: list[Source] = []
-        others: list[Source] = []
-        for source in tuple(self._sources):
-            (own if named(Candidate(source.provider, source.model)) else others).append(source)
-        return own, others
+        cancelled = tuple(self._cancelled)
+        found = [*self._sources, *(each.source(cancelled=each in cancelled) for each in tuple(self._open))]
+        found.sort(key=lambda source: source.order)
+        return found, self._tally.count <= len(found)
+
+    @property
+    def operation(self) -> str:
+        """What is asked for, in the host's words."""
+        return text_of(self._operation)
+
+    @property
+    def latest_ended(self) -> int:
+        """The order of the attempt that ended last, or was left by cancellation; 0 where none has."""
+        if self._cancelled:
+            return self._cancelled[-1].order
+        return self._sources[-1].order if self._sources else 0
+
+    @property
+    def may_tell_errors(self) -> bool:
+        """Whether one of its attempts has failed, or is still open and may."""
+        return bool(self._open) or any(source.reason is not None for source in tuple(self._sources))
 
     # --- for adapters and readers -------------------------------------------------------------------------------------
 
@@ -566,6 +587,8 @@ class Run:
         if outer is not None:
             outer.run_inside_ended(self._who_served())
         self._settle(span)
+        if registry.pools:
+            registry.disown(span.span.get_span_context().span_id)
         span.end(self._left_at[0] if self._left_at is not None else None)
         self._attachment = self._context = None
         self.positions.forget()

@@ -57,7 +57,7 @@ class Tally:
         self.skipped: set[int] = set()
         self.is_left_by_cancel = self.is_left_by_error = self.is_cancelled = False
         self.stop_reason: str | None = None
-        self._failures: list[tuple[Candidate, str]] = []
+        self._failures: list[tuple[Candidate, int, str]] = []
 
     def attempt_ended(self, record: AttemptRecord, began: float, ended: float, *, can_serve: bool) -> None:
         """Take in what became of an attempt.
@@ -77,7 +77,7 @@ class Tally:
         elif outcome != SUCCESS:
             self.wasted += ended - began
             if outcome != CANCELLED and not record.probe and len(self._failures) < _FAILURES:
-                self._failures.append((record.candidate, settled.reason or outcome))
+                self._failures.append((record.candidate, record.index, settled.reason or outcome))
 
     @property
     def has_tried(self) -> bool:
@@ -119,8 +119,8 @@ class Tally:
         Args:
             members: Of the chain; None where nobody declared one.
         """
-        tried = {candidate for candidate, _ in self._failures}
+        tried = {(candidate.identity, index) for candidate, index, _ in self._failures}
         total = members if members is not None else len(tried)
-        failed = ", ".join(f"{who.provider or shown(who.model)} {reason}" for who, reason in self._failures)
+        failed = ", ".join(f"{who.provider or shown(who.model)} {reason}" for who, _, reason in self._failures)
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
         return f"{len(tried)} of {total} failed{skipped}" + (f": {failed}" if failed else "")

@@ -14,8 +14,9 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, SpanKind, Statu
 from otel_failover._core.attribution.from_span import may_claim, read_claim, read_events
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
-from otel_failover._core.domain import outcome, providers, reasons, verdicts
-from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome
+from otel_failover._core.domain import providers, verdicts
+from otel_failover._core.domain.endpoint import deployment_in
+from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome, Seen, own_error
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover._core.text.escapes import compiled
@@ -81,7 +82,13 @@ class CandidateSpan:
     @property
     def key(self) -> object:
         """The candidate's identity within the run: its place, outside the chain the candidate itself."""
-        return self.index if self.index >= 0 else self.candidate
+        return self.index if self.index >= 0 else self.candidate.identity
+
+    @property
+    def profile(self) -> str | None:
+        """The host's label; where it gave none, the deployment that the calls' base URL names."""
+        profile = self.candidate.profile
+        return profile if profile is not None else deployment_in(self._ledger.base)
 
     def inherited(self) -> dict[str, Any]:
         """Return the three attributes that stand on every span started inside the attempt."""
@@ -105,8 +112,9 @@ class CandidateSpan:
         attributes[names.RUN_ID] = run_id
         if self.candidate.endpoint is not None:
             attributes[names.CANDIDATE_ENDPOINT] = self.candidate.endpoint
-        if self.candidate.profile is not None:
-            attributes[names.CANDIDATE_PROFILE] = identity.shown(self.candidate.profile)
+        profile = self.profile
+        if profile is not None:
+            attributes[names.CANDIDATE_PROFILE] = identity.shown(profile)
         span = self.span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, attributes)
         return span
 
@@ -206,26 +214,17 @@ class CandidateSpan:
                 )
         return self._runtime.redacted(text, secrets)
 
-    def message(self, settled: Outcome, now: float) -> str:
+    def message(self, settled: Outcome, seen: Seen | None = None) -> str:
         """Return the own error in a sentence: the provider's own words, or that it had none.
 
         Args:
-            settled: How the attempt ended.
-            now: In seconds of the monotonic clock.
+            settled: How the attempt ended, or a call of it.
+            seen: What was seen of the call on the wire; None for the attempt.
         """
-        provider = self.candidate.provider
         if settled.message and self._runtime.settings.error_text != "none":
-            return self.redacted(settled.message)
-        if settled.origin == outcome.FROM_RESPONSE:
-            return f"{settled.status} {settled.reason} from {provider}"
-        if settled.reason == reasons.TIMEOUT:
-            return f"no response from {provider} within {now - self._ledger.started:.1f} s"
-        if settled.origin == outcome.FROM_TRANSPORT:
-            return f"connection to {provider} failed"
-        if settled.origin == outcome.FROM_CLIENT:
-            raised = f" ({settled.exception[0]})" if settled.exception else ""
-            return f"nothing was asked of {provider}: this process failed{raised}"
-        return f"{settled.reason or reasons.UNKNOWN}: {provider}"
+            shown = self.redacted(settled.message)
+            return f"{shown}: {self.redacted(settled.relayed)}" if settled.relayed else shown
+        return own_error(settled, seen or settlement.seen(self._ledger), self.candidate.provider)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -249,9 +248,11 @@ class CandidateSpan:
             from otel_failover._core.spans.mismatch import verdict_attributes  # late: for the import budget
 
             attributes.update(verdict_attributes(verdict, self.candidate.provider))
-        secrets = self._ledger.secrets
+        profile, secrets = self.profile, self._ledger.secrets
+        if profile is not None:
+            attributes[names.CANDIDATE_PROFILE] = identity.shown(profile)
         if secrets:
-            _clean(attributes, self.candidate, secrets)
+            _clean(attributes, self.candidate.model, profile, secrets)
         span.set_attributes(attributes)
         if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or self.inherited()):
             span.set_attributes(self.inherited())  # attribute limits have pushed it out
@@ -268,7 +269,7 @@ class CandidateSpan:
         own = self._ledger.own
         facts[names.CANDIDATE_OUTCOME] = settled.outcome
         facts[names.WIRE_REQUESTS] = len(own)
-        facts[names.WIRE_STATUSES] = [str(e.status) if e.status is not None else "-" for e in own[-_STATUSES:]]
+        facts[names.WIRE_STATUSES] = [str(e.heard_status or "-") for e in own[-_STATUSES:]]
         if settled.status is not None:
             facts[names.HTTP_STATUS] = settled.status
         if settled.request_id is not None:
@@ -323,9 +324,9 @@ class CandidateSpan:
             )  # fmt: skip
 
 
-def _clean(attributes: dict[str, Any], candidate: Candidate, secrets: tuple[str, ...]) -> None:
+def _clean(attributes: dict[str, Any], model: str, profile: str | None, secrets: tuple[str, ...]) -> None:
     """Keep the attempt's own credential out of what the host or the provider named."""
-    attributes.update(_cleaned(candidate.model, candidate.profile, secrets))
+    attributes.update(_cleaned(model, profile, secrets))
     for name, plain in ((names.ERROR_CODE, _WORDS), (names.WIRE_REQUEST_ID, _ISSUED)):
         value = attributes.get(name)
         if value is not None and not is_plain(value, plain, secrets):

@@ -10,52 +10,44 @@ Nothing here raises, blocks or starts a thread, and nothing of a span is kept on
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 import weakref
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode, get_tracer_provider
 
-from otel_failover._core import context as scope
 from otel_failover._core.attribution import facts
 from otel_failover._core.attribution.claim import Claim
 from otel_failover._core.attribution.facts import Verdict
-from otel_failover._core.attribution.from_span import (
-    Reading,
-    by_model_alone,
-    has_error_provider,
-    may_conflict,
-    names_candidate,
-    read_claim,
-)
+from otel_failover._core.attribution.from_span import Reading, has_error_provider, may_conflict, read_claim
 from otel_failover._core.config import runtime
+from otel_failover._core.context import ATTEMPT, RUN, displaced, entered
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.spans import deferred
-from otel_failover._core.spans.registry import OPEN, bound, enclosing, own_spans
+from otel_failover._core.spans.registry import OPEN, Place, bound, enclosing, own_spans, pools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    from otel_failover._core.attribution.source import Source
+    from otel_failover._core.attribution.enclosing import Held
     from otel_failover._core.config.runtime import Runtime
-    from otel_failover._core.domain.candidate import Candidate
     from otel_failover._core.spans.registry import EnclosedRun, Judge
 
 _LATELY: Final = 64
+_LOGS: Final = "opentelemetry.sdk._logs"
 _HAS_HOOK: Final = hasattr(SpanProcessor, "_on_ending")
 
 
-_pools: weakref.WeakSet[Any] = weakref.WeakSet()
 _providers: Final[IdentityMap[bool]] = IdentityMap()
 """Providers with a processor of ours: some (Logfire's) have no hash."""
 
@@ -80,19 +72,20 @@ class AttributionProcessor(SpanProcessor):
             _providers.set(provider, True)
             pool = getattr(getattr(provider, "_active_span_processor", None), "_executor", None)
             if pool is not None:
-                _pools.add(pool)
+                pools.append(weakref.ref(pool, pools.remove))
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Bind a span to the attempt it starts in."""
+        """Bind a span to the attempt that it starts in, or to its place in a run."""
         # Bound here and never at the end: a span may end in another context than it started in (a stream, a callback,
         # another thread), and the attempt that is current there is not its own.
         context = get_current() if parent_context is None else parent_context
-        attempt: Any = context.get(scope.ATTEMPT) or scope.displaced(context)
-        if attempt is None and own_spans and span.parent is not None:
-            # A processor that runs in a pool's thread sees no context; the parent tells.
-            attempt = own_spans.get(span.parent.span_id) or bound.get(span.parent.span_id)
+        attempt: Any = context.get(ATTEMPT)
+        if attempt is None and entered() is not None:
+            attempt = displaced(context)
         if attempt is not None:
             _bind(span, attempt)
+        elif own_spans or bound or context.get(RUN) is not None:
+            _place(span, context)
 
     def _on_ending(self, span: Span) -> None:
         """Judge a span while it can still be written; most have nothing to be judged."""
@@ -132,6 +125,8 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
         return False
     if warn:
         active.logs.warn_not_instrumented()
+    if not active.reads_records and _LOGS in sys.modules:
+        _attach_to_logs(active)
     provider = active.provider or get_tracer_provider()
     if active.attached_to is not None and active.attached_to() is provider:
         return True
@@ -143,6 +138,15 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
     active.attached_to = weakref.ref(provider)
     AttributionProcessor.attach_to(provider)
     return True
+
+
+def _attach_to_logs(active: Runtime) -> None:
+    """Attach the processor of exception records to the logger provider, once there is one that takes processors."""
+    from opentelemetry._logs import get_logger_provider  # late: few applications have the logs signal
+
+    from otel_failover._core.spans import log_records
+
+    active.reads_records = log_records.attach_to(active.logger_provider or get_logger_provider())
 
 
 def _watch(active: Runtime, attempt: Any, now: float) -> None:
@@ -164,18 +168,41 @@ def _bind(span: Span, attempt: Judge) -> None:
 
 
 @guarded(fallback=None)
+def _place(span: Span, context: Context) -> None:
+    """Remember where in a run a span stands that is in none of its attempts, until it ends."""
+    above: Judge | Place | None = None
+    if span.parent is not None:
+        # A processor that runs in a pool's thread sees no context; the parent tells.
+        above = own_spans.get(span.parent.span_id) or bound.get(span.parent.span_id)
+        if above is not None and type(above) is not Place:
+            if own_spans:
+                _bind(span, cast("Judge", above))
+            return
+    current: Any = context.get(RUN)
+    run = above.run if current is None and type(above) is Place else current
+    if run is None or run.is_over or _is_ours(span) or not runtime.current().active:
+        return
+    bound[span.context.span_id] = Place(run, above if type(above) is Place and above.run is run else None, span)
+    if len(bound) > OPEN:
+        bound.popitem(last=False)
+
+
+@guarded(fallback=None)
 def _check(span: Any, *, writable: bool) -> None:
-    """Judge one span: inside an attempt, around a run, or naming its error's provider by itself."""
+    """Judge one span: inside an attempt, around attempts or beside them, or naming its error's provider by itself."""
     # What is kept of the span is taken out first, whatever becomes of it below: nothing of a span outlives it.
     span_id = span.context.span_id
-    attempt = bound.pop(span_id, None) if bound else None
+    attempt: Any = bound.pop(span_id, None) if bound else None
     runs: list[EnclosedRun] = []
     if enclosing:
         parent = span.parent
         runs = enclosing.take(span_id, parent.span_id if parent is not None and not parent.is_remote else None)
-    if _is_ours(span) or (attempt is None and not runs and not may_conflict(span)):
+    place: Place | None = None
+    if type(attempt) is Place:
+        attempt, place = None, _left(span, attempt)
+    if _is_ours(span) or (attempt is None and place is None and not runs and not may_conflict(span)):
         return
-    if not runtime.current().active or _is_seen(span_id, writable=writable):
+    if not runtime.current().active or (not writable and _is_seen(span_id)):
         return
     attributes = span.attributes
     # A span with more attributes than the SDK's limit loses its oldest first, and ours were written at its start.
@@ -183,24 +210,28 @@ def _check(span: Any, *, writable: bool) -> None:
         from otel_failover._core.spans.span_access import write  # late: for the import budget
 
         write(span, attempt.inherited())
-    found = read_claim(span)
-    if found is None or names.VERDICT in attributes or _is_ignored(span):
+    reading = read_claim(span)
+    if reading is None or names.VERDICT in attributes or _is_ignored(span):
         return
     if attempt is not None:
-        _judge_inside(span, attempt, found, writable=writable)
-    elif runs:
-        _judge_around(span, runs, found, writable=writable)
-    elif found.claim.conflict is not None:
-        _judge_alone(span, found, writable=writable)
+        _judge_inside(span, attempt, reading, writable=writable)
+    elif runs or place is not None:
+        _judge_around(span, runs, place, reading, writable=writable)
+    elif reading.claim.conflict is not None:
+        _judge_alone(span, reading, writable=writable)
+
+
+def _left(span: Any, place: Place) -> Place | None:
+    """Take note that a span in a run has ended; return its place where it may tell an error that is another's."""
+    place.left()
+    return place if span.status.status_code is StatusCode.ERROR or place.run.may_tell_errors else None
 
 
 _lately: OrderedDict[int, None] = OrderedDict()
 
 
-def _is_seen(span_id: int, *, writable: bool) -> bool:
+def _is_seen(span_id: int) -> bool:
     """Whether another processor of ours has judged a span that could not be written, so that it does not show."""
-    if writable:
-        return False
     seen = span_id in _lately
     _lately[span_id] = None
     if len(_lately) > _LATELY:
@@ -228,47 +259,42 @@ def _judge_inside(span: Any, attempt: Judge, found: Reading, *, writable: bool) 
           attempt.secrets, writable=writable)  # fmt: skip
 
 
-def _judge_around(span: Any, runs: list[EnclosedRun], found: Reading, *, writable: bool) -> None:
-    """A span around a run, where it names one of its candidates and carries an error, or only a response's id."""
+def _judge_around(span: Any, runs: list[EnclosedRun], place: Place | None, found: Reading, *, writable: bool) -> None:
+    """A span around attempts or beside them, where it names one and carries an error, or only a response's id."""
+    from otel_failover._core.attribution.enclosing import judge_held, sentence_of  # late: see `judgement`
+
     if found.claim.members:
         return
-    claim = found.claim if found.error else Claim(response_id=found.claim.response_id)
-    own, others = _split(runs, found)
-    if own:
+    held = _held(span, runs, place, found)
+    if held is not None:
+        claim = _claim_on(span, held) if found.error else Claim(response_id=found.claim.response_id)
         if not found.error:
             # A span that is named after what was asked for may tell who answered, never who failed.
-            others = [trail for trail in others if trail.reason is not None]
-        from otel_failover._core.attribution.enclosing import judge_enclosing, sentence_of  # late: see `judgement`
-
-        verdict = judge_enclosing(claim, own, others)
+            held = held._replace(others=[source for source in held.others if source.reason is not None], told=[])
+        verdict = judge_held(claim, held)
         if found.error or verdict.verdict != UNVERIFIED:
-            who = (own[0].provider, own[0].model, own[0].index)
-            _settle(span, verdict, claim, who, sentence_of(own[-1]), (), writable=writable)
+            who = (held.own[0].provider, held.own[0].model, held.own[0].index)
+            _settle(span, verdict, claim, who, sentence_of(held.own[-1]), (), writable=writable)
             return
     if found.claim.conflict is not None:
         _judge_alone(span, found, writable=writable)
 
 
-def _split(runs: list[EnclosedRun], found: Reading) -> tuple[list[Source], list[Source]]:
-    """Return the trails of the candidates that a span names, and those of the others, of all runs inside it."""
-    # Some instrumentations say `openai` for whatever the OpenAI SDK asks, a gateway or a compatible endpoint too. Where
-    # nobody in the chain has that provider and model, the model alone says of whom the span speaks.
-    own, others = _split_by(runs, lambda candidate: names_candidate(candidate, found))
-    loose = by_model_alone(found) if not own else None
-    if loose is not None:
-        return _split_by(runs, lambda candidate: names_candidate(candidate, loose))
-    return own, others
+def _held(span: Any, runs: list[EnclosedRun], place: Place | None, found: Reading) -> Held | None:
+    """Return whom a span around attempts, or beside them, is held against."""
+    from otel_failover._core.attribution.enclosing import Part, hold  # late: see `judgement`
+
+    told = [run.attempts_so_far() for run in runs]
+    parts = [Part(sources, [], whole, started_in=False) for sources, whole in told]
+    return hold(found, parts, None) if place is None else place.held(found, span.attributes, parts)
 
 
-def _split_by(runs: list[EnclosedRun], named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
-    own: list[Source] = []
-    others: list[Source] = []
-    for run in runs:
-        mine, theirs = run.split_by(named)
-        own += mine
-        # A run that does not concern the span is none of its business.
-        others += theirs if mine else ()
-    return own, others
+def _claim_on(span: Any, held: Held) -> Claim:
+    """Return what a span claims; an exception event from before the candidate was asked is no claim."""
+    asked = held.asked_at
+    since = None if asked is None else time.time_ns() - int((time.monotonic() - asked) * 1e9)
+    found = read_claim(span, since)
+    return found.claim if found is not None else Claim()
 
 
 def _judge_alone(span: Any, found: Reading, *, writable: bool) -> None:
@@ -299,7 +325,7 @@ def _settle(
         write(span, verdict_attributes(verdict, candidate[0]))
     active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
-        later = bool(_pools) and _in_a_pool()
+        later = bool(pools) and _in_a_pool()
         announce(active, span.context, verdict, claim, candidate, own, secrets, span.end_time, later=later)
 
 
@@ -309,4 +335,4 @@ def _in_a_pool() -> bool:
     Starting a span waits for that pool: with every thread of it in here, for ever.
     """
     me = threading.current_thread()
-    return any(me in getattr(pool, "_threads", ()) for pool in tuple(_pools))
+    return any(me in getattr(pool(), "_threads", ()) for pool in tuple(pools))

@@ -1,4 +1,4 @@
-"""Which open span belongs to which attempt, and which runs happen inside it: by span id, while the spans are open.
+"""Which open span belongs to which attempt or run, and which runs happen inside it: by span id, while it is open.
 
 Runs and attempts write it, the processor reads it; it knows neither, so that neither has to know the other.
 """
@@ -9,12 +9,14 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import weakref
+    from collections.abc import Mapping, Sequence
 
     from otel_failover._core.attribution.claim import Claim
+    from otel_failover._core.attribution.enclosing import Held, Part
     from otel_failover._core.attribution.facts import Verdict
+    from otel_failover._core.attribution.from_span import Reading
     from otel_failover._core.attribution.source import Source
-    from otel_failover._core.domain.candidate import Candidate
 
     class Judge(Protocol):
         """An attempt, as far as the processor asks: whose it is, and what its evidence makes of a claim."""
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
         def secrets(self) -> tuple[str, ...]:
             """Credentials that may not leave."""
 
+        @property
+        def asked_at(self) -> float | None:
+            """When its first own request was sent, in seconds of the monotonic clock; None where none was."""
+
         def inherited(self) -> dict[str, Any]:
             """Return the attributes that stand on every span started inside it."""
 
@@ -48,16 +54,35 @@ if TYPE_CHECKING:
             """Return its own evidence in a few words."""
 
     class EnclosedRun(Protocol):
-        """A run, as far as a span around it is concerned."""
+        """A run, as far as spans around it and inside it are concerned.
 
-        def split_by(self, named: Callable[[Candidate], bool]) -> tuple[list[Source], list[Source]]:
-            """Return what its attempts at the candidates that a span names can be held against, and all the others."""
+        Attributes:
+            is_over: It has ended.
+        """
+
+        is_over: bool
+
+        @property
+        def operation(self) -> str:
+            """What is asked for, in the host's words."""
+
+        @property
+        def latest_ended(self) -> int:
+            """The order of the attempt that ended last; 0 where none has."""
+
+        @property
+        def may_tell_errors(self) -> bool:
+            """Whether one of its attempts has failed, or is still open and may."""
+
+        def attempts_so_far(self) -> tuple[list[Source], bool]:
+            """Return what its attempts can be held against, in order, open ones included; and whether that is all."""
 
 
 OPEN: Final = 16_384
 """At most so many spans of others are kept track of; the oldest go first."""
 _ENCLOSING: Final = 1_024
 _RUNS: Final = 16
+_INSIDE: Final = 64
 
 
 class Enclosing:
@@ -90,11 +115,73 @@ class Enclosing:
         return len(self._runs)
 
 
+class Place:
+    """Where a span of somebody else's stands that was started in a run, outside its attempts.
+
+    Attributes:
+        run: The run.
+        before: The order of the attempt that had ended last when the span started; 0 where none had.
+        orders: Of the attempts that were begun inside the span: the first, and the last 63.
+        span: The span, while it is open; None for our own.
+        is_over: The span has ended.
+    """
+
+    __slots__ = ("_above", "before", "is_over", "orders", "run", "span")
+
+    def __init__(self, run: EnclosedRun, above: Place | None = None, span: Any = None) -> None:
+        self.run, self._above, self.span = run, above, span
+        self.before = run.latest_ended
+        self.orders: list[int] = []
+        self.is_over = False
+        if above is not None:
+            _ = above.above  # what has ended between goes: a chain of spans, each the next one's parent, keeps nothing
+
+    @property
+    def above(self) -> Place | None:
+        """The place of the nearest span around it that is open."""
+        while self._above is not None and self._above.is_over:
+            self._above = self._above._above  # noqa: SLF001 - another of the same
+        return self._above
+
+    def left(self) -> None:
+        """Take note that the span has ended, and let go of it."""
+        self.is_over, self.span = True, None
+
+    def note(self, order: int) -> None:
+        """Take note that an attempt begins inside the span, and so inside all spans around it."""
+        # At once and not when the span ends: a span may end before one that was started inside it.
+        place: Place | None = self
+        while place is not None:
+            place.orders.append(order)
+            if len(place.orders) > _INSIDE:
+                del place.orders[1]
+            place = place.above
+
+    def held(self, found: Reading, attributes: Mapping[str, Any] | None, enclosed: Sequence[Part] = ()) -> Held | None:
+        """Return whom the span, or a log record on it, is held against; None where nobody.
+
+        Args:
+            found: What it says.
+            attributes: Of the span.
+            enclosed: What runs inside the span can be held against.
+        """
+        from otel_failover._core.attribution.enclosing import Part, hold  # late: for the import budget
+
+        sources, whole = self.run.attempts_so_far()
+        orders = set(self.orders)
+        inside = [source for source in sources if source.order in orders]
+        beside = [source for source in sources if source.order not in orders]
+        mine = Part(inside, beside, whole and len(inside) == len(orders), started_in=True)
+        return hold(found, [*enclosed, mine], attributes, self.run.operation, self.before)
+
+
 enclosing: Final = Enclosing()
-own_spans: Final[dict[int, Judge]] = {}
-"""Attempts by our own spans, the candidate's and its calls'."""
-bound: Final[OrderedDict[int, Judge]] = OrderedDict()
-"""Attempts by the spans of others that were started inside them."""
+own_spans: Final[dict[int, Judge | Place]] = {}
+"""Attempts by our own spans, the candidate's and its calls'; the run's, where nothing but the parent tells it."""
+bound: Final[OrderedDict[int, Judge | Place]] = OrderedDict()
+"""Attempts by the spans of others that were started inside them; of those started in a run alone, where they stand."""
+pools: Final[list[weakref.ref[Any]]] = []
+"""The thread pools of providers whose processors run there, without the context in which a span is started."""
 
 
 def own(span: Any, judge: Judge) -> None:
@@ -103,6 +190,24 @@ def own(span: Any, judge: Judge) -> None:
         own_spans[span.get_span_context().span_id] = judge
 
 
+def own_run(span: Any, run: EnclosedRun) -> None:
+    """Remember that one of our own spans is a run's, where only its being a parent tells what starts in the run."""
+    if span.is_recording():
+        own_spans[span.get_span_context().span_id] = Place(run)
+
+
 def disown(span_id: int) -> None:
     """Forget one of our own spans."""
     own_spans.pop(span_id, None)
+
+
+def note_attempt(span: Any, order: int) -> None:
+    """Take note that an attempt begins inside a span of somebody else's.
+
+    Args:
+        span: Of the context that the attempt begins in; None where there is none.
+        order: The attempt's.
+    """
+    place = bound.get(span.get_span_context().span_id) if span is not None else None
+    if isinstance(place, Place):
+        place.note(order)

@@ -223,9 +223,11 @@ def _reason(
         return None, reasons.CONNECTION if real else reasons.UNKNOWN
     names = _class_names(problem)
     by_class = next((reason for name, reason in _BY_CLASS if name in names), None)
-    known = sorted(code for code in codes if reasons.of_code(code)) + sorted(codes)
-    code = body.code if body is not None and body.code else next(iter(known), None)
-    reason = by_class or reasons.from_answer(status, code, next(iter(known), None), body.message if body else "")
+    reason = by_class
+    if reason is None and body is not None:
+        reason = body.reason(status)
+    if reason is None or reason == reasons.UNKNOWN:
+        reason = reasons.from_answer(status, sorted(codes), body.message if body else "")
     if reason == reasons.UNKNOWN and status is None:
         reason = _stock(text_of(problem)) or reason
     return (None if read(problem, "in_stream") is True else status), reason

@@ -1,168 +1,82 @@
-"""Error texts, made comparable and found in one another, and whether a text shows where it came from.
+"""Error texts found in one another, and whether a text shows where it came from.
 
-Pure, and linear in the texts. A message that several could have said by themselves (`STOCK`, or too short) says nothing
-of where it came from; some sentences (`KNOWN_WORDING`) only a provider's answer contains.
+Pure, and linear in the texts. A message that several could have said by themselves (`STOCK`, too short, or nothing but
+general clauses) says nothing of where it came from; some sentences (`KNOWN_WORDING`) only a provider's answer contains.
+
+Texts are compared by their letters alone, so that a line may be broken anywhere, inside a word or a URL; where a text
+may have been cut is found out before brackets and line breaks are dropped.
 """
 
 from __future__ import annotations
 
+import bisect
 import functools
-from typing import TYPE_CHECKING, Final
+import itertools
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_failover._core.text.escapes import compiled
+from otel_failover._core.text.normal_form import (
+    ELLIPSIS,
+    MARKS,
+    MINIMUM,
+    QUOTE,
+    dense_units,
+    fingerprint,
+    letters,
+    marked,
+    normalise,
+    start_of,
+    units,
+)
+from otel_failover._core.text.wording import ANSWERS_WORDS, KNOWN_WORDING, STOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
-MINIMUM: Final = 24
-"""Characters of normalised text below which a message says nothing about where it came from."""
+__all__ = [
+    "KNOWN_WORDING",
+    "MINIMUM",
+    "STOCK",
+    "fingerprint",
+    "holds",
+    "is_held",
+    "is_issued",
+    "is_long_enough",
+    "is_status_line",
+    "known_in",
+    "normalise",
+    "pieces",
+    "quoted",
+    "quotes_id",
+    "remembered_as",
+    "says_enough",
+    "start_keys",
+    "starts",
+    "units",
+    "without",
+]
 
-_LIMIT: Final = 16_384
+_AMONG_WORDS: Final = 48
+"""Units that the start of a message has where ordinary words go on behind it."""
+_REST: Final = 12
+_REST_DENSE: Final = 45
+"""Units that remain of a text without general clauses; the second in Han, kana or Hangul, which say more by less."""
+_START: Final = 32
+"""Units by whose fingerprint an earlier run's message is known where it is cut."""
+_NEAR: Final = 14
+"""Letters that make about the 16 units between the two kinds of starts that are remembered."""
 _PARTS: Final = 10
-_QUOTE: Final = '"'
-_ELLIPSIS: Final = "…"
-_DROPPED: Final = "#"
-_SPACING: Final = str.maketrans(
-    {
-        **dict.fromkeys("{}[](),:;=|<>\t\r\n\xa0", " "),
-        **dict.fromkeys("'\"`\u2018\u2019\u201c\u201d", f" {_QUOTE} "),
-    }
-)
+_WORDS: Final = 256
+_TRIES: Final = 32
+_CHANCE: Final = 3
+"""Letters that may be alike by chance behind a cut."""
 _STATUS_LINE: Final = r"(?:http|error|status|code|#|-|\s)*"
 """What an SDK says where it has nothing but a status ("Error code: 502"), normalised: no text of the attempt's own."""
 _ISSUED_ID: Final = r"req_[0-9A-Za-z]{16,64}"
 """How OpenAI and Anthropic write request ids; anything else may be the application's own correlation id."""
 _QUOTED_ID: Final = r"['\"](?i:request[_-]?id)\\*['\"]\s*:\s*\\*['\"]([\w-]+)"
 """How an error's body, or its `repr`, names its request id; prose may name another one honestly."""
-_CODE_POINT: Final = r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))"
-_ANSI: Final = r"\x1b\[[0-9;]{0,16}[A-Za-z]"
-
-
-@functools.lru_cache(maxsize=128)
-def normalise(text: str) -> str:
-    """Return a text in the form in which texts are compared.
-
-    Escapes are undone, structure and case folded, and every word with a digit in it (ids, counts, keys, dates, model
-    versions) becomes one sign, as does our own mask, so that one message is the same in a body, in a `repr` and in a
-    log line.
-
-    Args:
-        text: Any text; what stands after 16,384 characters is not looked at.
-
-    Returns:
-        Words separated by single spaces; quotes, ellipses and dropped words are words of their own.
-    """
-    if len(text) > _LIMIT:
-        text = text[:_LIMIT]
-    if "\\" in text:
-        text = _unescaped(text)
-    if "\x1b" in text:
-        text = compiled(_ANSI).sub(" ", text)
-    if "..." in text or _ELLIPSIS in text:
-        text = text.replace("...", _ELLIPSIS).replace(_ELLIPSIS, f" {_ELLIPSIS} ")
-    words = text.translate(_SPACING).casefold().split()
-    return " ".join([word if word.isalpha() or _is_word(word) else _DROPPED for word in words])
-
-
-def _unescaped(text: str) -> str:
-    """Undo the escapes of JSON and of `repr`."""
-    if "\\u" in text or "\\x" in text:
-        text = compiled(_CODE_POINT).sub(lambda found: chr(int(found[1] or found[2], 16)), text)
-    return text.replace("\\n", " ").replace("\\r", " ").replace("\\t", " ").replace("\\", "")
-
-
-def _is_word(word: str) -> bool:
-    """Whether a word stays: neither an id (anything with a digit) nor our own mask."""
-    return word != "redacted" and not any(map(str.isdigit, word))
-
-
-@functools.lru_cache(maxsize=128)
-def fingerprint(message: str) -> str:
-    """Return 16 hex digits of SHA-256 over a normalised message: joins the same error across spans and services."""
-    import hashlib
-
-    return hashlib.sha256(message.encode("utf-8", "replace")).hexdigest()[:16]
-
-
-STOCK: Final = frozenset(
-    {
-        "connection error.",
-        "request timed out.",
-        "request timed out or interrupted. this could be due to a network timeout dropped connection or request",
-        "the read operation timed out",
-        "the write operation timed out",
-        "the connection operation timed out",
-        "the request was cancelled before it completed",
-        "server disconnected without sending a response.",
-        "server disconnected",
-        "peer closed connection without sending complete message body incomplete chunked read",
-        "peer closed connection without sending complete message body received # bytes expected #",
-        "all connection attempts failed",
-        "connection refused",
-        "errno # connection refused",
-        "connection reset by peer",
-        "errno # connection reset by peer",
-        "errno # name or service not known",
-        "errno # temporary failure in name resolution",
-        "nodename nor servname provided or not known",
-        "cannot connect to host",
-        "connection timeout to host",
-        "ssl certificate_verify_failed certificate verify failed",
-        "event loop is closed",
-        "session is closed",
-        "cannot send a request as the client has been closed.",
-        "the operation was aborted",
-        "operation was canceled",
-        "deadline exceeded",
-        "stream closed",
-        "stream ended without finish_reason",
-        "an error occurred during streaming",
-        "an error occurred while processing your request",
-        "internal server error",
-        "service unavailable",
-        "service temporarily unavailable",
-        "the service is temporarily unavailable. please try again later.",
-        "bad gateway",
-        "gateway timeout",
-        "too many requests",
-        "unauthorized",
-        "forbidden",
-        "not found",
-        "llm request failed.",
-        "all models failed",
-        "no response",
-    }
-)
-"""Texts that an SDK, a transport or a runtime makes up without an answer: everybody says them, they bind nothing.
-
-Both tables stand here as `normalise` leaves them, which a test holds: this module is imported on every start."""
-
-KNOWN_WORDING: Final = (
-    "you exceeded your current quota please check your plan and billing details",
-    "incorrect api key provided",
-    "on tokens per min tpm limit",
-    "on requests per min rpm limit",
-    "does not exist or you do not have access to it",
-    'this model " s maximum context length is',
-    "your credit balance is too low to access the anthropic api",
-    'this request would exceed your organization " s rate limit',
-    "this request would exceed the rate limit for your organization",
-    "number of request tokens has exceeded your",
-    "invalid x-api-key",
-    "resource has been exhausted e.g. check quota",
-    "api key not valid. please pass a valid api key.",
-    "is not found for api version",
-    "the model is overloaded. please try again later.",
-    "this model is currently experiencing high demand",
-    "too many tokens please wait before trying again",
-    "the security token included in the request is invalid",
-    'you didn " t provide an api key',
-    "your account is not active please check your billing details",
-    "the server had an error while processing your request",
-    "the response was filtered due to the prompt triggering",
-    "exceeded token rate limit of your current",
-)
-"""Sentences that only a provider's answer contains; disjoint from `STOCK`, which a test keeps so."""
 
 
 def quotes_id(name: str, text: str) -> bool:
@@ -193,65 +107,283 @@ def is_status_line(text: str) -> bool:
     return compiled(_STATUS_LINE).fullmatch(text) is not None
 
 
-def quoted(message: str, text: str) -> str | None:
-    """Return the part of a normalised message that a normalised text repeats, or None.
+# --- whether a text tells where it came from --------------------------------------------------------------------------
 
-    A part binds from 24 characters on, from the message's start, where the text breaks off behind it: its end, an
-    ellipsis or a quote (a word cut in two may stand before that). Stock phrases bind nothing.
+
+def is_long_enough(text: str) -> bool:
+    """Whether a text is long enough to bind, and no stock phrase.
+
+    Args:
+        text: Normalised.
     """
-    if len(message) < MINIMUM or message in STOCK:
+    return units(text) >= MINIMUM and letters(text) not in _rows(STOCK)
+
+
+def says_enough(text: str, length: int | None = None, own: AbstractSet[str] = frozenset()) -> bool:
+    """Whether a text, or the start of one, tells where it came from: by more than clauses that everybody says.
+
+    Args:
+        text: Normalised.
+        length: Characters of the start.
+        own: The reasons that own evidence gives. In scripts in which few characters say much, a text that names
+            another reason, which only an answer can tell, needs no length.
+    """
+    from otel_failover._core.text.general import without_general_clauses  # late: needed where something may bind
+
+    start = text if length is None else text[:length]
+    if any(phrase in start for phrase in KNOWN_WORDING):
+        return True
+    rest = without_general_clauses(text, length)
+    weight = units(rest)
+    if weight < _REST or dense_units(rest) * 2 < weight or weight >= _REST_DENSE:
+        return weight >= _REST
+    bare = letters(start)
+    return any(word in bare and own.isdisjoint(reasons) for word, reasons in ANSWERS_WORDS)
+
+
+@functools.lru_cache(maxsize=4)
+def _rows(sentences: frozenset[str] | tuple[str, ...]) -> dict[str, str]:
+    """Return the sentences of a table by their letters."""
+    return {letters(sentence): sentence for sentence in sentences}
+
+
+def known_in(text: str) -> list[str]:
+    """Return the sentences in a text that only a provider's answer contains.
+
+    Args:
+        text: Normalised.
+    """
+    bare = letters(text)
+    return [sentence for known, sentence in _rows(KNOWN_WORDING).items() if known in bare]
+
+
+# --- one text in another ----------------------------------------------------------------------------------------------
+
+
+class _Said(NamedTuple):
+    """A text, and where in its row of letters it may have been cut.
+
+    Args:
+        normal: Its normal form.
+        letters: Its letters in a row.
+        cuts: Places in that row at which the text ends or an ellipsis stands.
+        marks: Places at which those, a quote, a bracket, a line break or the like stand, in order, and which do.
+        drops: Places at which a word was dropped.
+        words: Where each word starts, and where it ends.
+    """
+
+    normal: str
+    letters: str
+    cuts: frozenset[int]
+    marks: dict[int, str]
+    drops: frozenset[int]
+    words: dict[int, int]
+
+
+@functools.lru_cache(maxsize=32)
+def _said(text: str) -> _Said:
+    """Take a text apart.
+
+    Args:
+        text: As it was said; one that has been normalised has no brackets or line breaks any more.
+    """
+    row: list[str] = []
+    marks: dict[int, str] = {}
+    cuts, drops, words, at = set(), set(), {}, 0
+    for word in marked(text).split(" "):
+        bare = word if word.isalpha() else letters(word)
+        if bare:
+            row.append(bare)
+            words[at] = at + len(bare)
+            at += len(bare)
+        elif word in MARKS:
+            marks[at] = marks.get(at, "") + word
+            if word == ELLIPSIS:
+                cuts.add(at)
+        elif word:
+            drops.add(at)
+    marks.setdefault(at, ELLIPSIS)
+    return _Said(normalise(text), "".join(row), frozenset((*cuts, at)), marks, frozenset(drops), words)
+
+
+def quoted(message: str, text: str, own: AbstractSet[str] = frozenset()) -> str | None:
+    """Return the part of a message that a text repeats, normalised, or None.
+
+    A part binds from 24 units on, from the message's start, where the text breaks off behind it: its end, an ellipsis,
+    a quote, a bracket, `|`, `;`, a line break or markup (a word cut in two may stand before that); before ordinary
+    words, from 48 on. Stock phrases and general clauses bind nothing.
+
+    Args:
+        message: Another attempt's, as it was sent or normalised.
+        text: As it was said.
+        own: The reasons that own evidence gives.
+    """
+    known = _said(message)
+    if not is_long_enough(known.normal):
         return None
-    if message in text:
-        return message
-    whole = message.rstrip("!. ")
-    if len(whole) >= MINIMUM and whole in text:
-        return whole
-    head = message[:MINIMUM]
-    start = text.find(head)
-    while start != -1:
-        length = _shared(message, text, start)
-        if _breaks_off(message, text, length, start + length) and not _is_stock_start(message[:length]):
-            return message[:length].rstrip()
-        start = text.find(head, start + 1)
-    return None
+    length = _repeated(known, _said(text))
+    if not length and ("\n" in text or "\\" in text or "<" in text):
+        from otel_failover._core.text.renderings import joined  # late: few texts are wrapped
+
+        length = _repeated(known, _said(joined(text)))
+    if not length or not says_enough(known.normal, length, own):
+        return None
+    return known.normal[:length].rstrip()
 
 
-def _shared(message: str, text: str, start: int) -> int:
-    """Length of the run that both have in common."""
-    most = min(len(message), len(text) - start)
-    return next((i for i in range(MINIMUM, most) if message[i] != text[start + i]), most)
+def _repeated(known: _Said, said: _Said) -> int:
+    """Return how many characters of a message's normal form a text repeats and breaks off behind; 0 where none."""
+    if known.letters in said.letters:
+        return len(known.normal)
+    start = start_of(known.normal, MINIMUM)
+    head = letters(start or "")
+    at, best = said.letters.find(head) if head else -1, 0
+    for _ in range(_TRIES):
+        if at == -1:
+            break
+        best = max(best, _broken_off(known, said, at))
+        at = said.letters.find(head, at + 1)
+    return best
 
 
-def _breaks_off(message: str, text: str, length: int, at: int) -> bool:
-    """Whether a text ends where it stops repeating a message: by its end, an ellipsis or a quote.
+def _broken_off(known: _Said, said: _Said, at: int) -> int:
+    """Return the characters of a message that stand at a place in a text, 0 where they bind nothing."""
+    shared = _shared(known.letters, said.letters, at)
+    for length in range(shared, max(0, shared - _CHANCE) - 1, -1):
+        end = at + length
+        # Where the message has the same bracket or quote itself, one in the text is no sign that it was cut.
+        cut = end in said.cuts or (end in said.marks and said.marks[end] != known.marks.get(length))
+        if cut or (length in known.drops and said.words.get(end) in said.marks):
+            return _enough(known, length, MINIMUM)
+    return _enough(known, shared, _AMONG_WORDS)
 
-    The stump of a word that was dropped from the message as a whole ("gpt-" of "gpt-5.5") may stand before that.
+
+def _enough(known: _Said, length: int, weight: int) -> int:
+    """Return how many characters of its normal form hold so many of a message's letters, 0 where they are too light."""
+    taken, end = 0, 0
+    for end, sign in enumerate(known.normal):  # noqa: B007 - where it stops is what is sought
+        if taken == length:
+            break
+        taken += sign.isalnum() and sign != "_"
+    start = known.normal[:end].rstrip(f" {QUOTE}{ELLIPSIS}")
+    if units(start) < weight or any(stock.startswith(letters(start)) for stock in _rows(STOCK)):
+        return 0
+    return len(start)
+
+
+def _shared(message: str, text: str, at: int) -> int:
+    """Return the length of the run that both have in common: halved, since slices are compared at once."""
+    low, high = 0, min(len(message), len(text) - at)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text.startswith(message[low:middle], at + low):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def holds(text: str, portion: str) -> bool:
+    """Whether a text holds a part of a message, wherever its lines are broken.
+
+    Args:
+        text: Normalised.
+        portion: Normalised.
     """
-    words = text[at:].split(" ", 2)
-    if words[0] not in ("", _ELLIPSIS, _QUOTE):
-        if message[length:].split(" ", 1)[0] != _DROPPED:
-            return False
-        words = words[1:]
-    words = [word for word in words if word]
-    return not words or words[0] in (_ELLIPSIS, _QUOTE)
+    if portion in text:
+        return True
+    bare = letters(portion)
+    return bool(bare) and bare in letters(text)
 
 
-def _is_stock_start(portion: str) -> bool:
-    return any(stock.startswith(portion.rstrip()) for stock in STOCK)
+def without(text: str, portion: str) -> str:
+    """Return a text without a part of a message.
+
+    Args:
+        text: Normalised.
+        portion: Normalised.
+    """
+    if portion in text:
+        return text.replace(portion, " ")
+    bare, row = letters(portion), letters(text)
+    start = row.find(bare) if bare else -1
+    if start == -1:
+        return text
+    places = [at for at, sign in enumerate(text) if letters(sign)]
+    return f"{text[: places[start]]} {text[places[start + len(bare) - 1] + 1 :]}"
+
+
+def is_held(text: str, held: Iterable[str]) -> bool:
+    """Whether a text stands in an own one, or wraps one so long that it cannot be chance.
+
+    Args:
+        text: Normalised.
+        held: Own texts, normalised.
+    """
+    return any(holds(mine, text) or (units(mine) >= MINIMUM and holds(text, mine)) for mine in held)
+
+
+# --- what an earlier run said -----------------------------------------------------------------------------------------
 
 
 def pieces(text: str) -> Iterator[str]:
     """Yield the parts of a claim that may be a whole message: all of it, and what stands behind or between quotes."""
     seen: set[str] = set()
-    parts = text.split(f" {_QUOTE} ")[:_PARTS]
-    between = (f" {_QUOTE} ".join(parts[i:j]) for i in range(len(parts)) for j in range(len(parts), i, -1))
+    parts = text.split(f" {QUOTE} ")[:_PARTS]
+    between = (f" {QUOTE} ".join(parts[i:j]) for i in range(len(parts)) for j in range(len(parts), i, -1))
     for part in (text, text.rsplit(" - ", 1)[-1], text.split(" - ", 1)[-1], *between):
-        piece = part.strip(f"{_QUOTE}{_ELLIPSIS} ")
-        if len(piece) >= MINIMUM and piece not in STOCK and piece not in seen:
+        piece = part.strip(f"{QUOTE}{ELLIPSIS} ")
+        if piece not in seen and is_long_enough(piece):
             seen.add(piece)
             yield piece
 
 
-def is_held(text: str, held: Iterable[str]) -> bool:
-    """Whether a text stands in an own one, or wraps one so long that it cannot be chance."""
-    return any(text in mine or (len(mine) >= MINIMUM and mine in text) for mine in held)
+def remembered_as(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a claim that an earlier run's message may be known by: each fingerprint, and what has it.
+
+    Args:
+        text: As it was said.
+    """
+    for piece in pieces(normalise(text)):
+        yield fingerprint(piece), piece
+    yield from starts(text)
+
+
+def start_keys(message: str) -> tuple[str, ...]:
+    """Return by what the start of a message is known in later runs: fingerprints of its first 32 and 48 units.
+
+    Of this process only, since they are asked for by the dozen; nobody reads a text out of them.
+
+    Args:
+        message: Normalised.
+    """
+    starts = (start_of(message, weight) for weight in (_START, _AMONG_WORDS))
+    return tuple(_key(start) for start in starts if start is not None)
+
+
+def _key(start: str) -> str:
+    return f"~{hash(letters(start)):x}"
+
+
+def starts(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a claim that may be the start of a message, each by its fingerprint and normalised.
+
+    As with texts of the same run: a short one only where the claim breaks off soon after it.
+
+    Args:
+        text: As it was said.
+    """
+    said = _said(text)
+    at, passed, marks = 0, 0, tuple(said.marks)
+    for word in itertools.islice(said.normal.split(" "), _WORDS):
+        ahead = said.normal[at : at + 4 * _AMONG_WORDS]
+        start = start_of(ahead, _START)
+        if start is None:
+            return
+        end = passed + len(letters(start))
+        if marks[bisect.bisect_left(marks, end)] - end <= _NEAR:
+            yield _key(start), start
+        if (more := start_of(ahead, _AMONG_WORDS)) is not None:
+            yield _key(more), more
+        at += len(word) + 1
+        passed += len(letters(word))

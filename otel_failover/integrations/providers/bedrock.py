@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from otel_failover._core.domain.asked import Asked
-from otel_failover._core.domain.endpoint import endpoint_of
+from otel_failover._core.domain.endpoint import base_of, endpoint_of
 from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence.error_body import error_in
-from otel_failover._core.failsafe import guarded, read
+from otel_failover._core.failsafe import guarded, read, text_of
 from otel_failover._core.runs import call as calls
 from otel_failover.integrations.patching import Library, Patch
 from otel_failover.integrations.providers import other_instrumentations
-from otel_failover.integrations.providers.bedrock_shapes import Answer, shown, text_in
+from otel_failover.integrations.providers.bedrock_shapes import Answer, document_in, document_of, shown, text_in
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -65,6 +65,7 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
         streamed=operation_name in _READ_LATER,
         own_spans=other_instrumentations.is_instrumented_by_others(_SDK),
         retries=_retries(client.meta.config),
+        base=base_of(text_of(client.meta.endpoint_url)),
     )
 
 
@@ -205,7 +206,10 @@ def _step(inner: Any, call: Call) -> Any:
 
 @guarded(fallback=None)
 def _hear(call: Call, event: Mapping[str, Any]) -> None:
-    call.stream_chunk(text_in(event))
+    text = text_in(event)
+    call.stream_chunk(text)
+    if not text and (said := document_in(event)) is not None:
+        call.stream_doubted(said)
 
 
 @guarded(fallback=None)
@@ -237,6 +241,8 @@ def body(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 @guarded(fallback=None)
 def _has_read(call: Call, piece: bytes, wanted: int | None) -> None:
     call.stream_chunk(piece[:_KEPT].decode("utf-8", "replace"))
+    if (said := document_of(piece)) is not None:
+        call.stream_doubted(said)
     if wanted is None or not piece:
         call.stream_ended()
 

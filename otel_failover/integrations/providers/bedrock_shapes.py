@@ -9,7 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from otel_failover._core.evidence.response_content import WORDLESS
+from otel_failover._core.evidence.answers.content import WORDLESS
+from otel_failover._core.evidence.answers.success import Document, document
+
+_REFUSAL = b'"refusal"'
 
 
 class Part(NamedTuple):
@@ -65,6 +68,29 @@ def text_in(event: Mapping[str, Any]) -> str:
     started = event.get("contentBlockStart", {}).get("start")
     delta = event.get("contentBlockDelta", {}).get("delta") or started or {}
     return delta.get("text") or (WORDLESS if delta else "")
+
+
+def document_in(event: Mapping[str, Any]) -> Document | None:
+    """Return what an event says that has no text: how a message ended, or a model's own document.
+
+    Args:
+        event: As `text_in` takes it.
+    """
+    ended = event.get("messageStop")
+    if ended is not None:
+        return Document({"stop_reason": ended.get("stopReason")})
+    chunk = event.get("chunk")
+    found = json.loads(chunk.get("bytes", b"{}")) if chunk is not None else None
+    return Document(found) if isinstance(found, Mapping) else None
+
+
+def document_of(body: bytes) -> Document | None:
+    """Return the answer of an invoked model, where something in it looks like an error or a refusal.
+
+    Args:
+        body: As the host has read it, whole or in part.
+    """
+    return document(body, doubtful=_REFUSAL in body)
 
 
 def _of_model(event: Mapping[str, Any]) -> str:

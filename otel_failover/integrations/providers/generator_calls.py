@@ -48,6 +48,8 @@ class Shown(NamedTuple):
     model: object = None
     usage: Usage | None = None
     text: str = ""
+    candidates: object = None
+    prompt_feedback: object = None
 
 
 class Wrappers:
@@ -123,6 +125,13 @@ class Wrappers:
             call.stream_chunk(None, error)
         call.stream_ended(problem)
 
+    @staticmethod
+    def _heard(call: Call, shown: Shown | None) -> None:
+        """Take note of a chunk; one without a text may say why there is none."""
+        call.stream_chunk(shown)
+        if shown is not None and not shown.text:
+            call.stream_doubted(shown)
+
     def _steps(self, inner: Iterable[Any], call: Call, context: Context) -> Generator[Any, Any, Any]:
         """Hand the chunks on, one by one; nothing is current while the host has one.
 
@@ -135,7 +144,7 @@ class Wrappers:
                     chunk = next(chunks, _END)
                 if chunk is _END:
                     break
-                call.stream_chunk(self.shown(chunk))
+                self._heard(call, self.shown(chunk))
                 yield chunk
         except GeneratorExit:
             # Closed or collected between two chunks. The SDK's own is closed first, as the host's `close` would have
@@ -159,7 +168,7 @@ class Wrappers:
                     chunk = await anext(chunks, _END)
                 if chunk is _END:
                     break
-                call.stream_chunk(self.shown(chunk))
+                self._heard(call, self.shown(chunk))
                 yield chunk
         except GeneratorExit:
             # As in `_steps`.

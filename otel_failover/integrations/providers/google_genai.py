@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from otel_failover._core.domain.asked import Asked
-from otel_failover._core.domain.endpoint import endpoint_of
+from otel_failover._core.domain.endpoint import base_of, endpoint_of
+from otel_failover._core.evidence.answers.content import wordless
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
-from otel_failover._core.evidence.response_content import wordless
 from otel_failover._core.failsafe import read
 from otel_failover.integrations.patching import Library, Patch
 from otel_failover.integrations.providers import other_instrumentations
@@ -80,6 +80,7 @@ def _asked(client: Any, operation: str | None, model: object, options: Any) -> A
         provider="gcp.vertex_ai" if vertex else "gcp.gemini",
         credential=read(client, "api_key") or (read(client, "project"), read(client, "location")),
         own_spans=other_instrumentations.is_instrumented_by_others(_SDK),
+        base=base_of(given) if isinstance(given, str) else "",
     )
 
 
@@ -97,7 +98,14 @@ def _shown(response: Any) -> Shown:
     counts = [read(usage, name) for name in ("candidates_token_count", "thoughts_token_count")]
     numbers = [count for count in counts if isinstance(count, int)]
     tokens = Usage(read(usage, "prompt_token_count"), sum(numbers) if numbers else None)
-    return Shown(read(response, "response_id"), read(response, "model_version"), tokens, _text(response))
+    return Shown(
+        read(response, "response_id"),
+        read(response, "model_version"),
+        tokens,
+        _text(response),
+        read(response, "candidates"),
+        read(response, "prompt_feedback"),
+    )
 
 
 def _text(response: Any) -> str:

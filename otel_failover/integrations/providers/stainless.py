@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_failover._core.domain.asked import Asked
+from otel_failover._core.domain.endpoint import plain_base
 from otel_failover._core.evidence import wire
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls
@@ -105,6 +106,7 @@ class Adapter:
             or read(client, "_is_instrumented_by_logfire") is True
             or (self._own_spans is not None and self._own_spans(client)),
             retries=options.get_max_retries(client.max_retries),
+            base=plain_base(client.base_url.raw_path.decode("ascii")),
         )
 
     def _operation(self, path: str) -> str | None:

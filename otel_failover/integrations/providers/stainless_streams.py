@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.evidence import wire
+from otel_failover._core.evidence.answers.content import wordless
 from otel_failover._core.evidence.error_body import ErrorBody, error_in
-from otel_failover._core.evidence.response_content import wordless
 from otel_failover._core.failsafe import guarded, read
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class _Ear:
         self._keep: Callable[[str], None] | None = None
 
     def hear(self, chunk: object) -> None:
-        """Keep a chunk's text; one that is not where it should be is no text."""
+        """Keep a chunk's text; where that is not where it should be, the chunk may be no answer."""
         keep, text_in = self._keep, _kinds.get(type(chunk))
         if keep is None or text_in is None:
             self._listen(chunk)
@@ -78,6 +78,7 @@ class _Ear:
         try:
             text = text_in(chunk)
         except Exception:
+            self._call.stream_doubted(chunk)
             return
         if text:
             keep(text)
@@ -85,7 +86,10 @@ class _Ear:
     def _listen(self, chunk: object) -> None:
         """Look at a chunk closely: the stream's first, the first of its class, and one that may be an error."""
         _learn(chunk)
-        self._call.stream_chunk(chunk, _error_of(chunk))
+        error = _error_of(chunk)
+        self._call.stream_chunk(chunk, error)
+        if error is None and _is_odd(chunk):
+            self._call.stream_doubted(chunk)
         self._keep = self._call.keeper()
 
     def end(self, problem: BaseException | None) -> None:
@@ -97,30 +101,75 @@ class _Ear:
 _kinds: Final[dict[type, Callable[[Any], Any] | None]] = {}
 """Where the text of a class of chunks is; None for those that may be errors, as `ResponseErrorEvent`."""
 
+_LOOKED_AT: Final = ("Error", "Failed", "Incomplete")
+_USUAL: Final = frozenset({None, "stop", "length", "tool_calls", "function_call", "end_turn", "max_tokens", "tool_use"})
+"""How a stream ends, or a part of it, that was neither withheld nor broken off."""
+
+
+class _OddError(Exception):
+    """A chunk is not as usual: it may be an error, or say that the rest is withheld."""
+
 
 def _learn(chunk: object) -> None:
     """Remember where the text of a class of chunks is; a few dozen classes exist."""
     kind = type(chunk)
     if kind in _kinds:
         return
-    if "Error" in kind.__name__ or "Failed" in kind.__name__:
+    delta = read(chunk, "delta")
+    if any(part in kind.__name__ for part in _LOOKED_AT):
         _kinds[kind] = None
-    elif read(chunk, "choices") is not None:
-        _kinds[kind] = _of_choices
+    elif "choices" in (read(kind, "model_fields") or read(kind, "__fields__") or ()):  # type: ignore[operator]
+        _kinds[kind] = _of_texts if kind.__name__ == "Completion" else _of_choices
+    elif read(delta, "stop_reason") is not None:
+        _kinds[kind] = _of_stop
     else:
-        _kinds[kind] = _of_delta if read(chunk, "delta") is not None else _of_nothing
+        _kinds[kind] = _of_delta if delta is not None else _of_nothing
+
+
+@guarded(fallback=False)
+def _is_odd(chunk: object) -> bool:
+    """Whether the first chunk of a class, or of a stream, is not as usual."""
+    kind = _kinds.get(type(chunk))
+    if kind is None:
+        return True
+    if kind is _of_stop:
+        return read(read(chunk, "delta"), "stop_reason") not in _USUAL
+    if kind is _of_choices or kind is _of_texts:
+        choices = read(chunk, "choices")
+        return not isinstance(choices, list) or not choices or read(choices[0], "finish_reason") not in _USUAL
+    return False
 
 
 def _of_choices(chunk: Any) -> Any:
-    if not chunk.choices:
+    choices = chunk.choices
+    if choices:
+        delta = choices[0].delta
+        if delta.content:
+            return delta.content
+        if choices[0].finish_reason in _USUAL:
+            return wordless(delta)
+    elif chunk.usage is not None:  # the last one
         return None
-    delta = chunk.choices[0].delta
-    return delta.content or wordless(delta)
+    raise _OddError
+
+
+def _of_texts(chunk: Any) -> Any:
+    """Return the text of a completion's chunk, which has no `delta`."""
+    choice = chunk.choices[0]
+    if not choice.text and choice.finish_reason not in _USUAL:
+        raise _OddError
+    return choice.text
 
 
 def _of_delta(chunk: Any) -> Any:
     delta = chunk.delta
     return delta if type(delta) is str else getattr(delta, "text", None) or wordless(delta)
+
+
+def _of_stop(chunk: Any) -> Any:
+    """Return no text: Anthropic's `message_delta` says how the message ended."""
+    if chunk.delta.stop_reason not in _USUAL:
+        raise _OddError
 
 
 def _of_nothing(_: Any) -> Any:

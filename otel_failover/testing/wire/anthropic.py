@@ -87,7 +87,11 @@ def whole(call: Call, reply: Reply) -> Any:
     if call.operation == "count_tokens":
         return {"input_tokens": _INPUT_TOKENS}
     content = [{"type": "text", "text": reply.text}] if reply.text else []
-    return _message(reply, content, "end_turn", reply.output_tokens)
+    return _message(reply, content, _stop(reply), reply.output_tokens)
+
+
+def _stop(reply: Reply) -> str:
+    return "refusal" if reply.withheld else "end_turn"
 
 
 def script(call: Call, reply: Reply, fault: Fault) -> Script:  # noqa: ARG001  one signature for all
@@ -106,7 +110,7 @@ def script(call: Call, reply: Reply, fault: Fault) -> Script:  # noqa: ARG001  o
         _event("content_block_stop", index=0)
         + _event(
             "message_delta",
-            delta={"stop_reason": "end_turn", "stop_sequence": None},
+            delta={"stop_reason": _stop(reply), "stop_sequence": None},
             usage={"output_tokens": reply.output_tokens},
         )
         + _event("message_stop")

@@ -93,13 +93,18 @@ def whole(call: Call, reply: Reply) -> Any:
     if call.operation == "invoke":
         blocks = [{"type": "text", **block} for block in content]
         usage = {"input_tokens": _INPUT_TOKENS, "output_tokens": reply.output_tokens}
-        return {"type": "message", "role": "assistant", "content": blocks, "stop_reason": "end_turn", "usage": usage}
+        stop = "refusal" if reply.withheld else "end_turn"
+        return {"type": "message", "role": "assistant", "content": blocks, "stop_reason": stop, "usage": usage}
     return {
         "output": {"message": {"role": "assistant", "content": content}},
-        "stopReason": "end_turn",
+        "stopReason": _stop(reply),
         "usage": _usage(reply),
         "metrics": {"latencyMs": 12},
     }
+
+
+def _stop(reply: Reply) -> str:
+    return "content_filtered" if reply.withheld else "end_turn"
 
 
 def _usage(reply: Reply) -> dict[str, int]:
@@ -122,7 +127,7 @@ def _converse_script(reply: Reply) -> tuple[bytes, tuple[bytes, ...], bytes]:
     )
     closing = (
         _event("contentBlockStop", {"contentBlockIndex": 0})
-        + _event("messageStop", {"stopReason": "end_turn"})
+        + _event("messageStop", {"stopReason": _stop(reply)})
         + _event("metadata", {"usage": _usage(reply), "metrics": {"latencyMs": 12}})
     )
     return _event("messageStart", {"role": "assistant"}), deltas, closing
@@ -139,10 +144,11 @@ def _invoke_script(reply: Reply) -> tuple[bytes, tuple[bytes, ...], bytes]:
         _chunk({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}})
         for piece in reply.pieces
     )
+    stop = "refusal" if reply.withheld else "end_turn"
     metrics = {"inputTokenCount": _INPUT_TOKENS, "outputTokenCount": reply.output_tokens, "invocationLatency": 12}
     closing = (
         _chunk({"type": "content_block_stop", "index": 0})
-        + _chunk({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage})
+        + _chunk({"type": "message_delta", "delta": {"stop_reason": stop}, "usage": usage})
         + _chunk({"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics})
     )
     return opening, deltas, closing

@@ -48,11 +48,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a success says; `response_id` is None for operations that have none."""
+    """What a success says; `response_id` is None for operations that have none. It may be `withheld` in part."""
 
     pieces: tuple[str, ...]
     model: str
     response_id: str | None
+    withheld: bool = False
 
     @property
     def text(self) -> str:

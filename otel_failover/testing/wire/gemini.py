@@ -83,7 +83,7 @@ def whole(call: Call, reply: Reply) -> Any:
         return {"embeddings": [{"values": [0.25, 0.5]}]}
     if call.operation == "countTokens":
         return {"totalTokens": _PROMPT_TOKENS}
-    document = _content(reply, reply.text, reply.output_tokens, "STOP")
+    document = _content(reply, reply.text, reply.output_tokens, _finish(reply))
     return [document] if call.operation == "streamGenerateContent" else document
 
 
@@ -91,16 +91,23 @@ def script(call: Call, reply: Reply, fault: Fault) -> Script:  # noqa: ARG001  o
     """Return a success as a stream: the pieces, then an empty one with the finish reason; no terminator."""
     deltas = tuple(sse(_content(reply, piece, number)) for number, piece in enumerate(reply.pieces, start=1))
     error = sse({"error": fault.error})
-    closing = sse(_content(reply, "", reply.output_tokens, "STOP"))
+    closing = sse(_content(reply, "", reply.output_tokens, _finish(reply)))
     return Script(b"", deltas, closing, error=error, failed=error)
+
+
+def _finish(reply: Reply) -> str:
+    return "SAFETY" if reply.withheld else "STOP"
 
 
 def _content(reply: Reply, text: str, tokens: int, finish_reason: str | None = None) -> dict[str, Any]:
     candidate: dict[str, Any] = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}
     if finish_reason is not None:
         candidate["finishReason"] = finish_reason
+    # A prompt that is blocked has no candidates; one is left without content where the answer itself is withheld.
+    blocked = reply.withheld and not reply.pieces
+    answered = {"promptFeedback": {"blockReason": "SAFETY"}} if blocked else {"candidates": [candidate]}
     return {
-        "candidates": [candidate],
+        **answered,
         "usageMetadata": {
             "promptTokenCount": _PROMPT_TOKENS,
             "candidatesTokenCount": tokens,

@@ -121,8 +121,9 @@ def _usage(reply: Reply) -> dict[str, int]:
 
 
 def _chat(call: Call, reply: Reply) -> dict[str, Any]:  # noqa: ARG001  one signature for all
-    message: dict[str, Any] = {"role": "assistant", "content": reply.text, "refusal": None, "annotations": []}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    text = reply.text or None if reply.withheld else reply.text
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(reply)}
     return {
         "id": reply.response_id,
         "object": "chat.completion",
@@ -133,6 +134,10 @@ def _chat(call: Call, reply: Reply) -> dict[str, Any]:  # noqa: ARG001  one sign
         "service_tier": "default",
         "system_fingerprint": None,
     }
+
+
+def _finish(reply: Reply) -> str:
+    return "content_filter" if reply.withheld else "stop"
 
 
 def _chat_script(call: Call, reply: Reply, fault: Fault) -> Script:
@@ -157,7 +162,7 @@ def _chat_script(call: Call, reply: Reply, fault: Fault) -> Script:
     return Script(
         opening=chunk({"role": "assistant", "content": "", "refusal": None}),
         deltas=tuple(chunk({"content": piece}) for piece in reply.pieces),
-        closing=chunk({}, "stop") + usage + _DONE,
+        closing=chunk({}, _finish(reply)) + usage + _DONE,
         error=error,
         failed=error,
     )
@@ -172,14 +177,14 @@ def _response(call: Call, reply: Reply) -> dict[str, Any]:
         "id": reply.response_id,
         "object": "response",
         "created_at": int(time.time()),
-        "status": "completed",
+        "status": "incomplete" if reply.withheld else "completed",
         "background": False,
         "error": None,
-        "incomplete_details": None,
+        "incomplete_details": {"reason": "content_filter"} if reply.withheld else None,
         "instructions": body.get("instructions"),
         "metadata": {},
         "model": reply.model,
-        "output": [{**item, "content": [part]}],
+        "output": [] if reply.withheld and not reply.text else [{**item, "content": [part]}],
         "parallel_tool_calls": True,
         "previous_response_id": None,
         "store": True,
@@ -211,9 +216,10 @@ def _responses_script(call: Call, reply: Reply, fault: Fault) -> Script:
     numbers = itertools.count()
     done = _response(call, reply)
     begun = {**done, "status": "in_progress", "output": [], "usage": None}
-    item = done["output"][0]
-    part = item["content"][0]
-    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    part = {"type": "output_text", "annotations": [], "logprobs": [], "text": reply.text}
+    item: dict[str, Any] = {"id": _item_id(reply), "type": "message", "status": "completed", "role": "assistant"}
+    item["content"] = [part]
+    place: dict[str, Any] = {"item_id": item["id"], "output_index": 0, "content_index": 0}
 
     def event(name: str, number: int | None = None, **facts: Any) -> bytes:
         sequence_number = next(numbers) if number is None else number
@@ -236,7 +242,7 @@ def _responses_script(call: Call, reply: Reply, fault: Fault) -> Script:
         event("response.output_text.done", **place, text=reply.text, logprobs=[])
         + event("response.content_part.done", **place, part=part)
         + event("response.output_item.done", output_index=0, item=item)
-        + event("response.completed", response=done)
+        + event("response.incomplete" if reply.withheld else "response.completed", response=done)
     )
     failure = {"code": fault.code or "server_error", "message": fault.message}
     failed = {**begun, "status": "failed", "error": failure}

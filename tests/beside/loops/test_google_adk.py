@@ -10,16 +10,12 @@ import pytest
 pytest.importorskip("google.adk.models._fallback_model")
 
 from tests.beside.chains import FEW, GEMINI, GEMINI_MIDWAY, Path, check_attempts, shown
-from tests.beside.neighbours import GENAI, LOGFIRE, OPENINFERENCE
 from tests.integrations.loops.google_adk.models import Bench, chain
 
 if TYPE_CHECKING:
     from tests.beside.counting import Beside
 
 tracing = pytest.importorskip("google.adk.telemetry.tracing")
-LOOP = "generate_content gemini-2.5-flash"
-LIES = ("both fail", "both fail with a 429", "second fails midway")
-"""google-adk's span of the whole loop names the first model, and carries the last one's exception."""
 
 
 @pytest.fixture(autouse=True)
@@ -37,24 +33,19 @@ def ask(path: Path, stream: bool, *, alone: bool = False) -> Any:
         return shown(said), bench.asked
 
 
-def lies(beside: Beside, path: str) -> tuple[str, ...]:
-    """Return what lies on a path: google-adk leaves its span out where Google's SDK, or all of it, is instrumented."""
-    return (LOOP,) if path in LIES and beside.family not in (GENAI, LOGFIRE, OPENINFERENCE) else ()
-
-
 ways = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
 @ways
 @pytest.mark.parametrize("path", GEMINI)
 def test_chains(beside: Beside, path: str, stream: bool) -> None:
-    _, asked = beside.honest(lambda: ask(GEMINI[path], stream), lying=lies(beside, path))
+    _, asked = beside.honest(lambda: ask(GEMINI[path], stream))
     check_attempts(beside, asked)
 
 
 @pytest.mark.parametrize("path", GEMINI_MIDWAY)
 def test_streams_that_fail_midway(beside: Beside, path: str) -> None:
-    _, asked = beside.honest(lambda: ask(GEMINI_MIDWAY[path], stream=True), lying=lies(beside, path))
+    _, asked = beside.honest(lambda: ask(GEMINI_MIDWAY[path], stream=True))
     check_attempts(beside, asked)
 
 

@@ -204,7 +204,6 @@ class TestGenaiHelper:
             0,
         )
 
-    @pytest.mark.xfail(strict=True, reason="a span between a run and its attempts is not judged")
     def test_the_same_inside_the_run(self, beside: Beside, inference: Any) -> None:
         """The inference is begun in the run, around its attempts."""
         scene = Scene((Answer.stream(["Hel", "lo "], then="error"),))

@@ -14,7 +14,7 @@ from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts, 
 from otel_failover._core.attribution.rules import judge, worst
 from otel_failover._core.domain.verdicts import RULES
 from otel_failover._core.text import matching as wording
-from otel_failover._core.text.matching import STOCK, fingerprint, normalise
+from otel_failover._core.text.matching import STOCK, fingerprint, normalise, start_keys
 from otel_failover.testing.answers import Answer
 from tests.support.faults import watch
 from tests.support.mutants import mutants
@@ -30,6 +30,7 @@ def wrong(reason: str) -> pytest.MarkDecorator:
 
 
 QUOTA: Final = str(Answer.openai_quota().message)
+LONG: Final = "No replica holds the weights of https://models.example.org/catalogue/llama5-large-instruct-2026 any more"
 CREDIT: Final = str(Answer.anthropic_credit_too_low().message)
 LIMIT: Final = str(Answer.anthropic_rate_limit().message)
 OWN_TEXT: Final = "Our scheduler could not place this request on any replica"
@@ -92,6 +93,17 @@ def remembered(message: str, incident: SourceFacts) -> Callable[[str], SourceFac
     """Return a history that knows one message."""
     known = fingerprint(normalise(message))
     return lambda asked: incident if asked == known else None
+
+
+def remembered_by_start(message: str, incident: SourceFacts) -> Callable[[str], SourceFacts | None]:
+    """Return a history that knows one message by how it starts."""
+    known = start_keys(normalise(message))
+    return lambda asked: incident if asked in known else None
+
+
+def saying(message: str) -> SourceFacts:
+    """Return an attempt that said something else."""
+    return OPENAI._replace(messages=(message,))
 
 
 @dataclass
@@ -291,6 +303,67 @@ CASES: Final[dict[str, Case]] = {
         STALE,
         others=(),
         history=remembered(QUOTA, OPENAI),
+    ),
+    "stale across runs, cut": Case(
+        "its first 32 units are remembered",
+        said(f"anthropic failed: {QUOTA[:44]}…"),
+        ANSWERED,
+        STALE,
+        others=(),
+        history=remembered_by_start(QUOTA, OPENAI),
+        bound_by="text",
+    ),
+    "stale across runs, cut among ordinary words": Case(
+        "its first 48 units are",
+        said(f"anthropic failed: {QUOTA[:60]} and that is all we know of it"),
+        ANSWERED,
+        STALE,
+        others=(),
+        history=remembered_by_start(QUOTA, OPENAI),
+    ),
+    "a start of an earlier run's text that goes on": Case(
+        "ordinary words follow too soon",
+        said(f"{QUOTA[:36]} limit of patience, said the scheduler of this loop"),
+        ANSWERED,
+        NOTHING_BOUND,
+        others=(),
+        history=remembered_by_start(QUOTA, OPENAI),
+    ),
+    "general clauses of an earlier run": Case(
+        "everybody says so",
+        said("Service is overloaded, please try again later."),
+        ANSWERED,
+        NOTHING_BOUND,
+        others=(),
+        history=remembered("Service is overloaded, please try again later.", OPENAI),
+    ),
+    "general clauses": Case(
+        "everybody says so",
+        said("Service is overloaded, please try again later."),
+        HUNG,
+        NOTHING_BOUND,
+        others=(saying("Service is overloaded, please try again later."),),
+    ),
+    "a text of less than 24 units": Case(
+        "too short to tell", said("No such plan exists"), HUNG, NOTHING_BOUND, others=(saying("No such plan exists"),)
+    ),
+    "cut at a sign": Case("a loop's own separator", said(f"{QUOTA[:40]} | gave up, said B"), HUNG, STALE),
+    "cut in a URL that is wrapped": Case(
+        "a line's end may be anywhere",
+        said(f"{LONG[:70]}\n  {LONG[70:]}"),
+        HUNG,
+        STALE,
+        others=(saying(LONG),),
+    ),
+    "a start that goes on": Case(
+        "ordinary words follow too soon", said(f"{QUOTA[:40]} and so on, as they say"), HUNG, NOTHING_BOUND
+    ),
+    "a start whose quote is its own": Case(
+        "a name in quotes is no cut",
+        said("No deployment is called `mine` in this loop"),
+        HUNG,
+        NOTHING_BOUND,
+        others=(saying("No deployment is called `yours` in region two"),),
     ),
     "own text is in no history": Case(
         "own words first", said(OWN_TEXT), ANSWERED, VERIFIED, others=(), history=remembered(OWN_TEXT, OPENAI)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_failover._core.domain import reasons
-from otel_failover._core.domain.reasons import REASONS, SYNTHETIC_STATUSES, compatible, from_answer, neutral
+from otel_failover._core.domain.reasons import REASONS, SYNTHETIC_STATUSES, codes, compatible, from_answer, neutral
 from otel_failover._core.evidence.error_body import error_in
 from otel_failover.testing.answers import Answer
 from otel_failover.testing.wire import anthropic as wire_anthropic
@@ -63,8 +63,7 @@ def test_real_answers(wire: object, answer: Answer, reason: str) -> None:
     fault = wire.fault(answer)  # type: ignore[attr-defined]
     body = error_in(json.loads(json.dumps(wire.envelope(fault, "req_1"))))  # type: ignore[attr-defined]
     assert body is not None
-    other = next((code for code in sorted(body.codes) if code != body.code), None)
-    assert from_answer(answer.status, body.code, other, body.message) == reason
+    assert body.reason(answer.status) == reason
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,16 @@ def test_real_answers(wire: object, answer: Answer, reason: str) -> None:
         (418, "unknown"),
         (422, "invalid_request"),
         (429, "rate_limit"),
-        (498, "auth"),
+        (405, "invalid_request"),
+        (412, "billing"),
+        (424, "server_error"),
+        (425, "overloaded"),
+        (434, "permission"),
+        (435, "invalid_request"),
+        (446, "content_policy"),
+        (451, "permission"),
+        (498, "overloaded"),
+        (499, "cancelled"),
         (500, "server_error"),
         (501, "server_error"),
         (502, "server_error"),
@@ -117,15 +125,19 @@ def test_a_status_alone(status: int | None, reason: str) -> None:
         (429, "RESOURCE_EXHAUSTED", None, "", "rate_limit"),
         (400, "ThrottlingException", None, "", "rate_limit"),
         (403, None, None, "You exceeded your current quota", "billing"),
+        (429, "RESOURCE_EXHAUSTED", None, "You exceeded your current quota", "rate_limit"),
         (400, "what", "ever", "", "invalid_request"),
-        (429, None, None, "credit balance is too low", "rate_limit"),
+        (429, None, None, "credit balance is too low", "billing"),
+        (402, "RESOURCE_EXHAUSTED", None, "", "billing"),
+        (401, "api_error", None, "", "auth"),
+        (200, "api_error", None, "", "server_error"),
         (200, None, None, "prompt is too long", "context_overflow"),
     ],
 )
 def test_status_first_then_code_then_text(
     status: int | None, code: str | None, kind: str | None, text: str, reason: str
 ) -> None:
-    assert from_answer(status, code, kind, text) == reason
+    assert from_answer(status, filter(None, (code, kind)), text) == reason
 
 
 @given(
@@ -135,12 +147,15 @@ def test_status_first_then_code_then_text(
     st.text(max_size=50),
 )
 def test_every_answer_has_a_reason(status: int | None, code: str | None, kind: str | None, text: str) -> None:
-    assert from_answer(status, code, kind, text) in REASONS
+    assert from_answer(status, filter(None, (code, kind)), text) in REASONS
 
 
 def test_tables_speak_our_vocabulary() -> None:
     """Whatever the module has of them: what a status, a code, a text or a host's word leads to."""
-    tables = [each for name, each in vars(reasons).items() if not name.startswith("__") and isinstance(each, dict)]
+    named = {**vars(codes), **vars(reasons)}
+    tables = [each for name, each in named.items() if not name.startswith("__") and isinstance(each, dict)]
+    tables += codes.NUMBERS.values()
+    tables.remove(codes.NUMBERS)
     told = [word for table in tables for each in table.values() for word in ([each] if isinstance(each, str) else each)]
     words = {word for word in told if isinstance(word, str)}
     assert len(tables) > 3
@@ -153,8 +168,8 @@ def test_tables_speak_our_vocabulary() -> None:
 
 def test_every_status_has_a_reason_with_every_code_of_a_provider() -> None:
     statuses = (None, *range(100, 600))
-    codes = (None, *reasons.PROVIDER_CODES)
-    assert {from_answer(status, code and code.upper()) for status in statuses for code in codes} <= REASONS
+    said = ((), *([code.upper()] for code in reasons.PROVIDER_CODES))
+    assert {from_answer(status, words) for status in statuses for words in said} <= REASONS
 
 
 OPENCLAW: Final = {

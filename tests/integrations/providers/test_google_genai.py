@@ -252,7 +252,7 @@ ERRORS: list[tuple[Answer, str, str]] = [
         "auth",
         "INVALID_ARGUMENT",
     ),
-    (Answer.error(400, "User location is not supported", code="FAILED_PRECONDITION"), "invalid_request", "FAILED_PRECONDITION"),
+    (Answer.error(400, "User location is not supported", code="FAILED_PRECONDITION"), "permission", "FAILED_PRECONDITION"),
     (Answer.error(401, "Request had invalid credentials"), "auth", "UNAUTHENTICATED"),
     (Answer.error(403, "The caller does not have permission"), "permission", "PERMISSION_DENIED"),
     (Answer.gemini_not_found(), "model_not_found", "NOT_FOUND"),
@@ -530,7 +530,7 @@ def test_an_async_stream_is_read_out_of_the_with_that_made_it(
     assert (span["candidate.outcome"], span["failover.wire.statuses"]) == ("success", ["200"])
 
 
-EVENTS = [("RESOURCE_EXHAUSTED", "rate_limit"), ("UNAVAILABLE", "overloaded"), ("MADE_UP", "partial_stream")]
+EVENTS = [("RESOURCE_EXHAUSTED", "rate_limit"), ("UNAVAILABLE", "overloaded"), ("MADE_UP", "overloaded")]
 
 
 @every_way

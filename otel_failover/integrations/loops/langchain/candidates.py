@@ -78,8 +78,9 @@ def _asked(model: Any, bound: Mapping[str, Any]) -> Candidate:
     word, name = _said_of(model)
     if isinstance(bound.get("model"), str):
         name = bound["model"]
-    endpoint = _endpoint_of(model)
-    return Candidate(owner_of(endpoint) or word, name, endpoint)
+    url = _base_url_of(model)
+    endpoint = endpoint_of(url) if url is not None else None
+    return Candidate(owner_of(endpoint) or word, name, url if endpoint else None)
 
 
 def _said_of(model: Any) -> tuple[str, str]:
@@ -93,10 +94,10 @@ def _said_of(model: Any) -> tuple[str, str]:
     return provider, name
 
 
-def _endpoint_of(model: Any) -> str | None:
+def _base_url_of(model: Any) -> str | None:
     """Return where a model is reached: its client's base URL, else the one that it was given."""
     clients = (read(read(model, name), "base_url") for name in ("root_client", "root_async_client"))
     for url in (*clients, *(read(model, name) for name in _ENDPOINTS)):
         if url is not None and str(url).startswith("http"):
-            return endpoint_of(str(url))
+            return str(url)
     return None

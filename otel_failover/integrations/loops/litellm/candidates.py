@@ -34,7 +34,7 @@ def candidate_of(params: Mapping[str, Any], profile: str | None = None) -> Candi
     url = params.get("api_base") or params.get("base_url")
     endpoint = endpoint_of(url) if isinstance(url, str) and url else None
     provider, model = _split(word, given)
-    return Candidate(owner_of(endpoint) or provider, model, endpoint, profile)
+    return Candidate(owner_of(endpoint) or provider, model, url if endpoint else None, profile)
 
 
 def _split(word: str, model: str) -> tuple[str, str]:

@@ -46,7 +46,7 @@ def candidate_at(word: object, model: object, url: object = None) -> Candidate:
     """
     endpoint = endpoint_of(str(url)) if url else None
     provider, name = (each if isinstance(each, str) else "" for each in (word, model))
-    return Candidate(owner_of(endpoint) or provider, name, endpoint)
+    return Candidate(owner_of(endpoint) or provider, name, str(url) if endpoint else None)
 
 
 def declared_candidate(word: str, model: object, declares: object) -> Candidate:
@@ -57,34 +57,38 @@ def declared_candidate(word: str, model: object, declares: object) -> Candidate:
         model: The model's name.
         declares: The object that holds the base URL, or a client that does.
     """
-    endpoint = _given_endpoint(declares)
-    provider = owner_of(endpoint) or word
-    if endpoint is None:
-        endpoint = _client_endpoint(declares)
-        owner = owner_of(endpoint)
+    url = _given_url(declares)
+    provider = _owner_of_url(url) or word
+    if url is None:
+        url = _client_url(declares)
+        owner = _owner_of_url(url)
         if owner is not None and owner == providers.canonical(word):
             # The client is made at the first call only. A candidate on its provider's own host has to be the same
-            # before and after, so the endpoint, which says nothing new, is left out.
-            endpoint = None
+            # before and after, so the URL, which says nothing new, is left out.
+            url = None
         provider = owner or word
-    return Candidate(provider, model if isinstance(model, str) else "", endpoint)
+    return Candidate(provider, model if isinstance(model, str) else "", url)
 
 
-def _given_endpoint(declares: object) -> str | None:
+def _owner_of_url(url: str | None) -> str | None:
+    return owner_of(endpoint_of(url)) if url is not None else None
+
+
+def _given_url(declares: object) -> str | None:
     more = read(declares, "client_params")
     urls = [read(declares, name) for name in _GIVEN]
     urls += [more.get("base_url")] if isinstance(more, Mapping) else []
-    return next((found for url in urls if (found := _endpoint(url)) is not None), None)
+    return next((found for url in urls if (found := _url(url)) is not None), None)
 
 
-def _client_endpoint(declares: object) -> str | None:
+def _client_url(declares: object) -> str | None:
     urls = (read(read(declares, name), "base_url") for name in _CLIENTS)
-    return next((found for url in urls if (found := _endpoint(url)) is not None), None)
+    return next((found for url in urls if (found := _url(url)) is not None), None)
 
 
-def _endpoint(url: Any) -> str | None:
-    """Return the endpoint of a URL, whether a text or an object of an HTTP library."""
+def _url(url: Any) -> str | None:
+    """Return the text of a URL that has a host, whether a text or an object of an HTTP library."""
     if url is None or isinstance(url, (Mapping, list, tuple)):
         return None
     text = text_of(url)
-    return endpoint_of(text) if "//" in text else None
+    return text if "//" in text and endpoint_of(text) is not None else None

@@ -307,7 +307,7 @@ def adks(telemetry: Telemetry) -> Any:
     [Answer.anthropic_not_found(), Answer.anthropic_rate_limit(), Answer.anthropic_credit_too_low()],
     ids=["unknown model", "rate limit", "credit"],
 )
-def test_the_last_ones_error_on_the_first_ones_span_is_flagged(
+def test_the_last_ones_error_on_the_first_ones_span_is_a_report(
     native: Telemetry, bench: Bench, answer: Answer, stream: bool
 ) -> None:
     """google-adk names the first model on a span around the whole loop, and writes the last one's exception there."""
@@ -316,32 +316,22 @@ def test_the_last_ones_error_on_the_first_ones_span_is_flagged(
     )
     span = adks(native)
     assert (span.name, span["gen_ai.request.model"]) == ("generate_content gemini-2.5-flash", "gemini-2.5-flash")
-    assert (span["failover.attribution.mismatch"], span["failover.attribution.source.provider"]) == (True, "anthropic")
-    (marker,) = native.markers
-    assert marker.parent_id == span.span_id
-    assert (marker["candidate.index"], marker["failover.attribution.source.index"]) == (0, 1)
-    assert marker["failover.attribution.source.span_id"] == native.candidates[1].span_id
-    assert marker["failover.attribution.own"] == "429 RESOURCE_EXHAUSTED rate_limit"
+    assert span.verdict == ("unverified", "report")
+    assert not native.markers
     assert {each.verdict[0] for each in native.candidates} == {"verified"}
 
 
 def test_the_same_between_two_models_of_one_provider(native: Telemetry, bench: Bench) -> None:
-    """No provider gives it away: the run knows whose words they are, and the marker says which candidate's."""
     second = bench.gemini(Answer.gemini_overloaded(), model="gemini-2.5-pro")
     bench.ask(chain(bench.gemini(Answer.gemini_quota()), second))
-    span = adks(native)
-    assert span.verdict == ("mismatch", "stale_error")
-    assert (span["failover.attribution.source.provider"], span["failover.attribution.source.index"]) == (
-        "gcp.gemini",
-        1,
-    )
-    assert span["failover.attribution.source.span_id"] == native.candidates[1].span_id
+    assert adks(native).verdict == ("unverified", "report")
+    assert not native.markers
 
 
 def test_the_same_the_other_way_round(native: Telemetry, bench: Bench) -> None:
     bench.ask(chain(bench.anthropic(Answer.anthropic_rate_limit()), bench.gemini(Answer.gemini_not_found())))
-    span = adks(native)
-    assert (span["failover.attribution.mismatch"], span["failover.attribution.source.provider"]) == (True, "gcp.gemini")
+    assert adks(native).verdict == ("unverified", "report")
+    assert not native.markers
 
 
 HONEST: Any = {

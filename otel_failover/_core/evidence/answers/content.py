@@ -17,25 +17,27 @@ if TYPE_CHECKING:
 _LONGEST: Final = 400
 """An answer longer than this is no error message."""
 
+_USUAL: Final = frozenset({"stop", "length", None})
+"""Finish reasons of an answer beside whose text nothing else is to be looked for."""
 _SAID_ANYWAY: Final = ("tool_calls", "function_call", "refusal", "audio")
+_NO_TEXT: Final = ("function_call", "inline_data", "executable_code", "code_execution_result")
 _SILENT: Final = frozenset({"reasoning", "thinking", "redacted_thinking"})
 
 
 def is_empty(answer: object) -> bool | None:
     """Return whether an answer has neither text nor a tool call; None where its shape is not known."""
-    if _begins_with_text(answer):
-        return False
     parts = _parts(answer)
     return None if parts is None else not any(_says(part) for part in parts)
 
 
-def _begins_with_text(answer: Any) -> bool:
-    """Whether an answer is the common one, a chat completion with a text: it is on every request."""
+def is_common(answer: Any) -> bool:
+    """Whether an answer is the common one, on every request: a chat completion whose text ended as usual."""
     try:
-        text = answer.choices[0].message.content
+        choice = answer.choices[0]
+        text = choice.message.content
+        return type(text) is str and text != "" and not text.isspace() and choice.finish_reason in _USUAL
     except Exception:
         return False
-    return type(text) is str and not text.isspace() and text != ""
 
 
 def reads_like_error(answer: object) -> bool | None:
@@ -74,7 +76,7 @@ def _says(part: Any) -> bool:
         return False
     if kind not in (None, "text", "message", "output_text"):
         return True
-    if kind is None and any(read(part, name) for name in ("function_call", "inline_data", "executable_code")):
+    if kind is None and any(read(part, name) for name in _NO_TEXT):
         return True
     text = _text(part)
     return bool(text and text.strip())

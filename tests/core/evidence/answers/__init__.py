@@ -1,0 +1,1 @@
+"""What answers say besides the usual."""
