@@ -84,11 +84,15 @@ def holds(text: str, said: Iterable[str], own: OwnFacts, others: Sequence[Source
         own: The judged attempt's evidence.
         others: The other attempts of the run, the same candidate's earlier ones included.
     """
-    if matching.is_held(text, own.texts) or any(matching.quoted(answer, text) for answer in own.answers()):
+    if any(matching.holds(mine, text) for mine in own.texts):
         return True
     rest, found = _without_own(text, own.texts)
     rest = _RUNTIME.sub(" ", rest)
-    if _is_of_others(rest, own, others) or _names_other_status(said, own):
+    if _is_of_others(rest, own, others):
+        return False
+    if matching.is_held(text, own.texts) or matching.is_held(text, own.answers()):
+        return True
+    if _names_other_status(said, own):
         return False
     left = [word for word in rest.split() if not _says_nothing(word, own)]
     if not left:
@@ -111,15 +115,16 @@ def _without_own(text: str, texts: Iterable[str]) -> tuple[str, bool]:
 
 def _is_of_others(rest: str, own: OwnFacts, others: Sequence[SourceFacts]) -> bool:
     """Whether anything in a text is what another candidate's answer said: its message, however short, or its code."""
-    words = set(rest.split())
+    words = {word.strip(".!?") for word in rest.split()}
     for each in others:
         if each.same:
             continue
         if any(code.lower() in words for code in each.codes - own.codes):
             return True
-        starts = (matching.normalise(message).strip("!. ")[:_START] for message in each.messages)
-        if any(start and start in rest for start in starts):
-            return True
+        for message in map(matching.normalise, each.messages):
+            start = message.strip("!. ")[:_START]
+            if f" {start}" in f" {rest}" and not all(_says_nothing(word, own) for word in message.split()):
+                return True
     return False
 
 

@@ -4,6 +4,9 @@ Wrapped is `Client.send` / `AsyncClient.send`, not the transport below: there th
 very ones that SDK exceptions carry, which is what binds an error to the wire. A transport below may send by another
 library, as litellm's does by aiohttp; that send is a part of this one, and not counted again. Signature `(request, *,
 stream, auth, follow_redirects)`, unchanged from httpx 0.27 to 0.28 and httpx2 2.12 to 2.16. No spans of our own.
+
+Below both, what `httpcore` gets is noted while the send is under way: other instrumentations stand between the two, and
+their spans end before the answer has come to us.
 """
 
 from __future__ import annotations

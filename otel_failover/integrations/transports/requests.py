@@ -2,7 +2,8 @@
 
 Wrapped is `Session.send(request, **kwargs)`, where `get`, `post` and `request` all end, redirects inside: the request
 and response objects that pass there are the very ones that `requests` exceptions carry. A body that is streamed is the
-host's to read. Unchanged from requests 2.31 to 2.34. No spans of our own.
+host's to read. Unchanged from requests 2.31 to 2.34. No spans of our own. What `HTTPAdapter.send` gets is noted while
+the send is under way: the span of another instrumentation of `Session.send` ends before the answer has come to us.
 """
 
 from __future__ import annotations
