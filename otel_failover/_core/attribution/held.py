@@ -18,7 +18,9 @@ Pure: no OpenTelemetry, no clock, no foreign objects.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.domain import reasons
@@ -26,7 +28,7 @@ from otel_failover._core.text import matching
 from otel_failover._core.text.normal_form import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from otel_failover._core.attribution.facts import OwnFacts, SourceFacts
 
@@ -44,13 +46,14 @@ _RUNTIME: Final = re.compile(
 _NEUTRAL: Final = frozenset(
     {
         "a", "after", "an", "and", "answer", "as", "at", "attempt", "attempts", "b", "because", "body", "by", "call",
+        "calling",
         "cause", "caused", "code", "configured", "detail", "details", "elapsed", "endpoint", "error", "error_str",
         "errors", "exception", "failed", "failure", "for", "from", "got", "handle", "http", "in", "is", "it", "llm",
         "llms", "message", "model", "model_name", "ms", "msg", "none", "null", "of", "on", "original", "param",
         "passed",
         "provider", "raised", "reason", "received", "request", "request_id", "response", "retries", "retry", "s",
         "second", "seconds", "status", "status_code", "str", "taken", "that", "the", "this", "time", "to", "trying",
-        "type", "unknown", "url", "value", "was", "while", "with",
+        "type", "max", "occurred", "operation", "reached", "unknown", "url", "value", "was", "when", "while", "with",
     }
 )  # fmt: skip
 """Words that renderings are made of."""
@@ -86,7 +89,7 @@ def holds(text: str, said: Iterable[str], own: OwnFacts, others: Sequence[Source
     """
     if any(matching.holds(mine, text) for mine in own.texts):
         return True
-    rest, found = _without_own(text, own.texts)
+    rest, found = _without_own(text, (*own.texts, *own.answers(), *_phrases(own.statuses)))
     rest = _RUNTIME.sub(" ", rest)
     if _is_of_others(rest, own, others):
         return False
@@ -100,6 +103,13 @@ def holds(text: str, said: Iterable[str], own: OwnFacts, others: Sequence[Source
     return (
         found and units(" ".join(left)) < matching.MINIMUM and not any(_gives_other_reason(word, own) for word in left)
     )
+
+
+def _phrases(statuses: Iterable[int]) -> Iterator[str]:
+    """Yield what HTTP itself calls own statuses ("Bad Gateway"): an SDK says so where the body has no words for it."""
+    for status in statuses:
+        with contextlib.suppress(ValueError):
+            yield HTTPStatus(status).phrase.casefold()
 
 
 def _without_own(text: str, texts: Iterable[str]) -> tuple[str, bool]:

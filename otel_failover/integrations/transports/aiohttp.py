@@ -157,6 +157,15 @@ async def start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return result
 
 
+async def connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `BaseConnector.connect`: nobody is there, which spans of other instrumentations say before we hear it."""
+    try:
+        return await wrapped(*args, **kwargs)
+    except Exception as problem:
+        wire.glimpsed_failure(read(args[0] if args else kwargs.get("req"), "url"), problem)
+        raise
+
+
 async def body(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `ClientResponse.read`: the host has the body, and the connection is free."""
     result = await wrapped(*args, **kwargs)
@@ -192,6 +201,7 @@ AIOHTTP: Final = Library(
     (
         Patch("aiohttp.client", "ClientSession._request", request, "every way of sending ends here"),
         Patch("aiohttp.client_reqrep", "ClientResponse.start", start, "an answer that the session raises for"),
+        Patch("aiohttp.connector", "BaseConnector.connect", connect, "nobody is there, before spans of others end"),
         Patch("aiohttp.client_reqrep", "ClientResponse.read", body, "the body, once the host has read it"),
     ),
 )

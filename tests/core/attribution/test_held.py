@@ -81,6 +81,10 @@ KINDS: Final = {
     "a page in a 200": Kind(
         PAGE, "Unable to get json response - {}", "Original Response: <html><body>please log in</body></html>"
     ),
+    "botocore, a page": Kind(
+        own("<h1>502</h1> nginx", status=502, reason="server_error"),
+        "An error occurred (502) when calling the Converse operation (reached max retries: 0): {}", "Bad Gateway",
+    ),
     "a loop's own words": Kind(TIMED_OUT, "claude failed: {}", "Request timed out."),
 }  # fmt: skip
 
