@@ -42,7 +42,10 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
     "candidate.outcome": (
         outcome.SUCCESS, outcome.ERROR, outcome.REJECTED, outcome.PARTIAL, outcome.CANCELLED, outcome.SKIPPED,
     ),
-    "failover.outcome": (outcome.PRIMARY, outcome.FALLBACK, outcome.EXHAUSTED, outcome.STOPPED, outcome.CANCELLED),
+    "failover.outcome": (
+        outcome.PRIMARY, outcome.FALLBACK, outcome.EXHAUSTED, outcome.STOPPED, outcome.CANCELLED, outcome.UNSEEN,
+        outcome.UNASKED,
+    ),
     "failover.error.origin": (
         outcome.FROM_RESPONSE, outcome.FROM_TRANSPORT, outcome.FROM_CLIENT, outcome.FROM_CANCEL,
     ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import os
 import random
 import time
@@ -27,6 +28,12 @@ from otel_failover._core.text.matching import normalise
 from otel_failover.testing.providers import Answer
 from tests.support.hosts import LoopError, Stand, stand
 from tests.support.spans import Exported
+from tests.truth.ways.channels import CHANNELS, REPORTS, Held, must
+from tests.truth.ways.messages import MESSAGES
+from tests.truth.ways.not_yet import holds
+from tests.truth.ways.scenarios import is_told_so, reason_of
+from tests.truth.ways.texts import BROAD, TEXT_WAYS, Told, expected
+from tests.truth.ways.units import Binding, binding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +43,9 @@ if TYPE_CHECKING:
 
     from otel_failover import Attempt
     from otel_failover.testing.providers import Served
+    from tests.truth.ways.channels import Channel
+    from tests.truth.ways.messages import Message
+    from tests.truth.ways.texts import TextWay
 
 CHAINS = int(os.environ.get("FAILOVER_CHAINS", "500"))
 SEED = os.environ.get("FAILOVER_CHAINS_SEED", "2026")
@@ -96,6 +106,15 @@ READY: dict[str, list[tuple[Answer, str]]] = {
         (Answer.openai_server_error(), "server_error"),
     ],
 }
+KNOWN_REASONS = {
+    "openai-quota": "billing", "openai-tokens": "rate_limit", "openai-model": "model_not_found",
+    "anthropic-credit": "billing", "anthropic-tokens": "rate_limit", "groq-tokens": "rate_limit",
+    "bedrock-throttled": "rate_limit", "overloaded": "overloaded", "model-none": "model_not_found", "bad-key": "auth",
+    "no-balance": "billing", "generic-overloaded": "overloaded", "generic-zh": "overloaded", "generic-ja": "overloaded",
+    "generic-ko": "overloaded", "generic-de": "overloaded", "ja-limit": "rate_limit", "ko-limit": "rate_limit",
+    "ja-balance": "billing", "de-balance": "billing",
+}  # fmt: skip
+"""Of the table of messages, those whose reason status and code decide."""
 EVENTS = {
     "openai": [("rate_limit_exceeded", "rate_limit"), ("server_error", "server_error"), ("made_up", "partial_stream")],
     "anthropic": [
@@ -104,13 +123,32 @@ EVENTS = {
         ("made_up", "partial_stream"),
     ],
 }
+WAYS = [way for way in TEXT_WAYS if holds("text", way.id) and holds("pure", way.id)]
+CARRIERS = [each for each in CHANNELS if holds("channel", each.id) and not each.mixed and not each.on_span]
+BOTH = [name for name in REPORTS if holds("report", name)]
+CARRIED = ("way", "way_said", "way_span", "carrier")
+EVERYBODYS = {normalise(str(answer.message)) for answers in READY.values() for answer, _ in answers}
+EVERYBODYS |= {normalise(each.text) for each in MESSAGES}
 IN_CALL = ("old_object", "new", "in_context", "own_cause", "restamped", "cut", "said", "said_text", "request_id",
            "response", "status_and_code", "stale_cause")  # fmt: skip
 HAS_HOOK = hasattr(SpanProcessor, "_on_ending")
-ON_SPAN = ("span_status", "span_attribute", "span_event")
+ON_SPAN = ("span_status", "span_attribute", "span_event", "way_span")
 BY_OBJECT = ("old_object", "response", "request_id")
 STYLES = ("attempt", "attempt", "attempt", "bare", "bare", "async", "async", "context", "thread")
-HONEST = ("sdk", "sdk", "own", "own_from", "own_in", "fail", "fail_text", "fail_fields", "silent")
+HONEST = (
+    "in_a_way",
+    "in_a_way",
+    "in_a_way",
+    "sdk",
+    "sdk",
+    "own",
+    "own_from",
+    "own_in",
+    "fail",
+    "fail_text",
+    "fail_fields",
+    "silent",
+)
 
 
 # --- what the wire says -----------------------------------------------------------------------------------------------
@@ -189,9 +227,16 @@ def random_error(rng: random.Random, seat: Seat) -> tuple[Answer, str]:
         status, reason = rng.choice([(502, "server_error"), (503, "overloaded"), (403, "permission")])
         html = f"<html><body><h1>{status}</h1><p>{sentence(rng)}</p></body></html>"
         return Answer.raw(status, html), reason
+    if draw < 0.35:
+        return rng.choice([(each.answer, KNOWN_REASONS[each.id]) for each in MESSAGES if is_fit(each, seat)])
     status, code, kind, reason = rng.choice(ANTHROPIC_ERRORS if seat.wire == "anthropic" else OPENAI_ERRORS)
     text = sentence(rng, 2) if draw > 0.95 else sentence(rng)
     return Answer.error(status, text, code=code, type=kind), reason
+
+
+def is_fit(message: Message, seat: Seat) -> bool:
+    """Whether a seat's provider speaks so."""
+    return message.wire == seat.wire and message.id in KNOWN_REASONS
 
 
 def with_retry(answer: Answer) -> Answer:
@@ -248,6 +293,8 @@ class Fact:
     stolen: Fact | None = None
     expected: bool = False
     bound: bool = True
+    way: TextWay | None = None
+    carrier: Channel | None = None
 
     @property
     def served(self) -> bool:
@@ -258,8 +305,8 @@ class Fact:
     def message(self) -> str:
         """The provider's own sentence, as the claim repeats it; empty where it said nothing that binds."""
         last = self.log[-1]
-        text = normalise(last.message or (last.text_sent if last.kind == "raw" else "") or "")
-        return text if len(text) >= 24 else ""
+        text = last.message or (last.text_sent if last.kind == "raw" else "") or ""
+        return normalise(text) if binding(text) is Binding.MUST else ""
 
     @property
     def sent(self) -> str:
@@ -267,12 +314,39 @@ class Fact:
         return " ".join(normalise(each.text_sent or each.message or "") for each in self.log)
 
     @property
+    def told(self) -> Told:
+        """Its error, as a loop holds it and the provider's log has it."""
+        last, candidate = self.log[-1], self.seat.candidate
+        response = getattr(self.own, "response", None)
+        content = response.content if response is not None and last.kind == "error" else b""
+        body = json.loads(content) if content.startswith(b"{") else {}
+        kind = body.get("error", {}).get("type")
+        return Told(
+            candidate.provider,
+            candidate.model,
+            str(candidate.endpoint),
+            str(self.own),
+            str(last.message or self.own),
+            last.status if body else None,
+            (body["error"].get("code") or (kind if self.seat.wire == "anthropic" else None)) if body else None,
+            kind if kind in BROAD else None,
+            body,
+            last.request_id if body else None,
+            self.own,
+        )
+
+    @property
     def name(self) -> str:
         return f"[{self.place}] {self.seat.candidate.provider}:{self.seat.candidate.profile or ''}"
 
     def __str__(self) -> str:
         answers = ",".join(f"{each.kind}:{each.status or '-'}:{each.code or ''}" for each in self.log)
-        stolen = f" {self.theft} of {self.stolen.name}: {str(self.stolen.own)[:200]!r}" if self.stolen else ""
+        way = self.way or self.carrier
+        stolen = (
+            f" {self.theft} {way.id if way else ''} of {self.stolen.name}: {str(self.stolen.own)[:200]!r}"
+            if self.stolen
+            else ""
+        )
         return f"  {self.name} {answers} says {self.says}{stolen}"
 
 
@@ -391,8 +465,9 @@ class Chain:
             script = random_script(self.rng, seat)
         seat.once.server.program(*script.answers)
         seat.once.server.clear()
-        # A failure in a thread without context, of which the loop says nothing, is not seen by anybody.
-        says = self.rng.choice(HONEST[:-1] if self.style == "thread" else HONEST)
+        # A failure in a thread without context, of which the loop says nothing, is not seen by anybody; where its words
+        # are all that is said, it is not known whose they are.
+        says = self.rng.choice(HONEST[3:-1] if self.style == "thread" else HONEST)
         return Fact(self.place_of(place, seat), seat, script, [], None, says)
 
     def place_of(self, place: int, seat: Seat) -> int:
@@ -456,6 +531,9 @@ class Chain:
     def report(self, fact: Fact, own: Exception, attempt: Attempt) -> None:
         """Say the truth, as loops do."""
         status = getattr(own, "status_code", None)
+        if fact.says == "in_a_way":
+            self.report_in_a_way(fact, attempt)
+            return
         fact.bound = self.style != "thread" or fact.says in ("sdk", "own_from", "own_in", "fail")
         if fact.says == "sdk":
             raise own
@@ -475,10 +553,31 @@ class Chain:
         elif fact.says == "fail_fields":
             attempt.fail({"status": status, "message": str(own)})
 
+    def report_in_a_way(self, fact: Fact, attempt: Attempt) -> None:
+        """Say the truth in one of the enumerated ways: it alone, beside another's, or after it."""
+        mine, others = fact.told, [each for each in self.facts[:-1] if each.own is not None and each.log[-1].message]
+        fact.bound = self.style != "thread"
+        draw, way = self.rng.random(), self.rng.choice(WAYS)
+        held = Held(attempt, self.tracer, mine, mine)
+        if others and draw < 0.3 and BOTH:
+            theirs = self.rng.choice(others).told
+            REPORTS[self.rng.choice(BOTH)](replace(held, error=theirs), mine)
+        elif others and draw < 0.4 and mine.status is None and fact.log[-1].kind in ("hang", "reset"):
+            theirs = self.rng.choice(others).told
+            carried = way.carry(theirs) if is_told_so(way, theirs) else WAYS[0].carry(theirs)
+            raise LoopError(reason_of(carried, theirs, mine, timeout=fact.log[-1].kind == "hang"))
+        elif draw < 0.7 and is_told_so(way, mine):
+            raise LoopError(way.carry(mine).text)
+        else:
+            carrier = self.rng.choice([each for each in CARRIERS if mine.body or not each.needs])
+            carrier.act(held)
+        if fact.own is not None:
+            attempt.fail(fact.own)
+
     def plan_theft(self, fact: Fact) -> bool:
         """Choose whose error is told here, and find out from the log whether it may be told."""
         others = [each for each in self.facts[:-1] if each.place != fact.place and each.own is not None]
-        kinds: tuple[str, ...] = IN_CALL + ON_SPAN
+        kinds: tuple[str, ...] = IN_CALL + ON_SPAN[:3] + CARRIED + CARRIED
         if self.style == "thread":
             others = [each for each in others if each.bound and each.theft is None and each.seat is not fact.seat]
             kinds = BY_OBJECT
@@ -492,11 +591,30 @@ class Chain:
         if not others:
             return False
         stolen, kind = self.rng.choice(others), self.rng.choice(kinds)
-        if not self.usable(kind, stolen, fact):
+        if not self.usable(kind, stolen, fact) or (kind in CARRIED and not self.carries(kind, stolen, fact)):
             return False
         fact.theft, fact.stolen = kind, stolen
         fact.expected = self.is_foreign(kind, stolen, fact)
         return True
+
+    def carries(self, kind: str, stolen: Fact, fact: Fact) -> bool:
+        """Choose a way in which an error shows whose it is; and whether there is one, without any doubt."""
+        told, mine = stolen.told, fact.told if fact.own is not None else None
+        own = [fact.sent, *((mine.shown, str(mine.body)) if mine is not None else ()), "Hello"]
+        own += [str(each.log) for each in (*self.facts, *self.earlier) if each.seat is fact.seat]
+        if any(each is not stolen and each.log[-1].code in (told.code, told.kind) for each in self.facts if told.code):
+            return False
+        if stolen.log[-1].kind != "error" or not told.body:
+            return False
+        if kind == "carrier":
+            usable = [each for each in CARRIERS if fact.own is not None or "own" not in each.id]
+            fact.carrier = self.rng.choice(usable)
+            statuses = frozenset(each.status for each in fact.log)
+            return must(fact.carrier, told, tuple(own), statuses) is Binding.MUST
+        fact.way = self.rng.choice(WAYS)
+        if not is_told_so(fact.way, told):
+            return False
+        return expected(told, fact.way.carry(told), tuple(own)) is Binding.MUST
 
     def usable(self, kind: str, stolen: Fact, fact: Fact) -> bool:
         """Whether there is anything to steal in this way."""
@@ -526,6 +644,8 @@ class Chain:
         statuses = {each.status for each in fact.log}
         if kind in BY_OBJECT:
             return True
+        if kind in CARRIED:
+            return True
         if kind == "stale_cause":
             return stolen.log[-1].status not in statuses
         if kind == "status_and_code":
@@ -547,6 +667,9 @@ class Chain:
         last = fact.stolen.log[-1]
         if kind == "old_object":
             raise stale
+        if kind in CARRIED:
+            self.carry_on(fact, fact.stolen, attempt)
+            return
         if kind == "new":
             raise LoopError(text) from None
         if kind == "in_context":
@@ -579,6 +702,23 @@ class Chain:
             self.on_span(kind or "", text)
             if fact.own is not None:
                 raise fact.own
+
+    def carry_on(self, fact: Fact, stolen: Fact, attempt: Attempt) -> None:
+        """Tell it in the way that was chosen."""
+        if fact.carrier is not None:
+            mine = fact.told if fact.own is not None else None
+            fact.carrier.act(Held(attempt, self.tracer, stolen.told, mine))
+            return
+        assert fact.way is not None
+        text = fact.way.carry(stolen.told).text
+        if fact.theft == "way":
+            raise LoopError(text) from None
+        if fact.theft == "way_said":
+            attempt.fail(text)
+            return
+        self.on_span("span_status", text)
+        if fact.own is not None:
+            raise fact.own
 
     def on_span(self, kind: str, text: str) -> None:
         with self.tracer.start_as_current_span("application"):
@@ -681,17 +821,19 @@ class Chain:
         untried = places - tried - set(self.skipped)
         if served is not None:
             expected = "primary" if served.place == 0 else "fallback"
+        elif not self.facts and not self.stopped:
+            expected = "unasked"
         elif untried or self.stopped:
             expected = "stopped"
         else:
             expected = "exhausted"
         assert run["failover.outcome"] == expected
         assert run["failover.attempt.count"] == len(self.facts)
-        assert run.status == ("UNSET" if served else "ERROR")
-        assert run["error.type"] == (None if served else expected)
+        assert run.status == ("UNSET" if served or expected == "unasked" else "ERROR")
+        assert run["error.type"] == (None if served or expected == "unasked" else expected)
         if served is not None:
             assert run["candidate.index"] == served.place
-        else:
+        elif expected != "unasked":
             chain = [seat.candidate.label for seat in self.seats]
             assert list(run["failover.untried"] or ()) == [chain[each] for each in sorted(untried)]
             assert run["failover.stop.reason"] == self.stopped
@@ -715,8 +857,7 @@ def cut_at(message: str) -> int:
 
 def is_fresh(fact: Fact) -> bool:
     """Whether nobody else ever said it: not one of the sentences that everybody knows."""
-    known = {normalise(str(answer.message)) for answers in READY.values() for answer, _ in answers}
-    return bool(fact.message) and fact.message not in known
+    return bool(fact.message) and fact.message not in EVERYBODYS
 
 
 def is_plain(fact: Fact) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_failover._core.attribution.facts import Bonds, SourceFacts
+from otel_failover._core.attribution import reports
+from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts
+from otel_failover._core.attribution.from_exception import carried_by
 from otel_failover._core.config import usage_hints
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.call_error import CallError, causes_of, response_of
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from otel_failover._core.evidence.ledger import Ledger
 
 
-def bind(claim: Claim, ledger: Ledger, others: Sequence[tuple[Source, SourceFacts]]) -> Bonds:
+def bind(claim: Claim, ledger: Ledger, others: Sequence[tuple[Source, SourceFacts]], own_facts: OwnFacts) -> Bonds:
     """Find out by identity whose the objects of a claim are.
 
     Args:
@@ -29,16 +31,18 @@ def bind(claim: Claim, ledger: Ledger, others: Sequence[tuple[Source, SourceFact
         ledger: The judged attempt's own evidence; an unrelated send that the claim *is* the answer of becomes part of
             it.
         others: The other attempts of the run, and their facts as this one sees them.
+        own_facts: What the own evidence says.
     """
     own, foreign = _bonds_of(claim.thing, ledger, others) if claim.thing is not None else (frozenset(), [])
     own_member = False
     for member in claim.members:
         mine, theirs = _bonds_of(member, ledger, others)
-        own_member = own_member or bool(mine) or any(facts.same for _, facts in theirs) or _wraps_own(member, ledger)
+        is_own = bool(mine) or any(facts.same for _, facts in theirs)
+        own_member = own_member or is_own or (not theirs and _wraps_own(member, ledger, own_facts))
         foreign = [*foreign, *theirs]
     # Only what was raised `from` something else says so. `__context__` never counts: Python fills it with whatever was
     # being handled, which in a loop is the failure of the candidate before, of which the error at hand says nothing.
-    cause = read(claim.thing, "__cause__")
+    cause = read(claim.thing, "__cause__") or carried_by(claim.thing)
     caused = tuple(facts for source, facts in others if any(source.bonds(cause))) if cause is not None else ()
     return Bonds(own, tuple(foreign), caused, own_member)
 
@@ -111,10 +115,9 @@ def adopt(thing: BaseException, ledger: Ledger) -> None:
             return
 
 
-def _wraps_own(member: BaseException, ledger: Ledger) -> bool:
+def _wraps_own(member: BaseException | str, ledger: Ledger, own: OwnFacts) -> bool:
     """Whether a member of a group is the own error in another wrapping: raised from it, or with its words."""
     if any(ledger.raised_here(link) is not None for link in causes_of(member)):
         return True
-    text = matching.normalise(text_of(member))
-    own = [raised.text for raised in ledger.raised] + [e.body.message for e in ledger.exchanges if e.is_error]
-    return any(matching.holds(text, known) for known in map(matching.normalise, own) if known)
+    text = text_of(member)
+    return reports.has_own_text((matching.normalise(text),), (text,), own, ())

@@ -22,7 +22,7 @@ class Claim(NamedTuple):
         word: The loop's own word for the reason.
         structured: A provider's structured body is part of it.
         thing: The exception or error object.
-        members: The exceptions of a group.
+        members: The exceptions of a group; of several errors in a list, the texts of those that are none.
         response_id: The response id that a success names.
         conflict: The provider that the same span names for its error, where that cannot be the span's own.
     """
@@ -35,7 +35,7 @@ class Claim(NamedTuple):
     word: str | None = None
     structured: bool = False
     thing: Any = None
-    members: tuple[BaseException, ...] = ()
+    members: tuple[BaseException | str, ...] = ()
     response_id: str | None = None
     conflict: str | None = None
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _SPEAKING: Final = frozenset({"chat", "text_completion", "generate_content", "completion", "responses"})
 """Operations that are one and the same to a loop: an answer is asked for."""
 
+_OPENINFERENCE: Final = ("llm.system", "llm.provider", "llm.model_name")
+"""Where OpenInference says whose SDK is asked. It tells no candidates apart: a span is not held against one by it."""
+
 
 class Part(NamedTuple):
     """What a span can be held against of one run.
@@ -45,6 +48,18 @@ class Part(NamedTuple):
     beside: list[Source]
     whole: bool
     started_in: bool
+
+
+class Began(NamedTuple):
+    """What a run had come to when a span was started in it.
+
+    Args:
+        ended: The order of the attempt that had ended last; 0 where none had.
+        asked: The order of the attempt that had begun last, of any run.
+    """
+
+    ended: int
+    asked: int
 
 
 class Held(NamedTuple):
@@ -76,7 +91,7 @@ def hold(
     parts: Sequence[Part],
     attributes: Mapping[str, Any] | None,
     operation: str = "",
-    before: int | None = None,
+    began: Began | None = None,
 ) -> Held | None:
     """Return whom a span around attempts or beside them is held against; None where nobody.
 
@@ -85,16 +100,16 @@ def hold(
         parts: Of each run inside it; of the one that it was started in last.
         attributes: Of the span.
         operation: What the run asks for that the span was started in.
-        before: The order of the attempt that had ended last when the span started; None where it was started in no run.
+        began: What the run had come to when the span started; None where it was started in no run.
     """
     if any(part.inside for part in parts):
-        return hold_around(found, parts)
-    if before is None or not found.error or not _is_of(attributes or {}, operation):
+        return hold_around(found, parts, attributes or {})
+    if began is None or not found.error or not _is_of(attributes or {}, operation):
         return None
-    return hold_beside(found, parts[-1], before)
+    return hold_beside(found, parts[-1], began)
 
 
-def hold_around(found: Reading, parts: Sequence[Part]) -> Held | None:
+def hold_around(found: Reading, parts: Sequence[Part], attributes: Mapping[str, Any]) -> Held | None:
     """Return whom a span around attempts is held against; None where it speaks of none of them.
 
     Around attempts at one candidate, it is that one, whatever name it has: instrumentations say `openai` for whatever
@@ -104,13 +119,14 @@ def hold_around(found: Reading, parts: Sequence[Part]) -> Held | None:
     Args:
         found: What the span says.
         parts: Of each run that has attempts inside it.
+        attributes: Of the span.
     """
     inside = [source for part in parts for source in part.inside]
     every = inside + [source for part in parts for source in part.beside]
     started_in = any(part.started_in for part in parts)
     only = len({source.who for source in inside}) == 1
     if only and started_in:
-        own = inside if _names_anybody(found) and _is_at(inside, found) else []
+        own = inside if _names_anybody(found, attributes) and _is_at(inside, found) else []
     else:
         own = _named(found, every, loosely=started_in or only)
     if not own:
@@ -135,19 +151,22 @@ def _last(part: Part) -> list[Source]:
     return [source for source in part.inside if source.who == who]
 
 
-def hold_beside(found: Reading, part: Part, before: int) -> Held | None:
+def hold_beside(found: Reading, part: Part, began: Began) -> Held | None:
     """Return whom a span beside calls is held against; None where nobody that it names was tried.
 
     Args:
         found: What the span says.
         part: Of the run that it was started in: all attempts so far, open ones included.
-        before: The order of the attempt that had ended last when the span started.
+        began: What the run had come to when the span started.
     """
     own = _named(found, part.beside, loosely=True)
     if not own or not _is_at(own, found):
         return None
     mine = {source.order for source in own}
-    told = [[source] for source in part.beside if source.order == before and source.order not in mine]
+    # Why the loop goes on, it may tell; not where the named one was asked while it was open, though it is not current.
+    goes_on = all(order <= began.asked for order in mine)
+    told = [[source] for source in part.beside if source.order == began.ended and source.order not in mine]
+    told = told if goes_on else []
     return Held(own, [source for source in part.beside if source.order not in mine], told, started_in=True)
 
 
@@ -157,8 +176,10 @@ def _is_of(attributes: Mapping[str, Any], asked: str) -> bool:
     return named in ("", asked) or (named in _SPEAKING and asked != "embeddings")
 
 
-def _names_anybody(found: Reading) -> bool:
-    return found.provider is not None or found.model is not None
+def _names_anybody(found: Reading, attributes: Mapping[str, Any]) -> bool:
+    """Whether a span names a provider or a model, were it only the SDK's."""
+    named = found.provider is not None or found.model is not None
+    return named or any(key in attributes for key in _OPENINFERENCE)
 
 
 def _is_at(sources: Iterable[Source], found: Reading) -> bool:
@@ -240,6 +261,9 @@ def judge_enclosing(claim: Claim, own: list[Source], others: list[Source], *, in
         texts=tuple(text for source in own for text in source.texts),
         reasons=frozenset(source.reason for source in own if source.reason),
         text_in_bytes=lambda _: None if answered_well else False,
+        raised=tuple(" ".join(raised.text.split()) for source in own for raised in source.raised),
+        names=tuple({name for source in own for name in (source.provider, source.model) if name}),
+        went_to=lambda address: any(address in each.addresses for each in facts),
     )
     whose, disabled = {source.who for source in own}, runtime.current().disabled_rules
     against = [source.facts._replace(same=True) if source.who in whose else source.facts for source in others]

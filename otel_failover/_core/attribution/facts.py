@@ -24,8 +24,10 @@ class SourceFacts(NamedTuple):
         messages: Error messages as they were sent: where a text may have been cut, brackets and line breaks tell.
         codes: Structured codes of its error bodies.
         statuses: Statuses of its error responses.
-        request_ids: Ids that its responses issued, echoes left out.
+        request_ids: Ids that its responses issued, in a header or in an error's body, echoes left out.
         response_ids: Ids of its successful responses.
+        model: As requested.
+        addresses: Host and port of each place it asked.
     """
 
     provider: str
@@ -39,6 +41,16 @@ class SourceFacts(NamedTuple):
     statuses: frozenset[int] = frozenset()
     request_ids: frozenset[str] = frozenset()
     response_ids: frozenset[str] = frozenset()
+    model: str = ""
+    addresses: frozenset[tuple[str, int]] = frozenset()
+
+
+def _went_nowhere(_: tuple[str, int]) -> bool:
+    return False
+
+
+def _was_not_sent(_: str) -> bool:
+    return False
 
 
 def _in_no_bytes(_: str) -> bool | None:
@@ -61,7 +73,12 @@ class OwnFacts(NamedTuple):
             the request); None where some of them could not be seen, so that it may. A function, since those bytes are
             searched only where a text would bind.
         misdirected: An endpoint of another chain member was called and the candidate's was not.
-        names: Normalised words of the candidate's names: its provider, its model.
+        raised: What its calls' exceptions said, as it was, white space folded: "Error code: 503" is a whole text.
+        names: Provider and model, as a loop may call this candidate.
+        sent_id: Returns whether a request id stands in anything that this attempt sent, or is the trace's, a span's or
+            the run's; a function for the same reason.
+        went_to: Returns whether anything of this attempt was sent, or redirected, to a host and port. A function, since
+            that is asked only where a claim names one.
         answers: Returns the normalised texts of own answers that were no errors; a function for the same reason.
     """
 
@@ -76,7 +93,10 @@ class OwnFacts(NamedTuple):
     reasons: frozenset[str] = frozenset()
     text_in_bytes: Callable[[str], bool | None] = _in_no_bytes
     misdirected: SourceFacts | None = None
-    names: frozenset[str] = frozenset()
+    raised: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    sent_id: Callable[[str], bool] = _was_not_sent
+    went_to: Callable[[tuple[str, int]], bool] = _went_nowhere
     answers: Callable[[], tuple[str, ...]] = tuple
 
 

@@ -104,13 +104,16 @@ def read_record(record: Any, span: Mapping[str, Any]) -> Reading | None:
     return _reading(claim, named, error=True)
 
 
-def read_events(span: Any) -> list[tuple[Any, Claim]]:
+def read_events(span: Any, since: int | None = None) -> list[tuple[Any, Claim]]:
     """Return the exception events of a span, each with what it claims.
 
     Args:
         span: A span of the SDK.
+        since: Nanoseconds since the epoch; an event from before that is no claim. None for all of them.
     """
     events = [event for event in span.events if event.name == names.EVENT_EXCEPTION and event.attributes]
+    if since is not None:
+        events = [event for event in events if event.timestamp >= since]
     return [(event, _claim_of_event(event.attributes)) for event in events[-_EVENTS:]]
 
 
@@ -150,7 +153,7 @@ def _claim_in(
     texts += [value for key, value in attributes.items() if key.startswith("error.") and key not in _NO_TEXT]
     types = [attributes.get(names.ERROR_TYPE)]
     if is_error:
-        events = [claim for event, claim in read_events(span) if since is None or event.timestamp >= since]
+        events = [claim for _, claim in read_events(span, since)]
         texts += [text for claim in events for text in claim.texts]
         types += [claim.type for claim in events]
     kinds = [kind for kind in types if isinstance(kind, str) and kind]

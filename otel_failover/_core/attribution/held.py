@@ -19,6 +19,7 @@ Pure: no OpenTelemetry, no clock, no foreign objects.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -78,22 +79,23 @@ _OF_REASON: Final[dict[str, frozenset[str]]] = {
 _UNANSWERED: Final = frozenset({reasons.TIMEOUT, reasons.CONNECTION})
 
 
-def holds(text: str, said: Iterable[str], own: OwnFacts, others: Sequence[SourceFacts]) -> bool:
+def holds(raw: str, said: Iterable[str], own: OwnFacts, others: Sequence[SourceFacts]) -> bool:
     """Whether own evidence holds everything that a text says of an answer.
 
     Args:
-        text: Normalised.
-        said: The claim's texts as they were said: numbers stand in them.
+        raw: As it was said.
+        said: All the claim's texts, as they were said: numbers stand in them.
         own: The judged attempt's evidence.
         others: The other attempts of the run, the same candidate's earlier ones included.
     """
+    text = matching.normalise(raw)
     if any(matching.holds(mine, text) for mine in own.texts):
         return True
     rest, found = _without_own(text, (*own.texts, *own.answers(), *_phrases(own.statuses)))
     rest = _RUNTIME.sub(" ", rest)
     if _is_of_others(rest, own, others):
         return False
-    if matching.is_held(text, own.texts) or matching.is_held(text, own.answers()):
+    if matching.is_held(raw, own.texts) or matching.is_held(raw, own.answers()):
         return True
     if _names_other_status(said, own):
         return False
@@ -132,6 +134,8 @@ def _is_of_others(rest: str, own: OwnFacts, others: Sequence[SourceFacts]) -> bo
         if any(code.lower() in words for code in each.codes - own.codes):
             return True
         for message in map(matching.normalise, each.messages):
+            if any(matching.holds(mine, message) for mine in own.texts):
+                continue  # own wins every tie
             start = message.strip("!. ")[:_START]
             if f" {start}" in f" {rest}" and not all(_says_nothing(word, own) for word in message.split()):
                 return True
@@ -143,10 +147,21 @@ def _names_other_status(said: Iterable[str], own: OwnFacts) -> bool:
     return any(int(number) not in own.statuses for text in said for number in _STATUS.findall(text))
 
 
+@functools.lru_cache(maxsize=64)
+def _named(names: tuple[str, ...]) -> frozenset[str]:
+    """Return the words of a candidate's names."""
+    return frozenset(matching.normalise(" ".join(names)).split())
+
+
 def _says_nothing(word: str, own: OwnFacts) -> bool:
     """Whether a word says nothing of an answer, or no more than what own evidence shows."""
     bare = word.strip(".!?*/-_&")
-    if not any(map(str.isalpha, bare)) or bare in _NEUTRAL or bare in own.names or _CLASS.fullmatch(bare) is not None:
+    if (
+        not any(map(str.isalpha, bare))
+        or bare in _NEUTRAL
+        or bare in _named(own.names)
+        or _CLASS.fullmatch(bare) is not None
+    ):
         return True
     return any(bare in _OF_REASON.get(reason, ()) or bare in reason.split("_") for reason in own.reasons)
 

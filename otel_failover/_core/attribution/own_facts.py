@@ -14,7 +14,8 @@ from otel_failover._core.attribution.facts import OwnFacts, SourceFacts, Verdict
 from otel_failover._core.attribution.source import Source
 from otel_failover._core.domain import endpoint, providers, reasons
 from otel_failover._core.evidence.error_body import pieces
-from otel_failover._core.text.matching import normalise
+from otel_failover._core.failsafe import read, text_of
+from otel_failover._core.text.matching import normalise, quoted_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,12 +35,21 @@ class JudgedAttempt(NamedTuple):
         outcome: How it ended, or would end now.
         message: Its own error in our words, as `attempt.error` has it; empty where there is none. A loop may repeat it.
         positions: Who stands where in its run's chain; None outside any run.
+        ids: Of its trace, its span and its run: a provider may have been told them.
     """
 
     ledger: Ledger
     outcome: Outcome
     message: str = ""
     positions: ChainPositions | None = None
+    ids: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Provider and model, as far as they are known."""
+        who = self.ledger.who
+        known = who[:2] if isinstance(who, tuple) else (self.ledger.provider, self.ledger.model)
+        return tuple(name for name in known if isinstance(name, str) and name)
 
     def member_at(self, exchange: Exchange) -> tuple[str, int] | None:
         """Return provider and place of the chain's member that a send to somebody else goes to."""
@@ -74,7 +84,7 @@ def judge(
         own = own._replace(misdirected=misdirected)
         if misdirected is None:
             against += [(source, source.facts) for source in to_others]
-    bonds = bind(claim, attempt.ledger, against)
+    bonds = bind(claim, attempt.ledger, against, own)
     return rules.judge(claim, bonds, own, [facts for _, facts in against], history, disabled)
 
 
@@ -96,6 +106,7 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
     issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent.ids}
+    issued |= {name for body in bodies for name in quoted_ids(body.text)}
     return OwnFacts(
         complete=ledger.state[0] == "complete",
         sent=len(own),
@@ -110,9 +121,35 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         texts=tuple(filter(None, dict.fromkeys(normalise(p) for text in texts if text for p in pieces(text)))),
         reasons=frozenset(_evident_reasons(own, attempt.outcome).union(g.failure for g in glimpses if g.failure)),
         text_in_bytes=ledger.holds,
-        names=frozenset(normalise(f"{ledger.provider or ''} {ledger.model}").split()),
+        raised=tuple(" ".join(raised.text.split()) for raised in ledger.raised),
+        names=attempt.names,
+        sent_id=lambda name: _was_sent(attempt, name),
+        went_to=lambda address: _went_to(attempt.ledger, address),
         answers=ledger.good_texts,
     )
+
+
+def _was_sent(attempt: JudgedAttempt, name: str) -> bool:
+    """Whether a request id is one that this attempt sent, or the trace's, a span's or the run's, dashes dropped."""
+    ledger, plain = attempt.ledger, name.replace("-", "").casefold()
+    if any(plain == each.replace("-", "").casefold() for each in attempt.ids):
+        return True
+    return any(exchange.sent_id(name) for exchange in (*ledger.exchanges, *ledger.to_others))
+
+
+def _went_to(ledger: Ledger, address: tuple[str, int]) -> bool:
+    """Whether anything of an attempt was sent to a host and port, or redirected there: a client follows by itself."""
+    urls = [ledger.endpoint] if ledger.endpoint else []
+    for exchange in (*ledger.exchanges, *ledger.to_others):
+        urls.append(exchange.endpoint)
+        if exchange.call is not None and exchange.call.endpoint:
+            urls.append(exchange.call.endpoint)
+        response = exchange.response.target if exchange.response is not None else None
+        if response is not None:
+            past = read(response, "history")
+            each = [response, *(past if isinstance(past, (list, tuple)) else ())]
+            urls += [text_of(url) for one in each if (url := read(one, "url")) is not None]
+    return any(endpoint.address_of(found) == address for url in urls if (found := endpoint.endpoint_of(url)))
 
 
 def _evident_reasons(own: list[Exchange], outcome: Outcome) -> set[str]:

@@ -6,13 +6,15 @@ rules, and the order they are tried in, are those of the table in `docs/referenc
 
 Both kinds of wrong verdict are bugs. A mismatch therefore always needs positive foreign evidence, or an answer that
 nobody gave; a match that is merely missing is `unverified`.
+
+In one file: the rules read as the table does, from the top; each of them takes what binds from the same few matches.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_failover._core.attribution import held
+from otel_failover._core.attribution import held, rendered, reports
 from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts, Verdict
 from otel_failover._core.domain import reasons
 from otel_failover._core.domain.verdicts import (
@@ -47,15 +49,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from otel_failover._core.attribution.claim import Claim
+    from otel_failover._core.attribution.rendered import Rendering
 
 
 _ERROR: Final = 400
 _SHOWN: Final = {REQUEST: RESPONSE, CAUSE: OBJECT}
+_CUT_CODE: Final = 5
+"""Characters of a code that is cut, from which on it counts."""
 _STRENGTH: Final = {OBJECT: 5, CAUSE: 5, RESPONSE: 4, REQUEST: 4, REQUEST_ID: 3, TEXT: 2, FACTS: 1}
 
 
 class _Match(NamedTuple):
-    """One way in which a claim is bound to an attempt other than the judged one, and by which text or id."""
+    """One way in which a claim is bound to an attempt other than the judged one, and by which words of its texts."""
 
     how: str
     facts: SourceFacts
@@ -68,13 +73,15 @@ class _Match(NamedTuple):
 
 
 class _Case(NamedTuple):
-    """What one verdict is about, with the claim's texts normalised."""
+    """What one verdict is about, with the claim's texts normalised and what SDKs have rendered into them."""
 
     claim: Claim
     bonds: Bonds
     own: OwnFacts
     others: Sequence[SourceFacts]
     texts: tuple[str, ...]
+    said: tuple[str, ...]
+    renderings: tuple[Rendering, ...]
 
 
 def _no_history(_: str) -> SourceFacts | None:
@@ -102,8 +109,10 @@ def judge(
     Returns:
         The verdict with the first rule of `RULES` that fires.
     """
-    texts = tuple(filter(None, map(matching.normalise, claim.texts)))
-    case = _Case(claim, bonds, own, others, texts)
+    said = tuple(text for text in claim.texts if not rendered.is_wordless(text))
+    texts = tuple(filter(None, map(matching.normalise, said)))
+    renderings = tuple(each for text in said for each in rendered.read(text))
+    case = _Case(claim, bonds, own, others, texts, said, renderings)
     matches = list(_matches(case, history))
     replayed = any(match.facts.same for match in matches)
     for rule, verdict in _fired(case, _foreign(matches), replayed=replayed):
@@ -135,16 +144,16 @@ def _foreign(matches: Sequence[_Match]) -> list[_Match]:
 def _fired(case: _Case, foreign: Sequence[_Match], *, replayed: bool) -> Iterator[tuple[str, Verdict]]:
     """Yield each rule that fires, in the order of `RULES`."""
     claim, own = case.claim, case.own
-    by_text = [match for match in foreign if match.how == TEXT]
-    if _is_report(case, by_text):
+    by_words = [match for match in foreign if match.portion]
+    if _is_report(case, by_words):
         # A report names others with good reason; only an object or a response that is another's still counts.
         foreign = [match for match in foreign if match.how in (OBJECT, RESPONSE) and not case.bonds.own_member]
-        by_text = []
+        by_words = []
         if not foreign:
             yield REPORT, Verdict(UNVERIFIED, REPORT, replayed=replayed)
-    if by_text and _is_own(case):
-        yield MIXED_ERROR, Verdict(INCONSISTENT, MIXED_ERROR, TEXT, by_text[0].facts)
-        foreign = [match for match in foreign if match.how != TEXT]
+    if by_words and _is_own(case):
+        yield MIXED_ERROR, Verdict(INCONSISTENT, MIXED_ERROR, by_words[0].how, by_words[0].facts)
+        foreign = [match for match in foreign if not match.portion]
     for match in foreign:
         rule = FOREIGN_ERROR if match.facts.alive else STALE_ERROR
         yield rule, Verdict(MISMATCH, rule, _SHOWN.get(match.how, match.how), match.facts)
@@ -172,7 +181,7 @@ def _matches(case: _Case, history: Callable[[str], SourceFacts | None]) -> Itera
     Texts and facts bind to another candidate only where own evidence is complete: what was not seen may have said the
     same. Identity, and a request id that was issued once, need no such proof.
     """
-    claim, bonds, own, others, texts = case
+    claim, bonds, own, others, texts, *_ = case
     for how, facts in bonds.foreign:
         if how not in bonds.own:
             yield _Match(how, facts)
@@ -181,14 +190,16 @@ def _matches(case: _Case, history: Callable[[str], SourceFacts | None]) -> Itera
             yield _Match(CAUSE, facts)
     for name in claim.request_ids - own.request_ids:
         issuers = [facts for facts in others if name in facts.request_ids]
-        if len(issuers) == 1:
+        if len(issuers) == 1 and not own.sent_id(name):
             yield _Match(REQUEST_ID, issuers[0])
     if texts:
         yield from (match for match in _by_text(case, history) if own.complete or match.facts.same)
         if own.complete:
             yield from _by_quoted_id(case)
     if own.complete:
-        yield from (_Match(FACTS, facts) for facts in others if _shares_facts(case, facts))
+        yield from _by_code(case)
+        for each in case.renderings:
+            yield from (_Match(FACTS, facts, matching.normalise(each.text)) for facts in _answered(each, case))
 
 
 def _repeats(case: _Case, facts: SourceFacts) -> bool:
@@ -204,7 +215,7 @@ def _repeats(case: _Case, facts: SourceFacts) -> bool:
     return any(
         (portion := matching.quoted(message, text, own.reasons)) and not _owns_text(own, portion)
         for message in facts.messages
-        for text in claim.texts
+        for text in case.said
     )
 
 
@@ -216,18 +227,17 @@ def _by_text(case: _Case, history: Callable[[str], SourceFacts | None]) -> Itera
     found = False
     for facts in case.others:
         for message in facts.messages:
-            quotes = (matching.quoted(message, text, case.own.reasons) for text in case.claim.texts)
+            words = rendered.without_prefix(message)
+            quotes = (matching.quoted(words, text, case.own.reasons) for text in case.said)
             portion = next(filter(None, quotes), None)
             if portion and not _owns_text(case.own, portion):
                 found = True
                 yield _Match(TEXT, facts, portion)
     if found:
         return
-    for text in case.claim.texts:
-        for known, piece in matching.remembered_as(text):
-            earlier = history(known)
-            telling = earlier is not None and matching.says_enough(piece, own=case.own.reasons)
-            if telling and earlier is not None and not _owns_text(case.own, piece):
+    for text in case.said:
+        for earlier, piece in matching.remembered(text, history):
+            if matching.says_enough(piece, own=case.own.reasons) and not _owns_text(case.own, piece):
                 yield _Match(TEXT, earlier, piece)
                 return
 
@@ -240,7 +250,11 @@ def _by_quoted_id(case: _Case) -> Iterator[_Match]:
         once = sum(name in each.request_ids for each in others) == 1
         naming = (text for text in claim.texts if name in text and matching.quotes_id(name, text))
         # A text that own evidence holds as a whole is own, whatever it speaks of.
-        if once and any(not any(matching.normalise(text) in mine for mine in own.texts) for text in naming):
+        if (
+            once
+            and not own.sent_id(name)
+            and any(not any(matching.normalise(text) in mine for mine in own.texts) for text in naming)
+        ):
             yield _Match(TEXT, facts, name)
 
 
@@ -249,21 +263,70 @@ def _owns_text(own: OwnFacts, portion: str) -> bool:
     return any(matching.holds(text, portion) for text in own.texts) or own.text_in_bytes(portion) is not False
 
 
-def _shares_facts(case: _Case, facts: SourceFacts) -> bool:
-    """Whether status and structured code together are another's, where own evidence has neither.
+def _by_code(case: _Case) -> Iterator[_Match]:
+    """Yield the attempts whose structured code the claim has in a field of its own, and own evidence nowhere.
 
-    Neither is enough alone: both are small alphabets. A loop's own word for a code does not count, nor does a claim
-    whose status or code is own.
+    Status and code are one attempt's: beside an own code nothing binds. With a status that is own or nobody's, a word
+    that loops also make up does not count; nor one that says just why this attempt failed, since loops fold providers'
+    codes into one vocabulary; unless it came with a provider's body.
     """
     claim, own = case.claim, case.own
-    codes = {code for code in claim.codes & facts.codes if code.lower() in reasons.PROVIDER_CODES}
-    return bool(
-        codes
-        and not claim.codes & own.codes
-        and claim.status in facts.statuses
-        and claim.status not in own.statuses
-        and own.sent
-    )
+    if not own.sent or claim.codes & own.codes:
+        return
+    for code in claim.codes:
+        why = reasons.of_code(code)
+        is_providers = code.lower() in reasons.PROVIDER_CODES
+        fits = why is not None and any(reasons.compatible(why, evident) for evident in own.reasons)
+        if (not is_providers and (why is None or fits)) or _owns_code(own, code):
+            continue
+        is_telling = is_providers and (claim.structured or why not in own.reasons)
+        for facts in _with_status([facts for facts in case.others if code in facts.codes], claim.status):
+            if is_telling or claim.status in facts.statuses - own.statuses:
+                yield _Match(FACTS, facts)
+
+
+def _with_status(attempts: list[SourceFacts], status: int | None) -> list[SourceFacts]:
+    """Return the attempts that were answered with a status, where any was: status and code are one attempt's."""
+    return [facts for facts in attempts if status in facts.statuses] or attempts
+
+
+def _answered(rendering: Rendering, case: _Case) -> Iterator[SourceFacts]:
+    """Yield the attempts whose answer an SDK has rendered: by its code, or by the host that was asked, with its status.
+
+    A code that is cut counts from five characters on, where only one of those that this run has seen begins so.
+    """
+    own, others = case.own, case.others
+    known = {code.casefold() for facts in others for code in facts.codes}
+    mine = {code.casefold() for code in own.codes}
+    codes = {code.casefold() for code in rendering.codes}
+    cut = rendering.cut_code.casefold()
+    if len(cut) >= _CUT_CODE:
+        fitting = {code for code in known | mine if code.startswith(cut)}
+        codes |= fitting if len(fitting) == 1 else set()
+    if codes and not codes & mine:
+        for code in sorted(codes & known):
+            theirs = [facts for facts in others if any(code == each.casefold() for each in facts.codes)]
+            if not _owns_code(own, cut if code.startswith(cut) and cut and code not in rendering.codes else code):
+                yield from (facts for facts in theirs if _may_be_of(rendering, facts))
+    address, status = rendering.address, rendering.status
+    if address is None or status is None or status in own.statuses:
+        return
+    asked = [facts for facts in others if address in facts.addresses]
+    if len({(facts.provider, facts.model, facts.index) for facts in asked}) == 1 and not own.went_to(address):
+        yield from (facts for facts in asked if status in facts.statuses)
+
+
+def _may_be_of(rendering: Rendering, facts: SourceFacts) -> bool:
+    """Whether nothing else in a rendering speaks against an attempt: its status, and the whole of its message."""
+    if rendering.status is not None and facts.statuses and rendering.status not in facts.statuses:
+        return False
+    message = rendering.message.rstrip("!. ")
+    theirs = [matching.normalise(each) for each in facts.messages]
+    return not message or not theirs or any(message in each or each in message for each in theirs)
+
+
+def _owns_code(own: OwnFacts, code: str) -> bool:
+    return _owns_text(own, matching.normalise(code))
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -278,22 +341,19 @@ def _is_own(case: _Case) -> bool:
     return bool(claim.codes & own.codes) and not foreign
 
 
-def _is_report(case: _Case, by_text: Sequence[_Match]) -> bool:
+def _is_report(case: _Case, by_words: Sequence[_Match]) -> bool:
     """Whether a claim sums up several candidates, this one truthfully among them."""
     if case.bonds.own_member:
         return True
-    if not by_text or case.bonds.own & {OBJECT, RESPONSE, REQUEST} or case.claim.request_ids & case.own.request_ids:
+    if not by_words or case.bonds.own & {OBJECT, RESPONSE, REQUEST} or case.claim.request_ids & case.own.request_ids:
         return False
-    return _has_own_text_beside(case, [match.portion for match in by_text])
+    return _tells_own_error(case, [(match.portion, match.facts) for match in by_words])
 
 
-def _has_own_text_beside(case: _Case, foreign: Sequence[str]) -> bool:
-    """Whether a claim holds this attempt's own error text beside others'; short and stock ones count here."""
-    rests = list(case.texts)
-    for portion in foreign:
-        rests = [matching.without(text, portion) for text in rests]
-    own_texts = [text.strip("!. ") for text in case.own.texts if not matching.is_status_line(text)]
-    return any(len(text) > 3 and text in rest for text in own_texts for rest in rests)
+def _tells_own_error(case: _Case, foreign: Sequence[tuple[str, SourceFacts]]) -> bool:
+    """Whether a claim tells this attempt's own error, too, beside what is others' in it."""
+    own, portions = case.own, [portion for portion, _ in foreign]
+    return reports.has_own_text(case.texts, case.said, own, portions) or reports.tells_why(case.said, own, foreign)
 
 
 def _other_response(case: _Case) -> SourceFacts | None:
@@ -333,7 +393,26 @@ def _says_answer(case: _Case) -> bool:
         return True
     phrases = [phrase for text in case.texts for phrase in matching.known_in(text)]
     phrases = [phrase for phrase in phrases if not _owns_text(own, phrase)]
-    return bool(phrases) and (bool(case.bonds.own) or not _has_own_text_beside(case, phrases))
+    phrases += [matching.normalise(each.text) for each in case.renderings if _is_answer(each, own)]
+    nobody = SourceFacts("")
+    return bool(phrases) and (bool(case.bonds.own) or not _tells_own_error(case, [(each, nobody) for each in phrases]))
+
+
+def _is_answer(rendering: Rendering, own: OwnFacts) -> bool:
+    """Whether an SDK can only have rendered this of an answer, and not of an error of its own.
+
+    Never by class or status; nor where what it wraps is this attempt's own text, or what everybody says: litellm makes
+    "AnthropicException - Connection refused", status 500.
+    """
+    message = rendering.message
+    if message and (message in matching.STOCK or _owns_text(own, message)):
+        return False
+    if any(matching.is_issued(name) for name in rendering.request_ids - own.request_ids):
+        return True
+    known = {code for code in rendering.codes if reasons.of_code(code) is not None}
+    if rendering.structured and (known or (matching.is_long_enough(message) and matching.says_enough(message))):
+        return not any(_owns_code(own, code) for code in known)
+    return any(code.lower() in reasons.PROVIDER_CODES for code in known)
 
 
 def _is_synthetic(case: _Case) -> bool:
@@ -377,7 +456,7 @@ def _holds(case: _Case) -> bool:
         return False
     if not texts and claim.status is None and not claim.codes and not claim.request_ids:
         return own.complete
-    return all(held.holds(text, claim.texts, own, case.others) for text in texts)
+    return all(held.holds(text, case.said, own, case.others) for text in case.said if matching.normalise(text))
 
 
 def _fits_code(code: str, own: OwnFacts) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.attribution.facts import SourceFacts
+from otel_failover._core.domain.endpoint import address_of
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.call_error import response_of
 from otel_failover._core.failsafe import read, text_of
@@ -112,8 +113,10 @@ class Source:
                 messages=tuple(dict.fromkeys(said for body in bodies for said in body.messages if said)),
                 codes=frozenset(code for body in bodies for code in body.codes),
                 statuses=frozenset(statuses).union(*(body.statuses for body in bodies)),
-                request_ids=frozenset(e.issued_id for e in self.exchanges if e.issued_id is not None),
+                request_ids=frozenset(name for e in self.exchanges for name in (e.issued_id, *e.named_ids) if name),
                 response_ids=frozenset(self.response_ids),
+                model=self.model,
+                addresses=frozenset(address_of(exchange.endpoint) for exchange in self.exchanges),
             )
         return self._facts
 

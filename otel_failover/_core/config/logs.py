@@ -24,13 +24,17 @@ class Logs:
         not_instrumented: `instrument()` was not called, which the first run logs.
     """
 
-    __slots__ = ("_interval", "_lines", "_serving", "_warn_no_sdk", "_warn_not_instrumented")
+    __slots__ = (
+        "_in_a_row", "_interval", "_lines", "_once", "_serving", "_warn_no_sdk", "_warn_not_instrumented",
+    )  # fmt: skip
 
     def __init__(self, interval: float, *, not_instrumented: bool = False) -> None:
         self._interval = interval
         self._warn_no_sdk = True
         self._warn_not_instrumented = not_instrumented
         self._serving: dict[tuple[object, ...], str] = {}
+        self._in_a_row: dict[tuple[object, ...], int] = {}
+        self._once: dict[tuple[object, ...], None] = {}
         self._lines: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
 
     def warn_not_instrumented(self) -> None:
@@ -69,6 +73,35 @@ class Logs:
         while len(self._lines) > _MOST_LINES:
             self._lines.popitem(last=False)
         logger.log(level, "%s%s", message(), f" suppressed={suppressed}" if suppressed else "")
+
+    def is_first(self, key: tuple[object, ...]) -> bool:
+        """Whether something is told for the first time, of the last 1,024 that were asked about.
+
+        Args:
+            key: What makes two tellings the same.
+        """
+        if key in self._once:
+            return False
+        self._once[key] = None
+        if len(self._once) > _MOST_LOOPS:
+            self._once.pop(next(iter(self._once)), None)
+        return True
+
+    def in_a_row(self, loop: tuple[object, ...], *, counts: bool) -> int:
+        """Return how many passes of a loop in a row have had something in common, this one included.
+
+        Args:
+            loop: Library, name and chain of the loop.
+            counts: This pass has it; else the row is broken.
+        """
+        if not counts:
+            if self._in_a_row:
+                self._in_a_row.pop(loop, None)
+            return 0
+        found = self._in_a_row[loop] = self._in_a_row.get(loop, 0) + 1
+        if len(self._in_a_row) > _MOST_LOOPS:
+            self._in_a_row.pop(next(iter(self._in_a_row)), None)
+        return found
 
     def log_served(self, loop: tuple[object, ...], who: str) -> None:
         """Log when another candidate than before serves a loop: a failover that nobody hears of is a failure too.

@@ -27,6 +27,7 @@ class Asked(NamedTuple):
         streamed: A stream was asked for.
         own_spans: The SDK, or another instrumentation, makes the call's span.
         retries: How often the SDK tries again by itself; None where that is not known.
+        body: What it was given, as the SDK has it; read only where a failure makes it matter what was asked.
         base: Path of the client's base URL, `/openai/deployments/prod-a`; compared in memory, never exported. What the
             SDK puts into the path of one request, and only repeats the model, is no part of it.
     """
@@ -41,6 +42,7 @@ class Asked(NamedTuple):
     streamed: bool = False
     own_spans: bool = False
     retries: int | None = None
+    body: object = None
     base: str = ""
 
 

@@ -63,6 +63,7 @@ def address_of(endpoint: str) -> tuple[str, int]:
 def base_of(url: str) -> str:
     """Return what a base URL has behind its host, path and query, so that two of one host can be told apart.
 
+    The slash at its end, which SDKs add, says nothing.
     Not remembered, unlike the endpoint: a key may stand in it.
 
     Args:
@@ -70,16 +71,7 @@ def base_of(url: str) -> str:
     """
     before, slashes, rest = url.partition("//")
     _, slash, path = (rest if slashes else before).partition("/")
-    return plain_base(slash + path.partition("#")[0])
-
-
-def plain_base(path: str) -> str:
-    """Return a path without the slash at its end, which SDKs add.
-
-    Args:
-        path: Of a base URL, with its query.
-    """
-    return path.rstrip("/")
+    return (slash + path.partition("#")[0]).rstrip("/")
 
 
 def is_base(declared: str, asked: str) -> bool:

@@ -25,6 +25,10 @@ FALLBACK: Final = "fallback"
 EXHAUSTED: Final = "exhausted"
 STOPPED: Final = "stopped"
 """Served by its first candidate, by another, by none; or ended with candidates left."""
+UNSEEN: Final = "unseen"
+"""Nobody that was seen has served it, and something that was not seen may have."""
+UNASKED: Final = "unasked"
+"""Nobody was asked, and no error left it."""
 
 # --- where an error comes from ----------------------------------------------------------------------------------------
 FROM_RESPONSE: Final = "response"
@@ -50,6 +54,8 @@ class Outcome(NamedTuple):
         retry_after: Seconds, as the provider asked.
         request_id: Of the terminal response.
         relayed: What a gateway's upstream said, unredacted, where the gateway's own sentence does not hold it.
+        host_exception: Class of what left the attempt where own evidence shows no failure: an error of the host's own
+            code. Never its text, which may be a secret or a user's.
     """
 
     outcome: str = SUCCESS
@@ -65,6 +71,7 @@ class Outcome(NamedTuple):
     retry_after: float | None = None
     request_id: str | None = None
     relayed: str = ""
+    host_exception: str | None = None
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
@@ -103,7 +110,8 @@ def own_error(settled: Outcome, seen: Seen, provider: str) -> str:
         provider: The candidate's.
     """
     reason = settled.reason or UNKNOWN
-    raised = f" ({settled.exception[0]})" if settled.exception else ""
+    kind = settled.exception[0] if settled.exception else settled.host_exception
+    raised = f" ({kind})" if kind else ""
     heard = _heard(settled, seen, provider)
     if settled.origin == FROM_RESPONSE:
         return f"{settled.status} {reason} from {provider}" if settled.status else f"{reason} from {provider}"
@@ -147,9 +155,19 @@ def own_evidence(settled: Outcome, seen: Seen) -> str:
         return "nothing was sent to it" if seen.elsewhere else "nothing was sent"
     status = settled.status if settled.status is not None else seen.status
     if status is not None and (reason is None or settled.origin in (FROM_RESPONSE, None)):
-        return " ".join(filter(None, [str(status), settled.code, reason]))
+        return answered(settled, status)
     statuses = [*seen.earlier, *([status] if status is not None else [])]
     if statuses or seen.output:
         heard = ", ".join(map(str, statuses)) or "an answer began"
         return f"{heard}, then {reason or 'nothing yet'} after {seen.seconds:.1f} s"
     return f"no response in {seen.waited:.1f} s ({reason})" if reason else f"no response yet, in {seen.waited:.1f} s"
+
+
+def answered(settled: Outcome, status: int) -> str:
+    """Return the own evidence in a few words where an answer says it all.
+
+    Args:
+        settled: How the attempt ended.
+        status: Of the answer.
+    """
+    return " ".join(filter(None, [str(status), settled.code, settled.reason]))

@@ -35,10 +35,10 @@ NOTHING_BOUND: Final = "nothing_bound"
 
 # --- what a run got wrong ---------------------------------------------------------------------------------------------
 FINDINGS: Final = (
-    "chain_bypassed", "chain_stopped", "retry_storm", "hung_candidate", "timeout_not_failed_over", "futile_failover",
-    "unjustified_skip", "identical_errors", "lossy_report", "local_failure", "text_error", "empty_success",
-    "partial_delivered", "wrong_model", "misbooked_success", "model_name_prefixed", "off_chain", "starved_candidate",
-    "cancelled_continued",
+    "chain_bypassed", "chain_stopped", "retry_storm", "refusal_repeated", "hung_candidate", "timeout_not_failed_over",
+    "outage_not_failed_over", "futile_failover", "unjustified_skip", "identical_errors", "lossy_report",
+    "local_failure", "text_error", "empty_success", "partial_delivered", "wrong_model", "misbooked_success",
+    "nothing_served", "model_name_prefixed", "off_chain", "starved_candidate", "sticky_fallback", "cancelled_continued",
 )  # fmt: skip
 """What a run can get wrong, by name, in the order in which findings are reported."""
 FINDINGS_OFF: Final = frozenset({"text_error"})

@@ -88,6 +88,28 @@ def qualified(cls: type) -> str:
     return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
 
 
+_SDKS: Final = frozenset(
+    {
+        "ai21", "anthropic", "azure", "boto3", "botocore", "aiobotocore", "cerebras", "cohere", "dashscope", "deepseek",
+        "fireworks", "google", "groq", "huggingface_hub", "litellm", "mistralai", "ollama", "openai", "openrouter",
+        "replicate", "together", "vertexai", "volcenginesdkarkruntime", "xai_sdk", "zai", "zhipuai",
+    }
+)  # fmt: skip
+"""Packages whose exceptions say what a provider said."""
+
+
+def host_class(problem: BaseException) -> str | None:
+    """Return the class of an exception of the host's own code; None for an SDK's, or one made of an SDK's.
+
+    Args:
+        problem: What left an attempt.
+    """
+    kind = type(problem)
+    if any(text_of(read(each, "__module__")).partition(".")[0] in _SDKS for each in kind.__mro__):
+        return None
+    return text_of(qualified(kind))[:255]
+
+
 def error_in_exception(problem: BaseException) -> ErrorBody | None:
     """Return the error that an SDK's exception states, as it read it from a stream's event."""
     body = read(problem, "body")
@@ -123,9 +145,13 @@ def transport_reason(problem: BaseException) -> tuple[str, str | None]:
 
 @lru_cache(maxsize=128)
 def _reason_of(kind: type) -> tuple[str, str | None]:
-    if issubclass(kind, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, concurrent.futures.CancelledError)):
+    if issubclass(kind, (asyncio.CancelledError, concurrent.futures.CancelledError)):
         return reasons.CANCELLED, None
     names = [cls.__name__ for cls in kind.__mro__]
+    if not issubclass(kind, Exception):
+        # What is thrown into a call from outside is no transport's: trio's Cancelled, Ctrl-C; gevent's own deadline.
+        of_caller = any("Timeout" in name for name in names)
+        return (reasons.TIMEOUT, CALLER) if of_caller else (reasons.CANCELLED, None)
     if any("Timeout" in name for name in names):
         leaf = names[0].lower()
         return reasons.TIMEOUT, next((which for start, which in _TIMEOUTS if leaf.startswith(start)), "total")
@@ -133,6 +159,9 @@ def _reason_of(kind: type) -> tuple[str, str | None]:
         return (reasons.CONNECTION if _LOCAL.isdisjoint(names) else reasons.CLIENT_ERROR), None
     return reasons.CLIENT_ERROR, None
 
+
+CALLER: Final = "caller"
+"""The kind of a timeout that the caller has set, beside those of a transport."""
 
 _TIMEOUTS: Final = (
     ("connect", "connect"), ("read", "read"), ("write", "write"), ("pool", "pool"), ("sockettimeout", "read"),

@@ -110,7 +110,7 @@ _SAYS_WHY: Final = frozenset(
 )
 
 
-def _content_of(message: object) -> object:
+def content_of(message: object) -> object:
     """Return the body that the host has read or sent, without reading it.
 
     It is httpx's `content` and aiohttp's `_body`. For requests and botocore `content` would read, and `_content` holds
@@ -135,7 +135,7 @@ def read_error(response: object, headers: dict[bytes, str] | None = None) -> Err
     Returns:
         The error; `whole` is False where the body was not read, or not all of it was looked at.
     """
-    content = _content_of(response)
+    content = content_of(response)
     if not isinstance(content, bytes):
         return ErrorBody()
     headers = headers if headers is not None else of_answer(read(response, "headers"))
@@ -282,7 +282,7 @@ def look_closer(answer: object, response: object, *, refused: bool = False) -> S
     """
     from otel_failover._core.evidence.answers import success  # late: most answers are the common one
 
-    content = _content_of(response) if response is not None else None
+    content = content_of(response) if response is not None else None
     document = success.document(content, doubtful=refused)
     seen = document if document is not None else answer
     body = success.error_in(seen)
@@ -305,7 +305,7 @@ def text_holds(message: object, text: str, *, request: bool = False) -> bool | N
         text: Normalised text.
         request: Whether it is a request. One that is gone, or was streamed, cannot have been quoted from.
     """
-    content = _content_of(message)
+    content = content_of(message)
     if not isinstance(content, bytes):
         return False if request or message is None else None
     if len(content) > _SEARCHED:
@@ -320,7 +320,7 @@ def body_text(message: object) -> str:
     Args:
         message: A response of an HTTP library, None where it is gone.
     """
-    content = _content_of(message)
+    content = content_of(message)
     return content[:_WHOLE].decode("utf-8", "replace") if isinstance(content, bytes) else ""
 
 

@@ -16,10 +16,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from otel_failover._core.domain.endpoint import endpoint_of
 from otel_failover._core.evidence import headers as header_facts
 from otel_failover._core.evidence.call_error import response_of, status_begun, transport_reason
-from otel_failover._core.evidence.error_body import ErrorBody, look_closer, read_error, seconds_asked, text_holds
+from otel_failover._core.evidence.error_body import (
+    ErrorBody,
+    content_of,
+    look_closer,
+    read_error,
+    seconds_asked,
+    text_holds,
+)
 from otel_failover._core.evidence.ownership import OWN, UNRELATED
 from otel_failover._core.evidence.references import Reference
 from otel_failover._core.failsafe import read, text_of
+from otel_failover._core.text.matching import quoted_ids
 
 if TYPE_CHECKING:
     import weakref
@@ -56,6 +64,7 @@ if TYPE_CHECKING:
 
 _HELD_STATUS: Final = 400
 _KEPT: Final = 2_048
+_ID_KEYS: Final = ("request_id", "requestId", "requestID", "RequestId", "request-id")
 
 
 class Glimpse(NamedTuple):
@@ -97,7 +106,7 @@ class Exchange:
         "kind", "call", "model", "sibling", "ledger", "taken",
         "stopped", "response", "status", "request_id", "issued_id", "retry_after",
         "failure", "problem", "begun", "said", "glimpse", "timeout", "timeout_configured", "refused", "looked",
-        "_sent", "_headers", "_body",
+        "_sent", "_headers", "_body", "_named_ids",
     )  # fmt: skip
 
     def __init__(self, request: object, endpoint: str, method: str, *, stream: bool = False, hold: bool = True) -> None:
@@ -127,6 +136,7 @@ class Exchange:
         self._body: ErrorBody | None = None
         self._headers: dict[bytes, str] | None = None
         self._sent: header_facts.Sent | None = None
+        self._named_ids: tuple[str, ...] | None = None
 
     # --- reported by the transport ------------------------------------------------------------------------------------
 
@@ -250,10 +260,36 @@ class Exchange:
         self._sent = found if self.stopped is not None else None
         return found
 
+    @property
+    def named_ids(self) -> tuple[str, ...]:
+        """The request ids that its error's body names, but for those that we had sent: an echo was issued by nobody."""
+        if self._named_ids is None:
+            text = self.body.text if self.is_error else ""
+            # Most bodies name none: to look for the key costs less than to look for what stands behind it.
+            if not any(key in text for key in _ID_KEYS):
+                return ()
+            return tuple(name for name in quoted_ids(text) if not self.sent_id(name))
+        return self._named_ids
+
+    def sent_id(self, name: str) -> bool:
+        """Whether an id stands in a header, the URL or the body of the request; also where that cannot be seen.
+
+        Args:
+            name: With or without its dashes.
+        """
+        request, sought = self.request.target, name.replace("-", "").casefold()
+        body = content_of(request)
+        if not isinstance(body, bytes):
+            return request is not None and body is not None
+        raw = header_facts.raw_headers(read(request, "headers"))
+        parts = [text_of(read(request, "url")).encode("utf-8", "replace"), body, *(value for _, value in raw)]
+        return any(sought.encode("utf-8", "replace") in part.replace(b"-", b"").lower() for part in parts)
+
     def reduce(self) -> None:
         """Let go of everything but the facts, once the attempt has ended."""
         if self.is_error:
             body = self.body
+            self._named_ids = self.named_ids
             self._body = body._replace(text=body.text[:_KEPT]) if len(body.text) > _KEPT else body
         self.request.release()
         if self.response is not None:

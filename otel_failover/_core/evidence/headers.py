@@ -24,7 +24,7 @@ _AWS_ERROR: Final = b"x-amzn-errortype"
 _ANSWER: Final = frozenset({*_ISSUED, b"retry-after", b"retry-after-ms", b"date", _AWS_ERROR})
 
 
-def _raw(headers: object) -> Sequence[tuple[bytes, bytes]]:
+def raw_headers(headers: object) -> Sequence[tuple[bytes, bytes]]:
     """Return the raw headers of `httpx`, or any mapping's in the same form."""
     raw: Any = read(headers, "raw")
     if raw is not None:
@@ -41,7 +41,7 @@ def _encoded(part: object) -> bytes:
 
 def _wanted(headers: object, is_wanted: Callable[[bytes], bool]) -> Iterator[tuple[bytes, bytes]]:
     """Return those raw headers whose name is wanted; `compress` and `map` keep the pass over all of them in C."""
-    raw = _raw(headers)
+    raw = raw_headers(headers)
     return compress(raw, map(is_wanted, map(_NAME, raw)))
 
 

@@ -52,11 +52,13 @@ class StreamFacts:
         chunks: The texts of the last 256 chunks, so that a claim may be looked for in them; None without a stream.
         error: An error event of a stream, as the wrapped stream saw it or the SDK's exception states it.
         begun: Output has begun, though no chunk is kept that shows it.
+        cut: The send whose stream was being read when its reader was cancelled, and by what.
     """
 
     chunks: deque[str] | None = None
     error: ErrorBody | None = None
     begun: bool = False
+    cut: tuple[Exchange, type[BaseException]] | None = None
 
 
 class AnswerFacts:
@@ -184,7 +186,7 @@ class Ledger:
         """Take one send into the evidence; an own one is that of the attempts around, too."""
         exchange.call, exchange.ledger = call, self
         exchange.model = call.model if call is not None else None
-        path = _path_of(exchange) if call is None and self.siblings is not None else ""
+        path = _path_of(exchange) if self.siblings is not None and call is None else ""
         exchange.kind = whose(self, exchange.endpoint, exchange.method, call, path)
         (self.to_others if exchange.kind == OTHER_CANDIDATE else self.exchanges).append(exchange)
         if exchange.kind == OWN:
@@ -192,12 +194,11 @@ class Ledger:
             while above is not None:
                 above.exchanges.append(exchange)
                 above = above.parent
-        beside = self if exchange.kind == OTHER_CANDIDATE else self.beside
-        if beside is not None and beside.siblings is not None:
-            base, model = (path, "") if call is None else (call.asked.base, call.model)
-            exchange.sibling = sibling_at(beside, exchange.endpoint, base, model)
+        if self.siblings is not None and exchange.kind == OTHER_CANDIDATE:
+            exchange.sibling = _sibling_asked(self, exchange, call, path)
         if self.beside is not None:
             self.beside.to_others.append(exchange)
+            exchange.sibling = _sibling_asked(self.beside, exchange, call, path)
 
     def call_raised(self, problem: BaseException) -> CallError:
         """Record that a provider call of this attempt raised, here and in the attempts around."""
@@ -233,6 +234,15 @@ class Ledger:
         if text:
             stream.chunks.append(text)
 
+    def reader_cancelled(self, by: BaseException) -> None:
+        """Record that whoever read a stream was cancelled in the middle of it.
+
+        Args:
+            by: What was thrown into it; only its class is kept.
+        """
+        own = self.own
+        self.stream.cut = (own[-1], type(by)) if own else None
+
     def close(self) -> None:
         """End the evidence: nothing more is taken, bodies and credentials are let go.
 
@@ -252,6 +262,14 @@ class Ledger:
     def own(self) -> list[Exchange]:
         """Own sends, in order."""
         return [exchange for exchange in self.exchanges if exchange.kind == OWN]
+
+    @property
+    def first_sent(self) -> int | None:
+        """When the first own send began, in nanoseconds since the epoch as spans count them; None where none did."""
+        started = next((exchange.started for exchange in self.exchanges if exchange.kind == OWN), None)
+        if started is None:
+            return None
+        return time.time_ns() - int((time.monotonic() - started) * 1e9)
 
     @property
     def state(self) -> tuple[str, str | None]:
@@ -338,6 +356,12 @@ class Ledger:
         """Return the texts of own answers that were no errors, normalised, as far as the host has read them whole."""
         texts = (body_text(e.response.target) for e in self.own if e.response is not None and not e.is_error)
         return tuple(normalise(text) for text in texts if text)
+
+
+def _sibling_asked(ledger: Ledger, exchange: Exchange, call: OpenCall | None, path: str) -> int | None:
+    """Return the place of the other member at a candidate's own endpoint that a send goes to."""
+    base, model = (path, "") if call is None else (call.asked.base, call.model)
+    return sibling_at(ledger, exchange.endpoint, base, model)
 
 
 def _path_of(exchange: Exchange) -> str:

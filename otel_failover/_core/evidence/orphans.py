@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from otel_failover._core.evidence.exchange import Exchange, Owner
@@ -61,6 +61,34 @@ class Orphans:
 
 
 orphans = Orphans()
+
+
+class OutsideAnswers:
+    """When a model was last asked outside any run, and when the last such call that was answered began.
+
+    A run that was left in peace, though nobody is known to have served it, may have been served there: by a thread or
+    an executor that was started without its context.
+
+    Attributes:
+        asked: When the last of them began, in seconds of the monotonic clock.
+        answered: When the last of those that were answered began.
+    """
+
+    __slots__ = ("answered", "asked")
+
+    def __init__(self) -> None:
+        self.asked = self.answered = 0.0
+
+    def saw(self, began: float) -> None:
+        """Take in that a call was answered.
+
+        Args:
+            began: When, in seconds of the monotonic clock.
+        """
+        self.answered = max(self.answered, began)
+
+
+outside: Final = OutsideAnswers()
 
 
 class RecentFailures:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.domain.outcome import (
+    CANCELLED,
     ERROR,
     FROM_CANCEL,
     FROM_CLIENT,
@@ -22,9 +23,10 @@ from otel_failover._core.domain.outcome import (
     REJECTED,
     Outcome,
     Seen,
+    answered,
     own_evidence,
 )
-from otel_failover._core.evidence.call_error import causes_of
+from otel_failover._core.evidence.call_error import CALLER, causes_of, host_class
 
 if TYPE_CHECKING:
     from otel_failover._core.evidence.exchange import Exchange, OpenCall
@@ -34,7 +36,15 @@ if TYPE_CHECKING:
 _NOTHING: Final = Outcome()
 
 
-def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejected: bool, output: bool) -> Outcome:
+def settle(
+    ledger: Ledger,
+    problem: BaseException | None,
+    *,
+    marked: bool,
+    rejected: bool,
+    output: bool,
+    word: str | None = None,
+) -> Outcome:
     """Return how an attempt ended.
 
     The wire comes first: where it shows a failure, that is the reason, whatever leaves the attempt. What the loop says
@@ -46,30 +56,38 @@ def settle(ledger: Ledger, problem: BaseException | None, *, marked: bool, rejec
         marked: The loop said that it failed.
         rejected: The loop said that it would not take the response.
         output: Chunks of a stream were handed on.
+        word: The loop's own reason, in our vocabulary: it tells a deadline from a user who hangs up, where the evidence
+            is that a request was cancelled.
 
     Returns:
         The facts, from own evidence only.
     """
     own = ledger.own
     last = own[-1] if own else None
-    failure = _failure(ledger, last)
+    failure, bug = _failure(ledger, last), None
     if failure is None and problem is not None:
-        failure = _without_answer(ledger, last, problem)
+        failure, bug = _without_answer(ledger, last, problem), host_class(problem)
     if failure is not None:
-        if failure.origin == FROM_CANCEL and problem is not None and _is_timeout(problem):
+        if failure.origin == FROM_CANCEL:
+            if word != reasons.TIMEOUT and _is_hung_up(ledger, last, problem, word):
+                return failure._replace(outcome=PARTIAL if output else CANCELLED)
             failure = _caller_timeout(failure)
-        return failure._replace(outcome=PARTIAL if output else ERROR)
+        bug = bug if failure.reason != reasons.TIMEOUT else None
+        return failure._replace(outcome=PARTIAL if output else ERROR, host_exception=bug)
+    if word == reasons.TIMEOUT and last is not None and last.open and not ledger.open_streams:
+        return _caller_timeout(Outcome(outcome=PARTIAL if output else ERROR))
     found = _good_answer(last)
     if problem is None and not marked and not rejected:
         return found
-    answered = last is not None and not last.open
-    if not answered and not (rejected and not marked):
-        return found._replace(outcome=ERROR, reason=reasons.UNKNOWN)
+    was_answered = last is not None and not last.open
+    if not was_answered and not (rejected and not marked):
+        return found._replace(outcome=ERROR, reason=reasons.UNKNOWN, host_exception=bug)
     if ledger.answer.refused or (last is not None and not ledger.calls and last.look(refused=True)):
         why = reasons.CONTENT_POLICY
     else:
         why = reasons.EMPTY_RESPONSE if ledger.answer.empty else reasons.RESPONSE_REJECTED
-    return found._replace(outcome=REJECTED, reason=why, origin=FROM_RESPONSE if answered else None)
+    origin = FROM_RESPONSE if was_answered else None
+    return found._replace(outcome=REJECTED, reason=why, origin=origin, host_exception=bug)
 
 
 def _good_answer(last: Exchange | None) -> Outcome:
@@ -82,7 +100,7 @@ def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     if last is not None and (not ledger.calls or ledger.last_failed is not None):
         last.look()  # no SDK's call has looked whether the answer is one; one that could not read it has raised
     ended = None if last is None else (last.stopped, last.refused)
-    seen = (last, ended, ledger.last_failed, ledger.stream.error)
+    seen = (last, ended, ledger.last_failed, ledger.stream.error, ledger.stream.cut)
     if ledger.failure_seen[0] != seen:
         ledger.failure_seen = (seen, _found(ledger, last))
     found: Outcome | None = ledger.failure_seen[1]
@@ -104,6 +122,7 @@ def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
             exception=_last_raised(ledger),
             timeout=last.timeout,
             timeout_configured=last.timeout_configured,
+            killed_by="caller_timeout" if last.timeout == CALLER else None,
         )
     if last.is_error:
         body = last.body
@@ -136,6 +155,8 @@ def _in_stream(ledger: Ledger, last: Exchange | None) -> Outcome | None:
             exception=_last_raised(ledger),
             retry_after=error.retry_after,
         )
+    if ledger.stream.cut is not None and ledger.stream.cut[0] is last:
+        return found._replace(reason=reasons.CANCELLED, origin=FROM_CANCEL)
     if ledger.last_failed is None:
         return None
     reason, kind = ledger.last_failed.transport
@@ -167,9 +188,28 @@ def _without_answer(ledger: Ledger, last: Exchange | None, problem: BaseExceptio
     return Outcome(outcome=ERROR, reason=reasons.TIMEOUT if _is_timeout(problem) else reasons.UNKNOWN)
 
 
+def _is_hung_up(ledger: Ledger, last: Exchange | None, problem: BaseException | None, word: str | None) -> bool:
+    """Whether a request that was cancelled, in an attempt that is left otherwise, was given up by the user.
+
+    Whoever cancels a call inside an attempt and goes on had set it a deadline: `wait_for`, `timeout` and the scopes of
+    anyio and trio take their cancellation back. It is the user where nobody took it back (seen from Python 3.11 on),
+    where the loop says so, and at Ctrl-C.
+    """
+    if problem is not None and _is_timeout(problem):
+        return False
+    if word == reasons.CANCELLED or is_cancelling():
+        return True
+    if last is not None and last.problem is not None:
+        return isinstance(last.problem.target, _BY_USER)
+    return ledger.stream.cut is not None and issubclass(ledger.stream.cut[1], _BY_USER)
+
+
+_BY_USER: Final = (KeyboardInterrupt, SystemExit)
+
+
 def _caller_timeout(failure: Outcome) -> Outcome:
     """Return the end of a request that was given up because the caller's clock ran out, and not the client's."""
-    return failure._replace(reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
+    return failure._replace(reason=reasons.TIMEOUT, origin=FROM_TRANSPORT, timeout=CALLER, killed_by="caller_timeout")
 
 
 def _is_timeout(problem: BaseException) -> bool:
@@ -186,8 +226,8 @@ def _last_raised(ledger: Ledger) -> tuple[str, str] | None:
     return (last.type_name, last.text) if last is not None else None
 
 
-def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, Seen]:
-    """Return how one call of an attempt failed, and what was seen of it: by its own sends, not by those of others.
+def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, list[Exchange]]:
+    """Return how one call of an attempt failed, and what it sent: not what others did.
 
     Args:
         ledger: The attempt's evidence.
@@ -199,15 +239,20 @@ def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, Seen
     own = own or [each for each in everything if each.call is None and each.started >= since]
     failure = _failure(ledger, own[-1] if own else None)
     settled = failure if failure is not None else Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
-    return settled, _seen(ledger, own, since, time.monotonic())
+    return settled, own
 
 
-def seen(ledger: Ledger) -> Seen:
-    """Return what was seen of an attempt on the wire, as far as a sentence speaks of it."""
-    return _seen(ledger, ledger.own, ledger.started, ledger.stopped or time.monotonic())
+def seen(ledger: Ledger, own: list[Exchange] | None = None, since: float | None = None) -> Seen:
+    """Return what was seen of an attempt, or of one of its calls, on the wire, as far as a sentence speaks of it.
 
-
-def _seen(ledger: Ledger, own: list[Exchange], since: float, until: float) -> Seen:
+    Args:
+        ledger: The attempt's evidence.
+        own: What the call sent; None for the attempt.
+        since: When the call began, in seconds of the monotonic clock; None for the attempt.
+    """
+    until = (ledger.stopped if since is None else None) or time.monotonic()
+    since = ledger.started if since is None else since
+    own = ledger.own if own is None else own
     last = own[-1] if own else None
     return Seen(
         seconds=until - since,
@@ -217,7 +262,7 @@ def _seen(ledger: Ledger, own: list[Exchange], since: float, until: float) -> Se
         earlier=tuple(each.heard_status for each in own[:-1] if each.heard_status is not None),
         output=ledger.heard,
         elsewhere=len(ledger.exchanges) + len(ledger.to_others) > len(own),
-        sure=bool(own) or (ledger.calls > 0 and ledger.state[1] not in _UNSURE),
+        sure=bool(own) or (ledger.last_failed is not None and ledger.state[1] not in _UNSURE),
     )
 
 
@@ -227,6 +272,8 @@ _UNSURE: Final = ("orphan", "stream_not_seen", "other_endpoint")
 
 def sentence(ledger: Ledger, settled: Outcome) -> str:
     """Return the own evidence in a few words, for the marker and the log."""
+    if settled.status is not None and settled.origin == FROM_RESPONSE:
+        return answered(settled, settled.status)  # by far the commonest
     return own_evidence(settled, seen(ledger))
 
 

@@ -169,7 +169,7 @@ def goes_to_another(candidate: Expected, endpoint: str, base: str = "", model: s
         base: Path of the base URL.
         model: As the request asks for it.
     """
-    if sibling_at(candidate, endpoint, base, model) is not None:
+    if candidate.siblings is not None and sibling_at(candidate, endpoint, base, model) is not None:
         return True
     if candidate.provider is None or endpoint == candidate.endpoint:
         return False

@@ -14,13 +14,15 @@ from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
 from otel_failover._core.config import runtime
+from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain import endpoint as endpoints
 from otel_failover._core.domain import providers
 from otel_failover._core.evidence.call_error import CallError, transport_reason
 from otel_failover._core.evidence.exchange import Exchange, Glimpse
 from otel_failover._core.evidence.ledger import Ledger, current_ledger
-from otel_failover._core.evidence.orphans import orphans, recent_failures
+from otel_failover._core.evidence.orphans import orphans, outside, recent_failures
 from otel_failover._core.failsafe import guarded, read, text_of
+from otel_failover._core.text.escapes import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,12 +199,64 @@ def _sent(endpoint: str, method: str, stream: bool, request: Callable[[], object
             orphans.add(exchange)
         return exchange
     # Most HTTP traffic of a service goes to no provider. Only what may be a candidate's is worth remembering, in case a
-    # thread without context has sent it.
-    if endpoint not in runtime.endpoints and providers.provider_of_host(endpoints.host_of(endpoint)) is None:
+    # thread without context has sent it; and in a run what may be a call of an SDK that we do not know.
+    known = endpoint in runtime.endpoints or providers.provider_of_host(endpoints.host_of(endpoint)) is not None
+    run = scope.run_in(current)
+    if not known and run is None:
         return None
-    exchange = Exchange(request(), endpoint, method, stream=stream, hold=False)
-    orphans.add(exchange)
+    sent = request()
+    if method == "POST" and not is_suppressed(current) and _may_ask(sent):
+        exchange = _Unclaimed(sent, endpoint, method, stream=stream)
+        if run is None:
+            outside.asked = exchange.started
+        else:
+            exchange.run = weakref.ref(run)
+            run.asked_beside()
+    elif known:
+        exchange = Exchange(sent, endpoint, method, stream=stream, hold=False)
+    else:
+        return None
+    if known:
+        orphans.add(exchange)
     return exchange
+
+
+class _Unclaimed(Exchange):
+    """A request that no SDK's call claims, and that may have asked a model.
+
+    Where it is answered, the run in whose context it is sent may have been served by it; outside any run, whichever.
+    """
+
+    __slots__ = ("run",)
+
+    def __init__(self, request: object, endpoint: str, method: str, *, stream: bool) -> None:
+        super().__init__(request, endpoint, method, stream=stream, hold=False)
+        # Weakly: the last of them are remembered for a while, and a run has better things to do than to wait for that.
+        self.run: weakref.ref[Any] | None = None
+
+    def answered(self, response: object, status: int, headers: Any) -> None:
+        """Record that a response came, before its body is read."""
+        super().answered(response, status, headers)
+        if _GOOD <= status < _GOOD + 100:
+            run = self.run() if self.run is not None else None
+            if self.run is None:
+                outside.saw(self.started)
+            elif run is not None:
+                run.answered_beside(self.started)
+
+
+def _may_ask(request: object) -> bool:
+    """Whether a request may ask a model a question, by its path: embeddings, moderation and counting never do."""
+    path = text_of(read(request, "url")).partition("?")[0]
+    return compiled(_NO_QUESTION).search(path) is None
+
+
+_GOOD: Final = 200
+_NO_QUESTION: Final = (
+    r"(?i)embed|rerank|moderation|classification|guardrail|count.?tokens|input_tokens|tokeniz"
+    r"|/(?:files|uploads|batches|vector_stores|audio)(?:/|$)|oauth|/token$|/v1/(?:traces|metrics|logs)$"
+)
+"""Paths of what is asked of a provider that is no question, of token endpoints, and of telemetry."""
 
 
 @guarded(fallback=None)

@@ -45,6 +45,8 @@ class AttemptRecord(NamedTuple):
         probe: It only asked whether the candidate is back.
         cancelled_before: The run's caller had cancelled it, or the loop had said stop, before this attempt began.
         span_id: Of its span; empty with tracing off.
+        refused: For each of its calls that was refused by 401, 402, 403 or 404 a number, which is equal where the same
+            was refused in the same way: address, model, credential, code and message. It never leaves this process.
     """
 
     candidate: Candidate
@@ -71,6 +73,7 @@ class AttemptRecord(NamedTuple):
     probe: bool = False
     cancelled_before: bool = False
     span_id: str = ""
+    refused: tuple[int, ...] = ()
 
     @property
     def key(self) -> object:

@@ -7,6 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.domain.candidate import shown
+from otel_failover._core.domain.reasons import (
+    CONTENT_POLICY,
+    CONTEXT_OVERFLOW,
+    INVALID_REQUEST,
+    is_known,
+)
 from otel_failover._core.findings.record import AttemptRecord, Finding, Record, Skipped
 from otel_failover._core.text.redaction import cut
 
@@ -19,9 +25,18 @@ Fact = str | int | float | list[str] | None
 SERVED: Final = frozenset({"primary", "fallback"})
 """Outcomes of a run that somebody served."""
 
+UNKNOWN_SERVER: Final = frozenset({"unseen", "unasked"})
+"""Outcomes of a run that may have been served by what nobody saw."""
+
+NOT_FAILED: Final = SERVED | UNKNOWN_SERVER
+
+OF_THE_REQUEST: Final = frozenset({INVALID_REQUEST, CONTEXT_OVERFLOW, CONTENT_POLICY})
+"""Reasons of a refusal that the request itself is to blame for: whoever is asked next may well refuse it too."""
+
 FAILED: Final = frozenset({"error", "partial", "rejected"})
 """Outcomes of an attempt that the candidate is to blame for, or the loop's judgement of its answer."""
 
+_TOO_LARGE: Final = 413
 LONGEST: Final = 255
 _NAME: Final = 64
 _MOST_NAMED: Final = 8
@@ -41,9 +56,16 @@ def is_real(record: Record, tried: AttemptRecord) -> bool:
     """Whether the loop tried a candidate.
 
     A probe is none, nor is a call that nobody declared beside a chain that somebody did: that is no try of this loop
-    but something else that the application asks (a moderation, an embedding).
+    but something else that the application asks (a moderation, an embedding); unless it served.
     """
-    return not tried.probe and (tried.declared or tried.index >= 0 or not record.chain)
+    if tried.probe:
+        return False
+    return tried.declared or tried.index >= 0 or not record.chain or is_stray_server(record, tried)
+
+
+def is_stray_server(record: Record, tried: AttemptRecord) -> bool:
+    """Whether an attempt is the bare call outside the chain that served."""
+    return 0 <= record.stray < len(record.tried) and record.tried[record.stray] is tried
 
 
 def by_candidate(record: Record, wanted: Callable[[AttemptRecord], bool]) -> list[list[int]]:
@@ -53,6 +75,19 @@ def by_candidate(record: Record, wanted: Callable[[AttemptRecord], bool]) -> lis
         if wanted(tried):
             found.setdefault(key_of(tried), []).append(position)
     return list(found.values())
+
+
+def refused_itself(tried: AttemptRecord) -> bool:
+    """Whether a candidate refused the request itself, by its own answer and with a code or words that we know.
+
+    A bare 400 or 413 is no such refusal: proxies and misconfigured clients get it for requests that others serve.
+    """
+    if tried.outcome == "success" or tried.origin != "response" or tried.reason not in OF_THE_REQUEST:
+        return False
+    # The two that say more than that it was refused come of a code, of known words, or of a 413 alone.
+    return (tried.code is not None and is_known(tried.code)) or (
+        tried.reason != INVALID_REQUEST and tried.status != _TOO_LARGE
+    )
 
 
 def answered(tried: AttemptRecord) -> bool:

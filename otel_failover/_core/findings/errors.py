@@ -9,7 +9,6 @@ from otel_failover._core.domain.providers import canonical
 from otel_failover._core.domain.reasons import (
     CONTENT_POLICY,
     CONTEXT_OVERFLOW,
-    INVALID_REQUEST,
     MODEL_NOT_FOUND,
     OVERLOADED,
     RATE_LIMIT,
@@ -18,7 +17,8 @@ from otel_failover._core.domain.reasons import (
 from otel_failover._core.findings.common import (
     FAILED,
     LONGEST,
-    SERVED,
+    NOT_FAILED,
+    OF_THE_REQUEST,
     about_attempts,
     about_places,
     because,
@@ -36,10 +36,9 @@ from otel_failover._core.text.matching import STOCK, fingerprint
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from otel_failover._core.findings.common import Key
+    from otel_failover._core.findings.common import Fact, Key
     from otel_failover._core.findings.record import AttemptRecord, Finding, Record, Skipped, Thresholds
 
-_REFUSALS: Final = frozenset({INVALID_REQUEST, CONTEXT_OVERFLOW, CONTENT_POLICY})
 _OF_A_MODEL: Final = frozenset({MODEL_NOT_FOUND, OVERLOADED, TIMEOUT, RATE_LIMIT, CONTEXT_OVERFLOW, CONTENT_POLICY})
 """Reasons that hold for one model; billing, auth and permission hold for the account."""
 
@@ -48,8 +47,8 @@ _OF_A_MODEL: Final = frozenset({MODEL_NOT_FOUND, OVERLOADED, TIMEOUT, RATE_LIMIT
 
 
 def futile_failover(record: Record, _: Thresholds) -> Iterator[Finding]:
-    """Fire where two candidates each refused the request itself."""
-    if record.outcome in SERVED:
+    """Fire where two candidates each refused the request itself: mere information, since to ask once more is honest."""
+    if record.outcome in NOT_FAILED:
         return
     groups = by_candidate(record, lambda each: is_real(record, each) and _refused_request(each))
     if len(groups) > 1:
@@ -57,23 +56,36 @@ def futile_failover(record: Record, _: Thresholds) -> Iterator[Finding]:
         names = [name_of(record, position) + because(record.tried[position]) for position in about]
         start = f"{len(groups)} candidates refused the request itself, so the request is the likely cause: "
         sentence = start + listed(names, LONGEST - len(start))
-        yield about_attempts("futile_failover", record, sentence, about, refused_by=names)
+        yield about_attempts("futile_failover", record, sentence, about, level="info", refused_by=names)
 
 
 def _refused_request(tried: AttemptRecord) -> bool:
-    return tried.outcome != "success" and tried.reason in _REFUSALS and tried.origin == "response"
+    return tried.outcome != "success" and tried.reason in OF_THE_REQUEST and tried.origin == "response"
 
 
 def local_failure(record: Record, _: Thresholds) -> Iterator[Finding]:
-    """Fire where this process failed before anything was sent, whoever was to be asked."""
+    """Fire where this process failed before anything was sent, whoever was to be asked; or before anybody was asked."""
     tried = record.tried
-    if record.outcome in SERVED or any(each.requests or each.origin != "client" for each in tried):
+    if record.outcome in NOT_FAILED or any(each.requests or each.origin != "client" for each in tried):
         return
+    if not tried:
+        yield from _nobody_asked(record)
     if any(each.evidence == "complete" for each in tried):
         names = [name_of(record, group[0]) for group in by_candidate(record, lambda _: True)]
         said = next((f" '{one_line(each.message, 80)}'" for each in tried if each.message), "")
         start = f"nothing was sent, the failure is this process's own{said}, not a provider's: "
         yield about_attempts("local_failure", record, start + listed(names), range(len(tried)), attempts=len(tried))
+
+
+def _nobody_asked(record: Record) -> Iterator[Finding]:
+    """Yield what an error that left a run says where nobody had been asked, nor passed over."""
+    if record.left_by and record.outcome == "stopped" and not record.stop_reason and not record.asked_elsewhere:
+        whom = f"any of {len(record.chain)} candidates" if len(record.chain) > 1 else "anybody"
+        sentence = f"{one_line(record.left_by)} left the run before {whom} was asked"
+        facts: dict[str, Fact] = {"error": record.left_by, "attempts": 0}
+        yield about_places(
+            "local_failure", (), f"{sentence}: the failure is this process's own, not a provider's", facts
+        )
 
 
 def unjustified_skip(record: Record, _: Thresholds) -> Iterator[Finding]:

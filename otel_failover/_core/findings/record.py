@@ -59,7 +59,7 @@ class Record:
         library: Which loop: `manual`, `pydantic_ai` …
         loop: Its operation or route.
         chain: Provider and model of the configured chain, in order; empty where nobody declared one.
-        outcome: `primary`, `fallback`, `exhausted`, `stopped`, `cancelled`.
+        outcome: `primary`, `fallback`, `exhausted`, `stopped`, `cancelled`, `unseen`, `unasked`.
         stop_reason: Why it ended with candidates left, if the loop said so.
         tried: Attempts in order.
         skipped: Candidates passed over, in order.
@@ -68,6 +68,12 @@ class Record:
         seconds: Its length.
         booked: Places in the chain that the loop's own result may name as the one that served; empty where it names
             none.
+        stray: Position in `tried` of the bare call outside the chain that served; -1 where none did.
+        left_by: Class of the exception that left it; empty where none did.
+        asked_elsewhere: While it lasted a model was asked where it cannot be seen whether for this run.
+        unseen: What may have served it, where nobody is known to have; empty where nothing can have.
+        begun_later: How many runs in a row of this loop, this one last, began at a later place of the chain, though the
+            first was neither skipped nor tried.
     """
 
     library: str = "manual"
@@ -81,6 +87,11 @@ class Record:
     report: Report | None = None
     seconds: float = 0.0
     booked: frozenset[int] = frozenset()
+    stray: int = -1
+    left_by: str = ""
+    asked_elsewhere: bool = False
+    unseen: str = ""
+    begun_later: int = 0
 
 
 @dataclass(frozen=True, slots=True)

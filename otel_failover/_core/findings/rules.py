@@ -21,8 +21,10 @@ TABLE: Final[dict[str, Rule]] = {
     "chain_bypassed": chain.chain_bypassed,
     "chain_stopped": chain.chain_stopped,
     "retry_storm": retries.retry_storm,
+    "refusal_repeated": retries.refusal_repeated,
     "hung_candidate": timing.hung_candidate,
     "timeout_not_failed_over": retries.timeout_not_failed_over,
+    "outage_not_failed_over": retries.outage_not_failed_over,
     "futile_failover": errors.futile_failover,
     "unjustified_skip": errors.unjustified_skip,
     "identical_errors": errors.identical_errors,
@@ -33,9 +35,11 @@ TABLE: Final[dict[str, Rule]] = {
     "partial_delivered": answers.partial_delivered,
     "wrong_model": answers.wrong_model,
     "misbooked_success": answers.misbooked_success,
+    "nothing_served": chain.nothing_served,
     "model_name_prefixed": answers.model_name_prefixed,
     "off_chain": chain.off_chain,
     "starved_candidate": timing.starved_candidate,
+    "sticky_fallback": chain.sticky_fallback,
     "cancelled_continued": chain.cancelled_continued,
 }
 """Every rule by the name that goes on the wire, in the order of `FINDINGS`, in which findings are reported."""

@@ -32,12 +32,13 @@ from otel_failover._core.domain.outcome import (
 )
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence import outcome as settling
-from otel_failover._core.failsafe import guarded, logger
+from otel_failover._core.failsafe import guarded, logger, read, text_of
 from otel_failover._core.findings.attempt_record import AttemptRecord
 from otel_failover._core.runs.judgement import UNSEEN, Judgement
 from otel_failover._core.runs.streams import wrap_chunks
 from otel_failover._core.spans import deferred, marker, registry
 from otel_failover._core.spans.candidate_span import CandidateSpan
+from otel_failover._core.text import matching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.facts import SourceFacts, Verdict
     from otel_failover._core.attribution.source import Source
     from otel_failover._core.config.runtime import Runtime
-    from otel_failover._core.evidence.exchange import OpenCall
+    from otel_failover._core.domain.asked import Asked
+    from otel_failover._core.evidence.exchange import Exchange, OpenCall
     from otel_failover._core.evidence.ledger import Ledger
     from otel_failover._core.runs.judgement import Surroundings
 
@@ -89,6 +91,37 @@ if TYPE_CHECKING:
 _UNSETTLED: Final = Outcome(outcome=ERROR, reason=reasons.UNKNOWN)
 """How an attempt ended where working that out failed."""
 _OPEN: Final = Outcome(outcome=OPEN)
+
+
+_REFUSED: Final = frozenset({401, 402, 403, 404})
+"""Statuses that the same request gets again, unless a credential or an address has changed."""
+_SIGNING: Final = frozenset({"bedrock"})
+"""SDKs that sign each request anew, so that the key's id tells whose it is, and no header."""
+_MAY_PASS: Final = frozenset({reasons.RATE_LIMIT, reasons.OVERLOADED, reasons.SERVER_ERROR, reasons.TIMEOUT})
+
+
+@guarded(fallback=())
+def _refusals(own: Sequence[Exchange]) -> tuple[int, ...]:
+    """Return for each call that was refused what tells its refusal from others, as a number of this process.
+
+    Args:
+        own: The sends of an attempt; of one call's, an SDK's own retries included, only one counts.
+    """
+    calls: list[object] = []
+    found = []
+    for exchange in own:
+        if exchange.status not in _REFUSED or any(exchange.call is call for call in calls if call is not None):
+            continue
+        calls.append(exchange.call)
+        body = exchange.body
+        if body.reason(exchange.status) in _MAY_PASS:
+            continue
+        path = text_of(read(exchange.request.target, "url")).partition("?")[0] or exchange.endpoint
+        said = (exchange.status, body.code, matching.normalise(body.message))
+        asked: Any = read(exchange.call, "asked")
+        secrets = asked.credential if asked is not None and asked.sdk in _SIGNING else exchange.sent.secrets
+        found.append(hash((path, exchange.model, secrets, said)))
+    return tuple(found)
 
 
 def current_attempt(current: Context | None = None) -> Attempt | None:
@@ -165,6 +198,10 @@ class Attempt:
         doubled: Provider and model occur twice in the chain.
         probe: It only asks whether the candidate is back: it neither serves the request nor fails it.
     """
+
+    asked: Asked | None = None
+    """What was asked by the call that it is, where that may matter to its run."""
+    _refused: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -406,10 +443,10 @@ class Attempt:
             since: When it began, in seconds of the monotonic clock.
         """
         if problem is None or isinstance(problem, Exception):
-            settled, seen = settling.of_call(self.ledger, call, since)
+            settled, own = settling.of_call(self.ledger, call, since)
             mine = self.ledger.raised_here(problem)
             kind = mine.type_name if mine is not None else settled.reason or reasons.UNKNOWN
-            self._span.write_call_error(span, kind, settled, self._span.message(settled, seen))
+            self._span.write_call_error(span, kind, settled, self._span.message(settled, own, since))
 
     def source(self, *, cancelled: bool = False) -> Source:
         """Return what others may be held against, while it is open.
@@ -533,9 +570,18 @@ class Attempt:
             self._judgement.problem = problem
         self.finish_if_left()
 
-    def finish_if_left(self) -> None:
-        """End once it has been left and its last stream is over."""
-        if not self.is_current and self.ledger.open_streams == 0:
+    def finish_if_left(self, problem: BaseException | None = None) -> None:
+        """End once it has been left and its last stream is over.
+
+        Args:
+            problem: What broke that stream off, if anything; whoever is cancelled while reading it, after the attempt
+                was left, is the host's user, or another step of the loop shows that it was not.
+        """
+        if self.is_current or self.is_over or self.ledger.open_streams:
+            return
+        if problem is not None and not isinstance(problem, Exception):
+            self.conclude(problem)
+        else:
             self.finish()
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -560,6 +606,8 @@ class Attempt:
         verdict = self._write_down(killed) or UNSEEN
         settled = self._settled_as or _UNSETTLED
         source = self._source_left(settled, verdict)
+        if settled.status in _REFUSED and self.run is not None:
+            self._refused = _refusals(self.ledger.own)
         self.ledger.close()
         if self._span.span is not None:
             self._span.span.end(self._end_time)
@@ -603,6 +651,7 @@ class Attempt:
                 marked=judgement.failed,
                 rejected=judgement.refused,
                 output=has_output,
+                word=judgement.claims[0].reason if judgement.claims else None,
             )
         if killed == "caller_timeout":
             return Outcome(
@@ -654,6 +703,7 @@ class Attempt:
             probe=self.is_probe,
             cancelled_before=self._is_late,
             span_id=span.span_id,
+            refused=self._refused,
         )
 
     def _count(self, settled: Outcome, verdict: Verdict, ended: float) -> None:

@@ -3,6 +3,8 @@
 What every provider adapter shares. An adapter says what its SDK was asked (`Asked`); the call then finds its attempt,
 opens its span, is current while the SDK works, and settles once: with the result, with the exception, or with the end
 of its stream.
+
+In one file: what a call may become and how it may end stand side by side, each with its table.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from otel_failover._core.evidence.answers import content as response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
 from otel_failover._core.evidence.error_body import look_closer
 from otel_failover._core.evidence.ledger import Ledger
+from otel_failover._core.evidence.orphans import outside
 from otel_failover._core.evidence.ownership import goes_to_another
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs.attempt import Attempt
@@ -135,6 +138,7 @@ class Call:
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not context_api.get_current()
+            outside.asked = ledger.started
             self.parent = usage_hints.call_outside(self.endpoint, self.model, self.asked.base)
 
     def _start(self) -> None:
@@ -271,9 +275,20 @@ class Call:
                 span.end()
         # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
-            if problem is not None and attempt.run is None:
+            if attempt.run is None and problem is not None:
                 usage_hints.call_failed(self.parent, self.endpoint, self.model, self.asked.base)
+            elif attempt.run is None:
+                self._answered_outside(attempt.ledger)
             attempt.conclude(problem)
+
+    def _answered_outside(self, ledger: Ledger) -> None:
+        """Take note of an answer outside any run, which may have served one that nobody is known to have."""
+        if (
+            ledger.beside is None
+            and self.asked.operation != "embeddings"
+            and not (self.refused or ledger.answer.refused)
+        ):
+            outside.saw(ledger.started)
 
     # --- streams ------------------------------------------------------------------------------------------------------
 
@@ -287,6 +302,8 @@ class Call:
         # A stream that nobody reads to its end or closes ends when it is collected, wherever that happens.
         self._finalizer = weakref.finalize(stream, deferred.end_when_safe, self.stream_ended)
         self._finalizer.atexit = False
+        if self._is_the_attempt and self.attempt is not None and self.attempt.run is None:
+            self._answered_outside(self.ledger)
 
     def stream_context(self) -> Context | None:
         """Return None: reading a chunk sends nothing, so nothing needs to be current."""
@@ -353,9 +370,11 @@ class Call:
             ledger.answer.empty = True
         if problem is not None and ledger.stream.error is None:
             ledger.stream.error = error_in_exception(problem)
+        if problem is not None and not isinstance(problem, Exception):
+            ledger.reader_cancelled(problem)
         self._settle(problem, response_id, None)
         if not self._is_the_attempt:
-            attempt.finish_if_left()
+            attempt.finish_if_left(problem)
 
     def reads_later(self) -> bool:
         """Whether the host reads the body after the SDK has returned, out of our sight: `with_streaming_response`."""

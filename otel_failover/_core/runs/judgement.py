@@ -38,6 +38,10 @@ if TYPE_CHECKING:
             """The run; None for a provider call outside any run."""
 
         @property
+        def id(self) -> str:
+            """The run's id; empty for a provider call outside any run."""
+
+        @property
         def positions(self) -> ChainPositions:
             """Who stands where in the run's chain."""
 
@@ -61,6 +65,7 @@ def preload() -> None:
     import otel_failover._core.attribution.enclosing
     import otel_failover._core.attribution.history
     import otel_failover._core.attribution.own_facts  # and all that it needs
+    import otel_failover._core.domain.reasons.deciding
     import otel_failover._core.evidence.answers.envelopes
     import otel_failover._core.evidence.answers.success
     import otel_failover._core.spans.mismatch
@@ -214,11 +219,18 @@ class Judgement:
         positions = self._owner.positions if self._owner.run is not None else None
         return judge(
             claim,
-            JudgedAttempt(ledger, settled, message, positions),
+            JudgedAttempt(ledger, settled, message, positions, self._ids),
             list(self._owner.sources_beside(self._order, span.key)),
             self._earlier,
             self._runtime.disabled_rules,
         )
+
+    @property
+    def _ids(self) -> tuple[str, ...]:
+        """What other systems may know this attempt by, and a provider may say of it, without having issued it."""
+        context = self._span.context
+        ids = (f"{context.trace_id:032x}", self._span.span_id) if context.is_valid else ()
+        return tuple(filter(None, (*ids, self._owner.id)))
 
     def _earlier(self, fingerprint: str) -> SourceFacts | None:
         from otel_failover._core.attribution.history import history  # late: see above

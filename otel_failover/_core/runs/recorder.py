@@ -6,12 +6,13 @@ by their first candidate, and nobody asks.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import providers, reasons
 from otel_failover._core.domain.candidate import shown
 from otel_failover._core.domain.candidate_error import CandidateError
 from otel_failover._core.domain.outcome import ERROR, SUCCESS
+from otel_failover._core.evidence.call_error import qualified
 from otel_failover._core.failsafe import read
 from otel_failover._core.text import matching
 from otel_failover._core.text.escapes import compiled
@@ -38,15 +39,17 @@ class RunRecorder:
         skips: Candidates that were passed over, in order.
         report: What the error that left the run says of its attempts; None where there is nothing to compare.
         booked: Places in the chain that the loop's own result may name as the one that served.
+        error: Class of the exception that left the run; empty where none did.
     """
 
-    __slots__ = ("_sources", "booked", "records", "report", "skips")
+    __slots__ = ("_sources", "booked", "error", "records", "report", "skips")
 
     def __init__(self) -> None:
         self.records: list[AttemptRecord] = []
         self.skips: list[Skipped] = []
         self.report: Report | None = None
         self.booked: frozenset[int] = frozenset()
+        self.error = ""
         self._sources: list[Source | None] = []
 
     def add(self, record: AttemptRecord, source: Source | None) -> None:
@@ -92,11 +95,14 @@ class RunRecorder:
         return None, None, ""
 
     def left_by(self, problem: BaseException | None) -> None:
-        """Take in the error that leaves the run, where it has several failures to tell.
+        """Take in the error that leaves the run.
 
         Args:
-            problem: What leaves it, if anything; only which attempts it tells of is kept.
+            problem: What leaves it, if anything; only its class is kept, and which attempts it tells of where several
+                have failed.
         """
+        if isinstance(problem, Exception):
+            self.error = qualified(type(problem))
         if isinstance(problem, Exception) and sum(each.outcome != SUCCESS for each in self.records) > 1:
             from otel_failover._core.attribution.from_exception import from_exception  # late: for the import budget
             from otel_failover._core.findings.record import Report
@@ -148,6 +154,8 @@ class RunRecorder:
         untried: Iterable[int],
         seconds: float,
         still_open: Sequence[AttemptRecord] = (),
+        stray: AttemptRecord | None = None,
+        **seen: Any,
     ) -> Record:
         """Return the record of the run.
 
@@ -160,6 +168,8 @@ class RunRecorder:
             untried: Places neither tried nor skipped.
             seconds: Its length.
             still_open: Attempts that still run.
+            stray: Of the bare call outside the chain that served.
+            **seen: Further facts, by the names that `Record` has for them.
         """
         from otel_failover._core.findings.record import Record  # late: for the import budget
 
@@ -175,6 +185,9 @@ class RunRecorder:
             self.report,
             seconds,
             self.booked,
+            next((position for position, each in enumerate(self.records) if each is stray), -1),
+            self.error,
+            **seen,
         )
 
     def _fingerprinted(self) -> list[AttemptRecord]:
@@ -210,7 +223,7 @@ def _own_texts(record: AttemptRecord) -> Iterator[str]:
     """Yield the error messages that an attempt's own evidence holds, normalised, where they are long enough to bind."""
     for message in record.messages:
         text = matching.normalise(message)
-        if matching.is_long_enough(text):
+        if matching.is_long_enough(text) and matching.says_enough(text):
             yield text
 
 
@@ -221,5 +234,5 @@ def _claimed(record: AttemptRecord, known: set[str]) -> Iterator[str]:
     """
     for claimed in record.claims:
         text = matching.normalise(claimed)
-        if matching.units(text) >= matching.MINIMUM:
+        if matching.is_long_enough(text) and matching.says_enough(text):
             yield from map(matching.fingerprint, [each for each in known if matching.holds(text, each)] or [text])

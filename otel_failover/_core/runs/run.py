@@ -8,6 +8,7 @@ object. What it keeps is elsewhere: who served (`tally`), what became of each (`
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
@@ -20,9 +21,10 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.asked import Asked, provider_of
 from otel_failover._core.domain.candidate import Candidate, parse, shown
 from otel_failover._core.domain.chain import NOBODY, chain_of
-from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, STOPPED
+from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, STOPPED, SUCCESS, UNSEEN
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence.ledger import Ledger
+from otel_failover._core.evidence.orphans import outside
 from otel_failover._core.evidence.outcome import is_cancelling
 from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded, logger, text_of
@@ -48,6 +50,11 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+OUT_OF_SIGHT: Final = (
+    "xai_sdk", "vertexai", "google.generativeai", "lmstudio", "llama_cpp", "transformers", "claude_agent_sdk",
+)  # fmt: skip
+"""Modules that ask a model by a way that we cannot see: gRPC, a websocket, a process of their own, this one."""
+
 _SOURCES: Final = 32
 _LEFT_BY: Final = 4
 _left_by: Final[IdentityMap[list[Run]]] = IdentityMap(256)
@@ -71,6 +78,11 @@ def current_run(current: Context | None = None) -> Run | None:
     """
     found: Run | None = scope.run_in(current)
     return found
+
+
+def _loaded_out_of_sight() -> str:
+    """Return a loaded module whose calls we cannot see; empty where there is none."""
+    return next((each for each in OUT_OF_SIGHT if each in sys.modules), "")
 
 
 class Run:
@@ -127,6 +139,7 @@ class Run:
         self._cancelled: list[Attempt] = []
         self._answered: Attempt | None = None
         self._left_at: tuple[int, float] | None = None
+        self._ended_as = ""
 
     # --- for the host -------------------------------------------------------------------------------------------------
 
@@ -325,6 +338,8 @@ class Run:
         provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways)
         found, index = self.positions.of_call(asked, provider, active.aliases)
         attempt = self._new(found, index, None)
+        if self.positions.declared:
+            attempt.asked = asked
         attempt.ledger.base = asked.base
         return attempt
 
@@ -336,6 +351,10 @@ class Run:
         tally = self._tally
         tally.count += 1
         self._open.append(attempt)
+        if not attempt.is_probe:
+            tally.is_declared = tally.is_declared or attempt.is_declared
+            if tally.first is None:
+                tally.first = attempt.index
         index = attempt.index
         if index >= 0:
             self.positions.used.add(index)
@@ -393,6 +412,8 @@ class Run:
         tally = self._tally
         can_serve = record.index >= 0 or record.declared or not self.positions.declared
         tally.attempt_ended(record, attempt.started, ended, can_serve=can_serve)
+        if attempt.asked is not None and (record.index < 0 or record.outcome != SUCCESS):
+            self._note_question(attempt.asked, record, attempt.started)
         # A stream may outlive the loop that asked for it: the run's end is then the stream's, if nobody served before.
         if self.is_left and not self.is_over:
             tally.is_left_by_cancel = tally.is_left_by_cancel or record.outcome == CANCELLED
@@ -400,13 +421,39 @@ class Run:
                 self._left_at = (time.time_ns(), time.monotonic())
             self._finish_if_over()
 
-    def run_inside_ended(self, served: Place | None) -> None:
+    def _note_question(self, asked: Asked, record: AttemptRecord, began: float) -> None:
+        """Take in what a bare call was asked that failed, or that was answered outside the chain."""
+        from otel_failover._core.runs.question import question_of  # late: for the import budget, few calls need it
+
+        question = question_of(asked.body)
+        if record.outcome != SUCCESS:
+            self._tally.asked_in_vain(question)
+        elif asked.operation != "embeddings":
+            self._tally.answered_off_chain(record, question, began)
+
+    def run_inside_ended(self, inside: Run, served: Place | None) -> None:
         """Take in who served a run inside: it counts where this one tried nobody by itself.
 
         Args:
+            inside: That run, over.
             served: The candidate and its place in that run's chain; None where nobody did.
         """
-        self._tally.served_inside = served or self._tally.served_inside
+        tally = self._tally
+        tally.served_inside, tally.inside = served or tally.served_inside, inside.outcome
+        if served is not None or inside.outcome == UNSEEN:
+            tally.beside_at = max(tally.beside_at, inside.started)
+
+    def asked_beside(self) -> None:
+        """Take in that something in it was asked that is no attempt, and that may be a call of an SDK unknown to us."""
+        self._tally.has_asked_beside = True
+
+    def answered_beside(self, began: float) -> None:
+        """Take in that something in it was answered that is no attempt, and that may have served it.
+
+        Args:
+            began: When it was sent, in seconds of the monotonic clock.
+        """
+        self._tally.beside_at = max(self._tally.beside_at, began)
 
     def sources_beside(self, order: int, key: object) -> Iterator[tuple[Source, SourceFacts]]:
         """Yield the other attempts, and those of the runs around, as one attempt sees them.
@@ -445,6 +492,11 @@ class Run:
         if self._cancelled:
             return self._cancelled[-1].order
         return self._sources[-1].order if self._sources else 0
+
+    @property
+    def latest_begun(self) -> int:
+        """The order of the attempt that began last, of any run."""
+        return self._runtime.order
 
     @property
     def may_tell_errors(self) -> bool:
@@ -511,8 +563,9 @@ class Run:
 
     @property
     def served(self) -> Place | None:
-        """Who of its own candidates served, and its place; None while or if nobody did."""
-        return self._tally.served
+        """Who of its own candidates served, and its place, -1 outside the chain; None while or if nobody did."""
+        stray = self._tally.server_off_chain
+        return self._tally.served if stray is None else (stray.candidate, stray.index)
 
     @property
     def has_tried(self) -> bool:
@@ -522,7 +575,25 @@ class Run:
     @property
     def outcome(self) -> str:
         """What became of it, or would if it ended now."""
-        return self._tally.outcome(declared=self.positions.declared, untried=bool(self.positions.untried))
+        return self._ended_as or self._tally.outcome(
+            declared=self.positions.declared,
+            untried=bool(self.positions.untried),
+            may_have_served=self._may_have_served,
+        )
+
+    def _may_have_served(self, since: float) -> str:
+        """Return what may have served it unseen since a moment; empty where nothing can have.
+
+        Args:
+            since: In seconds of the monotonic clock; 0 for its start.
+        """
+        since = since or self.started
+        if self._tally.beside_at >= since:
+            return "another request of it was answered"
+        if outside.answered >= since:
+            return "a call outside any run was answered"
+        loaded = _loaded_out_of_sight()
+        return f"calls of {loaded} are not seen" if loaded else ""
 
     @property
     def records(self) -> Sequence[AttemptRecord]:
@@ -583,9 +654,10 @@ class Run:
         if self.is_over or span is None:
             return
         self.is_over = True
+        self._ended_as = self.outcome
         outer, self._outer = self._outer, None
         if outer is not None:
-            outer.run_inside_ended(self._who_served())
+            outer.run_inside_ended(self, self._who_served())
         self._settle(span)
         if registry.pools:
             registry.disown(span.span.get_span_context().span_id)
@@ -608,7 +680,7 @@ class Run:
             names.WASTED_DURATION: round(tally.wasted, 6),
         }
         who = served or tally.last
-        if who is not None:
+        if who is not None and outcome != UNSEEN:
             attributes[names.CANDIDATE_PROVIDER] = who[0].provider
             attributes[names.CANDIDATE_MODEL] = shown(who[0].model)
             attributes[names.CANDIDATE_INDEX] = who[1]
@@ -616,18 +688,33 @@ class Run:
             untried = [self.chain.labels[at] for at in self.positions.untried]
             sentence = tally.sentence(len(self.chain.members) if self.has_chain else None)
             span.fail(attributes, outcome, sentence, tally.stop_reason, untried)
+        begins_later = (tally.first or 0) > 0 and 0 not in self.positions.used
+        in_a_row = self._runtime.logs.in_a_row(self._key, counts=begins_later) if self.has_chain and tally.count else 0
         if not self._is_plain(outcome):
-            self._write_findings(span, outcome, attributes)
+            self._write_findings(span, outcome, attributes, in_a_row)
         span.span.set_attributes(attributes)
         active = self._runtime
-        if tally.served is not None and who is not None:
+        if self.served is not None and who is not None:
             active.logs.log_served(
-                (self._library, self._loop, self.positions.chain.key),
+                self._key,
                 f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}",
             )
         active.metrics.runs.add(self._library, self._loop, outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop, names.OUTCOME: outcome}
         active.metrics.run_duration.record(self._ended() - self.started, labels)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        """Which loop it is a pass of, for what is told once, or in a row."""
+        return (self._library, self._loop, self.positions.chain.key)
+
+    def _asks_elsewhere(self, outcome: str) -> bool:
+        """Whether it may have asked a model out of sight, so that an error which leaves it may be a provider's."""
+        tally = self._tally
+        if outcome != STOPPED or tally.count:
+            return False
+        inside = tally.inside in (EXHAUSTED, STOPPED, CANCELLED)
+        return tally.has_asked_beside or inside or outside.asked >= self.started or bool(_loaded_out_of_sight())
 
     def _ended(self) -> float:
         return self._left_at[1] if self._left_at is not None else time.monotonic()
@@ -638,7 +725,7 @@ class Run:
         return quick and (outcome in (PRIMARY, EXHAUSTED)) and not self._open and self._recorder.is_plain
 
     @guarded(fallback=None)
-    def _write_findings(self, span: RunSpan, outcome: str, attributes: dict[str, Any]) -> None:
+    def _write_findings(self, span: RunSpan, outcome: str, attributes: dict[str, Any], in_a_row: int) -> None:
         """Add what the run got wrong."""
         from otel_failover._core.spans.finding_events import write  # late: most runs have none, and its rules cost
 
@@ -646,8 +733,10 @@ class Run:
         record = self._recorder.record(
             self._library, self._loop, self.chain.members, outcome, self._tally.stop_reason, self.positions.untried,
             ended - self.started, [attempt.record_so_far(ended) for attempt in self._open],
+            self._tally.server_off_chain, asked_elsewhere=self._asks_elsewhere(outcome), begun_later=in_a_row,
+            unseen=self._may_have_served(self._tally.failed_at) if outcome == UNSEEN else "",
         )  # fmt: skip
-        found = write(self._runtime, span.span, record)
+        found = write(self._runtime, span.span, record, self._key)
         if found:
             attributes[names.FINDINGS] = found
 

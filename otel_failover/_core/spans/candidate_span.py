@@ -15,8 +15,8 @@ from otel_failover._core.attribution.from_span import may_claim, read_claim, rea
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import providers, verdicts
-from otel_failover._core.domain.endpoint import deployment_in
-from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome, Seen, own_error
+from otel_failover._core.domain.endpoint import DEPLOYMENTS, deployment_in
+from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome, own_error
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
 from otel_failover._core.text.escapes import compiled
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
+    from otel_failover._core.evidence.exchange import Exchange
     from otel_failover._core.evidence.ledger import Ledger
 
 _STATUSES: Final = 8
@@ -87,8 +88,8 @@ class CandidateSpan:
     @property
     def profile(self) -> str | None:
         """The host's label; where it gave none, the deployment that the calls' base URL names."""
-        profile = self.candidate.profile
-        return profile if profile is not None else deployment_in(self._ledger.base)
+        profile, base = self.candidate.profile, self._ledger.base
+        return profile if profile is not None or not base or DEPLOYMENTS not in base else deployment_in(base)
 
     def inherited(self) -> dict[str, Any]:
         """Return the three attributes that stand on every span started inside the attempt."""
@@ -167,10 +168,12 @@ class CandidateSpan:
         # Read before anything of ours is written here: afterwards nobody could tell who wrote it.
         is_error = span.status.status_code is StatusCode.ERROR
         claims: list[tuple[Claim, Any]] = []
+        # What is recorded before the candidate is asked tells why it is: the error of the one before.
+        since = self._ledger.first_sent if span.events else None
         if span.events and (is_error or settled.outcome in _FAILED):
-            claims += [(claim, event) for event, claim in read_events(span)]
+            claims += [(claim, event) for event, claim in read_events(span, since)]
         if is_error or may_claim(span.attributes):
-            found = read_claim(span)
+            found = read_claim(span, since)
             from otel_failover._core.spans.span_access import take_out  # late: for the import budget
 
             take_out(span, [key for key in span.attributes if key.startswith(_ERROR_KEYS)])
@@ -214,17 +217,18 @@ class CandidateSpan:
                 )
         return self._runtime.redacted(text, secrets)
 
-    def message(self, settled: Outcome, seen: Seen | None = None) -> str:
+    def message(self, settled: Outcome, own: list[Exchange] | None = None, since: float | None = None) -> str:
         """Return the own error in a sentence: the provider's own words, or that it had none.
 
         Args:
             settled: How the attempt ended, or a call of it.
-            seen: What was seen of the call on the wire; None for the attempt.
+            own: What the call sent; None for the attempt.
+            since: When the call began, in seconds of the monotonic clock; None for the attempt.
         """
         if settled.message and self._runtime.settings.error_text != "none":
             shown = self.redacted(settled.message)
             return f"{shown}: {self.redacted(settled.relayed)}" if settled.relayed else shown
-        return own_error(settled, seen or settlement.seen(self._ledger), self.candidate.provider)
+        return own_error(settled, settlement.seen(self._ledger, own, since), self.candidate.provider)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -278,6 +282,8 @@ class CandidateSpan:
             facts[names.STATUS_SYNTHETIC] = verdict.synthetic
         if settled.reason is not None:
             self._add_reason(facts, settled)
+        if settled.host_exception is not None and verdict.verdict != MISMATCH:
+            facts[names.REASON_EXCEPTION] = identity.shown(settled.host_exception)
         if verdict.replayed:
             facts[names.ERROR_REPLAYED] = True
             if not own:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.failsafe import exportable
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from otel_failover._core.findings.record import Finding, Record
 
 
-def write(runtime: Runtime, span: Span, record: Record) -> list[str]:
+_ONCE: Final = frozenset({"nothing_served"})
+"""Findings that are mere information, and a WARNING the first time for each loop: somebody should look once."""
+
+
+def write(runtime: Runtime, span: Span, record: Record, loop: tuple[object, ...] = ()) -> list[str]:
     """Draw the findings of a run, write them onto its span, count and log them.
 
     Args:
         runtime: Settings, instruments, logs.
         span: The run's span, still open.
         record: The run, over.
+        loop: Which loop it is a pass of.
 
     Returns:
         The names of the rules that fired, each once.
@@ -34,10 +39,11 @@ def write(runtime: Runtime, span: Span, record: Record) -> list[str]:
     for finding in found:
         span.add_event(names.EVENT_FINDING + finding.rule, _attributes(runtime, finding))
         runtime.metrics.findings.add(finding.rule, record.library)
+        first = finding.rule in _ONCE and runtime.logs.is_first((finding.rule, *loop))
         runtime.logs.log_limited(
             (finding.rule, record.library, record.loop, finding.candidates),
             lambda finding=finding: f"{record.loop}: {finding.rule}: {_clean(runtime, finding.sentence)}",  # type: ignore[misc]
-            logging.WARNING if finding.level == "warning" else logging.INFO,
+            logging.WARNING if finding.level == "warning" or first else logging.INFO,
         )
     return list(dict.fromkeys(finding.rule for finding in found))
 

@@ -9,7 +9,7 @@ The SDK's logs package is imported here, and this module only where the applicat
 from __future__ import annotations
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk._logs import LogRecordProcessor
@@ -40,9 +40,11 @@ class ExceptionRecordProcessor(LogRecordProcessor):
 
     def on_emit(self, log_record: Any) -> None:
         """Judge a record that is an exception event; nearly all are not."""
-        record = log_record.log_record
-        name = getattr(record, "event_name", None) or (record.attributes or {}).get("event.name")
-        if name in _EVENTS and (own_spans or bound):
+        record = getattr(log_record, "log_record", None)
+        name, attributes = getattr(record, "event_name", None), getattr(record, "attributes", None)
+        if not name and isinstance(attributes, Mapping):
+            name = attributes.get("event.name")  # before 1.35
+        if isinstance(name, str) and name in _EVENTS and (own_spans or bound):
             _check(record, log_record)
 
     def emit(self, log_data: Any) -> None:
@@ -121,9 +123,11 @@ def _check_in_run(record: Any, place: Place) -> None:
     held = place.held(found, attributes) if found is not None else None
     if found is None or held is None or (held.asked_at is not None and _is_before(record, held.asked_at)):
         return
-    first = held.own[0]
+    first, claim = held.own[0], found.claim
+    if claim.conflict == first.provider:
+        claim = claim._replace(conflict=None)  # as `processor` does
     who = first.provider, first.model, first.index
-    _settle(record, judge_held(found.claim, held), found.claim, who, sentence_of(held.own[-1]), ())
+    _settle(record, judge_held(claim, held), claim, who, sentence_of(held.own[-1]), ())
 
 
 def _is_before(record: Any, asked: float) -> bool:
@@ -151,5 +155,7 @@ def _settle(
         attributes.update(written)
     active.metrics.checks.add(verdict.verdict)
     if verdict.verdict == MISMATCH:
-        span = SpanContext(record.trace_id, record.span_id, is_remote=False, trace_flags=TraceFlags(record.trace_flags))
+        span = SpanContext(
+            record.trace_id, record.span_id, is_remote=False, trace_flags=TraceFlags(record.trace_flags or 0)
+        )
         announce(active, span, verdict, claim, candidate, own, secrets, None)

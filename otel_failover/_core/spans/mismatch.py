@@ -13,7 +13,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_conte
 
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers
-from otel_failover._core.domain.verdicts import MISMATCH
+from otel_failover._core.domain.verdicts import FOREIGN_RESPONSE, MISMATCH, WRONG_ENDPOINT
 from otel_failover._core.spans import marker
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ def announce(
         names.OWN_EVIDENCE: runtime.redacted(own, secrets, 255),
     }
     attributes.pop(names.VERDICT, None)
-    description = f"{_whose(verdict, provider)} error on {provider}'s span"
+    description = f"{_whose(verdict, provider)} {_what(verdict)} on {provider}'s span"
+    if verdict.rule == WRONG_ENDPOINT:
+        description = f"{provider}'s request went to {_who(verdict, provider)}"
     make = marker.make_later if later else marker.make
     make(runtime, names.SPAN_MISMATCH, context, attributes, description, now)
     rule = verdict.rule or ""
@@ -120,11 +122,19 @@ def announce(
 
 def _whose(verdict: Verdict, expected: str) -> str:
     """Say whose error it is; where both are of one provider, by the place in the chain."""
+    return "an answer's" if verdict.source is None else f"{_who(verdict, expected)}'s"
+
+
+def _what(verdict: Verdict) -> str:
+    return "answer" if verdict.rule == FOREIGN_RESPONSE else "error"
+
+
+def _who(verdict: Verdict, expected: str) -> str:
+    """Return the source's name; where both are of one provider, with the place in the chain."""
     source = verdict.source
     if source is None:
-        return "an answer's"
-    place = f" #{source.index}" if source.provider == expected else ""
-    return f"{source.provider}{place}'s"
+        return ""
+    return f"{source.provider} #{source.index}" if source.provider == expected else source.provider
 
 
 def _sentence(
@@ -141,13 +151,17 @@ def _sentence(
         safe(" ".join(sorted(claim.codes))),
         safe(claim.word or ""),
     ]
-    claimed = " ".join(filter(None, facts)) or claim.type or "an error"
+    claimed = " ".join(filter(None, facts)) or claim.type or ("an error" if claim.texts else "")
     same = verdict.source is not None and verdict.source.provider == candidate[0]
     place = f" #{candidate[2]}" if same else ""
     source = f" source.span_id={verdict.source.span_id}" if verdict.source is not None else ""
+    # Whoever asked somebody else in a candidate's place need not have claimed anything: the request is what went wrong.
+    what = f"carries {_whose(verdict, candidate[0])} {_what(verdict)}"
+    if verdict.rule == WRONG_ENDPOINT:
+        what = f"has a request that went to {_who(verdict, candidate[0])}"
+    told = f"claimed {claimed}; " if claimed else ""
     return (
-        f"span for {candidate[0]}/{candidate[1]}{place} carries {_whose(verdict, candidate[0])} error "
-        f"({verdict.rule}): claimed {claimed}; own evidence: {safe(own)} "
+        f"span for {candidate[0]}/{candidate[1]}{place} {what} ({verdict.rule}): {told}own evidence: {safe(own)} "
         f"trace_id={offender.trace_id:032x} span_id={offender.span_id:016x}{source}"
     )
 

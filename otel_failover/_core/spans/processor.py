@@ -265,9 +265,12 @@ def _judge_around(span: Any, runs: list[EnclosedRun], place: Place | None, found
 
     if found.claim.members:
         return
-    held = _held(span, runs, place, found)
+    held, conflict = _held(span, runs, place, found), found.claim.conflict
     if held is not None:
+        if conflict == held.own[0].provider:
+            conflict = None  # it has another's name, and tells the error of whom it is held against
         claim = _claim_on(span, held) if found.error else Claim(response_id=found.claim.response_id)
+        claim = claim._replace(conflict=conflict and claim.conflict)
         if not found.error:
             # A span that is named after what was asked for may tell who answered, never who failed.
             held = held._replace(others=[source for source in held.others if source.reason is not None], told=[])
@@ -276,7 +279,7 @@ def _judge_around(span: Any, runs: list[EnclosedRun], place: Place | None, found
             who = (held.own[0].provider, held.own[0].model, held.own[0].index)
             _settle(span, verdict, claim, who, sentence_of(held.own[-1]), (), writable=writable)
             return
-    if found.claim.conflict is not None:
+    if conflict is not None:
         _judge_alone(span, found, writable=writable)
 
 

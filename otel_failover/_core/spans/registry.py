@@ -71,6 +71,10 @@ if TYPE_CHECKING:
             """The order of the attempt that ended last; 0 where none has."""
 
         @property
+        def latest_begun(self) -> int:
+            """The order of the attempt that began last, of any run."""
+
+        @property
         def may_tell_errors(self) -> bool:
             """Whether one of its attempts has failed, or is still open and may."""
 
@@ -120,17 +124,18 @@ class Place:
 
     Attributes:
         run: The run.
-        before: The order of the attempt that had ended last when the span started; 0 where none had.
+        ended: The order of the attempt that had ended last when the span started; 0 where none had.
+        begun: The order of the attempt that had begun last by then, of any run.
         orders: Of the attempts that were begun inside the span: the first, and the last 63.
         span: The span, while it is open; None for our own.
         is_over: The span has ended.
     """
 
-    __slots__ = ("_above", "before", "is_over", "orders", "run", "span")
+    __slots__ = ("_above", "begun", "ended", "is_over", "orders", "run", "span")
 
     def __init__(self, run: EnclosedRun, above: Place | None = None, span: Any = None) -> None:
         self.run, self._above, self.span = run, above, span
-        self.before = run.latest_ended
+        self.ended, self.begun = run.latest_ended, run.latest_begun
         self.orders: list[int] = []
         self.is_over = False
         if above is not None:
@@ -165,14 +170,15 @@ class Place:
             attributes: Of the span.
             enclosed: What runs inside the span can be held against.
         """
-        from otel_failover._core.attribution.enclosing import Part, hold  # late: for the import budget
+        from otel_failover._core.attribution.enclosing import Began, Part, hold  # late: for the import budget
 
         sources, whole = self.run.attempts_so_far()
         orders = set(self.orders)
         inside = [source for source in sources if source.order in orders]
         beside = [source for source in sources if source.order not in orders]
         mine = Part(inside, beside, whole and len(inside) == len(orders), started_in=True)
-        return hold(found, [*enclosed, mine], attributes, self.run.operation, self.before)
+        began = Began(self.ended, self.begun)
+        return hold(found, [*enclosed, mine], attributes, self.run.operation, began)
 
 
 enclosing: Final = Enclosing()

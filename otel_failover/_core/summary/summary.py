@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import providers, reasons
-from otel_failover._core.domain.outcome import CANCELLED, ERROR, EXHAUSTED, FALLBACK, PRIMARY, SKIPPED, STOPPED
+from otel_failover._core.domain.outcome import (
+    CANCELLED,
+    ERROR,
+    EXHAUSTED,
+    FALLBACK,
+    PRIMARY,
+    SKIPPED,
+    STOPPED,
+    UNASKED,
+    UNSEEN,
+)
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.runs.run import Run
 from otel_failover._core.summary.find_run import run_of, run_of_result
@@ -30,8 +40,10 @@ __all__ = ["OUTCOMES", "RUN_OUTCOMES", "CandidateSummary", "Summary", "schema", 
 
 FAILED: Final = "failed"
 
-RUN_OUTCOMES: Final = (PRIMARY, FALLBACK, EXHAUSTED, STOPPED, CANCELLED, OPEN, FAILED)
+RUN_OUTCOMES: Final = (PRIMARY, FALLBACK, EXHAUSTED, STOPPED, CANCELLED, UNSEEN, UNASKED, OPEN, FAILED)
 """What may have become of a run: `open` while it lasts, `failed` where only exceptions are at hand."""
+
+_NOT_FAILED: Final = frozenset({PRIMARY, FALLBACK, UNSEEN, UNASKED, OPEN})
 
 _REFUSALS: Final = frozenset({reasons.INVALID_REQUEST, reasons.CONTEXT_OVERFLOW, reasons.CONTENT_POLICY})
 _STATUSES: Final = ((frozenset({reasons.RATE_LIMIT}), 429), (frozenset({reasons.TIMEOUT}), 504), (_REFUSALS, 422))
@@ -58,12 +70,13 @@ class Summary:
     def status(self) -> int | None:
         """The HTTP status a service might answer with: a suggestion.
 
-        None where the request was served or still runs, and where no candidate is known: that is no provider's failure.
+        None where the request was served, or may have been by what nobody saw, or still runs; and where no candidate is
+        known: that is no provider's failure.
 
         429, 504 or 422 where every candidate that was tried ran into a rate limit, gave no response in time, or refused
         the request itself; else 503.
         """
-        if self.outcome in (PRIMARY, FALLBACK, OPEN) or not self.candidates:
+        if self.outcome in _NOT_FAILED or not self.candidates:
             return None
         not_failed = (SKIPPED, UNTRIED, OPEN)
         found = {each.reason for each in self.candidates if each.outcome not in not_failed}
@@ -162,7 +175,7 @@ def _of_run(of: Run, *, text: bool) -> Iterator[CandidateSummary]:
     for attempt in of.open_attempts:
         if not attempt.is_probe:
             rows[attempt.key] = _still_open(attempt, of, _times(rows.get(attempt.key)), text=text)
-    if of.is_left and of.served is None:
+    if of.is_left and of.served is None and of.outcome != UNSEEN:
         for index, member in enumerate(of.chain.members):
             rows.setdefault(index, _untried(member))
     return iter([rows[key] for key in sorted(rows, key=_place)])

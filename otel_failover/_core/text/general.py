@@ -13,7 +13,7 @@ from typing import Final
 
 from otel_failover._core.text.normal_form import is_spaceless
 
-__all__ = ["without_general_clauses"]
+__all__ = ["has_words_of_its_own", "without_general_clauses"]
 
 _LONGEST: Final = 512
 """Characters of a text that are looked at: more of it weighs enough."""
@@ -167,6 +167,28 @@ def _clauses(*, spaced: bool) -> re.Pattern[str]:
     if not spaced:
         return re.compile("|".join(f"(?:{each})" for each in _WITHOUT))
     return re.compile(r"\b(?:" + "|".join(f"(?:{each})" for each in _WITH_SPACES).replace(" ", " {1,3}") + r")\b")
+
+
+@functools.cache
+def _beginnings() -> frozenset[str]:
+    """Return the first three letters of every word that a clause may have."""
+    return frozenset(word[:3] for pattern in _WITH_SPACES for word in re.findall(r"[^\W\d_]{3,}", pattern))
+
+
+def has_words_of_its_own(text: str, weight: int) -> bool:
+    """Whether the words of a text that no clause has weigh so much: then what remains of it does.
+
+    Args:
+        text: Normalised, in a script with spaces between words.
+        weight: Units.
+    """
+    own = 0
+    for word in text[:_LONGEST].split(" "):
+        if len(word) > 3 and word.isalpha() and word[:3] not in _beginnings():
+            own += len(word)
+            if own >= weight:
+                return True
+    return False
 
 
 def without_general_clauses(text: str, length: int | None = None) -> str:

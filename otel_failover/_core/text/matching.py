@@ -12,27 +12,32 @@ from __future__ import annotations
 import bisect
 import functools
 import itertools
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.normal_form import (
     ELLIPSIS,
-    MARKS,
     MINIMUM,
     QUOTE,
+    Said,
     dense_units,
     fingerprint,
     letters,
-    marked,
     normalise,
     start_of,
+    take_apart,
     units,
+    up_to,
+    weights,
 )
 from otel_failover._core.text.wording import ANSWERS_WORDS, KNOWN_WORDING, STOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
+    from typing import TypeVar
+
+    Remembered = TypeVar("Remembered")
 
 __all__ = [
     "KNOWN_WORDING",
@@ -48,17 +53,19 @@ __all__ = [
     "normalise",
     "pieces",
     "quoted",
+    "quoted_ids",
     "quotes_id",
-    "remembered_as",
+    "remembered",
     "says_enough",
     "start_keys",
-    "starts",
     "units",
     "without",
 ]
 
 _AMONG_WORDS: Final = 48
 """Units that the start of a message has where ordinary words go on behind it."""
+_LONG: Final = 128
+"""Characters that no stock phrase has."""
 _REST: Final = 12
 _REST_DENSE: Final = 45
 """Units that remain of a text without general clauses; the second in Han, kana or Hangul, which say more by less."""
@@ -66,9 +73,10 @@ _START: Final = 32
 """Units by whose fingerprint an earlier run's message is known where it is cut."""
 _NEAR: Final = 14
 """Letters that make about the 16 units between the two kinds of starts that are remembered."""
+_AHEAD: Final = 4 * _AMONG_WORDS
 _PARTS: Final = 10
 _WORDS: Final = 256
-_TRIES: Final = 32
+_TRIES: Final = 8
 _CHANCE: Final = 3
 """Letters that may be alike by chance behind a cut."""
 _STATUS_LINE: Final = r"(?:http|error|status|code|#|-|\s)*"
@@ -86,7 +94,16 @@ def quotes_id(name: str, text: str) -> bool:
         name: The request id.
         text: As it was said, not normalised.
     """
-    return name in compiled(_QUOTED_ID).findall(text)
+    return name in quoted_ids(text)
+
+
+def quoted_ids(text: str) -> list[str]:
+    """Return the request ids that a text names as an error's body does.
+
+    Args:
+        text: As it was said, not normalised.
+    """
+    return compiled(_QUOTED_ID).findall(text)
 
 
 def is_issued(name: str) -> bool:
@@ -116,7 +133,7 @@ def is_long_enough(text: str) -> bool:
     Args:
         text: Normalised.
     """
-    return units(text) >= MINIMUM and letters(text) not in _rows(STOCK)
+    return units(text) >= MINIMUM and (len(text) > _LONG or letters(text) not in _rows(STOCK))
 
 
 def says_enough(text: str, length: int | None = None, own: AbstractSet[str] = frozenset()) -> bool:
@@ -128,12 +145,14 @@ def says_enough(text: str, length: int | None = None, own: AbstractSet[str] = fr
         own: The reasons that own evidence gives. In scripts in which few characters say much, a text that names
             another reason, which only an answer can tell, needs no length.
     """
-    from otel_failover._core.text.general import without_general_clauses  # late: needed where something may bind
+    from otel_failover._core.text import general  # late: needed where something may bind
 
     start = text if length is None else text[:length]
     if any(phrase in start for phrase in KNOWN_WORDING):
         return True
-    rest = without_general_clauses(text, length)
+    if start.isascii() and general.has_words_of_its_own(start, _REST):
+        return True
+    rest = general.without_general_clauses(text, length)
     weight = units(rest)
     if weight < _REST or dense_units(rest) * 2 < weight or weight >= _REST_DENSE:
         return weight >= _REST
@@ -160,52 +179,6 @@ def known_in(text: str) -> list[str]:
 # --- one text in another ----------------------------------------------------------------------------------------------
 
 
-class _Said(NamedTuple):
-    """A text, and where in its row of letters it may have been cut.
-
-    Args:
-        normal: Its normal form.
-        letters: Its letters in a row.
-        cuts: Places in that row at which the text ends or an ellipsis stands.
-        marks: Places at which those, a quote, a bracket, a line break or the like stand, in order, and which do.
-        drops: Places at which a word was dropped.
-        words: Where each word starts, and where it ends.
-    """
-
-    normal: str
-    letters: str
-    cuts: frozenset[int]
-    marks: dict[int, str]
-    drops: frozenset[int]
-    words: dict[int, int]
-
-
-@functools.lru_cache(maxsize=32)
-def _said(text: str) -> _Said:
-    """Take a text apart.
-
-    Args:
-        text: As it was said; one that has been normalised has no brackets or line breaks any more.
-    """
-    row: list[str] = []
-    marks: dict[int, str] = {}
-    cuts, drops, words, at = set(), set(), {}, 0
-    for word in marked(text).split(" "):
-        bare = word if word.isalpha() else letters(word)
-        if bare:
-            row.append(bare)
-            words[at] = at + len(bare)
-            at += len(bare)
-        elif word in MARKS:
-            marks[at] = marks.get(at, "") + word
-            if word == ELLIPSIS:
-                cuts.add(at)
-        elif word:
-            drops.add(at)
-    marks.setdefault(at, ELLIPSIS)
-    return _Said(normalise(text), "".join(row), frozenset((*cuts, at)), marks, frozenset(drops), words)
-
-
 def quoted(message: str, text: str, own: AbstractSet[str] = frozenset()) -> str | None:
     """Return the part of a message that a text repeats, normalised, or None.
 
@@ -218,20 +191,20 @@ def quoted(message: str, text: str, own: AbstractSet[str] = frozenset()) -> str 
         text: As it was said.
         own: The reasons that own evidence gives.
     """
-    known = _said(message)
+    known = take_apart(message)
     if not is_long_enough(known.normal):
         return None
-    length = _repeated(known, _said(text))
+    length = _repeated(known, take_apart(text))
     if not length and ("\n" in text or "\\" in text or "<" in text):
         from otel_failover._core.text.renderings import joined  # late: few texts are wrapped
 
-        length = _repeated(known, _said(joined(text)))
+        length = _repeated(known, take_apart(joined(text)))
     if not length or not says_enough(known.normal, length, own):
         return None
     return known.normal[:length].rstrip()
 
 
-def _repeated(known: _Said, said: _Said) -> int:
+def _repeated(known: Said, said: Said) -> int:
     """Return how many characters of a message's normal form a text repeats and breaks off behind; 0 where none."""
     if known.letters in said.letters:
         return len(known.normal)
@@ -246,26 +219,21 @@ def _repeated(known: _Said, said: _Said) -> int:
     return best
 
 
-def _broken_off(known: _Said, said: _Said, at: int) -> int:
+def _broken_off(known: Said, said: Said, at: int) -> int:
     """Return the characters of a message that stand at a place in a text, 0 where they bind nothing."""
     shared = _shared(known.letters, said.letters, at)
     for length in range(shared, max(0, shared - _CHANCE) - 1, -1):
         end = at + length
         # Where the message has the same bracket or quote itself, one in the text is no sign that it was cut.
-        cut = end in said.cuts or (end in said.marks and said.marks[end] != known.marks.get(length))
+        cut = end in said.cuts or (end in said.marks and not known.marks.get(length, "").startswith(said.marks[end]))
         if cut or (length in known.drops and said.words.get(end) in said.marks):
             return _enough(known, length, MINIMUM)
     return _enough(known, shared, _AMONG_WORDS)
 
 
-def _enough(known: _Said, length: int, weight: int) -> int:
+def _enough(known: Said, length: int, weight: int) -> int:
     """Return how many characters of its normal form hold so many of a message's letters, 0 where they are too light."""
-    taken, end = 0, 0
-    for end, sign in enumerate(known.normal):  # noqa: B007 - where it stops is what is sought
-        if taken == length:
-            break
-        taken += sign.isalnum() and sign != "_"
-    start = known.normal[:end].rstrip(f" {QUOTE}{ELLIPSIS}")
+    start = up_to(known.normal, length).rstrip(f" {QUOTE}{ELLIPSIS}")
     if units(start) < weight or any(stock.startswith(letters(start)) for stock in _rows(STOCK)):
         return 0
     return len(start)
@@ -313,13 +281,24 @@ def without(text: str, portion: str) -> str:
     return f"{text[: places[start]]} {text[places[start + len(bare) - 1] + 1 :]}"
 
 
-def is_held(text: str, held: Iterable[str]) -> bool:
+def is_held(text: str, held: Sequence[str]) -> bool:
     """Whether a text stands in an own one, or wraps one so long that it cannot be chance.
 
     Args:
-        text: Normalised.
+        text: As it was said.
         held: Own texts, normalised.
     """
+    said = normalise(text)
+    if _stands_in(said, held):
+        return True
+    if "\n" not in text and "\\" not in text:
+        return False
+    from otel_failover._core.text.renderings import joined  # late: few texts are wrapped
+
+    return _stands_in(normalise(joined(text)), held)
+
+
+def _stands_in(text: str, held: Iterable[str]) -> bool:
     return any(holds(mine, text) or (units(mine) >= MINIMUM and holds(text, mine)) for mine in held)
 
 
@@ -338,17 +317,6 @@ def pieces(text: str) -> Iterator[str]:
             yield piece
 
 
-def remembered_as(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the parts of a claim that an earlier run's message may be known by: each fingerprint, and what has it.
-
-    Args:
-        text: As it was said.
-    """
-    for piece in pieces(normalise(text)):
-        yield fingerprint(piece), piece
-    yield from starts(text)
-
-
 def start_keys(message: str) -> tuple[str, ...]:
     """Return by what the start of a message is known in later runs: fingerprints of its first 32 and 48 units.
 
@@ -357,33 +325,60 @@ def start_keys(message: str) -> tuple[str, ...]:
     Args:
         message: Normalised.
     """
-    starts = (start_of(message, weight) for weight in (_START, _AMONG_WORDS))
-    return tuple(_key(start) for start in starts if start is not None)
+    ahead = message[:_AHEAD]
+    if not ahead.isascii():
+        row, heavy = letters(ahead), weights(ahead)
+        ends = [bisect.bisect_left(heavy, weight) + 1 for weight in (_START, _AMONG_WORDS)]
+        return tuple(_key(row[:end]) for end in ends if end <= len(row))
+    row, keys, weight = "", [], _START
+    left = weight + 1  # units until the next start ends; the first word has no space before it
+    for word in ahead.split():  # by words: this is on the way of every failure
+        bare = word if word.isalpha() else letters(word)
+        if not bare:
+            continue
+        left -= 1
+        while len(bare) >= left:
+            keys.append(_key(row + bare[: left or 1]))
+            if weight == _AMONG_WORDS:
+                return tuple(keys)
+            left, weight = left + _AMONG_WORDS - _START, _AMONG_WORDS
+        row, left = row + bare, left - len(bare)
+    return tuple(keys)
 
 
-def _key(start: str) -> str:
-    return f"~{hash(letters(start)):x}"
+def _key(row: str) -> str:
+    return f"~{hash(row):x}"
 
 
-def starts(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the parts of a claim that may be the start of a message, each by its fingerprint and normalised.
-
-    As with texts of the same run: a short one only where the claim breaks off soon after it.
+def remembered(text: str, history: Callable[[str], Remembered | None]) -> Iterator[tuple[Remembered, str]]:
+    """Yield what is known of earlier messages that a claim repeats, whole or their start, and the part that it repeats.
 
     Args:
         text: As it was said.
+        history: Finds an earlier error by fingerprint.
     """
-    said = _said(text)
-    at, passed, marks = 0, 0, tuple(said.marks)
-    for word in itertools.islice(said.normal.split(" "), _WORDS):
-        ahead = said.normal[at : at + 4 * _AMONG_WORDS]
-        start = start_of(ahead, _START)
-        if start is None:
+    for piece in pieces(normalise(text)):
+        if (found := history(fingerprint(piece))) is not None:
+            yield found, piece
+    said = take_apart(text)
+    for start, end in _starts(said):
+        if (found := history(_key(said.letters[start:end]))) is not None:
+            yield found, up_to(said.normal, end)[len(up_to(said.normal, start)) :].strip()
+
+
+def _starts(said: Said) -> Iterator[tuple[int, int]]:
+    """Yield from where to where, among its letters, a claim may have the start of a message.
+
+    As with texts of the same run: a short one only where the claim breaks off soon after it.
+    """
+    heavy, marks = weights(said.normal), tuple(said.marks)
+    for start in itertools.islice(said.words, _WORDS):
+        before = heavy[start - 1] + 1 if start else 0
+        end = bisect.bisect_left(heavy, before + _START, start) + 1
+        if end > len(heavy):
             return
-        end = passed + len(letters(start))
         if marks[bisect.bisect_left(marks, end)] - end <= _NEAR:
-            yield _key(start), start
-        if (more := start_of(ahead, _AMONG_WORDS)) is not None:
-            yield _key(more), more
-        at += len(word) + 1
-        passed += len(letters(word))
+            yield start, end
+        end = bisect.bisect_left(heavy, before + _AMONG_WORDS, start) + 1
+        if end <= len(heavy):
+            yield start, end

@@ -5,24 +5,27 @@ Pure, and linear in the text. Imported on every start: what only an unusual text
 
 from __future__ import annotations
 
+import bisect
 import functools
-from typing import Final
+from typing import Final, NamedTuple
 
 from otel_failover._core.text.escapes import compiled
 
 __all__ = [
     "ELLIPSIS",
-    "MARKS",
     "MINIMUM",
     "QUOTE",
+    "Said",
     "dense_units",
     "fingerprint",
     "is_spaceless",
     "letters",
-    "marked",
     "normalise",
     "start_of",
+    "take_apart",
     "units",
+    "up_to",
+    "weights",
 ]
 
 MINIMUM: Final = 24
@@ -36,10 +39,10 @@ _LINE: Final = "\xb6"
 _LIMIT: Final = 16_384
 _MASK: Final = "redacted"
 _STRUCTURE: Final = (
-    "{}[]()|;<>\r\n\u2028\u2029\uff08\uff09\u3010\u3011\uff5b\uff5d\uff3b\uff3d\uff1b\uff5c\u300a\u300b\u3008\u3009"
+    "{}[]()|;<>*\r\n\u2028\u2029\uff08\uff09\u3010\u3011\uff5b\uff5d\uff3b\uff3d\uff1b\uff5c\u300a\u300b\u3008\u3009"
 )
 _SPACES: Final = ",:=%&\t\xa0\uff0c\uff1a\u3001\u3002\uff01\uff1f\uff1d\u3000\u30fb"
-_QUOTES: Final = "'\"`\u2018\u2019\u201c\u201d\u300c\u300d\u300e\u300f\uff02\uff07"
+_QUOTES: Final = "'\"`\xab\xbb\u2018\u2019\u201c\u201d\u300c\u300d\u300e\u300f\uff02\uff07"
 _SPACING: Final = str.maketrans(
     {**dict.fromkeys(_STRUCTURE + _SPACES, " "), **dict.fromkeys(_QUOTES, f" {QUOTE} ")},
 )
@@ -49,6 +52,7 @@ _MARKING: Final = {
 }
 MARKS: Final = frozenset((*_STRUCTURE, _LINE, QUOTE, ELLIPSIS))
 _ESCAPES: Final = r"[\\%&<]|\+[^+]*\+[^+]*\+"
+_INVISIBLE: Final = "\xad\u200b\u200c\u200d\u2060\ufeff"
 _ANSI: Final = r"\x1b\[[0-9;]{0,16}[A-Za-z]"
 _TRUNCATED: Final = (
     r"(?i)[\[(<]\s?(?:[.…]{1,3}\s?)?(?:(?:\+?\d{1,9}\s?(?:more|chars?|characters|bytes|lines|truncated|omitted)"
@@ -65,7 +69,8 @@ _DENSE: Final = f"[{_HAN}]|[{_HANGUL}]|[{_KANA}]"
 _SPACELESS: Final = f"[{_HAN}{_KANA}{_HANGUL}{_OTHERS_WITHOUT_SPACES}]+"
 _NO_LETTERS: Final = r"[\W_]+"
 _PUNCTUATION: Final = r"[^\w\s]+|_+"
-_UNIT: Final = "[^A-Za-z0-9]*(?:[^A-Za-z0-9 ]*(?:[A-Za-z0-9]| [^A-Za-z0-9]*)){%d}"
+_ASCII_SIGNS: Final = bytes([32, *(code for code in range(128) if not chr(code).isalnum() and code != 32)])
+_DENSE_FROM: Final = "\u1100"
 _WEIGHTS: Final = ((f"[{_HAN}]", 3.0), (f"[{_HANGUL}]", 2.0), (f"[{_KANA}]", 1.7))
 
 
@@ -86,7 +91,6 @@ def normalise(text: str) -> str:
     return _words(_readable(text).translate(_SPACING))
 
 
-@functools.lru_cache(maxsize=32)
 def marked(text: str) -> str:
     """Return the same with a sign for each bracket, line break, `|`, `;` and tag: a text may have been cut there.
 
@@ -94,6 +98,52 @@ def marked(text: str) -> str:
         text: Any text. One that has been normalised has no such places any more.
     """
     return _words(_readable(text).translate(_MARKING))
+
+
+class Said(NamedTuple):
+    """A text, and where in its row of letters it may have been cut.
+
+    Args:
+        normal: Its normal form.
+        letters: Its letters in a row.
+        cuts: Places in that row at which the text ends or an ellipsis stands.
+        marks: Places at which those, a quote, a bracket, a line break or the like stand, in order, and which do.
+        drops: Places at which a word was dropped.
+        words: Where each word starts, and where it ends.
+    """
+
+    normal: str
+    letters: str
+    cuts: frozenset[int]
+    marks: dict[int, str]
+    drops: frozenset[int]
+    words: dict[int, int]
+
+
+@functools.lru_cache(maxsize=32)
+def take_apart(text: str) -> Said:
+    """Take a text apart.
+
+    Args:
+        text: As it was said; one that has been normalised has no brackets or line breaks any more.
+    """
+    row: list[str] = []
+    marks: dict[int, str] = {}
+    cuts, drops, words, at = set(), set(), {}, 0
+    for word in marked(text).split(" "):
+        bare = word if word.isalpha() else letters(word)
+        if bare:
+            row.append(bare)
+            words[at] = at + len(bare)
+            at += len(bare)
+        elif word in MARKS:
+            marks[at] = marks.get(at, "") + word
+            if word == ELLIPSIS:
+                cuts.add(at)
+        elif word:
+            drops.add(at)
+    marks.setdefault(at, ELLIPSIS)
+    return Said(normalise(text), "".join(row), frozenset((*cuts, at)), marks, frozenset(drops), words)
 
 
 def _readable(text: str) -> str:
@@ -109,6 +159,8 @@ def _readable(text: str) -> str:
     if "\x1b" in text:
         text = compiled(_ANSI).sub(" ", text)
     if not text.isascii():
+        if any(sign in text for sign in _INVISIBLE):
+            text = compiled(f"[{_INVISIBLE}]").sub("", text)
         text = compiled(_SPACELESS).sub(r" \g<0> ", text)
     if "..." in text or ELLIPSIS in text:
         text = text.replace("...", ELLIPSIS).replace(ELLIPSIS, f" {ELLIPSIS} ")
@@ -139,6 +191,8 @@ def letters(text: str) -> str:
     Args:
         text: Normalised.
     """
+    if text.isascii():
+        return text.encode("ascii").translate(None, _ASCII_SIGNS).decode("ascii")
     return compiled(_NO_LETTERS).sub("", text)
 
 
@@ -151,9 +205,9 @@ def units(text: str) -> float:
     Args:
         text: Normalised.
     """
+    if text.isascii():
+        return len(b" ".join(text.encode("ascii").translate(None, _ASCII_SIGNS[1:]).split()))
     plain = " ".join(compiled(_PUNCTUATION).sub("", text).split())
-    if plain.isascii():
-        return len(plain)
     return len(plain) + sum((weight - 1) * len(compiled(script).findall(plain)) for script, weight in _WEIGHTS)
 
 
@@ -175,6 +229,28 @@ def is_spaceless(text: str) -> bool:
     return not text.isascii() and compiled(_SPACELESS).search(text) is not None
 
 
+def weights(text: str) -> list[float]:
+    """Return for each letter of a normalised text how many units there are up to it.
+
+    Args:
+        text: Normalised.
+    """
+    heavy, gap, found = 0.0, 0, []
+    for sign in text:
+        if sign.isalnum():
+            heavy += gap + (1 if sign < _DENSE_FROM else _weight(sign))
+            gap = 0
+            found.append(heavy)
+        elif sign == " ":
+            gap = 1 if found else 0
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _weight(sign: str) -> float:
+    return next((weight for script, weight in _WEIGHTS if compiled(script).match(sign)), 1.0)
+
+
 def start_of(text: str, weight: int) -> str | None:
     """Return the first units of a normalised text; None where it has fewer.
 
@@ -182,15 +258,24 @@ def start_of(text: str, weight: int) -> str | None:
         text: Normalised.
         weight: Units.
     """
-    if text.isascii():
-        found = compiled(_UNIT % weight).match(text)
-        return found[0] if found else None
-    heavy, gap = 0.0, False
-    for at, sign in enumerate(text, 1):
-        if sign.isalnum():
-            heavy += (units(sign) if sign > "\x7f" else 1) + gap
-            gap = False
-        gap = gap or (sign == " " and heavy > 0)
-        if heavy + gap >= weight:
-            return text[:at]
-    return None
+    looked = text[: 4 * weight]
+    heavy = weights(looked)
+    if heavy and heavy[-1] < weight < len(text) - len(looked):
+        looked, heavy = text, weights(text)
+    count = bisect.bisect_left(heavy, weight) + 1
+    return up_to(looked, count) if count <= len(heavy) else None
+
+
+def up_to(text: str, count: int) -> str:
+    """Return the start of a normalised text that has so many letters.
+
+    Args:
+        text: Normalised.
+        count: Letters.
+    """
+    end = 0
+    for end, sign in enumerate(text):
+        if not count:
+            return text[:end]
+        count -= sign.isalnum()
+    return text

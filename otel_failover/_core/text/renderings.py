@@ -25,14 +25,15 @@ _NAMED: Final = {
     "ndash": "\u2013", "lsquo": "\u2018", "rsquo": "\u2019", "ldquo": "\u201c", "rdquo": "\u201d",
 }  # fmt: skip
 _CUT_ESCAPE: Final = (
-    r"(?:%[0-9A-Fa-f]?|&[#a-zA-Z0-9]{0,8}|\\{1,8}(?:[uU][0-9a-fA-F]{0,7}|x[0-9a-fA-F]?)?)\s*(?=$|…|\.\.\.)"
+    r"(?:%[0-9A-Fa-f]?|&[#a-zA-Z0-9]{0,8}|\\{1,8}(?:[uU][0-9a-fA-F]{0,7}|x[0-9a-fA-F]?)?)"
+    r"""(?=[\s"'\\)\]}]{0,16}(?:$|…|\.\.\.))"""
 )
 """Half an escape, where a text was cut inside it."""
 _TAG: Final = (
     r"</?(?:a|b|body|blockquote|br|center|code|div|em|font|h[1-6]|head|hr|html|i|kbd|li|mark|ol|p|pre|s|small|span"
     r"|strong|sub|sup|table|td|th|title|tr|tt|u|ul)(?:\s[^<>]{0,256})?/?>"
 )
-_BROKEN_LINE: Final = r"[ \t]{0,64}[\r\n][\s>|#*│┃]*"
+_INDENT: Final = r"^[\s>|#*│┃]{1,64}"
 
 
 def undone(text: str) -> str:
@@ -61,12 +62,18 @@ def undone(text: str) -> str:
 
 
 def joined(text: str) -> str:
-    """Return a text with its lines joined where a word was broken, as a wrapped line's end may be anywhere.
+    """Return a text with its lines joined where a word was broken: at a hyphen, or where a line is full.
 
     Args:
         text: Any text; escapes are undone.
     """
-    return compiled(_BROKEN_LINE).sub("", undone(text))
+    lines = undone(text).splitlines()
+    longest = max(map(len, lines), default=0)
+    parts: list[str] = []
+    for line in lines:
+        bare = compiled(_INDENT).sub("", line)
+        parts.append(bare if len(line) == longest or line.endswith("-") else f"{bare}\n")
+    return "".join(parts)
 
 
 def _from_percents(found: re.Match[str]) -> str:

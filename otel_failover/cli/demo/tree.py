@@ -12,7 +12,7 @@ from rich.tree import Tree
 
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
-from otel_failover._core.domain.outcome import FALLBACK, PRIMARY, SUCCESS
+from otel_failover._core.domain.outcome import FALLBACK, PRIMARY, SUCCESS, UNASKED, UNSEEN
 from otel_failover.cli.demo.span_view import ERROR, SpanView, by_trace, printable, shown
 
 if TYPE_CHECKING:
@@ -167,7 +167,8 @@ def _run(view: SpanView) -> Text:
     if outcome in (PRIMARY, FALLBACK):
         became = (f"{outcome}, served by {get(names.CANDIDATE_PROVIDER)}/{get(names.CANDIDATE_MODEL)}", "green")
     else:
-        became = (": ".join(filter(None, [outcome, view.description])), "red")
+        style = "yellow" if outcome in (UNSEEN, UNASKED) else "red"
+        became = (": ".join(filter(None, [outcome, view.description])), style)
     return _joined(Text.assemble((view.name, "bold")), [became, (_seconds(view), "")])
 
 

@@ -295,8 +295,21 @@ def _notes(provider: Provider, others: dict[str, str]) -> Iterator[str]:
         yield "this SDK has no hook at a span's end (1.40 and newer): spans of others get a marker, no attributes"
     if "otel_failover" in [name.strip() for name in os.environ.get(_SWITCHED_OFF, "").split(",")]:
         yield f"{_SWITCHED_OFF} names otel_failover: opentelemetry-instrument does not turn it on"
+    if not _takes_log_processors():
+        yield "exceptions in the logs signal are not checked: its logger provider takes no processors"
     if others:
         yield "another GenAI instrumentation is installed: where it is on, call_spans=auto adds no spans beside its own"
+
+
+def _takes_log_processors() -> bool:
+    """Whether exception records can be checked, where the application has a logger provider of its own at all."""
+    if "opentelemetry.sdk._logs" not in sys.modules:
+        return True
+    from opentelemetry._logs import get_logger_provider
+
+    provider = get_logger_provider()
+    is_the_apis = type(provider).__module__.startswith("opentelemetry._logs")
+    return is_the_apis or hasattr(provider, "add_log_record_processor")
 
 
 class _Heard(logging.Handler):

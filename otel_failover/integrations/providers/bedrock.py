@@ -65,6 +65,7 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
         streamed=operation_name in _READ_LATER,
         own_spans=other_instrumentations.is_instrumented_by_others(_SDK),
         retries=_retries(client.meta.config),
+        body=api_params,
         base=base_of(text_of(client.meta.endpoint_url)),
     )
 

@@ -43,13 +43,14 @@ _PARAMETERS: Final = ("http_method", "path", "request_dict", _OPTIONS)
 
 def _of_models(models: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
     """Read a call of `Models.generate_content`."""
-    return _asked(models._api_client, _CONTENT, kwargs.get("model"), _field(kwargs.get("config"), _OPTIONS))
+    return _asked(models._api_client, _CONTENT, kwargs.get("model"), _field(kwargs.get("config"), _OPTIONS), kwargs)
 
 
 def _of_chat(chat: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
     """Read a call of `Chat.send_message_stream`; the chat's own configuration stands in for the message's."""
     config = kwargs.get("config") or (args[1] if len(args) > 1 else None) or read(chat, "_config")
-    return _asked(chat._modules._api_client, _CONTENT, read(chat, "_model"), _field(config, _OPTIONS))
+    said = {"contents": args[0] if args else kwargs.get("message"), "config": config}
+    return _asked(chat._modules._api_client, _CONTENT, read(chat, "_model"), _field(config, _OPTIONS), said)
 
 
 def _of_request(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
@@ -58,7 +59,8 @@ def _of_request(client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     path, _, verb = str(given.get("path")).partition("?")[0].rpartition(":")
     operation = _OPERATIONS.get(verb) if str(given.get("http_method")).lower() == "post" else None
     model = path.rpartition("models/")[2]
-    return _asked(client, "embeddings" if operation and "embedding" in model else operation, model, given.get(_OPTIONS))
+    kind = "embeddings" if operation and "embedding" in model else operation
+    return _asked(client, kind, model, given.get(_OPTIONS), given.get("request_dict"))
 
 
 def _of_upload(client: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
@@ -66,7 +68,7 @@ def _of_upload(client: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> As
     return _asked(client, None, "", kwargs.get(_OPTIONS))
 
 
-def _asked(client: Any, operation: str | None, model: object, options: Any) -> Asked:
+def _asked(client: Any, operation: str | None, model: object, options: Any, body: object = None) -> Asked:
     """Return what was asked; a base URL may be given with the call."""
     given = _field(options, "base_url") or _field(read(client, "_http_options"), "base_url")
     endpoint = endpoint_of(given) or "" if isinstance(given, str) else ""
@@ -80,6 +82,7 @@ def _asked(client: Any, operation: str | None, model: object, options: Any) -> A
         provider="gcp.vertex_ai" if vertex else "gcp.gemini",
         credential=read(client, "api_key") or (read(client, "project"), read(client, "location")),
         own_spans=other_instrumentations.is_instrumented_by_others(_SDK),
+        body=body,
         base=base_of(given) if isinstance(given, str) else "",
     )
 

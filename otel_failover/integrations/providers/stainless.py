@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_failover._core.domain.asked import Asked
-from otel_failover._core.domain.endpoint import plain_base
 from otel_failover._core.evidence import wire
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.runs import call as calls
@@ -92,7 +91,8 @@ class Adapter:
         body = options.json_data
         model = body.get("model") if isinstance(body, dict) else None
         operation = self._operation(options.url) if options.method.upper() == "POST" else None
-        endpoint = wire.endpoint_of(client.base_url)
+        url = client.base_url
+        endpoint = wire.endpoint_of(url)
         return Asked(
             sdk=self.name,
             operation=operation,
@@ -106,7 +106,8 @@ class Adapter:
             or read(client, "_is_instrumented_by_logfire") is True
             or (self._own_spans is not None and self._own_spans(client)),
             retries=options.get_max_retries(client.max_retries),
-            base=plain_base(client.base_url.raw_path.decode("ascii")),
+            body=body,
+            base=url.raw_path.decode("ascii").rstrip("/"),
         )
 
     def _operation(self, path: str) -> str | None:

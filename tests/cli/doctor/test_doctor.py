@@ -8,9 +8,11 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry._logs import LoggerProvider, NoOpLogger
+from opentelemetry.sdk._logs import LoggerProvider as SDKLoggerProvider
 
 from otel_failover import FailoverInstrumentor
 from otel_failover.cli import main
@@ -237,6 +239,27 @@ def test_an_instrumentation_that_is_on_stays_on(capsys: pytest.CaptureFixture[st
         assert adapters.states()
     finally:
         FailoverInstrumentor().uninstrument()
+
+
+class Plain(LoggerProvider):
+    """A logger provider of somebody's own, to which no processor can be added."""
+
+    def get_logger(self, *args: Any, **kwargs: Any) -> NoOpLogger:
+        return NoOpLogger("plain")
+
+
+@pytest.mark.parametrize(("provider", "told"), [(Plain, True), (SDKLoggerProvider, False), (None, False)])
+def test_a_logger_provider_without_processors_is_told(
+    provider: type[LoggerProvider] | None,
+    told: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if provider is not None:
+        monkeypatch.setattr("opentelemetry._logs.get_logger_provider", provider)
+    main(["doctor", "--json"])
+    notes = " ".join(json.loads(capsys.readouterr().out)["notes"])
+    assert ("exceptions in the logs signal are not checked" in notes) is told
 
 
 def launcher() -> str | None:

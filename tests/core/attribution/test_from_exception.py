@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import enum
 import sys
+from concurrent.futures import Future
+from functools import partial
 from http import HTTPStatus
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anthropic
 import httpx
@@ -18,6 +20,9 @@ from otel_failover._core.attribution.from_exception import from_error, from_exce
 from otel_failover._core.evidence.call_error import causes_of, response_of
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.support.hosts import MESSAGES, LoopError, patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def wrong(reason: str) -> pytest.MarkDecorator:
@@ -284,7 +289,155 @@ class TestGroups:
 
     def test_what_only_looks_like_a_group(self) -> None:
         assert from_exception(LoopError("x", exceptions="abc")).members == ()
-        assert from_exception(LoopError("x", exceptions=[1, "a", ValueError("v")])).members[0].args == ("v",)
+        (member,) = from_exception(LoopError("x", exceptions=[1, "a", ValueError("v")])).members
+        assert str(member) == "v"
+
+
+class RetryError(Exception):
+    """As tenacity has it: what it says of itself is the `repr` of the last attempt, a future."""
+
+    def __init__(self, last_attempt: Future[None]) -> None:
+        self.last_attempt = last_attempt
+        super().__init__(last_attempt)
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}[{self.last_attempt}]"
+
+
+def retried(problem: BaseException) -> RetryError:
+    return RetryError(done(problem))
+
+
+def done(problem: BaseException) -> Future[None]:
+    future: Future[None] = Future()
+    future.set_exception(problem)
+    return future
+
+
+def raised_from(wrapper: Exception, cause: BaseException) -> Exception:
+    wrapper.__cause__ = cause
+    return wrapper
+
+
+def carrying(name: str) -> Exception:
+    wrapper = LoopError("")
+    setattr(wrapper, name, INNER)
+    return wrapper
+
+
+ATTRIBUTES: Final = (
+    "original_error", "original_exception", "last_exception", "inner_exception", "cause", "error", "__cause__",
+)  # fmt: skip
+INNER: Final = LoopError("the provider's own words", status_code=429, code="insufficient_quota")
+WRAPPERS: Final[dict[str, Callable[[], Any]]] = {
+    "tenacity": lambda: retried(INNER),
+    "tenacity in tenacity": lambda: retried(retried(INNER)),
+    "a future": lambda: done(INNER),
+    "a future in an exception": lambda: LoopError("", last_attempt=done(INNER)),
+    "an empty text": lambda: raised_from(LoopError(""), INNER),
+    "a class's name": lambda: raised_from(LoopError("LoopError"), INNER),
+    "another class's name": lambda: raised_from(LoopError("openai.RateLimitError"), INNER),
+    "a cause of a cause": lambda: raised_from(LoopError(""), raised_from(LoopError(""), INNER)),
+    **{name: partial(carrying, name) for name in ATTRIBUTES},
+}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_what_a_wrapper_without_words_carries_is_its_content(name: str) -> None:
+    wrapper = WRAPPERS[name]()
+    for claim in (from_error(wrapper), *([from_exception(wrapper)] if isinstance(wrapper, Exception) else [])):
+        assert claim.thing is INNER
+        assert (claim.texts, claim.status, set(claim.codes)) == (
+            ("the provider's own words",), 429, {"insufficient_quota"},
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        raised_from(LoopError("gave up"), INNER),
+        raised_from(TimeoutError(), INNER),
+        raised_from(ConnectionResetError(), INNER),
+        raised_from(LoopError("TimeoutError"), INNER),
+        LoopError("gave up", original_error=INNER),
+    ],
+    ids=["words", "a timeout", "a reset", "a timeout's name", "words and an attribute"],
+)
+def test_a_wrapper_that_says_something_speaks_for_itself(wrapper: Exception) -> None:
+    """`raise TimeoutError() from rate_limit` says that it timed out."""
+    claim = from_exception(wrapper)
+    assert claim.thing is wrapper
+    assert (claim.status, claim.codes) == (None, frozenset())
+    assert str(INNER) not in claim.texts
+
+
+def test_a_context_is_no_content() -> None:
+    """Python fills it with whatever was being handled: the failure of the candidate before."""
+    wrapper = LoopError("")
+    wrapper.__context__ = INNER
+    assert from_exception(wrapper).thing is wrapper
+
+
+def test_a_wrapper_that_tells_a_status_alone_has_the_words_of_what_it_carries() -> None:
+    wrapper = raised_from(LoopError("", status_code=504), INNER)
+    claim = from_exception(wrapper)
+    assert (claim.thing, claim.status, claim.texts) == (wrapper, 504, ("the provider's own words",))
+
+
+def test_wrappers_in_a_circle_end() -> None:
+    one, two = LoopError(""), LoopError("")
+    one.__cause__, two.__cause__ = two, one
+    assert from_exception(one).texts == ()
+
+
+def test_an_open_future_is_not_waited_for() -> None:
+    assert from_error(Future()).texts == ()
+    assert from_error(LoopError("", last_attempt=Future())).texts == ()
+
+
+FIRST: Final = LoopError("the words of the first one")
+SECOND: Final = LoopError("the words of the second one")
+
+
+@pytest.mark.parametrize(
+    ("errors", "members"),
+    [
+        ([FIRST, SECOND], (FIRST, SECOND)),
+        ((FIRST, SECOND), (FIRST, SECOND)),
+        ({"errors": [FIRST, SECOND]}, (FIRST, SECOND)),
+        ({"exceptions": (FIRST, SECOND)}, (FIRST, SECOND)),
+        ({"openai": FIRST, "anthropic": SECOND}, (FIRST, SECOND)),
+        ({"message": "all failed", "errors": [FIRST, SECOND]}, (FIRST, SECOND)),
+        ([done(FIRST), retried(SECOND)], (FIRST, SECOND)),
+        ({"errors": [{"message": str(FIRST)}, {"message": str(SECOND)}]}, (str(FIRST), str(SECOND))),
+        ([str(FIRST), str(SECOND)], (str(FIRST), str(SECOND))),
+        ({"openai": str(FIRST), "anthropic/claude-x": str(SECOND)}, (str(FIRST), str(SECOND))),
+        ({"openai": {"message": str(FIRST)}, "anthropic": SECOND}, (SECOND, str(FIRST))),
+        ({"attempts": [[FIRST], [SECOND]]}, (FIRST, SECOND)),
+    ],
+    ids=str,
+)
+def test_members_of_a_list_or_mapping_of_errors_count_each(errors: Any, members: tuple[Any, ...]) -> None:
+    claim = from_error(errors)
+    assert claim.members == members
+    assert {str(FIRST), str(SECOND)} <= set(claim.texts)
+
+
+def test_a_list_of_one_error_is_that_error() -> None:
+    assert from_error([INNER]) == from_error({"errors": [INNER]}) == from_exception(INNER)
+    assert from_error([]) == from_error([[]]) == Claim()
+
+
+def test_errors_of_before_are_no_claim() -> None:
+    assert from_error({"previous_error": FIRST, "fallback_errors": [FIRST], "message": "x"}).texts == ("x",)
+    assert from_error({"note": str(FIRST), "message": "x"}).texts == ("x",)
+
+
+def test_lists_without_end_are_read_to_an_end() -> None:
+    circle: list[Any] = [FIRST]
+    circle.append(circle)
+    assert from_error(circle).texts == (str(FIRST),)
+    assert len(from_error([LoopError(f"no {n}") for n in range(100)]).members) == 32
 
 
 class FrozenError(Exception):

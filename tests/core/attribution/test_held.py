@@ -20,7 +20,7 @@ def own(*texts: str, status: int | None = None, reason: str, **more: object) -> 
         statuses=frozenset(filter(None, [status])),
         texts=tuple(filter(None, map(normalise, texts))),
         reasons=frozenset({reason}),
-        names=frozenset({"anthropic", "claude-none"}),
+        names=("anthropic", "claude-none"),
         **more,  # type: ignore[arg-type]
     )
 

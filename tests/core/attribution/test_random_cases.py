@@ -17,8 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.attribution.claim import Claim
 from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts
+from otel_failover._core.attribution.from_exception import from_error
 from otel_failover._core.attribution.rules import judge
 from otel_failover._core.text.matching import STOCK, normalise
+from tests.truth.ways.messages import MESSAGES
+from tests.truth.ways.not_yet import holds
+from tests.truth.ways.scenarios import is_told_so, reason_of, report_of
+from tests.truth.ways.texts import BROAD, TEXT_WAYS, Told
+from tests.truth.ways.texts import expected as expected_of
+from tests.truth.ways.units import Binding, binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +82,8 @@ class Plan:
     own: OwnFacts
     others: list[SourceFacts]
     expected: str
-    """`mismatch`, `fine` (anything but a mismatch), `verified`, `report`, `mixed` (inconsistent) or `replayed`."""
+    """`mismatch`, `fine` (anything but a mismatch), `unbound` (that, or an answer that nobody gave), `honest` (neither a
+    mismatch nor inconsistent), `verified`, `report`, `mixed` (inconsistent) or `replayed`."""
     source: SourceFacts | None = None
     history: Callable[[str], SourceFacts | None] | None = None
 
@@ -217,6 +225,71 @@ def cut(rng: random.Random, text: str) -> str | None:
     return kept + rng.choice(["", "...", "\u2026", " [\u2026]", "'", '"', "... (cut)"])
 
 
+WAYS: Final = [way for way in TEXT_WAYS if holds("pure", way.id)]
+
+
+def told(party: Party, rng: random.Random) -> Told:
+    """Return a party's error as a loop holds it."""
+    body = {"error": {"message": party.message, "type": party.code, "code": party.code}} if party.status else {}
+    shown = f"Error code: {party.status} - {body}" if body and rng.random() < 0.8 else party.message
+    kind = party.code if party.code in BROAD else None
+    return Told(party.facts.provider, "some-model", "", shown, party.message, party.status, party.code, kind, body,
+                party.request_id, RuntimeError(shown))  # fmt: skip
+
+
+def carried_theft(rng: random.Random, kind: str, others: list[Party], message: str) -> Plan | None:
+    """Another's error, long or short and in whatever language, in one of the enumerated ways."""
+    draw = rng.random()
+    if draw < 0.4:
+        row = rng.choice(MESSAGES)
+        others = [*others, party(rng, 8, message=row.text)]
+        others[-1].code, others[-1].status = row.code, row.status
+        others[-1].facts = others[-1].facts._replace(
+            codes=frozenset(filter(None, [row.code])), statuses=frozenset([row.status])
+        )
+    elif draw < 0.5:
+        others = [*others, party(rng, 8, message=rng.choice(SHORT))]
+    errors = [each for each in others if each.message]
+    victim, way = (errors[-1] if draw < 0.5 else rng.choice(errors)), rng.choice(WAYS)
+    theirs = told(victim, rng)
+    if kind == "unseen" or not is_told_so(way, theirs):
+        return None
+    if any(each.code == victim.code or plain(each.message[:24]) == plain(victim.message[:24])
+           for each in errors if each is not victim):  # fmt: skip
+        return None
+    own, me = own_evidence(rng, kind, message)
+    carried = way.carry(theirs)
+    must = expected_of(theirs, carried, (me.message, me.code or ""))
+    if must is Binding.EITHER:
+        return None
+    claim = from_error(RuntimeError(carried.text)), Bonds()
+    name = f"theft carried {kind}"
+    return Plan(name, claim, own, [each.facts for each in others],
+                "mismatch" if must is Binding.MUST else "unbound", victim.facts)  # fmt: skip
+
+
+def carried_honestly(rng: random.Random, kind: str, others: list[Party], message: str) -> Plan:
+    """The own error in one of the enumerated ways; a report of it and another's; another's as the reason to go on."""
+    own, me = own_evidence(rng, kind, message)
+    mine, way = told(me, rng), rng.choice(WAYS)
+    errors = [each for each in others if each.message]
+    wanted = "honest"
+    if kind in ("timeout", "reset", "answered") and errors and rng.random() < 0.6:
+        theirs = told(rng.choice(errors), rng)
+        if not is_told_so(way, theirs):
+            way = WAYS[0]
+        carried = way.carry(theirs)
+        text = report_of(carried, theirs, mine, rng.randrange(3))
+        if kind != "answered" and rng.random() < 0.5:
+            text = reason_of(carried, theirs, mine, timeout=kind == "timeout")
+        elif way.whole and binding(theirs.message) is Binding.MUST:
+            wanted = "report"
+    else:
+        text = (way if is_told_so(way, mine) else WAYS[0]).carry(mine).text
+    claim = from_error(RuntimeError(text)), Bonds()
+    return Plan(f"honest carried {kind}", claim, own, [each.facts for each in others], wanted)
+
+
 def honest(rng: random.Random) -> Plan:
     """A claim that tells the truth, or says nothing that could be somebody else's."""
     kind = rng.choice(KINDS)
@@ -234,11 +307,15 @@ def honest(rng: random.Random) -> Plan:
             "short",
             "everybody",
             "bare",
+            "carried",
+            "carried",
         ]
     )
     others = [party(rng, i, alive=rng.random() < 0.2) for i in range(rng.randint(0, 3))]
     message = sentence(rng)
     own, me = own_evidence(rng, kind, message)
+    if shape == "carried" and kind in ("answered", "timeout", "reset"):
+        return carried_honestly(rng, kind, others, message)
     claim, expected = made(), "fine"
     if shape == "own" and kind in ("answered", "timeout", "reset"):
         claim = made(
@@ -305,7 +382,7 @@ def theft(rng: random.Random) -> Plan | None:
     shape = rng.choice(
         [
             *("text", "cut", "object", "response", "request", "request id", "facts", "cause"),
-            *("earlier run", "answer", "own object", "response id", "twice"),
+            *("earlier run", "answer", "own object", "response id", "twice", "carried", "carried", "carried"),
         ]
     )
     others = [party(rng, i, alive=rng.random() < 0.2) for i in range(rng.randint(1, 4))]
@@ -324,6 +401,8 @@ def theft(rng: random.Random) -> Plan | None:
         return Plan(f"theft {shape} {kind}", claim, own, everyone, "mismatch", served[-1].facts)
     if not errors:
         return None
+    if shape == "carried":
+        return carried_theft(rng, kind, others, message)
     victim = rng.choice(errors)
     if any(plain(victim.message[:24]) == plain(each.message[:24]) for each in errors if each is not victim):
         return None
@@ -415,10 +494,14 @@ def problem_with(plan: Plan) -> str | None:
             return f"blamed {found.source}"
         wanted = "claimed_answer" if plan.source is None else "foreign_error" if plan.source.alive else "stale_error"
         return None if found.rule in (wanted, "foreign_response") else f"rule {found.rule}"
+    if plan.expected == "unbound" and found.rule == "claimed_answer":
+        return None
     if found.verdict == "mismatch":
         return f"flagged: {what} by {found.bound_by}"
     right = {
         "fine": True,
+        "unbound": True,
+        "honest": found.verdict != "inconsistent",
         "verified": found.verdict == "verified",
         "report": what == ("unverified", "report"),
         "mixed": what == ("inconsistent", "mixed_error") and found.source is plan.source,

@@ -85,6 +85,7 @@ SERVED: Final = OwnFacts(
     response_ids=frozenset({"chatcmpl-own"}),
     reasons=frozenset({"response_rejected"}),
 )
+RATE_LIMITED: Final = frozenset({"rate_limit"})
 NOTHING: Final = OwnFacts(complete=False)
 UNSENT: Final = OwnFacts(reasons=frozenset({"client_error"}))
 
@@ -437,6 +438,18 @@ CASES: Final[dict[str, Case]] = {
         ANSWERED._replace(complete=False),
         ("unverified", "evidence_incomplete"),
     ),
+    "a request id that was sent": Case(
+        "a gateway tells everybody's correlation id",
+        said("failed", request_ids=["req_of_openai"]),
+        ANSWERED._replace(sent_id=lambda name: name == "req_of_openai"),
+        NOTHING_BOUND,
+    ),
+    "a request id in the text that was sent": Case(
+        "the same",
+        said(body_of("model: x", "req_of_openai")),
+        ANSWERED._replace(sent_id=lambda name: name == "req_of_openai"),
+        NOTHING_BOUND,
+    ),
     "the own request id in the text": Case("its own body", said(body_of("x", "req_own")), ANSWERED, NOTHING_BOUND),
     "a request id that another's message is quoted with, by the provider itself": Case(
         "own words, whatever they quote",
@@ -476,11 +489,100 @@ CASES: Final[dict[str, Case]] = {
         NOTHING_BOUND,
         synthetic=429,
     ),
-    "a bare code": Case("a code alone binds nothing", said("x", codes=["insufficient_quota"]), ANSWERED, NOTHING_BOUND),
-    "facts of which one is own": Case(
-        "the own answer was a 429 too",
+    "a bare code": Case(
+        "a code is one attempt's, whatever the status",
+        said("x", codes=["insufficient_quota"]),
+        ANSWERED,
+        STALE,
+        bound_by="facts",
+        source="openai",
+    ),
+    "another's code with the own status": Case(
+        "the own answer was a 429 too, and no `insufficient_quota`",
         said("x", status=429, codes=["insufficient_quota"]),
-        ANSWERED._replace(statuses=frozenset({429})),
+        ANSWERED._replace(statuses=frozenset({429}), codes=frozenset({"rate_limit_error"}), reasons=RATE_LIMITED),
+        STALE,
+        bound_by="facts",
+        source="openai",
+    ),
+    "another's code of two that have it": Case(
+        "the one who was answered so",
+        said("x", status=429, codes=["insufficient_quota"]),
+        ANSWERED,
+        STALE,
+        others=(OPENAI, LATER._replace(statuses=frozenset({402}))),
+        source="openai",
+    ),
+    "a code that says just why this attempt failed": Case(
+        "loops fold providers' codes into one vocabulary",
+        said("x", status=429, codes=["rate_limit_exceeded"]),
+        ANSWERED._replace(statuses=frozenset({429}), codes=frozenset({"rate_limit_error"}), reasons=RATE_LIMITED),
+        NOTHING_BOUND,
+        others=(OPENAI._replace(codes=frozenset({"rate_limit_exceeded"})),),
+    ),
+    "a word that loops also say, with another's status": Case(
+        "no timeout is told as a 429",
+        said("x", status=429, codes=["rate_limit_error"]),
+        HUNG,
+        STALE,
+        others=(OPENAI._replace(codes=frozenset({"rate_limit_error"})),),
+        bound_by="facts",
+    ),
+    "a word that loops also say, alone": Case(
+        "it may be one",
+        said("x", codes=["rate_limit_error"]),
+        HUNG,
+        NOTHING_BOUND,
+        others=(OPENAI._replace(codes=frozenset({"rate_limit_error"})),),
+    ),
+    "a word that fits, with a status that libraries make up": Case(
+        "a timeout is told as a 504",
+        said(TIMEOUT_TEXT, status=504, codes=["timeout_error"]),
+        HUNG,
+        VERIFIED,
+        others=(OPENAI._replace(codes=frozenset({"timeout_error"}), statuses=frozenset({504})),),
+        synthetic=504,
+    ),
+    "such a code, out of a provider's body": Case(
+        "no loop's word",
+        said("x", status=429, codes=["rate_limit_exceeded"], structured=True),
+        ANSWERED._replace(statuses=frozenset({429}), codes=frozenset({"rate_limit_error"}), reasons=RATE_LIMITED),
+        STALE,
+        others=(OPENAI._replace(codes=frozenset({"rate_limit_exceeded"})),),
+        bound_by="facts",
+    ),
+    "another's code, in an SDK's words": Case(
+        "read out of the text",
+        said("Error code: 429 - {'error': {'message': 'no', 'code': 'insufficient_quota'}}"),
+        ANSWERED,
+        STALE,
+        others=(OPENAI._replace(messages=("no",)),),
+        bound_by="facts",
+        source="openai",
+    ),
+    "another's code, in an SDK's words with another status": Case(
+        "status and code are one attempt's",
+        said("Error code: 402 - {'error': {'message': 'no', 'code': 'insufficient_quota'}}"),
+        ANSWERED,
+        NOTHING_BOUND,
+        others=(OPENAI._replace(messages=("no",)),),
+    ),
+    "a code that stands in the own bytes": Case(
+        "a gateway relays it",
+        said("x", codes=["insufficient_quota"]),
+        ANSWERED._replace(text_in_bytes=lambda text: text == "insufficient_quota"),
+        NOTHING_BOUND,
+    ),
+    "a code where own bytes could not be seen": Case(
+        "it may stand there",
+        said("x", codes=["insufficient_quota"]),
+        ANSWERED._replace(text_in_bytes=lambda _: None),
+        NOTHING_BOUND,
+    ),
+    "a code beside an own one": Case(
+        "status and code are one attempt's",
+        said("x", codes=["insufficient_quota", "no_replica"]),
+        ANSWERED,
         NOTHING_BOUND,
     ),
     "facts where nothing was sent": Case(

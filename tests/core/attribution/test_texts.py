@@ -134,6 +134,9 @@ def holding(message: str) -> OwnFacts:
                     reasons=frozenset({"rate_limit"}))  # fmt: skip
 
 
+OWN_ANSWER: Final = holding("Our scheduler could not place this request on any replica")
+
+
 def held(text: str, message: str, own: OwnFacts = OWN_TIMEOUT) -> Verdict:
     """Hold a text against an attempt, where another said a message."""
     return judge(Claim(texts=(text,)), UNBOUND, own, (source(message),))
@@ -176,7 +179,7 @@ def test_an_own_text_is_own_however_it_is_printed(name: str, way: str) -> None:
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_likeness_binds_nothing_however_it_is_printed(name: str, way: str) -> None:
     message = MESSAGES[name]
-    assert held(WHOLE[way](other_words(message)), message).rule == "nothing_bound"
+    assert held(WHOLE[way](other_words(message)), message, OWN_ANSWER).rule == "nothing_bound"
 
 
 @pytest.mark.parametrize("way", CUT)
@@ -202,7 +205,7 @@ def test_an_own_text_is_own_wherever_it_is_cut(name: str, way: str) -> None:
 def test_what_is_cut_too_short_binds_nothing(name: str, way: str) -> None:
     message = MESSAGES[name]
     short = [message[:at] for at in range(len(message)) if units(normalise(message[:at])) < 20]
-    assert [each for each in short if held(CUT[way](each), message).verdict == "mismatch"] == []
+    assert [each for each in short if held(CUT[way](each), message, OWN_ANSWER).verdict == "mismatch"] == []
 
 
 # --- what is long, or of an earlier run -------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ def earlier(message: str, provider: str = "openai") -> tuple[History, Candidate,
     """Return a history in which a provider said a message, that provider's candidate, and another."""
     past, mine, other = History(), Candidate(provider, "m"), Candidate("anthropic", "n")
     text = normalise(message)
-    past.add(fingerprint(text), start_keys(text), (mine, None), source(message)._replace(messages=()))
+    past.add(fingerprint(text), start_keys(text), (mine, None, None), source(message)._replace(messages=()))
     return past, mine, other
 
 
@@ -234,22 +237,28 @@ def test_an_earlier_run_s_text_binds_wherever_it_is_cut(name: str, way: str) -> 
     past, mine, other = earlier(message)
     cut = next(message[:at] for at in range(len(message)) if units(normalise(message[:at])) >= 50)
     claim = Claim(texts=(f"B failed: {CUT[way](cut)}",))
-    assert judge(claim, UNBOUND, OWN_TIMEOUT, (), lambda known: past.find(known, (other, None))).rule == "stale_error"
-    found = judge(claim, UNBOUND, OWN_TIMEOUT, (), lambda known: past.find(known, (mine, None)))
+    assert (
+        judge(claim, UNBOUND, OWN_TIMEOUT, (), lambda known: past.find(known, (other, None, None))).rule
+        == "stale_error"
+    )
+    found = judge(claim, UNBOUND, OWN_TIMEOUT, (), lambda known: past.find(known, (mine, None, None)))
     assert (found.rule, found.replayed) == ("nothing_bound", True)
     own = holding(message)
-    assert judge(claim, UNBOUND, own, (), lambda known: past.find(known, (other, None))).verdict != "mismatch"
+    assert judge(claim, UNBOUND, own, (), lambda known: past.find(known, (other, None, None))).verdict != "mismatch"
 
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_likeness_of_an_earlier_run_s_text_binds_nothing(name: str) -> None:
     past, _, other = earlier(MESSAGES[name])
     claim = Claim(texts=(f"B failed: {other_words(MESSAGES[name])}",))
-    assert judge(claim, UNBOUND, OWN_TIMEOUT, (), lambda known: past.find(known, (other, None))).rule == "nothing_bound"
+    assert (
+        judge(claim, UNBOUND, OWN_TIMEOUT, (), lambda known: past.find(known, (other, None, None))).rule
+        == "nothing_bound"
+    )
 
 
 def test_what_is_remembered_of_starts_has_a_limit() -> None:
-    past, mine = History(), (Candidate("openai", "m"), None)
+    past, mine = History(), (Candidate("openai", "m"), None, None)
     for number in range(3_000):
         past.add(f"{number}", (f"~{number}", f"~~{number}"), mine, source(""))
     assert past.find("~0", mine) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
@@ -56,7 +57,17 @@ WHOSE: Final = {
     ),
     "an entry that leaves its model open is no help": Whose(asked(PROXY), "llm.acme.example", [Candidate("groq", "")]),
     "no endpoint at all": Whose(asked(""), ""),
-}
+    "behind one gateway, the entry whose path is asked": Whose(
+        asked(PROXY, base="/cerebras/v1"), "cerebras",
+        [Candidate("groq", "gpt-5.5", f"{PROXY}/groq"), Candidate("cerebras", "gpt-5.5", f"{PROXY}/cerebras")],
+    ),
+    "behind one gateway, the entry whose model is asked": Whose(
+        asked(PROXY, "claude"), "anthropic", [Candidate("openai", "gpt-5.5", PROXY), Candidate("anthropic", "claude", PROXY)]
+    ),
+    "behind one gateway, none of them: the first": Whose(
+        asked(PROXY, "mistral"), "openai", [Candidate("openai", "gpt-5.5", PROXY), Candidate("anthropic", "claude", PROXY)]
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", WHOSE.values(), ids=WHOSE)
@@ -72,6 +83,16 @@ class Place(NamedTuple):
     calls: Sequence[tuple[Asked, str]]
     places: Sequence[int]
     aliases: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+
+def at(deployment: str) -> Asked:
+    """A chat at a deployment, whose client has it in its base URL."""
+    return asked(PROXY, base=f"/openai/deployments/{deployment}")
+
+
+def named(*profiles: str) -> list[Candidate]:
+    """Deployments of one resource under the host's own labels."""
+    return [Candidate("azure", "gpt-5.5", PROXY, profile) for profile in profiles]
 
 
 TWO_KEYS: Final = [Candidate("openai", "gpt-5.5", None, "a"), Candidate("openai", "gpt-5.5", None, "b")]
@@ -96,7 +117,44 @@ PLACES: Final = {
     "two keys, in order of first use": Place(
         TWO_KEYS, [(asked(credential=key), "openai") for key in ("k2", "k1", "k2", "k3")], [0, 1, 0, -1]
     ),
-}
+    "two paths, in order of first use": Place(
+        TWO_KEYS, [(asked(base=path), "openai") for path in ("/v2", "/v1", "/v2", "/v3")], [0, 1, 0, -1]
+    ),
+    "two deployments by their labels": Place(
+        named("prod-a", "prod-b"), [(at("prod-b"), "azure.ai.openai"), (at("prod-a"), "azure.ai.openai")], [1, 0]
+    ),
+    "two deployments by their models": Place(
+        [Candidate("azure", name, PROXY) for name in ("prod-a", "prod-b")],
+        [(at("prod-b"), "azure.ai.openai"), (at("prod-a"), "azure.ai.openai")], [1, 0],
+    ),
+    "two deployments by their URLs": Place(
+        [Candidate("azure", "gpt-5.5", f"{PROXY}/openai/deployments/{name}") for name in ("prod-a", "prod-b")],
+        [(at("prod-b"), "azure.ai.openai"), (at("prod-a"), "azure.ai.openai")], [1, 0],
+    ),
+    "two deployments that the SDK takes from the model": Place(
+        [Candidate("azure", "gpt-5.5", f"{PROXY}/openai/deployments/{name}") for name in ("prod-a", "prod-b")],
+        [(asked(PROXY, name, base="/openai"), "azure.ai.openai") for name in ("prod-b", "prod-a", "prod-c")], [1, 0, -1],
+    ),
+    "labels that name no deployment, as they come": Place(
+        named("eu", "us"), [(at("prod-b"), "azure.ai.openai"), (at("prod-a"), "azure.ai.openai")], [0, 1]
+    ),
+    "a deployment of another resource": Place(
+        named("prod-a", "prod-b"), [(at("prod-b")._replace(endpoint=OPENAI), "openai")], [-1]
+    ),
+    "another path than the declared one": Place(
+        [Candidate("groq", "gpt-5.5", f"{PROXY}/groq")], [(asked(PROXY, base="/cerebras/v1"), "groq")], [-1]
+    ),
+    "a path that goes farther than the declared one": Place(
+        [Candidate("groq", "gpt-5.5", f"{PROXY}/groq")], [(asked(PROXY, base="/groq/v1"), "groq")], [0]
+    ),
+    "a path that goes less far than the declared one": Place(
+        [Candidate("groq", "gpt-5.5", f"{PROXY}/groq/v1/chat/completions")], [(asked(PROXY, base="/groq/v1"), "groq")], [0]
+    ),
+    "the declared path before one without": Place(
+        [Candidate("groq", "gpt-5.5", PROXY), Candidate("groq", "gpt-5.5", f"{PROXY}/groq/v1")],
+        [(asked(PROXY, base="/groq/v1"), "groq"), (asked(PROXY, base="/v1"), "groq")], [1, 0],
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", PLACES.values(), ids=PLACES)
@@ -107,7 +165,7 @@ def test_a_call_stands_at_the_first_place_that_fits_and_is_free(case: Place) -> 
     assert [index for _, index in found] == case.places
     for (candidate, index), (call, provider) in zip(found, case.calls, strict=True):
         if index < 0:
-            assert candidate == Candidate(provider, call.model, call.endpoint)
+            assert replace(candidate, profile=None) == Candidate(provider, call.model, call.endpoint)
         else:
             member = case.chain[index]
             assert candidate == Candidate(
@@ -128,3 +186,31 @@ def test_without_a_chain_calls_stand_in_order_of_first_appearance() -> None:
     held = ChainPositions()
     keys = [held.of_call(asked(credential=key), "openai", {})[1] for key in ("k", "l", "k")]
     assert keys == [0, 1, 0]
+
+
+def test_without_a_chain_another_path_is_another_candidate() -> None:
+    positions = ChainPositions()
+    calls = [at("prod-a"), at("prod-b"), at("prod-a"), asked(PROXY, base="/openai"), asked(PROXY)]
+    found = [positions.of_call(call, "azure.ai.openai", {}) for call in calls]
+    assert [index for _, index in found] == [0, 1, 0, 2, 3]
+    assert [candidate.profile for candidate, _ in found] == ["prod-a", "prod-b", "prod-a", None, None]
+
+
+def test_without_a_chain_a_declared_path_may_go_less_far() -> None:
+    """A loop declares some of its attempts, and asks others bare."""
+    positions = ChainPositions()
+    declared = [Candidate("groq", "gpt-5.5", f"{PROXY}{path}") for path in ("/groq", "/cerebras", "/groq", "")]
+    assert [positions.of(each, each) for each in declared] == [0, 1, 0, 0]
+    calls = [asked(PROXY, base=path) for path in ("/cerebras/v1", "/groq/v1", "/mistral/v1")]
+    assert [positions.of_call(call, "groq", {})[1] for call in calls] == [1, 0, 2]
+
+
+def test_of_equal_entries_the_one_with_the_same_path_is_found() -> None:
+    """Frameworks make a candidate anew for each try."""
+    chain = [Candidate("groq", "gpt-5.5", f"{PROXY}{path}") for path in ("/groq", "/cerebras")]
+    positions = ChainPositions()
+    positions.declare(Chain(tuple(chain)))
+    again = [Candidate("groq", "gpt-5.5", f"{PROXY}{path}") for path in ("/cerebras", "/groq", "")]
+    assert [positions.of(each, each) for each in again[:2]] == [1, 0]
+    positions.used.add(0)
+    assert positions.of(again[2], again[2]) == 1

@@ -8,7 +8,10 @@ from collections import Counter
 import httpx
 import pytest
 
-from otel_failover._core.domain.reasons import BILLING, REASONS, from_answer
+from otel_failover._core.attribution import rules
+from otel_failover._core.attribution.claim import Claim
+from otel_failover._core.attribution.facts import UNBOUND, OwnFacts
+from otel_failover._core.domain.reasons import BILLING, PROVIDER_CODES, REASONS, from_answer
 from otel_failover._core.evidence.answers.success import Document
 from otel_failover._core.evidence.answers.success import error_in as error_in_success
 from otel_failover._core.evidence.error_body import ErrorBody, error_in, read_error
@@ -100,3 +103,42 @@ def test_a_rate_limit_may_speak_of_money(text: str) -> None:
 )
 def test_no_money_is_billing_under_whatever_status(status: int | None, code: str, text: str) -> None:
     assert from_answer(status, filter(None, [code]), text) == "billing"
+
+
+@each
+def test_a_loop_that_looks_at_nothing_but_the_status_contradicts_nothing(row: Row) -> None:
+    """Most loops classify by status alone: an honest word, though the body says more."""
+    if row.status < 400:
+        return
+    own = OwnFacts(
+        sent=1, answered=1, statuses=frozenset({row.status}), reasons=frozenset({row.reason}), codes=body_of(row).codes
+    )
+    verdict = rules.judge(Claim(word=from_answer(row.status), status=row.status), UNBOUND, own)
+    assert verdict.verdict == "verified"
+
+
+MADE_UP_BY_LOOPS = [
+    "RequestTimeout", "Timeout", "TimeoutError", "BadRequestError", "InternalServerError", "NotFoundError", "AuthError",
+    "rate_limited", "overloaded", "quota_exceeded", "budget_exceeded", "unauthorized", "forbidden", "validation",
+    "provider_unavailable", "provider_overloaded", "model_unavailable", "unknown_model", "capacity_exceeded", "blocked",
+    "content_policy", "refusal", "server", "timeout", "authentication", "payment_required", "throttling", "429", "500",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", MADE_UP_BY_LOOPS)
+def test_a_loops_own_word_is_no_providers_code(code: str) -> None:
+    """On an attempt that was never answered, a code proves an answer only where no loop makes it up."""
+    assert code.lower() not in PROVIDER_CODES
+    own = OwnFacts(sent=1, answered=0, reasons=frozenset({"timeout"}))
+    assert rules.judge(Claim(codes=frozenset({code})), UNBOUND, own).verdict != "mismatch"
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "credit_balance_exhausted", "overloaded_error", "Arrearage"])
+def test_a_providers_own_code_on_silence_is_an_answer_that_nobody_gave(code: str) -> None:
+    own = OwnFacts(sent=1, answered=0, reasons=frozenset({"timeout"}))
+    verdict = rules.judge(Claim(codes=frozenset({code})), UNBOUND, own)
+    assert (verdict.verdict, verdict.rule) == ("mismatch", "claimed_answer")
+
+
+def test_no_word_of_ours_is_a_providers_code() -> None:
+    assert not REASONS & PROVIDER_CODES

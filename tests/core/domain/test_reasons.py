@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_failover._core.domain import reasons
-from otel_failover._core.domain.reasons import REASONS, SYNTHETIC_STATUSES, codes, compatible, from_answer, neutral
+from otel_failover._core.domain.reasons import (
+    REASONS,
+    SYNTHETIC_STATUSES,
+    body_codes,
+    codes,
+    compatible,
+    deciding,
+    from_answer,
+    neutral,
+)
 from otel_failover._core.evidence.error_body import error_in
 from otel_failover.testing.answers import Answer
 from otel_failover.testing.wire import anthropic as wire_anthropic
@@ -152,10 +161,10 @@ def test_every_answer_has_a_reason(status: int | None, code: str | None, kind: s
 
 def test_tables_speak_our_vocabulary() -> None:
     """Whatever the module has of them: what a status, a code, a text or a host's word leads to."""
-    named = {**vars(codes), **vars(reasons)}
+    named = {**vars(codes), **vars(body_codes), **vars(deciding), **vars(reasons)}
     tables = [each for name, each in named.items() if not name.startswith("__") and isinstance(each, dict)]
-    tables += codes.NUMBERS.values()
-    tables.remove(codes.NUMBERS)
+    tables += body_codes.NUMBERS.values()
+    tables.remove(body_codes.NUMBERS)
     told = [word for table in tables for each in table.values() for word in ([each] if isinstance(each, str) else each)]
     words = {word for word in told if isinstance(word, str)}
     assert len(tables) > 3

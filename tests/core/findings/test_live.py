@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_failover import Candidate, FailoverInstrumentor, failover_run
 from otel_failover.testing.providers import Answer
-from tests.support.hosts import LoopError, Stand, stand
+from tests.support.hosts import MESSAGES, LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,14 +59,14 @@ def fall_back(stands: list[Stand], *, times: int = 1, until: int | None = None) 
 
 
 def test_an_unknown_primary_model_throws_out_of_the_loop(telemetry: Telemetry) -> None:
-    """The loop resolves its models first: an unknown one raises before anybody is tried."""
+    """The loop resolves its models first: an unknown one raises before anybody is tried, and bypasses nobody."""
     chain = ["openai/gpt-unknown", "anthropic/claude-opus-4-7", "gcp.gemini/gemini-2.5-flash"]
     with pytest.raises(KeyError), failover_run("chat", chain=chain):
         raise KeyError("gpt-unknown")
-    assert telemetry.run["failover.outcome"] == "stopped"
-    told = events(telemetry.run)["chain_bypassed"]
-    assert told["failover.finding.sentence"].startswith("stopped before any of 3 candidates was tried")
-    assert told["failover.finding.fact.untried"] == chain
+    assert (telemetry.run["failover.outcome"], telemetry.run["failover.untried"]) == ("stopped", chain)
+    told = events(telemetry.run)
+    assert set(told) == {"local_failure"}
+    assert told["local_failure"]["failover.finding.sentence"].startswith("KeyError left the run before any of 3 ")
 
 
 def test_an_unknown_only_model_is_a_plain_error(telemetry: Telemetry) -> None:
@@ -298,6 +298,27 @@ def test_two_providers_with_one_text_of_which_one_cannot_have_said_it(telemetry:
     assert "identical_errors" in events(telemetry.run)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "サーバーが混雑しています。しばらくしてから再試行してください。",
+        "The service timed out. Please try again later.",
+    ],
+)
+def test_what_a_loop_says_of_every_candidate_is_no_text_of_anybody(
+    text: str, telemetry: Telemetry, stack: ExitStack
+) -> None:
+    tried = [stack.enter_context(stand(name, Answer.hang(), timeout=0.1)) for name in ("openai", "anthropic")]
+    with failover_run("chat", chain=[each.candidate for each in tried]) as run:
+        for each in tried:
+            with pytest.raises(LoopError), run.attempt(each.candidate):
+                try:
+                    each.ask()
+                except Exception:  # noqa: BLE001 - told in the loop's own words
+                    raise LoopError(text) from None
+    assert "identical_errors" not in events(telemetry.run)
+
+
 def test_two_providers_that_both_say_overloaded(telemetry: Telemetry, stack: ExitStack) -> None:
     busy = Answer.error(529, code="overloaded_error", message="The service is overloaded, please try again in a while")
     fall_back([stack.enter_context(stand(provider, busy)) for provider in ("openai", "anthropic")])
@@ -438,7 +459,7 @@ def test_a_silent_failover_is_told_when_who_serves_changes(
 
 
 def test_a_finding_that_is_switched_off_is_not_told(telemetry: Telemetry) -> None:
-    again(telemetry, disabled_rules=["chain_bypassed"])
+    again(telemetry, disabled_rules=["local_failure"])
     with pytest.raises(KeyError), failover_run("chat", chain=["openai/a", "openai/b"]):
         raise KeyError("a")
     assert events(telemetry.run) == {}
@@ -449,3 +470,198 @@ def test_a_run_served_by_its_primary_has_nothing_to_find(telemetry: Telemetry) -
         fall_back([only])
     assert telemetry.run.events == []
     assert telemetry.run["failover.findings"] is None
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+REFUSED = {
+    "OpenAI": Answer.error(400, "Too long", code="string_above_max_length", type="invalid_request_error"),
+    "OpenAI, by its type": Answer.error(400, "Invalid 'messages'", type="invalid_request_error"),
+    "OpenAI, context": Answer.openai_context_overflow(),
+    "Azure": Answer.error(400, "The response was filtered", code="content_filter"),
+}
+
+
+@pytest.mark.parametrize("how", ["raise at once", "fail over", "stop"])
+@pytest.mark.parametrize("name", [*REFUSED, "Anthropic", "Gemini"])
+@pytest.mark.parametrize("declared", [True, False], ids=["attempts", "bare"])
+def test_a_request_that_was_rightly_refused_warns_of_nothing(
+    telemetry: Telemetry,
+    stack: ExitStack,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    how: str,
+    declared: bool,
+) -> None:
+    """Whichever way the loop takes it."""
+    wrong = Answer.error(400, "messages: too long", type="invalid_request_error")
+    if name == "Anthropic":
+        first = stack.enter_context(stand("anthropic", wrong))
+    elif name == "Gemini":
+        first = stack.enter_context(
+            stand("gcp.gemini", Answer.error(400, "Too many tokens", code="INVALID_ARGUMENT"), kind="gemini")
+        )
+    else:
+        first = stack.enter_context(stand("openai", REFUSED[name]))
+    second = stack.enter_context(stand("anthropic", wrong, model="claude-haiku-4-5"))
+    caplog.set_level(logging.INFO, "otel_failover")
+    again(telemetry, log_interval=0.0)
+    with suppress(Exception), failover_run("chat", chain=[first.candidate, second.candidate]) as run:
+        try:
+            with run.attempt(first.candidate) if declared else nullcontext():
+                first.ask()
+        except Exception:
+            if how == "stop":
+                run.stop("bad request")
+            if how != "fail over":
+                raise
+        with run.attempt(second.candidate) if declared else nullcontext():
+            second.ask()
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == []
+    expected = {"raise at once": set(), "fail over": {"futile_failover"}, "stop": {"chain_stopped"}}
+    assert set(events(telemetry.run)) - {"lossy_report"} == expected[how]
+    assert telemetry.run.status == "ERROR"
+
+
+BARE = [
+    Answer.raw(400, ""),
+    Answer.raw(400, "<html><h1>400 Bad Request</h1></html>"),
+    Answer.raw(413, "<html><h1>413 Request Entity Too Large</h1></html>"),
+    Answer.raw(400, '{"error": {"message": "?", "code": "weird"}}', content_type="application/json"),
+]
+
+
+@pytest.mark.parametrize("answer", BARE, ids=["empty", "a proxy's page", "too large for a proxy", "an unknown code"])
+def test_a_refusal_without_a_code_that_we_know_is_a_bypass(
+    telemetry: Telemetry, stack: ExitStack, answer: Answer
+) -> None:
+    """A proxy's bare 400: the next candidate might have served it."""
+    first = stack.enter_context(stand("openai", answer))
+    with suppress(Exception), failover_run("chat", chain=[first.candidate, "anthropic/m"]):
+        first.ask()
+    assert set(events(telemetry.run)) == {"chain_bypassed"}
+
+
+def test_a_tool_loop_in_one_attempt_is_no_storm(telemetry: Telemetry, stack: ExitStack) -> None:
+    first = stack.enter_context(stand("openai", Answer.ok(), Answer.ok(), Answer.openai_rate_limit()))
+    second = stack.enter_context(stand("anthropic", *[Answer.ok()] * 3))
+    with failover_run("agent", chain=[first.candidate, second.candidate]) as run:
+        for each in (first, second):
+            with suppress(Exception), run.attempt(each.candidate):
+                for _ in range(3):
+                    each.ask()
+                break
+    assert events(telemetry.run) == {}
+
+
+BAD_KEY = Answer.openai_bad_key()
+
+
+@pytest.mark.parametrize("where", ["bare", "attempts", "one attempt"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        BAD_KEY,
+        Answer.openai_model_not_found("gpt-5.5"),
+        Answer.error(403, "You may not", code="permission_denied"),
+        Answer.error(402, "Insufficient balance"),
+    ],
+    ids=["401", "404", "403", "402"],
+)
+def test_the_same_refusal_asked_for_again(telemetry: Telemetry, stack: ExitStack, where: str, answer: Answer) -> None:
+    first = stack.enter_context(stand("openai", *[answer] * 3))
+    second = stack.enter_context(stand("anthropic", Answer.ok()))
+    with failover_run("chat", chain=[first.candidate, second.candidate]) as run:
+        with run.attempt(first.candidate) if where == "one attempt" else nullcontext():
+            for _ in range(3):
+                with suppress(Exception), run.attempt(first.candidate) if where == "attempts" else nullcontext():
+                    first.ask()
+        with run.attempt(second.candidate):
+            second.ask()
+    told = events(telemetry.run)
+    assert set(told) == {"refusal_repeated"}
+    assert told["refusal_repeated"]["failover.finding.fact.times"] == 3
+    assert told["refusal_repeated"]["failover.finding.level"] == "warning"
+
+
+@pytest.mark.parametrize("differs", ["key", "address", "model", "words", "key of the client", "429", "answered"])
+def test_what_was_changed_in_between_is_no_repetition(telemetry: Telemetry, stack: ExitStack, differs: str) -> None:
+    answers = {
+        "words": [BAD_KEY, Answer.error(401, "The key has expired", code="invalid_api_key")],
+        "429": [Answer.openai_quota()] * 2,
+        "answered": [BAD_KEY, Answer.ok()],
+    }.get(differs, [BAD_KEY] * 2)
+    first = stack.enter_context(stand("openai", *answers))
+    second = stack.enter_context(stand("anthropic", Answer.ok()))
+    changed: dict[str, Any] = {
+        "key": {"extra_headers": {"Authorization": "Bearer sk-proj-Another9Key8Of7This6One5"}},
+        "model": {"model": "gpt-5.5-mini"},
+    }
+    with failover_run("chat", chain=[first.candidate, second.candidate]) as run:
+        for turn in range(2):
+            with suppress(Exception), run.attempt(first.candidate):
+                client = first.client
+                if turn and differs == "address":
+                    client = client.with_options(base_url=f"{first.server.base_url}/v2/")
+                if turn and differs == "key of the client":
+                    client = client.with_options(api_key="sk-proj-Another9Key8Of7This6One5")
+                asked = {"model": "gpt-5.5", "messages": MESSAGES, **(changed.get(differs, {}) if turn else {})}
+                client.chat.completions.create(**asked)
+        with run.attempt(second.candidate):
+            second.ask()
+    assert events(telemetry.run) == {}
+
+
+# --- habits -----------------------------------------------------------------------------------------------------------
+
+
+def test_5xx_repeated_while_nobody_else_is_ever_asked(telemetry: Telemetry, stack: ExitStack) -> None:
+    broken = stack.enter_context(stand("openai", *[Answer.openai_server_error()] * 3))
+    fall_back([broken, stack.enter_context(stand("anthropic"))], times=3, until=1)
+    told = events(telemetry.run)
+    assert set(told) == {"chain_bypassed", "outage_not_failed_over"}
+    assert told["outage_not_failed_over"]["failover.finding.fact.waiting"] == ["anthropic/claude-opus-4-7"]
+    assert told["outage_not_failed_over"]["failover.finding.level"] == "warning"
+
+
+def test_a_few_quick_repeats_of_an_outage_are_fine(telemetry: Telemetry, stack: ExitStack) -> None:
+    broken = stack.enter_context(stand("openai", *[Answer.openai_server_error()] * 3))
+    fall_back([broken, stack.enter_context(stand("anthropic"))], times=3)
+    assert events(telemetry.run) == {}
+
+
+def sticky(stands: list[Stand], telemetry: Telemetry, order: str, name: str = "route") -> list[list[str] | None]:
+    """Runs one after another, each by a letter: which of the chain it begins at, `s` for one that skips the first."""
+    for letter in order:
+        with failover_run("chat", chain=[each.candidate for each in stands], name=name) as run:
+            if letter == "s":
+                run.skip(stands[0].candidate, "cooldown")
+            each = stands["ab".index(letter) if letter in "ab" else 1]
+            with run.attempt(each.candidate):
+                each.ask()
+    return [run["failover.findings"] for run in telemetry.named("failover chat")]
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ("bbbb", [None, None, ["sticky_fallback"], ["sticky_fallback"]]),
+        ("bbabb", [None] * 5),
+        ("bbsbb", [None] * 5),
+        ("ssss", [None] * 4),
+        ("aaaa", [None] * 4),
+    ],
+)
+def test_a_chain_that_begins_at_a_fallback_run_after_run(
+    telemetry: Telemetry, stack: ExitStack, order: str, told: list[list[str] | None]
+) -> None:
+    stands = [stack.enter_context(stand(provider, *[Answer.ok()] * 5)) for provider in ("openai", "anthropic")]
+    assert sticky(stands, telemetry, order) == told
+
+
+def test_other_loops_do_not_count(telemetry: Telemetry, stack: ExitStack) -> None:
+    stands = [stack.enter_context(stand(provider, *[Answer.ok()] * 5)) for provider in ("openai", "anthropic")]
+    for name in ("one", "two", "three", "one", "two"):
+        sticky(stands, telemetry, "b", name)
+    assert [run["failover.findings"] for run in telemetry.named("failover chat")] == [None] * 5

@@ -116,6 +116,25 @@ def nested(requests: int = 3, **facts: Any) -> AttemptRecord:
     return limited(OPENAI, **{"requests": requests, "retries": 2, **facts})
 
 
+def missed(who: tuple[str, str], *numbers: int, **facts: Any) -> AttemptRecord:
+    """An attempt that was refused for its key, as often as there are numbers."""
+    usual = {"reason": "auth", "origin": "response", "status": 401, "code": "invalid_api_key"}
+    return tried(
+        who, "error", **{**usual, "refused": numbers, "requests": len(numbers), "calls": len(numbers), **facts}
+    )
+
+
+def down(who: tuple[str, str], **facts: Any) -> AttemptRecord:
+    """An attempt that its provider answered with 503."""
+    return tried(who, "error", **{"reason": "overloaded", "origin": "response", "status": 503, **facts})
+
+
+def unserved(*attempts: AttemptRecord, **facts: Any) -> Record:
+    """A run of bare calls that was left in peace."""
+    return run(*attempts, **{"outcome": "unseen" if attempts else "unasked", **facts})
+
+
+TOO_LONG: Final = "context_length_exceeded"
 SAID: Final = frozenset({"aaaaaaaaaaaaaaaa"})
 STOCK: Final = frozenset({fingerprint(normalise("Request timed out."))})
 GPT4: Final = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ANTHROPIC)
@@ -135,8 +154,24 @@ FIRING: Final[dict[str, Case]] = {
     "an unrecognised error ends the loop": Case(
         "two candidates were left", run(limited(OPENAI, reason="unknown", status=418)), ("chain_bypassed",)
     ),
-    "an unknown primary throws out of the loop": Case("none was tried", run(), ("chain_bypassed",)),
     "a probe is no try": Case("only asked", run(limited(OPENAI, probe=True), outcome="stopped"), ("chain_bypassed",)),
+    "a refusal in no code that we know": Case(
+        "a proxy's bare 400 of a request that others serve", run(refused(OPENAI)), ("chain_bypassed",)
+    ),
+    "too large for a proxy": Case(
+        "the next may take it", run(refused(OPENAI, reason="context_overflow", status=413)), ("chain_bypassed",)
+    ),
+    "a refusal that its own process made up": Case(
+        "no provider said it", run(refused(OPENAI, origin="client", code=TOO_LONG)), ("chain_bypassed",)
+    ),
+    "a limit after a refusal was answered": Case(
+        "the request was not refused", run(tried(OPENAI, "rejected"), limited(ANTHROPIC)), ("chain_bypassed",)
+    ),
+    "an honest end of a refused request": Case(
+        "mere information",
+        run(refused(OPENAI, code=TOO_LONG), stop_reason="bad request"),
+        ("chain_stopped",),
+    ),
     "one of two was left": Case("two are a chain", run(limited(OPENAI), chain=CHAIN[:2]), ("chain_bypassed",)),
     "a deliberate end": Case("it said why", run(limited(OPENAI), stop_reason="deadline"), ("chain_stopped",)),
     "calls hidden in one attempt": Case("10 > 3", run(nested(10), tried(ANTHROPIC)), ("retry_storm",)),
@@ -152,6 +187,41 @@ FIRING: Final[dict[str, Case]] = {
     "SDK retries under loop retries": Case("2 x 3", run(nested(), nested(), tried(ANTHROPIC)), ("retry_storm",)),
     "SDK retries under loop retries, limits unknown": Case(
         "2 x 3", run(nested(retries=None), nested(retries=None), tried(ANTHROPIC)), ("retry_storm",)
+    ),
+    "more than a tool loop's calls explain": Case(
+        "10 > 3 x 3", run(nested(10, calls=3), tried(ANTHROPIC)), ("retry_storm",)
+    ),
+    "the same key again": Case(
+        "twice", run(missed(OPENAI, 7), missed(OPENAI, 7)), ("chain_bypassed", "refusal_repeated")
+    ),
+    "the same key again, in one attempt": Case(
+        "twice", run(missed(OPENAI, 7, 7), tried(ANTHROPIC)), ("refusal_repeated",)
+    ),
+    "the same key again, after another": Case(
+        "the first once more",
+        run(*(missed(OPENAI, each) for each in (7, 8, 7)), tried(ANTHROPIC)),
+        ("refusal_repeated",),
+    ),
+    "one more 404": Case(
+        "the model is not there",
+        run(*[missed(OPENAI, 7, status=404, reason="model_not_found")] * 3, tried(ANTHROPIC)),
+        ("refusal_repeated",),
+    ),
+    "down, and the others never asked": Case(
+        "three tries", run(*[down(OPENAI)] * 3), ("chain_bypassed", "outage_not_failed_over")
+    ),
+    "down in turns": Case(
+        "5xx, refused, timed out",
+        run(down(OPENAI, reason="server_error", status=500), down(OPENAI, reason="connection"), hung(OPENAI)),
+        ("chain_bypassed", "outage_not_failed_over"),
+    ),
+    "down, and a deliberate end": Case(
+        "others were left",
+        run(*[down(OPENAI)] * 3, stop_reason="deadline"),
+        ("chain_stopped", "outage_not_failed_over"),
+    ),
+    "down for long": Case(
+        "45 s, while others waited", run(*[down(OPENAI, took=15.0)] * 3, tried(ANTHROPIC)), ("outage_not_failed_over",)
     ),
     "a call that took too long": Case("240 s", run(hung(OPENAI, took=240.0), tried(ANTHROPIC)), ("hung_candidate",)),
     "a stream that stalled": Case(
@@ -247,6 +317,26 @@ FIRING: Final[dict[str, Case]] = {
         run(local(OPENAI, evidence="none"), local(ANTHROPIC), local(GEMINI)),
         ("local_failure",),
     ),
+    "an unknown primary throws out of the loop": Case("nobody was asked", run(left_by="KeyError"), ("local_failure",)),
+    "an error before anybody was asked, no chain": Case(
+        "nobody was asked", run(chain=(), outcome="stopped", left_by="acme.Refused"), ("local_failure",)
+    ),
+    "an error after one was passed over": Case(
+        "nobody was asked", run(skipped=(skip(OPENAI),), left_by="KeyError"), ("local_failure",)
+    ),
+    "nobody seen": Case("an executor", unserved(unseen="a call outside any run was answered"), ("nothing_served",)),
+    "nobody seen after a failure": Case(
+        "another SDK", unserved(limited(OPENAI), unseen="another request of it was answered"), ("nothing_served",)
+    ),
+    "two refused, another may have served": Case(
+        "nobody knows", unserved(refused(OPENAI), refused(ANTHROPIC)), ("nothing_served",)
+    ),
+    "nobody asked": Case("a cache", unserved(), ("nothing_served",)),
+    "nobody asked, no chain": Case("a cache", unserved(chain=()), ("nothing_served",)),
+    "begun at the second": Case("for the third time", run(tried(ANTHROPIC), begun_later=3), ("sticky_fallback",)),
+    "begun at the third": Case(
+        "for the hundredth time", run(limited(GEMINI), tried(ANTHROPIC), begun_later=100), ("sticky_fallback",)
+    ),
     "a text that is an error": Case("as told", run(tried(OPENAI, text_error=True)), ("text_error",)),
     "an empty answer": Case("neither text nor tool", run(tried(OPENAI, empty=True)), ("empty_success",)),
     "broke off": Case(
@@ -293,8 +383,11 @@ FIRING: Final[dict[str, Case]] = {
     ),
     "a stranger serves": Case(
         "inferred, and nobody else did",
-        run(*map(limited, CHAIN), tried(STRANGER, declared=False), outcome="fallback"),
+        run(*map(limited, CHAIN), tried(STRANGER, declared=False), outcome="fallback", stray=3),
         ("off_chain",),
+    ),
+    "a model was bumped": Case(
+        "it serves as the first", run(tried(STRANGER, declared=False), outcome="primary", stray=0), ("off_chain",)
     ),
     "no time left": Case(
         "0.4 s after 30 s",
@@ -556,7 +649,53 @@ HONEST: Final[dict[str, Case]] = {
             chain=(("openai", "openai/x"),),
         ),
     ),
+    # chain_bypassed, chain_stopped
+    "raised at once": Case("the request is at fault", run(refused(OPENAI, code=TOO_LONG))),
+    "raised at once, by policy": Case(
+        "the request is at fault", run(refused(OPENAI, reason="content_policy", code="content_filter"))
+    ),
+    "raised at once, by Anthropic's type": Case(
+        "the request is at fault", run(refused(ANTHROPIC, index=0, code="invalid_request_error"))
+    ),
+    "raised at once, in words that we know": Case(
+        "the request is at fault", run(refused(OPENAI, reason="context_overflow"))
+    ),
+    "raised at once, a refusal in a 200": Case(
+        "the model would not", run(tried(OPENAI, "rejected", reason="content_policy", origin="response", status=200))
+    ),
+    "raised after an outage": Case("refused by the second", run(down(OPENAI), refused(ANTHROPIC, code=TOO_LONG))),
+    "an error where nobody can be seen": Case(
+        "perhaps a provider's", run(left_by="groq.RateLimitError", asked_elsewhere=True)
+    ),
+    # retry_storm
+    "a tool loop": Case(
+        "three calls", run(nested(3, calls=3, retries=0), tried(ANTHROPIC, requests=3, calls=3, retries=0))
+    ),
+    "a tool loop with the SDK's retries": Case("9 = 3 x 3", run(nested(9, calls=3), tried(ANTHROPIC))),
+    # refusal_repeated
+    "the next key": Case("another credential", run(missed(OPENAI, 7), missed(OPENAI, 8), tried(ANTHROPIC))),
+    "one key at two places": Case(
+        "two candidates", run(missed(OPENAI, 7, index=0), missed(OPENAI, 7, index=1), tried(GEMINI))
+    ),
+    "refused once": Case("and served by the next", run(missed(OPENAI, 7), tried(ANTHROPIC))),
+    "a probe of what was refused": Case(
+        "it asks whether it is back", run(missed(OPENAI, 7), missed(OPENAI, 7, probe=True), tried(ANTHROPIC))
+    ),
+    # outage_not_failed_over
+    "three quick tries, then the next": Case("an outage may pass", run(*[down(OPENAI)] * 3, tried(ANTHROPIC))),
+    "the third try was answered": Case("it passed", run(*[down(OPENAI)] * 2, tried(OPENAI))),
+    "three quick tries of each": Case(
+        "all were tried", run(*[down(who) for who in CHAIN for _ in range(3)], outcome="exhausted")
+    ),
+    "three limits": Case("a limit is no outage", run(*[limited(OPENAI)] * 3, tried(ANTHROPIC))),
+    "the SDK's own tries": Case("one attempt", run(down(OPENAI, requests=3, retries=2), tried(ANTHROPIC))),
+    # sticky_fallback
+    "begun at the second, twice": Case("no habit yet", run(tried(ANTHROPIC), begun_later=2)),
+    "begun at the first": Case("as it should be", run(limited(OPENAI), tried(ANTHROPIC), begun_later=0)),
     # off_chain
+    "a moderation call, and nobody served": Case(
+        "another question", run(*map(limited, CHAIN), tried(STRANGER, declared=False), outcome="exhausted")
+    ),
     "a moderation call": Case("the chain served", run(tried(STRANGER, declared=False), tried(OPENAI))),
     "a moderation call that failed": Case("it did not serve", run(limited(STRANGER, declared=False), tried(OPENAI))),
     "a probed stranger": Case("only asked", run(tried(STRANGER, probe=True), tried(OPENAI))),
@@ -592,10 +731,11 @@ def test_an_honest_run_has_no_findings(name: str) -> None:
 
 def test_every_rule_of_the_contract_is_there_in_its_order_and_fires_in_a_case() -> None:
     assert FINDINGS == (
-        "chain_bypassed", "chain_stopped", "retry_storm", "hung_candidate", "timeout_not_failed_over",
-        "futile_failover", "unjustified_skip", "identical_errors", "lossy_report", "local_failure", "text_error",
-        "empty_success", "partial_delivered", "wrong_model", "misbooked_success", "model_name_prefixed", "off_chain",
-        "starved_candidate", "cancelled_continued",
+        "chain_bypassed", "chain_stopped", "retry_storm", "refusal_repeated", "hung_candidate",
+        "timeout_not_failed_over", "outage_not_failed_over", "futile_failover", "unjustified_skip", "identical_errors",
+        "lossy_report", "local_failure", "text_error", "empty_success", "partial_delivered", "wrong_model",
+        "misbooked_success", "nothing_served", "model_name_prefixed", "off_chain", "starved_candidate",
+        "sticky_fallback", "cancelled_continued",
     )  # fmt: skip
     assert tuple(TABLE) == FINDINGS
     assert {rule for case in FIRING.values() for rule in case.fires} == set(FINDINGS)
@@ -604,8 +744,17 @@ def test_every_rule_of_the_contract_is_there_in_its_order_and_fires_in_a_case() 
 SENTENCES: Final = {
     "an unrecognised error ends the loop": "stopped after 1 of 3 candidates: 'rate_limit_exceeded' 418 from openai was "
     "recognised by nobody; untried: anthropic/claude-opus-4-7, gcp.gemini/gemini-3-pro",
-    "an unknown primary throws out of the loop": "stopped before any of 3 candidates was tried; untried: "
-    "openai/gpt-5.5, anthropic/claude-opus-4-7, gcp.gemini/gemini-3-pro",
+    "an unknown primary throws out of the loop": "KeyError left the run before any of 3 candidates was asked: the "
+    "failure is this process's own, not a provider's",
+    "the same key again, after another": "openai/gpt-5.5 was asked 2 times for what it refuses (auth 401): neither "
+    "credential nor address had changed in between",
+    "down for long": "openai/gpt-5.5 was tried 3 times though it was down (overloaded 503), 45.0 s in all, while "
+    "anthropic/claude-opus-4-7, gcp.gemini/gemini-3-pro waited",
+    "nobody seen after a failure": "who served it was not seen after 1 candidate had failed: another request of it was "
+    "answered; run.attempt(candidate) around each try would tell",
+    "nobody asked": "nobody was asked: no call to a provider was seen in the run, and no error left it",
+    "begun at the second": "3 runs in a row began at anthropic/claude-opus-4-7; openai/gpt-5.5, the first of the chain, "
+    "was neither tried nor skipped",
     "a deliberate end": "stopped on purpose ('deadline') after 1 of 3 candidates; untried: "
     "anthropic/claude-opus-4-7, gcp.gemini/gemini-3-pro",
     "calls hidden in one attempt": "openai/gpt-5.5 was sent 10 requests in 1 attempt: the SDK's own retries explain 3",
@@ -743,9 +892,16 @@ def test_two_keys_of_one_model_are_told_apart_by_their_places() -> None:
     assert finding.sentence.startswith("openai/gpt-5.5 #1 carries the error text of openai/gpt-5.5 #0; ")
 
 
-def test_only_a_lossy_report_is_mere_information() -> None:
+INFORMATION: Final = {"futile_failover", "lossy_report", "nothing_served", "sticky_fallback"}
+EITHER: Final = {"chain_stopped", "outage_not_failed_over"}
+
+
+def test_what_an_honest_loop_may_come_to_is_mere_information() -> None:
     levels = {(each.rule, each.level) for case in FIRING.values() for each in case.found()}
-    assert levels == {(rule, "info" if rule == "lossy_report" else "warning") for rule in FINDINGS}
+    sure = {(rule, "info" if rule in INFORMATION else "warning") for rule in set(FINDINGS) - EITHER}
+    assert levels == sure | {(rule, level) for rule in EITHER for level in ("info", "warning")}
+    told = {name: FIRING[name].found()[0].level for name in ("a deliberate end", "an honest end of a refused request")}
+    assert list(told.values()) == ["warning", "info"]
 
 
 def test_a_partial_answer_says_whether_anybody_served_after_it() -> None:
@@ -832,6 +988,7 @@ ATTEMPTS: Final = st.builds(
     cancelled_before=st.booleans(),
     profile=st.sampled_from([None, "a", "b"]),
     span_id=st.sampled_from(["", "0123456789abcdef"]),
+    refused=st.lists(st.integers(0, 2), max_size=3).map(tuple),
 )
 SKIPS: Final = st.builds(
     Skipped,
@@ -846,7 +1003,12 @@ SKIPS: Final = st.builds(
 RECORDS: Final = st.builds(
     Record,
     chain=st.lists(st.tuples(WORD, WORD), max_size=5).map(tuple),
-    outcome=st.sampled_from(["primary", "fallback", "exhausted", "stopped", "cancelled", "?"]),
+    outcome=st.sampled_from(["primary", "fallback", "exhausted", "stopped", "cancelled", "unseen", "unasked", "?"]),
+    stray=st.integers(-1, 6),
+    left_by=WORD,
+    asked_elsewhere=st.booleans(),
+    unseen=WORD,
+    begun_later=st.integers(0, 5),
     stop_reason=st.none() | WORD,
     tried=st.lists(ATTEMPTS, max_size=6).map(tuple),
     skipped=st.lists(SKIPS, max_size=3).map(tuple),

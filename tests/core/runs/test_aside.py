@@ -30,10 +30,15 @@ def test_an_attempt_that_is_cancelled_after_its_run_was_left(telemetry: Telemetr
 
 
 def test_an_attempt_that_a_loop_declares_outside_its_chain_may_serve(telemetry: Telemetry) -> None:
-    """It is off the chain, but the loop said itself that it was a candidate: only an inferred call never serves."""
+    """It is off the chain, but the loop said itself that it was a candidate; before anybody failed it is the first."""
     with Run("chat", CHAIN) as run, run.attempt(Candidate("mistral_ai", "m")):
         pass
-    assert telemetry.run["failover.outcome"] == "fallback"
+    with Run("chat", CHAIN) as run:
+        with run.attempt_at(0) as attempt:
+            attempt.fail("overloaded")
+        with run.attempt(Candidate("mistral_ai", "m")):
+            pass
+    assert [run["failover.outcome"] for run in telemetry.named("failover chat")] == ["primary", "fallback"]
 
 
 # --- what adapters ask of the core ------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.support.spans import Exported, Telemetry
 
-BUSY = "The engine is currently overloaded, please try again later"
+BUSY = "The engine of region seven has no workers left for this deployment"
 BREAKS_OFF = Answer.stream(["Hel", "lo "], then="error")
 
 

@@ -234,6 +234,23 @@ def test_one_model_at_two_hosts_under_the_sdks_name(telemetry: Telemetry, honest
 
 
 @needs_hook
+@pytest.mark.parametrize("way", ["around one", "around several"])
+def test_a_class_of_exception_that_its_name_cannot_have(telemetry: Telemetry, way: str) -> None:
+    """An inference that is called by another's name than it asks says so by the class of its error: it is no theft."""
+    with stand("gcp.gemini", Answer.hang(), timeout=0.15) as first, stand("anthropic", Answer.anthropic_overloaded()) as second:  # fmt: skip
+        with failover_run("chat", chain=chain(first, second)):
+            outside = telemetry.tracer.start_as_current_span("chat", attributes=named(first, operation="chat"))
+            with outside as span:
+                if way == "around several":
+                    failed(first.ask)
+                problem = failed(second.ask)
+                span.record_exception(problem)
+                span.set_status(StatusCode.ERROR, str(problem))
+    assert [span.verdict for span in telemetry.named("chat")] == [OWN if way == "around one" else REPORT]
+    assert not telemetry.markers
+
+
+@needs_hook
 @pytest.mark.parametrize("name", [0, 1])
 @pytest.mark.parametrize("error", [0, 1])
 def test_around_one_it_is_that_ones_whatever_it_is_called(telemetry: Telemetry, name: int, error: int) -> None:
@@ -246,6 +263,19 @@ def test_around_one_it_is_that_ones_whatever_it_is_called(telemetry: Telemetry, 
             ):  # fmt: skip
                 second.ask()
     assert verdicts(telemetry) == {"ask": OWN if error else THEFT}
+
+
+@needs_hook
+def test_openinference_names_the_sdk_by_a_key_of_its_own(telemetry: Telemetry, pair: tuple[Stand, Stand]) -> None:
+    first, second = pair
+    names = {"llm.system": "openai", "openinference.span.kind": "LLM"}
+    with failover_run("chat", chain=chain(first, second)):
+        shared = failed(first.ask)
+        for name, told in (("honest", None), ("lie", shared)):
+            with contextlib.suppress(Exception), telling(telemetry, name, names, lambda own: told or own):  # noqa: B023
+                second.ask()
+        tell(telemetry, "beside", names, shared)
+    assert verdicts(telemetry) == {"honest": OWN, "lie": THEFT, "beside": NOTHING}
 
 
 def test_a_span_that_names_nobody_is_not_judged(telemetry: Telemetry, pair: tuple[Stand, Stand]) -> None:
@@ -389,6 +419,22 @@ def test_beside_it_is_held_against_all_attempts_so_far(telemetry: Telemetry, pai
         "first failed": OWN,
     }
     assert len(telemetry.markers) == 1
+
+
+@needs_hook
+@pytest.mark.parametrize("honest", [True, False])
+def test_a_span_that_is_open_while_its_candidate_is_asked(
+    telemetry: Telemetry, pair: tuple[Stand, Stand], honest: bool
+) -> None:
+    """Started and ended by hand, it is current nowhere: what it tells is no reason to go on, for that it tells too late."""
+    first, second = pair
+    with failover_run("chat", chain=chain(first, second)):
+        shared = failed(first.ask)
+        span = telemetry.tracer.start_span("ask anthropic", attributes=named(second))
+        own = failed(second.ask)
+        span.set_status(StatusCode.ERROR, str(own if honest else shared))
+        span.end()
+    assert verdicts(telemetry) == {"ask anthropic": OWN if honest else THEFT}
 
 
 @needs_hook

@@ -9,6 +9,7 @@ import contextvars
 import inspect
 import logging
 import warnings
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -321,6 +322,40 @@ def test_switched_off_it_is_silent(logs: Logs, pair: tuple[Stand, Stand]) -> Non
     FailoverInstrumentor().uninstrument()
     incident(logs, pair)
     assert logs.verdicts == [NOTHING]
+
+
+def test_it_never_raises_into_the_host(logs: Logs) -> None:
+    """Whatever a provider of somebody's own hands on; and to our failures, nobody listens."""
+    from otel_failover._core.spans.log_records import ExceptionRecordProcessor
+
+    ours = ExceptionRecordProcessor()
+    for odd in (None, object(), SimpleNamespace(log_record=None), SimpleNamespace(log_record=SimpleNamespace())):
+        ours.on_emit(odd)
+        ours.emit(odd)
+    named = SimpleNamespace(event_name=["exception"], attributes=None, span_id=0)
+    ours.on_emit(SimpleNamespace(log_record=named))
+    assert ours.force_flush()
+    ours.shutdown()
+
+
+def test_processors_in_a_pool_of_threads(pair: tuple[Stand, Stand]) -> None:
+    """The span tells whose it is; the marker tells what the record may have left without."""
+    concurrent_, internal = (
+        "ConcurrentMultiLogRecordProcessor",
+        pytest.importorskip("opentelemetry.sdk._logs._internal"),
+    )
+    logs = Logs("exporter first")
+    FailoverInstrumentor().uninstrument()
+    logs.provider = _logs.LoggerProvider(
+        shutdown_on_exit=False, multi_log_record_processor=getattr(internal, concurrent_)(2)
+    )
+    FailoverInstrumentor().instrument(tracer_provider=logs.tracers, logger_provider=logs.provider)
+    try:
+        incident(logs, pair)
+    finally:
+        FailoverInstrumentor().uninstrument()
+        logs.provider.shutdown()
+    assert len(logs.telemetry.markers) == 1
 
 
 LATER = """

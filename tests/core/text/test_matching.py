@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, Final
 
 import pytest
@@ -17,6 +18,7 @@ from otel_failover._core.text.matching import (
     is_long_enough,
     normalise,
     quoted,
+    remembered,
     says_enough,
 )
 from otel_failover._core.text.normal_form import units
@@ -209,6 +211,20 @@ def test_a_cut_within_an_id_is_found(stump: str) -> None:
 @pytest.mark.parametrize("glue", ["429|{}", "<h1>{}", "\x1b[31m{}"])
 def test_a_message_glued_to_a_digit_is_found(glue: str) -> None:
     assert quoted(normalise(QUOTA), normalise(glue.format(QUOTA))) == normalise(QUOTA)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["\\", "%25", "&amp;", " ", "<a ", "+a", "(", "…", "\\x", "余", "余1", "#", "a\n", "-\n", "please ", "try again ",
+     "请稍后", "しばらく", "다시 ", "the ", "[+1 more", "'", "is "],
+)  # fmt: skip
+def test_no_text_takes_long(piece: str) -> None:
+    """Each step is linear: a row of 16,384 signs that a pattern nearly takes costs well under a second, loaded or not."""
+    text = (piece * 16_384)[:16_384]
+    before = time.process_time()
+    quoted(f"{text[:4_096]} but then it goes on", f"{text} z")
+    assert list(remembered(text, lambda _: None)) == []
+    assert time.process_time() - before < 2
 
 
 def test_a_long_text_costs_no_more_than_its_first_part() -> None:

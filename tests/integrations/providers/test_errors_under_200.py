@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
@@ -331,3 +332,128 @@ def test_the_last_answer_of_an_attempt_counts(telemetry: Telemetry) -> None:
     (own,) = telemetry.candidates
     assert own["candidate.outcome"] == "success"
     assert telemetry.run["failover.outcome"] == "primary"
+
+
+def test_the_number_in_its_body_is_an_own_status(telemetry: Telemetry) -> None:
+    """A loop that reads `error.code` says 429, though a 200 was sent."""
+    with LocalProvider("openai", under_200(GATEWAY)) as server, failover_run(chain=[first(server)]) as run:
+        with run.attempt(first(server)) as attempt:
+            reply = chat(server)
+            attempt.fail({"status_code": reply.error["code"], "message": reply.error["message"]})
+    (own,) = telemetry.candidates
+    is_the_error(own)
+    assert own.verdict == ("verified", None)
+    assert own["failover.status.synthetic"] is None
+
+
+def test_another_status_is_not(telemetry: Telemetry) -> None:
+    with LocalProvider("openai", under_200(GATEWAY)) as server, failover_run(chain=[first(server)]) as run:
+        with run.attempt(first(server)) as attempt:
+            chat(server)
+            attempt.fail({"status_code": 404, "message": "Provider returned error"})
+    assert telemetry.candidates[0].verdict == ("inconsistent", "status_conflict")
+
+
+@pytest.mark.parametrize("output", [[], [OUTPUT]], ids=["nothing", "a part"])
+def test_a_response_that_failed(telemetry: Telemetry, output: list[Any]) -> None:
+    failed = {
+        **TWINS["a response"][1], "status": "failed", "output": output,
+        "error": {"code": "rate_limit_exceeded", "message": "Slow down, please, and try again in a while"},
+    }  # fmt: skip
+    with LocalProvider("openai", under_200(failed)) as server, failover_run(chain=[first(server)]) as run:
+        with run.attempt(first(server)) as attempt:
+            responses(server)
+        assert attempt.error is not None
+        assert attempt.error.message == "Slow down, please, and try again in a while"
+    is_the_error(telemetry.candidates[0])
+    assert telemetry.candidates[0]["failover.error.code"] == "rate_limit_exceeded"
+
+
+@pytest.mark.parametrize("then", ["error", "failed"])
+@pytest.mark.parametrize("pieces", [[], ["Hel"]], ids=["nothing", "a part"])
+def test_an_event_of_a_response_that_nobody_raises(telemetry: Telemetry, then: Any, pieces: list[str]) -> None:
+    answer = Answer.stream(pieces, then=then, code="rate_limit_exceeded", message="Slow down, please")
+    with LocalProvider("openai", answer) as server, failover_run(chain=[first(server)]) as run:
+        with suppress(openai.APIError), run.attempt(first(server)):
+            list(client_of(server).responses.create(model=MODEL, input="hello", stream=True))
+    (own,) = telemetry.candidates
+    assert (own["candidate.outcome"], own["failover.reason.code"]) == ("partial" if pieces else "error", "rate_limit")
+    assert own.verdict == ("verified", None)
+    (call,) = telemetry.children(own)
+    assert (call.status, call.description) == ("ERROR", "Slow down, please")
+
+
+@pytest.mark.parametrize("code", [429, "429"])
+def test_anthropics_event_from_a_gateway(telemetry: Telemetry, code: object) -> None:
+    import anthropic
+
+    said = {"type": "error", "error": {"type": "None", "message": "litellm.RateLimitError: slow", "code": code}}
+    event = Answer.raw(200, f"event: error\ndata: {json.dumps(said)}\n\n", content_type="text/event-stream")
+    with LocalProvider("anthropic", event) as server, failover_run(chain=[first(server)]) as run:
+        client = anthropic.Anthropic(base_url=server.endpoint, api_key="k", max_retries=0)
+        with pytest.raises(anthropic.APIStatusError), run.attempt(first(server)):
+            list(client.messages.create(model=MODEL, max_tokens=9, messages=MESSAGES, stream=True))
+    (own,) = telemetry.candidates
+    assert (own["candidate.outcome"], own["failover.reason.code"]) == ("error", "rate_limit")
+    assert own.verdict == ("verified", None)
+
+
+async def _by_aiohttp(server: LocalProvider) -> None:
+    import aiohttp
+
+    async with aiohttp.ClientSession() as session:
+        sent = {"model": MODEL, "messages": MESSAGES}
+        async with session.post(f"{server.base_url}/chat/completions", json=sent) as response:
+            await response.json()
+
+
+async def _by_async_openai(server: LocalProvider) -> None:
+    async with openai.AsyncOpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
+        await client.chat.completions.create(model=MODEL, messages=MESSAGES)
+
+
+async def _by_async_anthropic(server: LocalProvider) -> None:
+    import anthropic
+
+    async with anthropic.AsyncAnthropic(base_url=server.endpoint, api_key="k", max_retries=0) as client:
+        await client.messages.create(model=MODEL, max_tokens=9, messages=MESSAGES)
+
+
+async def _by_async_gemini(server: LocalProvider) -> None:
+    from google import genai
+    from google.genai import types
+
+    client = genai.Client(api_key="k", http_options=types.HttpOptions(base_url=server.endpoint))
+    await client.aio.models.generate_content(model=MODEL, contents="hello")
+
+
+ASYNC = {
+    "aiohttp": _by_aiohttp,
+    "openai": _by_async_openai,
+    "anthropic": _by_async_anthropic,
+    "gemini": _by_async_gemini,
+}
+
+
+@pytest.mark.parametrize("way", ASYNC)
+def test_asked_in_a_task(telemetry: Telemetry, way: str) -> None:
+    async def loop(server: LocalProvider) -> None:
+        with failover_run(chain=[first(server)]) as run, run.attempt(first(server)):
+            await ASYNC[way](server)
+
+    with LocalProvider("openai", under_200(GATEWAY)) as server:
+        asyncio.run(loop(server))
+    (own,) = telemetry.candidates
+    is_the_error(own)
+    assert own.verdict == ("verified", None)
+
+
+def test_a_completion_that_breaks_off_is_partial(telemetry: Telemetry) -> None:
+    piece = {"id": "c", "object": "text_completion", "created": 1, "model": MODEL}
+    said = {**piece, "choices": [{"index": 0, "text": "Hel", "finish_reason": None, "logprobs": None}]}
+    with LocalProvider("openai", events(said, GATEWAY)) as server, failover_run(chain=[first(server)]) as run:
+        with pytest.raises(openai.APIError), run.attempt(first(server)):
+            list(client_of(server).completions.create(model=MODEL, prompt="hello", stream=True))
+    (own,) = telemetry.candidates
+    assert (own["candidate.outcome"], own["failover.reason.code"]) == ("partial", "rate_limit")
+    assert own.verdict == ("verified", None)

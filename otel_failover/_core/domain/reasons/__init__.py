@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otel_failover._core.domain.reasons.codes import ALSO_LOOPS, GENERAL, IN_A_BODY, NUMBERS, ONLY_PROVIDERS, VAGUE
-from otel_failover._core.domain.reasons.wording import is_alibabas_rate, of_text, says_no_money, says_overloaded
+from otel_failover._core.domain.reasons.codes import ALSO_LOOPS, ONLY_PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,29 +41,8 @@ REASONS: Final = frozenset(
     }
 )  # fmt: skip
 
-_BY_STATUS: Final = {
-    400: INVALID_REQUEST, 401: AUTH, 402: BILLING, 403: PERMISSION, 404: MODEL_NOT_FOUND, 405: INVALID_REQUEST,
-    408: TIMEOUT, 409: INVALID_REQUEST, 410: MODEL_NOT_FOUND, 412: BILLING, 413: CONTEXT_OVERFLOW, 415: INVALID_REQUEST,
-    422: INVALID_REQUEST, 424: SERVER_ERROR, 425: OVERLOADED, 429: RATE_LIMIT, 434: PERMISSION, 435: INVALID_REQUEST,
-    446: CONTENT_POLICY, 451: PERMISSION, 498: OVERLOADED, 499: CANCELLED, 503: OVERLOADED, 504: TIMEOUT, 524: TIMEOUT,
-    529: OVERLOADED,
-}  # fmt: skip
-"""Those that providers send, the odd ones too.
-
-412 is Fireworks' unpaid account and Portkey's budget, 424 a model that failed, 434 and 435 are Zhipu's, 446 is
-Portkey's guardrail, 498 Groq's flex tier at capacity, 499 a call that was given up.
-"""
-
 PROVIDER_CODES: Final = frozenset(ONLY_PROVIDERS) | {"invalid_request_error"}
 """Structured codes that only a provider's answer carries: words a loop also makes up by itself are left out."""
-
-_QUOTA: Final = "insufficient_quota"
-DASHSCOPE: Final = "dashscope/body"
-"""Stands among the words of a body that is OpenAI's but for DashScope's request id."""
-_IN_FLIGHT: Final = frozenset({"openrouter_in_flight_budget", "in_flight_budget_exhausted"})
-"""A 402 of OpenRouter's that waiting heals: its other requests hold the credit."""
-_OPEN: Final = frozenset({None, INVALID_REQUEST, PERMISSION, MODEL_NOT_FOUND})
-"""What a code says, that a text may sharpen; nothing, above all."""
 
 _HOST_WORDS: Final = {
     "auth_permanent": AUTH, "authentication": AUTH, "unauthorized": AUTH, "forbidden": PERMISSION, "quota": BILLING,
@@ -117,90 +95,16 @@ def from_answer(status: int | None, words: Iterable[str] = (), text: str = "") -
 
     Args:
         status: HTTP status of the response, or the one that a body under a 200 states; None where neither is known.
-        words: The body's structured codes (`insufficient_quota`), numbers as `numbered` writes them, in any order.
+        words: The body's structured codes (`insufficient_quota`), those that say most first; numbers as
+            `deciding.numbered` writes them.
         text: The body's message, the last resort.
 
     Returns:
         One of `REASONS`.
     """
-    said = [word.lower() for word in words]
-    found = [(word, reason) for word in said if (reason := _reason_in_a_body(word)) is not None and word not in VAGUE]
-    rate = _is_alibabas(said, text)
-    if any(reason == BILLING for word, reason in found if not (rate and word == _QUOTA)):
-        return BILLING
-    clear = next((reason for _, reason in found if reason != BILLING), None)
-    if status == 402 and _IN_FLIGHT.isdisjoint(said):
-        return BILLING
-    if (rate and clear is None) or (status == 413 and "tokens" in said):
-        clear = RATE_LIMIT
-    reason = clear or _of_status(status)
-    if text and reason != BILLING and says_no_money(text, rate=rate or "resource_exhausted" in said):
-        return BILLING
-    if reason is None or reason == UNKNOWN:
-        # A status that nobody knows stays unknown beside a vague code: an error that nobody recognises is told as that.
-        return of_text(text, more=True) or (_of_vague(said) if reason is None else None) or UNKNOWN
-    return _sharpened(reason, text) if text and clear in _OPEN else reason
+    from otel_failover._core.domain.reasons.deciding import reason_of  # late: nothing of it is needed before a failure
 
-
-def numbered(space: str, number: int) -> str:
-    """Return a provider's own number as `from_answer` takes it.
-
-    Args:
-        space: The key that it stands under: `base_resp`, `error_code`, `errors`, `code`.
-        number: Such as 1008.
-    """
-    return f"{space}/{number}"
-
-
-def _reason_in_a_body(word: str) -> str | None:
-    """Return what a code of a body says, in small letters; of a compound one (`Throttling.RateQuota`) a part may."""
-    reason = ONLY_PROVIDERS.get(word) or ALSO_LOOPS.get(word) or IN_A_BODY.get(word)
-    if reason is not None or word.isalpha():
-        return reason
-    space, _, number = word.partition("/")
-    if number.isdecimal():
-        return NUMBERS.get(space, {}).get(int(number))
-    for part in (word.partition(".")[0], word.rpartition(":")[2]):
-        if part != word and (reason := ONLY_PROVIDERS.get(part) or IN_A_BODY.get(part)) is not None:
-            return reason
-    return PERMISSION if word.endswith("_model_access_denied") else None
-
-
-def _is_alibabas(said: list[str], text: str) -> bool:
-    """Whether `insufficient_quota` stands for a rate: DashScope has OpenAI's word for tokens a minute."""
-    return _QUOTA in said and (DASHSCOPE in said or is_alibabas_rate(text))
-
-
-def _of_status(status: int | None) -> str | None:
-    if status is None or status < 400:
-        return None
-    return _BY_STATUS.get(status) or (SERVER_ERROR if status >= 500 else UNKNOWN)
-
-
-def _of_vague(said: list[str]) -> str | None:
-    """Return what a vague code says, where nothing else says anything."""
-    return next((reason for word in said if (reason := _reason_in_a_body(word) or GENERAL.get(word))), None)
-
-
-def _sharpened(reason: str, text: str) -> str:
-    """Let the text decide between an unspecific refusal and what it says."""
-    if reason in (INVALID_REQUEST, PERMISSION):
-        return of_text(text) or reason
-    if reason in (RATE_LIMIT, SERVER_ERROR) and says_overloaded(text):
-        return OVERLOADED
-    if reason in (SERVER_ERROR, MODEL_NOT_FOUND, CONTEXT_OVERFLOW, OVERLOADED):
-        found = of_text(text, more=reason == CONTEXT_OVERFLOW)
-        return found if found in _SHARPER[reason] else reason
-    return reason
-
-
-_SHARPER: Final[dict[str, frozenset[str]]] = {
-    SERVER_ERROR: frozenset({CONTEXT_OVERFLOW, CONTENT_POLICY}),
-    MODEL_NOT_FOUND: frozenset({PERMISSION}),
-    CONTEXT_OVERFLOW: frozenset({RATE_LIMIT}),
-    OVERLOADED: frozenset({AUTH}),
-}
-"""What a text may make of a status that says something else: a 500 around an upstream's refusal, say."""
+    return reason_of(status, [word.lower() for word in words], text)
 
 
 def neutral(word: object) -> str | None:
@@ -217,6 +121,14 @@ def of_code(code: str) -> str | None:
     """Return the reason that a provider's structured code gives, None where no provider says it."""
     folded = code.lower()
     return ONLY_PROVIDERS.get(folded) or ALSO_LOOPS.get(folded)
+
+
+def is_known(code: str) -> bool:
+    """Whether a provider's structured code is one that we know, however little it says."""
+    from otel_failover._core.domain.reasons.body_codes import IN_A_BODY, VAGUE  # late: not needed before a failure
+
+    word = code.lower()
+    return word in PROVIDER_CODES or word in ALSO_LOOPS or word in VAGUE or word in IN_A_BODY
 
 
 def compatible(claimed: str, evident: str) -> bool:

@@ -108,6 +108,8 @@ def chunk_text(chunk: object) -> str:
     delta = read(choices[0], "delta") if isinstance(choices, list) and choices else read(chunk, "delta")
     if isinstance(delta, str):
         return delta
+    if delta is None and isinstance(choices, list) and choices:  # a completion's, which has no delta
+        chunk = choices[0]
     text = read(delta, "content") or read(delta, "text") or read(chunk, "text") or wordless(delta)
     return text if isinstance(text, str) else ""
 

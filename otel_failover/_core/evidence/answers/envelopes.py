@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from otel_failover._core.domain.reasons import DASHSCOPE, numbered
+from otel_failover._core.domain.reasons.deciding import DASHSCOPE, numbered
 
 _LONGEST: Final = 16_384
 _CODE: Final = 128

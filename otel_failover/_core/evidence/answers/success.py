@@ -10,6 +10,7 @@ An answer is an SDK's own object, or a decoded document (`Document`), which is r
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,7 +18,10 @@ from otel_failover._core.evidence.answers.content import is_empty
 from otel_failover._core.failsafe import read
 
 _LONGEST: Final = 65_536
-_SIGNS: Final = (b'"error', b'"base_resp"')
+_SIGN: Final = re.compile(
+    rb'"error"\s*:\s*[^\sn]|"error_code"\s*:\s*[^\s0]|"base_resp"|"(?:type|object)"\s*:\s*"error"'
+)
+"""What an error under a 200 has somewhere; `"error": null` stands on every answer of OpenAI's Responses."""
 _SAYS: Final = ("message", "code", "type", "status", "metadata", "details", "innererror", "param", "error_type")
 _USABLE: Final = (
     "content", "output", "data", "result", "results", "response", "text", "generated_text", "generations",
@@ -71,7 +75,7 @@ def document(content: object, *, doubtful: bool = False) -> Document | None:
     """
     if not isinstance(content, bytes) or len(content) > _LONGEST:
         return None
-    if not doubtful and not any(sign in content for sign in _SIGNS):
+    if not doubtful and _SIGN.search(content) is None:
         return None
     try:
         found = json.loads(content)
@@ -86,7 +90,7 @@ def _of_events(content: bytes) -> Any:
     """Return the event of a stream that holds an error, where the host has read the whole stream as a body."""
     for line in content.splitlines():
         data = line.removeprefix(b"data:").strip()
-        if data.startswith(b"{") and any(sign in data for sign in _SIGNS):
+        if data.startswith(b"{") and _SIGN.search(data) is not None:
             try:
                 found = json.loads(data)
             except (ValueError, RecursionError):

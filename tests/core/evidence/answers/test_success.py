@@ -189,6 +189,7 @@ def test_what_ended_otherwise_is_none(body: dict[str, Any]) -> None:
 def test_a_body_is_decoded_only_where_something_in_it_looks_like_an_error() -> None:
     plain = json.dumps(chat()).encode()
     assert document(plain) is None
+    assert document(json.dumps(chat(EVENT, error=None, error_code=0)).encode()) is None, "null, and a text's own"
     assert document(plain, doubtful=True) is not None
     assert document(json.dumps({"error": RATE}).encode()) is not None
     assert document(b'{"error": ') is None
