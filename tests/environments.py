@@ -147,6 +147,9 @@ _FAMILIES = "openinference opentelemetry.instrumentation.genai.openai openteleme
 _SDKS_TESTS = """beside/providers/test_openai beside/providers/test_anthropic beside/providers/test_google_genai
     beside/providers/test_bedrock beside/loops/test_pydantic_ai beside/providers/test_first beside/providers/test_lies"""
 
+_SHARES = "truth/test_verified"
+# Every loop is in one of these: what share of its honest failures is verified is counted there, beside nobody.
+
 BESIDE: Final = (
     Environment(
         "sdks",
@@ -158,7 +161,7 @@ BESIDE: Final = (
         opentelemetry-instrumentation-google-generativeai==0.62.4 opentelemetry-instrumentation-google-genai==1.3b0
         opentelemetry-instrumentation-httpx==0.66b1 opentelemetry-instrumentation-requests==0.66b1
         opentelemetry-instrumentation-botocore==0.66b1 opentelemetry-instrumentation-aiohttp-client==0.66b1""",
-        _SDKS_TESTS,
+        f"{_SDKS_TESTS} {_SHARES}",
     ),
     Environment(
         "logfire",
@@ -178,8 +181,8 @@ BESIDE: Final = (
         opentelemetry-instrumentation-httpx==0.66b1 opentelemetry-instrumentation-aiohttp-client==0.66b1
         opentelemetry-instrumentation-threading==0.66b1 opentelemetry-instrumentation==0.66b1
         opentelemetry-sdk==1.45.1 opentelemetry-exporter-otlp==1.45.1""",
-        """beside/loops/test_langchain beside/loops/test_haystack beside/loops/test_agno beside/loops/test_strands
-        beside/loops/test_livekit""",
+        f"""beside/loops/test_langchain beside/loops/test_haystack beside/loops/test_agno beside/loops/test_strands
+        beside/loops/test_livekit {_SHARES}""",
     ),
     Environment(
         "google",
@@ -190,7 +193,7 @@ BESIDE: Final = (
         opentelemetry-instrumentation-google-genai==1.3b0 opentelemetry-instrumentation-google-generativeai==0.62.4
         opentelemetry-instrumentation-httpx==0.65b0 opentelemetry-instrumentation-aiohttp-client==0.65b0
         opentelemetry-instrumentation==0.65b0 opentelemetry-sdk==1.44.0 opentelemetry-exporter-otlp==1.44.0""",
-        "beside/loops/test_litellm beside/loops/test_google_adk",
+        f"beside/loops/test_litellm beside/loops/test_google_adk {_SHARES}",
     ),
 )
 

@@ -33,6 +33,7 @@ class Count:
         others: Spans of others.
         seen: Those of them that were bound to an attempt.
         judged: Those of them that got a verdict.
+        doubted: Those of these that are `unverified`.
         lies: Lies told on purpose that were flagged, and known ones.
         alarms: Honest spans that were flagged, described.
     """
@@ -41,13 +42,14 @@ class Count:
     others: int = 0
     seen: int = 0
     judged: int = 0
+    doubted: int = 0
     lies: int = 0
     alarms: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"{self.runs:,} runs, {self.others:,} spans of others, {self.seen:,} inside attempts, "
-            f"{self.judged:,} judged, {len(self.alarms)} false alarms; {self.lies:,} lies flagged"
+            f"{self.judged:,} judged, {self.doubted:,} of them unverified, {len(self.alarms)} false alarms; {self.lies:,} lies flagged"
         )
 
 
@@ -114,6 +116,11 @@ class Beside:
         return [span for span in self.others if span.verdict[0] is not None]
 
     @property
+    def doubted(self) -> list[Exported]:
+        """Spans of others that are unverified."""
+        return [span for span in self.judged if span.verdict[0] == "unverified"]
+
+    @property
     def flagged(self) -> list[Exported]:
         """Spans that contradict or mismatch, anybody's, and spans with a marker below them."""
         marked = {span.parent_id for span in self.spans if span.name == MARKER}
@@ -172,6 +179,7 @@ class Beside:
         self.count.others += len(self.others)
         self.count.seen += len(self.seen)
         self.count.judged += len(self.judged)
+        self.count.doubted += len(self.doubted)
 
     def _tell(self, lying: tuple[str, ...]) -> None:
         self._add()

@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.beside.counting import described
+from tests.beside.neighbours import TRANSPORTS
 from tests.beside.scenarios import SCENES, STREAMED, Loop, Scene, Sdk
 
 if TYPE_CHECKING:
     from tests.beside.counting import Beside
 
 
+TOLD = (
+    "second serves after a bad key",
+    "second serves after a reset",
+    "second serves after a refusal",
+    "second serves after a gateway's page",
+    "all fail",
+    "a timeout after a retry",
+)
+"""Scenes in which candidates fail in every way."""
 EVERYWHERE = pytest.mark.parametrize(
     ("place", "mode"), [("attempts", "sync"), ("attempts", "async"), ("bare", "sync"), ("outside", "async")]
 )
@@ -45,6 +56,17 @@ class Paths:
     def test_a_call(self, beside: Beside, scene: str, place: str, mode: str) -> None:
         """Two candidates of one provider."""
         self.honest(self.loop(beside, SCENES[scene], place), mode)
+
+    @pytest.mark.parametrize("mode", ["sync", "async"])
+    def test_what_neighbours_tell_is_verified(self, beside: Beside, mode: str) -> None:
+        """Of a failure in an attempt, whatever it is: an HTTP library's instrumentation knows no more than we do."""
+        if beside.family != TRANSPORTS:
+            pytest.skip("what these say of a call in their own words is counted only")
+        doubted = []
+        for scene in TOLD:
+            self.honest(self.loop(beside, SCENES[scene]), mode)
+            doubted += [(scene, described(span)) for span in beside.doubted]
+        assert doubted == []
 
     @EVERYWHERE
     @pytest.mark.parametrize("scene", ["second serves after no quota", "all fail", "429, then nobody answers"])

@@ -79,6 +79,7 @@ class OwnFacts(NamedTuple):
             the run's; a function for the same reason.
         went_to: Returns whether anything of this attempt was sent, or redirected, to a host and port. A function, since
             that is asked only where a claim names one.
+        answers: Returns the normalised texts of own answers that were no errors; a function for the same reason.
     """
 
     complete: bool = True
@@ -96,6 +97,7 @@ class OwnFacts(NamedTuple):
     names: tuple[str, ...] = ()
     sent_id: Callable[[str], bool] = _was_not_sent
     went_to: Callable[[tuple[str, int]], bool] = _went_nowhere
+    answers: Callable[[], tuple[str, ...]] = tuple
 
 
 class Bonds(NamedTuple):

@@ -100,6 +100,9 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         bodies.append(ledger.stream.error)
     texts = [text for body in bodies for text in (*body.messages, body.text)]
     texts += [*(raised.text for raised in ledger.raised), attempt.message]
+    texts += [exchange.said for exchange in ledger.exchanges if exchange.said]
+    glimpses = [glimpse for exchange in own if (glimpse := exchange.glimpsed) is not None]
+    texts += [glimpse.said for glimpse in glimpses]
     codes = {code for body in bodies for code in body.codes}
     codes |= {raised.code for raised in ledger.raised if isinstance(raised.code, str)}
     issued = {e.request_id for e in ledger.exchanges if e.request_id} | {i for e in own for i in e.sent.ids}
@@ -109,18 +112,20 @@ def own_facts(attempt: JudgedAttempt) -> OwnFacts:
         sent=len(own),
         answered=sum(exchange.status is not None for exchange in own),
         statuses=frozenset(exchange.heard_status for exchange in own if exchange.heard_status is not None).union(
-            *(body.statuses for body in bodies)
+            *(body.statuses for body in bodies),
+            {glimpse.status for glimpse in glimpses if glimpse.status is not None},
         ),
         codes=frozenset(codes),
         request_ids=frozenset(issued),
         response_ids=frozenset(ledger.answer.response_ids),
         texts=tuple(filter(None, dict.fromkeys(normalise(p) for text in texts if text for p in pieces(text)))),
-        reasons=frozenset(_evident_reasons(own, attempt.outcome)),
+        reasons=frozenset(_evident_reasons(own, attempt.outcome).union(g.failure for g in glimpses if g.failure)),
         text_in_bytes=ledger.holds,
         raised=tuple(" ".join(raised.text.split()) for raised in ledger.raised),
         names=attempt.names,
         sent_id=lambda name: _was_sent(attempt, name),
         went_to=lambda address: _went_to(attempt.ledger, address),
+        answers=ledger.good_texts,
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_failover._core.attribution import rendered, reports
+from otel_failover._core.attribution import held, rendered, reports
 from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts, Verdict
 from otel_failover._core.domain import reasons
 from otel_failover._core.domain.verdicts import (
@@ -456,7 +456,7 @@ def _holds(case: _Case) -> bool:
         return False
     if not texts and claim.status is None and not claim.codes and not claim.request_ids:
         return own.complete
-    return all(matching.is_held(text, own.texts) for text in case.said if matching.normalise(text))
+    return all(held.holds(text, case.said, own, case.others) for text in case.said if matching.normalise(text))
 
 
 def _fits_code(code: str, own: OwnFacts) -> bool:

@@ -171,11 +171,11 @@ _TIMEOUTS: Final = (
 
 _TRANSPORT: Final = frozenset(
     {
-        "TransportError", "ClientConnectionError", "ClientPayloadError",
+        "TransportError", "NetworkError", "ClientConnectionError", "ClientPayloadError",
         "ProtocolError", "HTTPClientError", "ConnectionError", "IncompleteReadError",
     }
 )  # fmt: skip
-"""Base classes of transport errors: httpx's, aiohttp's two that are no OSError, urllib3's, and botocore's three."""
+"""Base classes of transport errors: httpx's, httpcore's, aiohttp's two that are no OSError, urllib3's, botocore's."""
 
 
 _LOCAL: Final = frozenset(

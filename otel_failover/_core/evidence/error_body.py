@@ -314,6 +314,16 @@ def text_holds(message: object, text: str, *, request: bool = False) -> bool | N
     return any(holds(normalise(piece), text) for piece in pieces(_decoded(raw)))
 
 
+def body_text(message: object) -> str:
+    """Return the body of an HTTP message as text, at most 64 KB; empty where it cannot be seen.
+
+    Args:
+        message: A response of an HTTP library, None where it is gone.
+    """
+    content = content_of(message)
+    return content[:_WHOLE].decode("utf-8", "replace") if isinstance(content, bytes) else ""
+
+
 def _decoded(raw: str) -> str:
     """Undo the escapes of JSON beyond ASCII."""
     if "\\u" in raw:

@@ -11,8 +11,9 @@ service that next one is another request's.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from otel_failover._core.domain.endpoint import endpoint_of
 from otel_failover._core.evidence import headers as header_facts
 from otel_failover._core.evidence.call_error import response_of, status_begun, transport_reason
 from otel_failover._core.evidence.error_body import (
@@ -66,6 +67,24 @@ _KEPT: Final = 2_048
 _ID_KEYS: Final = ("request_id", "requestId", "requestID", "RequestId", "request-id")
 
 
+class Glimpse(NamedTuple):
+    """What came of a request, as the library below the one that we wrap had it.
+
+    Between the two stand other instrumentations, whose spans end before the answer reaches us.
+
+    Args:
+        url: Where the library below sent it: text, or an object that can be read as one.
+        status: Of the answer; None where there is none.
+        failure: Our reason, where there is no answer.
+        said: The words of what was raised then.
+    """
+
+    url: Any
+    status: int | None = None
+    failure: str | None = None
+    said: str = ""
+
+
 class Exchange:
     """One HTTP request, and what came back: an answer, a transport error, or nothing yet.
 
@@ -86,7 +105,7 @@ class Exchange:
         "request", "endpoint", "method", "stream", "hold", "started",
         "kind", "call", "model", "sibling", "ledger", "taken",
         "stopped", "response", "status", "request_id", "issued_id", "retry_after",
-        "failure", "problem", "begun", "timeout", "timeout_configured", "refused", "looked",
+        "failure", "problem", "begun", "said", "glimpse", "timeout", "timeout_configured", "refused", "looked",
         "_sent", "_headers", "_body", "_named_ids",
     )  # fmt: skip
 
@@ -102,6 +121,8 @@ class Exchange:
         self.retry_after: float | None = None
         self.failure: str | None = None
         self.problem: Reference | None = None
+        self.said = ""
+        self.glimpse: Glimpse | None = None
         self.begun: int | None = None
         self.timeout: str | None = None
         self.timeout_configured: float | None = None
@@ -141,6 +162,7 @@ class Exchange:
             configured: The timeouts the request was sent with, as `httpx` keeps them: `{"connect": s, "read": s, …}`.
         """
         self.failure, self.timeout = transport_reason(problem)
+        self.said = text_of(problem)
         self.begun = status_begun(problem)
         if self.ledger is not None and not self.ledger.closed:
             self.problem = Reference(problem)
@@ -182,6 +204,17 @@ class Exchange:
     def open(self) -> bool:
         """Whether neither an answer nor a transport error has come."""
         return self.stopped is None
+
+    @property
+    def glimpsed(self) -> Glimpse | None:
+        """What came of it further down, while it is under way; None where that was of a request to somebody else."""
+        found = self.glimpse if self.stopped is None else None
+        if found is None:
+            return None
+        url = bytes(found.url).decode("ascii", "replace") if hasattr(found.url, "__bytes__") else text_of(found.url)
+        scheme, _, rest = url.partition("://")
+        place = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]  # what follows may hold a key
+        return found if endpoint_of(f"{scheme}://{place}") == self.endpoint else None
 
     @property
     def heard_status(self) -> int | None:
@@ -261,7 +294,7 @@ class Exchange:
         self.request.release()
         if self.response is not None:
             self.response.release()
-        self.call = self.problem = self._sent = self._headers = None
+        self.call = self.problem = self.glimpse = self._sent = self._headers = None
 
 
 def is_of_the_wire(exchanges: Iterable[Exchange], problem: BaseException) -> bool:

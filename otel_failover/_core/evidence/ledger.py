@@ -16,7 +16,7 @@ from otel_failover._core.context import attempt_in
 from otel_failover._core.domain.endpoint import base_of
 from otel_failover._core.evidence.answers.content import chunk_text
 from otel_failover._core.evidence.call_error import CallError
-from otel_failover._core.evidence.error_body import pieces
+from otel_failover._core.evidence.error_body import body_text, pieces
 from otel_failover._core.evidence.orphans import orphans
 from otel_failover._core.evidence.ownership import OTHER_CANDIDATE, OWN, sibling_at, whose
 from otel_failover._core.failsafe import read, text_of
@@ -351,6 +351,11 @@ class Ledger:
             return True
         found = [exchange.holds(text) for exchange in self.exchanges]
         return True if True in found else None if None in found else False
+
+    def good_texts(self) -> tuple[str, ...]:
+        """Return the texts of own answers that were no errors, normalised, as far as the host has read them whole."""
+        texts = (body_text(e.response.target) for e in self.own if e.response is not None and not e.is_error)
+        return tuple(normalise(text) for text in texts if text)
 
 
 def _sibling_asked(ledger: Ledger, exchange: Exchange, call: OpenCall | None, path: str) -> int | None:

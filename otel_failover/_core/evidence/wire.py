@@ -17,8 +17,8 @@ from otel_failover._core.config import runtime
 from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain import endpoint as endpoints
 from otel_failover._core.domain import providers
-from otel_failover._core.evidence.call_error import CallError
-from otel_failover._core.evidence.exchange import Exchange
+from otel_failover._core.evidence.call_error import CallError, transport_reason
+from otel_failover._core.evidence.exchange import Exchange, Glimpse
 from otel_failover._core.evidence.ledger import Ledger, current_ledger
 from otel_failover._core.evidence.orphans import orphans, outside, recent_failures
 from otel_failover._core.failsafe import guarded, read, text_of
@@ -257,6 +257,32 @@ _NO_QUESTION: Final = (
     r"|/(?:files|uploads|batches|vector_stores|audio)(?:/|$)|oauth|/token$|/v1/(?:traces|metrics|logs)$"
 )
 """Paths of what is asked of a provider that is no question, of token endpoints, and of telemetry."""
+
+
+@guarded(fallback=None)
+def glimpsed(url: object, status: int) -> None:
+    """Take note of an answer where a library below has it: spans of other instrumentations end before it reaches us.
+
+    Args:
+        url: Where that library sent the request.
+        status: HTTP status.
+    """
+    exchange = above.get()
+    if exchange is not None and exchange.stopped is None:
+        exchange.glimpse = Glimpse(url, status)
+
+
+@guarded(fallback=None)
+def glimpsed_failure(url: object, problem: BaseException) -> None:
+    """Take note of what a library below raises, for the same reason.
+
+    Args:
+        url: Where that library sent the request.
+        problem: What is raised.
+    """
+    exchange = above.get()
+    if exchange is not None and exchange.stopped is None:
+        exchange.glimpse = Glimpse(url, None, transport_reason(problem)[0], text_of(problem))
 
 
 def restore(variable: ContextVar[Any], token: Token[Any]) -> None:

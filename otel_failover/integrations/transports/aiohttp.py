@@ -141,12 +141,29 @@ async def request(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 async def start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `ClientResponse.start`: an answer that `raise_for_status` turns into an exception is seen here only."""
-    result = await wrapped(*args, **kwargs)
+    """Wrap `ClientResponse.start`: an answer that `raise_for_status` turns into an exception is seen here only.
+
+    And what came, before the spans of other instrumentations end, which are told of it inside `_request`.
+    """
+    try:
+        result = await wrapped(*args, **kwargs)
+    except Exception as problem:
+        wire.glimpsed_failure(instance.url, problem)
+        raise
+    wire.glimpsed(instance.url, instance.status)
     started = _started.get()
     if started is not None:
         started[:] = [instance]
     return result
+
+
+async def connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `BaseConnector.connect`: nobody is there, which spans of other instrumentations say before we hear it."""
+    try:
+        return await wrapped(*args, **kwargs)
+    except Exception as problem:
+        wire.glimpsed_failure(read(args[0] if args else kwargs.get("req"), "url"), problem)
+        raise
 
 
 async def body(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -184,6 +201,7 @@ AIOHTTP: Final = Library(
     (
         Patch("aiohttp.client", "ClientSession._request", request, "every way of sending ends here"),
         Patch("aiohttp.client_reqrep", "ClientResponse.start", start, "an answer that the session raises for"),
+        Patch("aiohttp.connector", "BaseConnector.connect", connect, "nobody is there, before spans of others end"),
         Patch("aiohttp.client_reqrep", "ClientResponse.read", body, "the body, once the host has read it"),
     ),
 )

@@ -2,7 +2,8 @@
 
 Wrapped is `Session.send(request, **kwargs)`, where `get`, `post` and `request` all end, redirects inside: the request
 and response objects that pass there are the very ones that `requests` exceptions carry. A body that is streamed is the
-host's to read. Unchanged from requests 2.31 to 2.34. No spans of our own.
+host's to read. Unchanged from requests 2.31 to 2.34. No spans of our own. What `HTTPAdapter.send` gets is noted while
+the send is under way: the span of another instrumentation of `Session.send` ends before the answer has come to us.
 """
 
 from __future__ import annotations
@@ -22,6 +23,20 @@ def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     with _opened(instance, args, kwargs) as sent:
         response = wrapped(*args, **kwargs)
         sent.answered(response)
+    return response
+
+
+def below(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
+    """Wrap `HTTPAdapter.send`: what came, before the spans of other instrumentations of `Session.send` end."""
+    if wire.above.get() is None:
+        return wrapped(*args, **kwargs)
+    url = read(args[0] if args else kwargs.get("request"), "url")
+    try:
+        response = wrapped(*args, **kwargs)
+    except Exception as problem:
+        wire.glimpsed_failure(url, problem)
+        raise
+    wire.glimpsed(url, response.status_code)
     return response
 
 
@@ -50,6 +65,9 @@ REQUESTS: Final = Library(
     "requests",
     "requests",
     ">=2.31,<3",
-    (Patch("requests.sessions", "Session.send", send, "the request and response objects that exceptions carry"),),
+    (
+        Patch("requests.sessions", "Session.send", send, "the request and response objects that exceptions carry"),
+        Patch("requests.adapters", "HTTPAdapter.send", below, "what came, before the spans of others end"),
+    ),
 )
 """What is wrapped of requests."""

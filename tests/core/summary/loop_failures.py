@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else litellm's import asks GitHub for prices
 
 SHORT: Final = 0.5
+HANGS: Final = {"hang"}
+"""Words of a chain whose candidate is waited for no longer than `SHORT`."""
 LONG: Final = 20.0
 FELL_OVER: Final = "The engine fell over in the middle of it"
 
-_DOES: Final[dict[str, Callable[[str], Answer]]] = {
+DOES: Final[dict[str, Callable[[str], Answer]]] = {
     "quota": lambda kind: Answer.gemini_quota() if kind == "gemini" else Answer.openai_quota(),
     "missing": lambda _: Answer.anthropic_not_found("claude-none"),
     "down": lambda kind: Answer.gemini_overloaded() if kind == "gemini" else Answer.openai_server_error(),
@@ -102,8 +104,8 @@ def _tests_of(name: str) -> Any:
 
 def _pair(chain: Chain, first: Any, second: Any, kind: str = "openai") -> tuple[Any, Any]:
     """Return a chain's candidates, each at a local provider of its own."""
-    one, other = ({"timeout": SHORT if word == "hang" else LONG} for word in chain)
-    return first(_DOES[chain[0]](kind), **one), second(_DOES[chain[1]]("anthropic"), model="claude-none", **other)
+    one, other = ({"timeout": SHORT if word in HANGS else LONG} for word in chain)
+    return first(DOES[chain[0]](kind), **one), second(DOES[chain[1]]("anthropic"), model="claude-none", **other)
 
 
 # --- litellm ----------------------------------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ def _litellm_asks(stack: ExitStack, chain: Chain, *, router: bool, stream: bool)
     helpers = _tests_of("litellm.bench")
     bench = helpers.Bench(stack)
     for group, kind, word in zip("ab", ("openai", "anthropic"), chain, strict=True):
-        bench.add(group, kind, _DOES[word](kind), model=f"model-{group}", timeout=SHORT if word == "hang" else LONG)
+        bench.add(group, kind, DOES[word](kind), model=f"model-{group}", timeout=SHORT if word in HANGS else LONG)
     owner = bench.router() if router else helpers.litellm
     given = {**({"model": "a"} if router else bench.models()), "messages": list(MESSAGES), "stream": stream}
 
@@ -233,7 +235,7 @@ def _livekit(stack: ExitStack, way: str, chains: tuple[Chain, ...]) -> list[Any]
 
     made = [
         (_pair(chain, partial(twice, bench.openai), partial(twice, bench.anthropic)),
-         SHORT if "hang" in chain else LONG)
+         LONG if HANGS.isdisjoint(chain) else SHORT)
         for chain in chains
     ]  # fmt: skip
     found: list[Any] = bench.run(lambda: _gathered(partial(ask, *each) for each in made))
