@@ -1,7 +1,7 @@
 """What does not hold yet: rows of the tables, by name, in one place.
 
 By kind: an SDK's rendering of a short message, that only its code tells, wrapped or escaped so that the code is not read
-(`pure/*/escaped-openai-sdk-*`); a mapping from providers to their errors is no list of errors (`report/fail-by-provider`).
+(`pure/*/escaped-openai-sdk-*`).
 
 A row that is named here and holds fails the tests as well, so that the list can only shrink. `FAILOVER_NOT_YET=write`
 makes the tests write it anew.

@@ -388,6 +388,7 @@ def expected(told: Told, carried: Carried, own_texts: tuple[str, ...] = ()) -> B
     sentence = _flat(told.message)
     by_text = Binding.CANNOT if bare(sentence[:length]) in own else binding(sentence, length, least=least)
     found = {by_text, _code_binds(told, carried, own)}
-    if told.request_id and "request_id" in carried.kept and told.request_id in carried.kept:
+    named = told.request_id is not None and "REQUEST_ID" not in carried.text  # in capitals it is no id any more
+    if named and "request_id" in carried.kept and str(told.request_id) in carried.kept:
         found.add(Binding.MUST)
     return next(each for each in (Binding.MUST, Binding.EITHER, Binding.CANNOT) if each in found)
