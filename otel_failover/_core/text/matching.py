@@ -19,7 +19,7 @@ from otel_failover._core.text.normal_form import (
     ELLIPSIS,
     MINIMUM,
     QUOTE,
-    Said,
+    TakenApart,
     dense_units,
     fingerprint,
     letters,
@@ -193,7 +193,7 @@ def quoted(message: str, text: str, own: AbstractSet[str] = frozenset()) -> str 
     return known.normal[:length].rstrip()
 
 
-def _repeated(known: Said, said: Said) -> int:
+def _repeated(known: TakenApart, said: TakenApart) -> int:
     """Return how many characters of a message's normal form a text repeats and breaks off behind; 0 where none."""
     if known.letters in said.letters:
         return len(known.normal)
@@ -208,7 +208,7 @@ def _repeated(known: Said, said: Said) -> int:
     return best
 
 
-def _broken_off(known: Said, said: Said, at: int) -> int:
+def _broken_off(known: TakenApart, said: TakenApart, at: int) -> int:
     """Return the characters of a message that stand at a place in a text, 0 where they bind nothing."""
     shared = _shared(known.letters, said.letters, at)
     for length in range(shared, max(0, shared - _CHANCE) - 1, -1):
@@ -220,7 +220,7 @@ def _broken_off(known: Said, said: Said, at: int) -> int:
     return _enough(known, shared, _AMONG_WORDS)
 
 
-def _enough(known: Said, length: int, weight: int) -> int:
+def _enough(known: TakenApart, length: int, weight: int) -> int:
     """Return how many characters of its normal form hold so many of a message's letters, 0 where they are too light."""
     start = up_to(known.normal, length).rstrip(f" {QUOTE}{ELLIPSIS}")
     if units(start) < weight or any(stock.startswith(letters(start)) for stock in _rows(STOCK)):
@@ -355,7 +355,7 @@ def remembered(text: str, history: Callable[[str], Remembered | None]) -> Iterat
             yield found, up_to(said.normal, end)[len(up_to(said.normal, start)) :].strip()
 
 
-def _starts(said: Said) -> Iterator[tuple[int, int]]:
+def _starts(said: TakenApart) -> Iterator[tuple[int, int]]:
     """Yield from where to where, among its letters, a claim may have the start of a message.
 
     As with texts of the same run: a short one only where the claim breaks off soon after it.

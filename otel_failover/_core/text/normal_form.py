@@ -15,7 +15,7 @@ __all__ = [
     "ELLIPSIS",
     "MINIMUM",
     "QUOTE",
-    "Said",
+    "TakenApart",
     "dense_units",
     "fingerprint",
     "is_spaceless",
@@ -100,7 +100,7 @@ def marked(text: str) -> str:
     return _words(_readable(text).translate(_MARKING))
 
 
-class Said(NamedTuple):
+class TakenApart(NamedTuple):
     """A text, and where in its row of letters it may have been cut.
 
     Args:
@@ -121,7 +121,7 @@ class Said(NamedTuple):
 
 
 @functools.lru_cache(maxsize=32)
-def take_apart(text: str) -> Said:
+def take_apart(text: str) -> TakenApart:
     """Take a text apart.
 
     Args:
@@ -143,7 +143,7 @@ def take_apart(text: str) -> Said:
         elif word:
             drops.add(at)
     marks.setdefault(at, ELLIPSIS)
-    return Said(normalise(text), "".join(row), frozenset((*cuts, at)), marks, frozenset(drops), words)
+    return TakenApart(normalise(text), "".join(row), frozenset((*cuts, at)), marks, frozenset(drops), words)
 
 
 def _readable(text: str) -> str:
