@@ -17,6 +17,7 @@ from otel_failover._core.text.renderings import joined
 
 _LIMIT: Final = 16_384
 _MOST: Final = 16
+_HYPHENATED: Final = r"(?<=[A-Za-z_])-[ \t]{0,8}(?:\\n|\r?\n)[ \t]{0,64}(?=[A-Za-z_])"
 _UNSEEN: Final = "[\u200b-\u200d\u2060\ufeff\xad]"
 _BODY_WITHIN: Final = 120
 """Characters behind an SDK's words within which the body begins: pydantic-ai puts the model's name between them."""
@@ -83,7 +84,12 @@ def read(text: str) -> list[Rendering]:
     Args:
         text: As it was said.
     """
-    plain = _plain(text)
+    # A hyphen at a line's end may be the text's own, or have been put there where a word was broken: both are read.
+    unbroken = compiled(_HYPHENATED).sub("", text) if "-" in text else text
+    return _read(_plain(text)) if unbroken == text else [*_read(_plain(text)), *_read(_plain(unbroken))]
+
+
+def _read(plain: str) -> list[Rendering]:
     return [_rendering(plain, start, prefix_end, end, found) for start, prefix_end, end, found in _regions(plain)]
 
 
