@@ -456,7 +456,16 @@ def _holds(case: _Case) -> bool:
         return False
     if not texts and claim.status is None and not claim.codes and not claim.request_ids:
         return own.complete
+    if any(_names_other_host(rendering, case) for rendering in case.renderings):
+        return False
     return all(held.holds(text, case.said, own, case.others) for text in case.said if matching.normalise(text))
+
+
+def _names_other_host(rendering: Rendering, case: _Case) -> bool:
+    """Whether an SDK's words say that another candidate's host was asked, and this attempt asked nobody there."""
+    address = rendering.address
+    theirs = address is not None and any(address in facts.addresses for facts in case.others if not facts.same)
+    return theirs and address is not None and not case.own.went_to(address)
 
 
 def _fits_code(code: str, own: OwnFacts) -> bool:
