@@ -78,6 +78,7 @@ _WORDS: Final = 256
 _TRIES: Final = 8
 _CHANCE: Final = 3
 """Letters that may be alike by chance behind a cut."""
+_LONGEST_WORD: Final = 32
 _STATUS_LINE: Final = r"(?:http|error|status|code|#|-|\s)*"
 """What an SDK says where it has nothing but a status ("Error code: 502"), normalised: no text of the attempt's own."""
 _ISSUED_ID: Final = r"req_[0-9A-Za-z]{16,64}"
@@ -211,13 +212,20 @@ def _repeated(known: TakenApart, said: TakenApart) -> int:
 def _broken_off(known: TakenApart, said: TakenApart, at: int) -> int:
     """Return the characters of a message that stand at a place in a text, 0 where they bind nothing."""
     shared = _shared(known.letters, said.letters, at)
-    for length in range(shared, max(0, shared - _CHANCE) - 1, -1):
+    # What follows a cut may begin as the message goes on: by a few letters, or by a word that is only partly the same.
+    for length in (*range(shared, max(0, shared - _CHANCE) - 1, -1), _word_start(said, at + shared) - at):
         end = at + length
         # Where the message has the same bracket or quote itself, one in the text is no sign that it was cut.
         cut = end in said.cuts or (end in said.marks and not known.marks.get(length, "").startswith(said.marks[end]))
         if cut or (length in known.drops and said.words.get(end) in said.marks):
             return _enough(known, length, MINIMUM)
     return _enough(known, shared, _AMONG_WORDS)
+
+
+def _word_start(said: TakenApart, place: int) -> int:
+    """Return where the word begins that a place in a text is inside of; the place itself where that is no word's."""
+    starts = range(place - 1, max(0, place - _LONGEST_WORD), -1)
+    return next((start for start in starts if said.words.get(start, 0) > place), place)
 
 
 def _enough(known: TakenApart, length: int, weight: int) -> int:

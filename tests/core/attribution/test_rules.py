@@ -661,6 +661,19 @@ CASES: Final[dict[str, Case]] = {
         HUNG,
         REPORT,
     ),
+    "an own text in a loop's many words": Case(
+        "what is around an own text that cannot be chance says nothing of an answer",
+        said(f"while the nightly summary of region four was being written, somebody heard this of it: {OWN_TEXT}"),
+        ANSWERED,
+        VERIFIED,
+    ),
+    "another candidate's host": Case(
+        "an own status for a URL that this attempt never asked is not only its own",
+        said("Client error '500 Internal Server Error' for url 'https://api.openai.com/v1/chat/completions'"),
+        ANSWERED,
+        NOTHING_BOUND,
+        (OPENAI._replace(addresses=frozenset({("api.openai.com", 443)})),),
+    ),
     "a name is no own text": Case(
         "'anthropic failed: <openai's text>' sums up nothing", said(f"anthropic failed with 504: {QUOTA}"), HUNG, STALE
     ),

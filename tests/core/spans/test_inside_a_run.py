@@ -551,7 +551,7 @@ def test_a_deadline_around_a_bare_call(telemetry: Telemetry, pair: tuple[Stand, 
             await each.aclose()
 
     asyncio.run(loop())
-    assert verdicts(telemetry)["anthropic failed"][0] == ("unverified" if honest else "mismatch")
+    assert verdicts(telemetry)["anthropic failed"][0] == ("verified" if honest else "mismatch")
     assert len(telemetry.markers) == (not honest)
 
 
