@@ -203,8 +203,7 @@ def chains(session: nox.Session) -> None:
     Every theft is found, and none is invented. A fault in every function below a guard.
     """
     install(session, ".[test]")
-    session.env |= {"FAILOVER_CHAINS": "10000", "FAILOVER_CASES": "100000", "FAILOVER_WAYS": "all"}
-    session.env["FAILOVER_FAULTS"] = "all"
+    session.env.update(FAILOVER_CHAINS="10000", FAILOVER_CASES="100000", FAILOVER_WAYS="all", FAILOVER_FAULTS="all")
     pure = ["tests/core/attribution/test_random_cases.py", "tests/core/attribution/test_ways.py"]
     live = ["tests/truth/test_random_chains.py", "tests/truth/ways", "tests/host/test_faults.py"]
     run_pytest(session, "-q", *(session.posargs or [*pure, *live]))
