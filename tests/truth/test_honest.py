@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -315,6 +315,53 @@ def test_worker_threads_without_context(
         assert span["failover.reason.code"] == "billing"
         assert span["http.response.status_code"] == 429
         assert span.verdict == ("verified", None)
+
+
+class GroupError(Exception):
+    """As `ExceptionGroup`, which Python 3.10 lacks."""
+
+    def __init__(self, *exceptions: BaseException) -> None:
+        super().__init__(f"{len(exceptions)} sub-exceptions")
+        self.exceptions = exceptions
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_group_of_errors_from_threads_without_context(telemetry: Telemetry, stack: ExitStack, told: bool) -> None:
+    """The own member brings its evidence along, as it does where it leaves the attempt alone."""
+    stands = [
+        stack.enter_context(stand("openai", Answer.openai_quota())),
+        stack.enter_context(stand("openrouter", Answer.openai_rate_limit())),
+    ]
+    pool, errors = stack.enter_context(ThreadPoolExecutor(1)), []
+    with failover_run("chat", chain=[each.candidate for each in stands]) as run:
+        for each in stands:
+            with suppress(GroupError), run.attempt(each.candidate) as attempt:
+                with pytest.raises(openai.RateLimitError) as raised:
+                    pool.submit(each.ask).result()
+                errors.append(raised.value)
+                if told:
+                    attempt.fail(GroupError(*errors))
+                else:
+                    raise GroupError(*errors)
+    nothing_flagged(telemetry)
+    assert [span["failover.reason.code"] for span in telemetry.candidates] == ["billing", "rate_limit"]
+    assert [span["http.response.status_code"] for span in telemetry.candidates] == [429, 429]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_group_without_an_own_member_brings_nothing_along(telemetry: Telemetry, stack: ExitStack, own: bool) -> None:
+    """The theft: a group of errors of others alone, from a thread without context, on one that was never answered."""
+    first = stack.enter_context(stand("openai", Answer.openai_quota()))
+    second = stack.enter_context(stand("openrouter", Answer.openai_rate_limit() if own else Answer.hang(), timeout=0.3))
+    pool = stack.enter_context(ThreadPoolExecutor(1))
+    with failover_run("chat", chain=[first.candidate, second.candidate]) as run:
+        with pytest.raises(openai.RateLimitError) as shared, run.attempt(first.candidate):
+            pool.submit(first.ask).result()
+        with suppress(GroupError), run.attempt(second.candidate):
+            with pytest.raises(openai.OpenAIError) as raised:
+                second.ask()
+            raise GroupError(shared.value, *([raised.value] if own else []))
+    assert len(telemetry.markers) == (not own)
 
 
 def test_wait_for_around_a_candidate(telemetry: Telemetry, stack: ExitStack) -> None:

@@ -111,6 +111,18 @@ def _has_facts(thing: object) -> bool:
     return any(isinstance(value, (int, Mapping)) or (isinstance(value, str) and value) for value in values)
 
 
+def errors_inside(problem: BaseException) -> Iterator[BaseException]:
+    """Yield what an exception carries where it says nothing by itself, and the members of a group.
+
+    Args:
+        problem: What left an attempt, or was told of it.
+    """
+    content = content_of(problem)
+    if isinstance(content, BaseException) and content is not problem:
+        yield content
+    yield from itertools.islice(_members(content, _NESTED), _MEMBERS)
+
+
 def _members(problem: object, depth: int) -> Iterator[BaseException]:
     """Yield the exceptions of a group, those of groups inside it included."""
     members = read(problem, "exceptions")

@@ -128,11 +128,16 @@ class Judgement:
             return
         from otel_failover._core.attribution.bonds import adopt  # late: see above
 
-        if self.problem is not None:
-            adopt(self.problem, self._ledger)
-        for claim in self.claims:
-            if isinstance(claim.thing, BaseException):
-                adopt(claim.thing, self._ledger)
+        ledger = self._ledger
+        for thing in (self.problem, *[claim.thing for claim in self.claims]):
+            if not isinstance(thing, BaseException):
+                continue
+            adopt(thing, ledger)
+            if ledger.raised_here(thing) is None:
+                from otel_failover._core.attribution.from_exception import errors_inside  # late: see above
+
+                for problem in errors_inside(thing):
+                    adopt(problem, ledger)
 
     def disowns(self, problem: BaseException) -> bool:
         """Whether an exception that left an SDK's call is a claim, and no evidence of this attempt.
