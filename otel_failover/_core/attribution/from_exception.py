@@ -277,7 +277,7 @@ def _is_sentence(value: str) -> bool:
     """Whether a text is one though it has few spaces: in Chinese seven characters say as much as four words do."""
     if is_spaceless(value):
         return units(normalise(value)) >= _SPACELESS_WORD
-    return "%" in value and normalise(value).count(" ") > value.count(" ")
+    return ("%" in value or "+" in value) and normalise(value).count(" ") > value.count(" ")
 
 
 def _word(value: object) -> str | None:

@@ -92,7 +92,7 @@ def holds(raw: str, said: Iterable[str], own: OwnFacts, others: Sequence[SourceF
     if any(matching.holds(mine, text) for mine in own.texts):
         return True
     rest, found = _without_own(text, (*own.texts, *own.answers(), *_phrases(own.statuses)))
-    rest = _RUNTIME.sub(" ", rest)
+    rest, of_runtime = _RUNTIME.subn(" ", rest)
     if _is_of_others(rest, own, others):
         return False
     if matching.is_held(raw, own.texts) or matching.is_held(raw, own.answers()):
@@ -101,7 +101,8 @@ def holds(raw: str, said: Iterable[str], own: OwnFacts, others: Sequence[SourceF
         return False
     left = [word for word in rest.split() if not _says_nothing(word, own)]
     if not left:
-        return found or own.complete or not _UNANSWERED.isdisjoint(own.reasons)
+        is_told = own.complete or not _UNANSWERED.isdisjoint(own.reasons)
+        return found or (is_told and (of_runtime > 0 or _tells_own(rest, said, own)))
     return (
         found and units(" ".join(left)) < matching.MINIMUM and not any(_gives_other_reason(word, own) for word in left)
     )
@@ -156,12 +157,18 @@ def _named(names: tuple[str, ...]) -> frozenset[str]:
 def _says_nothing(word: str, own: OwnFacts) -> bool:
     """Whether a word says nothing of an answer, or no more than what own evidence shows."""
     bare = word.strip(".!?*/-_&")
-    if (
-        not any(map(str.isalpha, bare))
-        or bare in _NEUTRAL
-        or bare in _named(own.names)
-        or _CLASS.fullmatch(bare) is not None
-    ):
+    return not any(map(str.isalpha, bare)) or bare in _NEUTRAL or _is_telling(bare, own)
+
+
+def _tells_own(rest: str, said: Iterable[str], own: OwnFacts) -> bool:
+    """Whether words that say nothing of an answer say whose they are: a class, a name, the own reason or status."""
+    if any(int(number) in own.statuses for text in said for number in _STATUS.findall(text)):
+        return True
+    return any(_is_telling(word.strip(".!?*/-_&"), own) for word in rest.split())
+
+
+def _is_telling(bare: str, own: OwnFacts) -> bool:
+    if bare in _named(own.names) or _CLASS.fullmatch(bare) is not None:
         return True
     return any(bare in _OF_REASON.get(reason, ()) or bare in reason.split("_") for reason in own.reasons)
 

@@ -6,13 +6,13 @@ its message is too short to say whose it is. Pure, and linear in the texts.
 
 # Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
-import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from otel_failover._core.domain.endpoint import address_of, endpoint_of
 from otel_failover._core.text import matching
 from otel_failover._core.text.escapes import compiled
+from otel_failover._core.text.normal_form import letters
 from otel_failover._core.text.renderings import joined
 
 _LIMIT: Final = 16_384
@@ -42,6 +42,7 @@ _CODE: Final = (
     r"['\"](?i:type|code|status|__type|reason|error_code)['\"]\s*:\s*['\"]"
     r"(?P<code>[A-Za-z][\w-]{0,63})(?:(?P<end>['\"])|" + _ENDS + ")"
 )
+_WORD: Final = r"[^\s{}\[\](),:;=|<>'\"`]+"
 _MESSAGE: Final = r"""['"](?:message|Message)['"]\s*:\s*(?:'([^']{1,4096})'\s*[,}]|"([^"]{1,4096})"\s*[,}])"""
 _WORDLESS: Final = (
     r"(?:\w{1,64}\[)?<?Future at 0x[0-9a-fA-F]{1,32}[^>]{0,128}>?\]?|(?:\w{1,64}\.){0,8}[A-Z]\w{0,64}(?:\(\))?"
@@ -212,14 +213,17 @@ def around(text: str, portion: str) -> tuple[str, str] | None:
     for start, _, end, _ in _regions(plain):
         if matching.holds(matching.normalise(plain[start:end]), portion):
             return _without_classes(plain[:start]), plain[end:].casefold()
-    folded = plain.casefold()
-    words = [r"\S+" if word == "#" else re.escape(word) for word in portion.split() if word != '"']
-    # Not kept compiled: there are as many as there are texts.
-    begin = re.search(r"\W+".join(words[:3]), folded) if words else None
-    if begin is None:
+    sought, row, places = letters(portion), "", []
+    for word in compiled(_WORD).finditer(plain):
+        if not any(map(str.isdigit, word[0])):
+            for at, sign in enumerate(word[0], word.start()):
+                folded = letters(sign.casefold())
+                row += folded
+                places += [at] * len(folded)
+    begin = row.find(sought) if sought else -1
+    if begin == -1:
         return None
-    last = re.compile(r"\W+".join(words[-3:])).search(folded, begin.start())
-    return _without_classes(plain[: begin.start()]), folded[last.end() :] if last is not None else ""
+    return _without_classes(plain[: places[begin]]), plain[places[begin + len(sought) - 1] + 1 :].casefold()
 
 
 def _without_classes(text: str) -> str:

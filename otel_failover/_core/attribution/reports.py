@@ -48,6 +48,7 @@ _IN_WORDS: Final = {
     reasons.CANCELLED: ("cancelled", "canceled", "aborted"),
 }  # fmt: skip
 """How a loop says in words why a candidate failed."""
+_ALL_WORDS: Final = frozenset(phrase for phrases in _IN_WORDS.values() for phrase in phrases)
 _WENT_ON: Final = (
     r"\b(?:previous(?:ly)?|prior|earlier|fallbacks?|fell\s+back|falling\s+back|because|instead\s+of"
     r"|after(?!\s+[\d.]))\b"
@@ -68,7 +69,12 @@ def has_own_text(texts: Sequence[str], as_said: Sequence[str], own: OwnFacts, fo
     for portion in foreign:
         rests = [matching.without(text, portion) for text in rests]
     mine = [text.strip("!. ") for text in own.texts if not matching.is_status_line(text)]
-    mine = [text for text in mine if len(text) >= _SHORTEST and not _SAYS_NOTHING.issuperset(text.split())]
+    mine = [
+        text
+        for text in mine
+        # A socket's "timed out" is the reason in words, which any loop says in front of whatever it has at hand.
+        if len(text) >= _SHORTEST and text not in _ALL_WORDS and not _SAYS_NOTHING.issuperset(text.split())
+    ]
     if any(_stands_in(text, rest) for text in mine for rest in rests):
         return True
     lines = [

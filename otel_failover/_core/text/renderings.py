@@ -64,15 +64,19 @@ def undone(text: str) -> str:
 def joined(text: str) -> str:
     """Return a text with its lines joined where a word was broken: at a hyphen, or where a line is full.
 
+    Between a letter and a digit no line is joined: more words begin there than are broken.
+
     Args:
         text: Any text; escapes are undone.
     """
     lines = undone(text).splitlines()
     longest = max(map(len, lines), default=0)
     parts: list[str] = []
-    for line in lines:
+    for at, line in enumerate(lines):
         bare = compiled(_INDENT).sub("", line)
-        parts.append(bare if len(line) == longest or line.endswith("-") else f"{bare}\n")
+        ahead = compiled(_INDENT).sub("", lines[at + 1]) if at + 1 < len(lines) else ""
+        is_full = len(line) == longest and line[-1:].isdigit() == ahead[:1].isdigit()
+        parts.append(bare if is_full or line.endswith("-") else f"{bare}\n")
     return "".join(parts)
 
 
