@@ -230,6 +230,18 @@ LEFT_OUT: Final = {
         "truth/test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_status]",
         "truth/test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_attribute]",
         "truth/test_incident.py::test_a_span_of_the_application_inside_the_attempt_is_judged_too[as_event]",
+        "truth/ways/test_channels.py::test_a_channel[span-status]",
+        "truth/ways/test_channels.py::test_a_channel[span-event]",
+        "truth/ways/test_channels.py::test_a_channel[span-recorded]",
+        "truth/ways/test_channels.py::test_a_channel[span-error.message]",
+        "truth/ways/test_channels.py::test_a_channel[span-error.description]",
+    ],
+    "openai 1.66 fails by itself where an answer to an embedding holds none": [
+        "integrations/providers/test_errors_under_200.py::test_it_is_the_candidates_own_error[embeddings]",
+        "integrations/providers/test_errors_under_200.py::test_a_bare_call_has_failed_by_it[embeddings]",
+        "integrations/providers/test_errors_under_200.py::test_outside_any_run_the_calls_span_has_it[embeddings]",
+        "integrations/providers/test_errors_under_200.py::test_its_words_told_for_another_are_a_mismatch[embeddings]",
+        "integrations/providers/test_errors_under_200.py::test_its_own_words_told_for_it_are_verified[embeddings]",
     ],
     "openai 1.66 has no `chat.completions.stream`, hides a flat error event, and passes httpx's own error of a stream": [
         "core/runs/test_streams.py::test_openais_chat_helper[end]",

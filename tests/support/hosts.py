@@ -123,6 +123,9 @@ def under_way(provider: LocalProvider, send: Callable[[], object]) -> Iterator[N
 
 def _gemini(server: LocalProvider, key: str, timeout: float, retries: int, more: dict[str, Any]) -> tuple[Any, Any]:
     """Return Google's own client, both kinds; times in milliseconds, `retries` without a wait between them."""
+    import pytest
+
+    pytest.importorskip("google.genai")
     from google import genai
     from google.genai import types
 

@@ -95,6 +95,7 @@ def anthropics(server: LocalProvider) -> Any:
 
 
 def geminis(server: LocalProvider) -> Any:
+    pytest.importorskip("google.genai")
     from google import genai
     from google.genai import types
 
@@ -103,7 +104,7 @@ def geminis(server: LocalProvider) -> Any:
 
 
 def groqs(server: LocalProvider) -> Any:
-    import groq
+    groq = pytest.importorskip("groq")
 
     client = groq.Groq(base_url=server.endpoint, api_key="k", max_retries=0)
     return client.chat.completions.create(model=MODEL, messages=MESSAGES)
@@ -399,8 +400,7 @@ def test_anthropics_event_from_a_gateway(telemetry: Telemetry, code: object) -> 
 
 
 async def _by_aiohttp(server: LocalProvider) -> None:
-    import aiohttp
-
+    aiohttp = pytest.importorskip("aiohttp")
     async with aiohttp.ClientSession() as session:
         sent = {"model": MODEL, "messages": MESSAGES}
         async with session.post(f"{server.base_url}/chat/completions", json=sent) as response:
@@ -420,6 +420,7 @@ async def _by_async_anthropic(server: LocalProvider) -> None:
 
 
 async def _by_async_gemini(server: LocalProvider) -> None:
+    pytest.importorskip("google.genai")
     from google import genai
     from google.genai import types
 

@@ -40,6 +40,7 @@ def _anthropic(server: LocalProvider) -> Any:
 
 
 def _gemini(server: LocalProvider) -> Any:
+    pytest.importorskip("google.genai")
     from google import genai
     from google.genai import types
 
