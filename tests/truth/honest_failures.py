@@ -94,6 +94,8 @@ EXPLAINED: Final[dict[tuple[str, str], str]] = {
     ("langchain's agents", "a page in a 200"): _ITS_OWN_WORDS,
     ("haystack", "a page in a 200"): _ITS_OWN_WORDS,
     ("litellm's router", "a page in a 200"): _ITS_OWN_WORDS,
+    ("livekit", "an error event"): "it says 'Connection error.' of whatever ends a stream",
+    ("livekit", "an error event at once"): "it says 'Connection error.' of whatever ends a stream",
     ("litellm's fallbacks", "a page in a 200"): "its synchronous stream of an asynchronous one fails by a traceback",
     ("litellm's fallbacks", "an empty answer"): "its synchronous stream of an asynchronous one fails by a traceback",
 }

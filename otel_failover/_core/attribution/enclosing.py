@@ -141,13 +141,18 @@ def hold_around(found: Reading, parts: Sequence[Part], attributes: Mapping[str, 
 
 def _is_named_after_its_first(part: Part, whose: set[tuple[str, str, object]]) -> bool:
     """Whether the candidate that was tried first is the one that is named, or may be where that is not known."""
-    first = (part.inside[0], min((*part.inside, *part.beside), key=lambda source: source.order))
+    first = (_tried(part)[0], min((*part.inside, *part.beside), key=lambda source: source.order))
     return not part.whole or any(source.who in whose for source in first)
+
+
+def _tried(part: Part) -> list[Source]:
+    """Return the attempts inside a span, in order, without those that only asked whether a candidate is back."""
+    return [source for source in part.inside if not source.is_probe] or part.inside
 
 
 def _last(part: Part) -> list[Source]:
     """Return the attempts at the candidate that was tried last."""
-    who = part.inside[-1].who
+    who = _tried(part)[-1].who
     return [source for source in part.inside if source.who == who]
 
 

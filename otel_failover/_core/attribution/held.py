@@ -49,15 +49,24 @@ _NEUTRAL: Final = frozenset(
         "a", "after", "an", "and", "answer", "as", "at", "attempt", "attempts", "b", "because", "body", "by", "call",
         "calling",
         "cause", "caused", "code", "configured", "detail", "details", "elapsed", "endpoint", "error", "error_str",
-        "errors", "exception", "failed", "failure", "for", "from", "got", "handle", "http", "in", "is", "it", "llm",
+        "errors", "exception", "failed", "failure", "false", "for", "from",
+        "got", "handle", "http", "in", "is", "it", "llm",
         "llms", "message", "model", "model_name", "ms", "msg", "none", "null", "of", "on", "original", "param",
         "passed",
         "provider", "raised", "reason", "received", "request", "request_id", "response", "retries", "retry", "s",
-        "second", "seconds", "status", "status_code", "str", "taken", "that", "the", "this", "time", "to", "trying",
+        "retryable", "second", "seconds", "status", "status_code", "str", "taken",
+        "that", "the", "this", "time", "to", "true", "trying",
         "type", "max", "occurred", "operation", "reached", "unknown", "url", "value", "was", "when", "while", "with",
     }
 )  # fmt: skip
 """Words that renderings are made of."""
+_LOST: Final = frozenset(
+    {
+        "aborted", "all", "broken", "cannot", "chunked", "closed", "complete", "connect", "connection", "could",
+        "disconnected", "end", "errno", "host", "incomplete", "lost", "network", "not", "peer", "pipe", "read",
+        "refused", "remote", "reset", "sending", "server", "ssl", "unable", "without",
+    }
+)  # fmt: skip
 _OF_REASON: Final[dict[str, frozenset[str]]] = {
     reasons.TIMEOUT: frozenset(
         {
@@ -65,14 +74,8 @@ _OF_REASON: Final[dict[str, frozenset[str]]] = {
             "read", "reading", "socket", "timed", "timeout", "within", "write",
         }
     ),
-    reasons.CONNECTION: frozenset(
-        {
-            "aborted", "all", "broken", "cannot", "closed", "connect", "connection", "could", "disconnected", "end",
-            "errno", "host", "lost", "network", "not", "peer", "pipe", "refused", "remote", "reset", "sending",
-            "server",
-            "ssl", "unable", "without",
-        }
-    ),
+    reasons.CONNECTION: _LOST,
+    reasons.PARTIAL_STREAM: _LOST,
     reasons.CANCELLED: frozenset({"canceled", "cancelled"}),
 }  # fmt: skip
 """The words for what happens where no answer comes, by our reason."""

@@ -54,7 +54,7 @@ class Source:
     __slots__ = (  # noqa: RUF023 - who it is, what it holds, how it ended, what is read on demand
         "provider", "index", "model", "key", "span_id", "around", "_order",
         "exchanges", "raised", "left", "stream_error", "response_ids",
-        "complete", "reason", "sentence", "_message", "_alive",
+        "complete", "reason", "sentence", "is_probe", "_message", "_alive",
         "_facts", "_texts",
     )  # fmt: skip
 
@@ -84,7 +84,7 @@ class Source:
         self.exchanges, self.raised, self.left = exchanges, tuple(raised), tuple(left)
         self.stream_error, self.response_ids = stream_error, tuple(response_ids)
         self.complete, self.reason, self.sentence = complete, reason, sentence
-        self._message, self._alive = message, alive
+        self._message, self._alive, self.is_probe = message, alive, False
         self._facts: SourceFacts | None = None
         self._texts: tuple[str, ...] | None = None
 

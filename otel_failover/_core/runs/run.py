@@ -358,7 +358,9 @@ class Run:
         index = attempt.index
         if index >= 0:
             self.positions.used.add(index)
-        if not attempt.is_probe:
+        if attempt.is_probe:
+            tally.probes.add(attempt.order)
+        else:
             tally.last = (attempt.candidate, index)
         return tally.is_cancelled or tally.stop_reason is not None
 
@@ -476,8 +478,10 @@ class Run:
         Returns:
             What is kept of them, and whether that is all: the oldest of many are let go of.
         """
-        cancelled = tuple(self._cancelled)
+        cancelled, probes = tuple(self._cancelled), self._tally.probes
         found = [*self._sources, *(each.source(cancelled=each in cancelled) for each in tuple(self._open))]
+        for source in found if probes else ():
+            source.is_probe = source.order in probes
         found.sort(key=lambda source: source.order)
         return found, self._tally.count <= len(found)
 

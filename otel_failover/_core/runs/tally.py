@@ -67,6 +67,7 @@ class Tally:
         is_declared: The loop has declared an attempt.
         wasted: Seconds spent in attempts that did not serve it.
         skipped: Places that were passed over.
+        probes: Orders of the attempts that only asked whether a candidate is back.
         is_left_by_cancel: It was left by cancellation, or an attempt was that outlived it.
         is_left_by_error: An exception left it.
         is_cancelled: Its caller had cancelled it, and the loop went on.
@@ -75,7 +76,7 @@ class Tally:
 
     __slots__ = (
         "_asked", "_failures", "_first_stray", "beside_at", "count", "failed_at", "first", "has_asked_beside", "inside",
-        "is_cancelled", "is_declared", "is_left_by_cancel", "is_left_by_error", "last", "served", "served_at",
+        "is_cancelled", "is_declared", "is_left_by_cancel", "is_left_by_error", "last", "probes", "served", "served_at",
         "served_inside", "skipped", "stop_reason", "stray", "wasted",
     )  # fmt: skip
 
@@ -90,6 +91,7 @@ class Tally:
         self.inside = ""
         self.is_declared = self.has_asked_beside = False
         self.skipped: set[int] = set()
+        self.probes: set[int] = set()
         self.is_left_by_cancel = self.is_left_by_error = self.is_cancelled = False
         self.stop_reason: str | None = None
         self._failures: list[tuple[Candidate, int, str]] = []
