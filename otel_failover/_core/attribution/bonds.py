@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_failover._core.attribution import reports
 from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts
 from otel_failover._core.attribution.from_exception import carried_by
+from otel_failover._core.attribution.words import reports
 from otel_failover._core.config import usage_hints
 from otel_failover._core.domain.verdicts import OBJECT, REQUEST, RESPONSE
 from otel_failover._core.evidence.call_error import CallError, causes_of, response_of

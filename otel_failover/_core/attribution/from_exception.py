@@ -14,8 +14,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from otel_failover._core.attribution import rendered
 from otel_failover._core.attribution.claim import Claim, http_status
+from otel_failover._core.attribution.words import rendered
 from otel_failover._core.domain import providers, reasons
 from otel_failover._core.evidence import call_error
 from otel_failover._core.evidence.call_error import response_of

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_failover._core.attribution import held, rendered, reports
 from otel_failover._core.attribution.facts import Bonds, OwnFacts, SourceFacts, Verdict
+from otel_failover._core.attribution.words import held, rendered, reports
 from otel_failover._core.domain import reasons
 from otel_failover._core.domain.verdicts import (
     CAUSE,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from otel_failover._core.attribution.claim import Claim
-    from otel_failover._core.attribution.rendered import Rendering
+    from otel_failover._core.attribution.words.rendered import Rendering
 
 
 _ERROR: Final = 400

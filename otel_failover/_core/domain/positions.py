@@ -72,7 +72,8 @@ class ChainPositions:
     def of(self, given: object, candidate: Candidate) -> int:
         """Return a candidate's place: by object, then by equality, equal entries in order of first use.
 
-        Of equal entries, those whose URL has the same path come first.
+        Of equal entries, those whose URL has the same path come first. Where none is equal, the entries of the same
+        provider and model count that differ only by what one of the two leaves open.
 
         Args:
             given: As the host gave it.
@@ -80,9 +81,12 @@ class ChainPositions:
         """
         if not self.declared:
             return self._first_appearance(_Seen(candidate))
+        members = self.chain.members
         places = self.chain.places(given, candidate)
+        if not places and candidate.model:
+            places = [at for at, each in enumerate(members) if each.is_like(candidate)]
         if len(places) > 1 and candidate.base is not None:
-            places = [i for i in places if self.chain.members[i].base == candidate.base] or places
+            places = [i for i in places if members[i].base == candidate.base] or places
         return next((i for i in places if i not in self.used), places[-1] if places else -1)
 
     def of_call(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> tuple[Candidate, int]:

@@ -293,7 +293,9 @@ class Run:
         candidate = parse(given)
         index = self.positions.of(given, candidate)
         if index >= 0 and self.positions.declared:
-            candidate = self.positions.chain.members[index]
+            member = self.positions.chain.members[index]
+            if candidate is not member:
+                candidate = member.filled(candidate) if candidate.endpoint or candidate.profile else member
         if self.is_over or self._span is None:
             logger.warning("otel-failover: an attempt was made outside its run; it is not recorded")
             return self._unrecorded(candidate, index, probe=probe)
@@ -641,11 +643,26 @@ class Run:
         tally = self._tally
         tally.is_left_by_cancel = problem is not None and not isinstance(problem, (Exception, GeneratorExit))
         tally.is_left_by_error = isinstance(problem, Exception)
+        left_by_cancel, killer = tally.is_left_by_cancel, self._killer()
         cancelled, self._cancelled = self._cancelled, []
         for attempt in cancelled:
-            attempt.finish(killed="user" if tally.is_left_by_cancel else "")
+            attempt.finish(killed=killer)
+        tally.is_left_by_cancel = left_by_cancel or (bool(cancelled) and killer == "" and tally.served is None)
         self._left_at = (time.time_ns(), time.monotonic())
         self._finish_if_over()
+
+    def _killer(self) -> str:
+        """Return who ended the attempts that were left by cancellation, where the run ends and no further step comes.
+
+        The user, where the run is left by it too. Else the loop's own deadline, if it goes on from it without having
+        been served: `wait_for` and `timeout` take their cancellation back. Nobody where that cannot be told.
+        """
+        tally = self._tally
+        if tally.is_left_by_cancel:
+            return "user"
+        if tally.served is not None or tally.stop_reason is not None or is_cancelling():
+            return ""
+        return "caller_timeout" if tally.is_left_by_error or sys.version_info >= (3, 11) else ""
 
     def _finish_if_over(self) -> None:
         """End once nothing is open but what no longer matters: losers of a race and probes that still run."""

@@ -8,10 +8,11 @@ import contextlib
 import contextvars
 import gc
 import json
+import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -663,9 +664,11 @@ def test_a_cancelled_task_is_a_cancelled_run(telemetry: Telemetry, stack: ExitSt
     assert (telemetry.run.status, telemetry.run["error.type"]) == ("UNSET", None)
 
 
-def test_a_cancelled_attempt_in_a_run_that_goes_on_without_another_is_not_the_users(
-    telemetry: Telemetry, stack: ExitStack
+@pytest.mark.parametrize("leaves", ["in peace", "by an error"])
+def test_a_deadline_around_the_last_attempt_is_the_loops_own(
+    telemetry: Telemetry, stack: ExitStack, leaves: str
 ) -> None:
+    """No further step shows that the loop goes on, but its end does: nobody is served, and nobody has hung up."""
     first = stack.enter_context(stand("openai", Answer.hang()))
 
     async def serve() -> None:
@@ -675,14 +678,57 @@ def test_a_cancelled_attempt_in_a_run_that_goes_on_without_another_is_not_the_us
                 with run.attempt(first.candidate):
                     await first.aask()
 
-            with pytest.raises(asyncio.TimeoutError):
+            try:
                 await asyncio.wait_for(one(), 0.1)
+            except asyncio.TimeoutError:
+                if leaves == "by an error":
+                    raise LoopError("all providers timed out") from None
 
-    asyncio.run(serve())
+    with suppress(LoopError):
+        asyncio.run(serve())
     (span,) = telemetry.candidates
-    assert span["candidate.outcome"] == "cancelled"
-    assert span["failover.killed_by"] is None
+    told = sys.version_info >= (3, 11) or leaves == "by an error"
+    assert span["candidate.outcome"] == ("error" if told else "cancelled")
+    assert span["failover.killed_by"] == ("caller_timeout" if told else None)
+    assert telemetry.run["failover.outcome"] == ("exhausted" if told else "cancelled")
+
+
+def test_a_user_who_hangs_up_on_a_host_that_swallows_it_has_cancelled(telemetry: Telemetry, stack: ExitStack) -> None:
+    """The honest twin: the task is still being cancelled when the run ends."""
+    first = stack.enter_context(stand("openai", Answer.hang()))
+
+    async def serve() -> None:
+        with failover_run("chat", chain=[first.candidate]) as run:
+            with suppress(asyncio.CancelledError), run.attempt(first.candidate):
+                await first.aask()
+
+    async def hang_up() -> None:
+        task = asyncio.create_task(serve())
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(hang_up())
+    assert telemetry.candidates[0]["candidate.outcome"] == "cancelled"
     assert telemetry.run["failover.outcome"] == "cancelled"
+
+
+def test_a_candidate_is_found_by_what_is_known_of_it(telemetry: Telemetry, stack: ExitStack) -> None:
+    """The chain says where each is; the loop names them by provider and model alone, or the other way round."""
+    pair = [stack.enter_context(stand(kind, answer)) for kind, answer in (
+        ("openai", Answer.openai_quota()), ("anthropic", Answer.ok())
+    )]  # fmt: skip
+    with failover_run("chat", chain=[each.candidate for each in pair]) as run:
+        for each in pair:
+            with suppress(Exception), run.attempt(f"{each.candidate.provider}/{each.candidate.model}"):
+                each.ask()
+    assert [(span["candidate.index"], span.verdict) for span in telemetry.candidates] == [
+        (0, ("verified", None)),
+        (1, ("verified", None)),
+    ]
+    assert telemetry.run["failover.outcome"] == "fallback"
+    assert telemetry.run["failover.findings"] is None
 
 
 # --- many at once -----------------------------------------------------------------------------------------------------

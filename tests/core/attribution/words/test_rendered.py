@@ -9,10 +9,10 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from otel_failover._core.attribution import rendered, reports
 from otel_failover._core.attribution.claim import Claim
 from otel_failover._core.attribution.facts import UNBOUND, Bonds, OwnFacts, SourceFacts
 from otel_failover._core.attribution.rules import judge
+from otel_failover._core.attribution.words import rendered, reports
 from otel_failover._core.text.matching import normalise
 from tests.support.mutants import mutants
 

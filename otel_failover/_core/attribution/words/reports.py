@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otel_failover._core.attribution import rendered
+from otel_failover._core.attribution.words import rendered
 from otel_failover._core.domain import reasons
 from otel_failover._core.text import matching
 from otel_failover._core.text.escapes import compiled
@@ -48,7 +48,7 @@ _IN_WORDS: Final = {
     reasons.CANCELLED: ("cancelled", "canceled", "aborted"),
 }  # fmt: skip
 """How a loop says in words why a candidate failed."""
-_ALL_WORDS: Final = frozenset(phrase for phrases in _IN_WORDS.values() for phrase in phrases)
+_OF_SOCKETS: Final = frozenset({*_IN_WORDS[reasons.TIMEOUT], *_IN_WORDS[reasons.CONNECTION]})
 _WENT_ON: Final = (
     r"\b(?:previous(?:ly)?|prior|earlier|fallbacks?|fell\s+back|falling\s+back|because|instead\s+of"
     r"|after(?!\s+[\d.]))\b"
@@ -73,7 +73,7 @@ def has_own_text(texts: Sequence[str], as_said: Sequence[str], own: OwnFacts, fo
         text
         for text in mine
         # A socket's "timed out" is the reason in words, which any loop says in front of whatever it has at hand.
-        if len(text) >= _SHORTEST and text not in _ALL_WORDS and not _SAYS_NOTHING.issuperset(text.split())
+        if len(text) >= _SHORTEST and text not in _OF_SOCKETS and not _SAYS_NOTHING.issuperset(text.split())
     ]
     if any(_stands_in(text, rest) for text in mine for rest in rests):
         return True
