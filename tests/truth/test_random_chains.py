@@ -821,8 +821,8 @@ class Chain:
         untried = places - tried - set(self.skipped)
         if served is not None:
             expected = "primary" if served.place == 0 else "fallback"
-        elif not self.facts and not self.stopped:
-            expected = "unasked"
+        elif not self.facts and not self.stopped and (untried or not self.skipped):
+            expected = "unasked"  # where all that is known of were passed over, nobody was left to ask
         elif untried or self.stopped:
             expected = "stopped"
         else:

@@ -75,7 +75,8 @@ def joined(text: str) -> str:
     for at, line in enumerate(lines):
         bare = compiled(_INDENT).sub("", line)
         ahead = compiled(_INDENT).sub("", lines[at + 1]) if at + 1 < len(lines) else ""
-        is_full = len(line) == longest and line[-1:].isdigit() == ahead[:1].isdigit()
+        ends = line[-1:] + ahead[:1]
+        is_full = len(line) == longest and not (ends.isalnum() and not ends.isalpha() and not ends.isdigit())
         parts.append(bare if is_full or line.endswith("-") else f"{bare}\n")
     return "".join(parts)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tests.truth.ways.texts import expected
-from tests.truth.ways.units import Binding, binding, script_of
+from tests.truth.ways.units import WHOLE, Binding, binding, script_of, units
 
 if TYPE_CHECKING:
     from tests.truth.ways.texts import Carried, TextWay, Told
@@ -87,7 +87,9 @@ def problem_with(
         found: What came out.
     """
     if scenario in THEFTS:
-        if found.verdict == "verified" and is_word(carried.text):
+        # Of a few words that are left the own answer may hold each: "This request", "Error code: 429".
+        may_be_own = scenario == "theft-answered" and units(carried.kept) < WHOLE
+        if found.verdict == "verified" and (is_word(carried.text) or may_be_own):
             found = Found("unverified")
         return _problem_with_theft(scenario, expected(told, carried, own_texts), told, found)
     if found.verdict in ("mismatch", "inconsistent"):

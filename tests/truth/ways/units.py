@@ -18,9 +18,11 @@ WHOLE: Final = 24
 """Units from which a text binds, and a start of one that visibly breaks off."""
 BEFORE_WORDS: Final = 48
 """Units from which a start binds before ordinary words."""
+STARTS: Final = 32
+"""Units by which the start of an earlier run's text is known."""
 LEFT: Final = 12
 LEFT_WITHOUT_SPACES: Final = 45
-DOUBT: Final = 1.6
+DOUBT: Final = 2.0
 """How far the remainder must be from the border for the rule to say more than `EITHER`."""
 
 

@@ -13,11 +13,12 @@ from otel_failover._core.domain.endpoint import address_of, endpoint_of
 from otel_failover._core.text import matching
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.normal_form import letters
-from otel_failover._core.text.renderings import joined
+from otel_failover._core.text.renderings import joined, undone
 
 _LIMIT: Final = 16_384
 _MOST: Final = 16
 _HYPHENATED: Final = r"(?<=[A-Za-z_])-[ \t]{0,8}(?:\\n|\r?\n)[ \t]{0,64}(?=[A-Za-z_])"
+_ANSI: Final = r"\x1b\[[0-9;]{0,16}[A-Za-z]"
 _UNSEEN: Final = "[\u200b-\u200d\u2060\ufeff\xad]"
 _BODY_WITHIN: Final = 120
 """Characters behind an SDK's words within which the body begins: pydantic-ai puts the model's name between them."""
@@ -209,7 +210,13 @@ def around(text: str, portion: str) -> tuple[str, str] | None:
     Returns:
         Both in small letters, with their digits; None where the portion is not found.
     """
-    plain = _plain(text)
+    # A line's end may part two words, or one: the text is read both ways.
+    unwrapped = compiled(_UNSEEN).sub("", undone(text[:_LIMIT]))
+    found = (_around(compiled(_ANSI).sub(" ", plain), portion) for plain in (unwrapped, _plain(text)))
+    return next((each for each in found if each is not None), None)
+
+
+def _around(plain: str, portion: str) -> tuple[str, str] | None:
     for start, _, end, _ in _regions(plain):
         if matching.holds(matching.normalise(plain[start:end]), portion):
             return _without_classes(plain[:start]), plain[end:].casefold()
