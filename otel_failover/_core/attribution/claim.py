@@ -25,6 +25,7 @@ class Claim(NamedTuple):
         members: The exceptions of a group; of several errors in a list, the texts of those that are none.
         response_id: The response id that a success names.
         conflict: The provider that the same span names for its error, where that cannot be the span's own.
+        is_unread: Something was said of which nothing could be read.
     """
 
     type: str | None = None
@@ -38,6 +39,7 @@ class Claim(NamedTuple):
     members: tuple[BaseException | str, ...] = ()
     response_id: str | None = None
     conflict: str | None = None
+    is_unread: bool = False
 
     @property
     def reason(self) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -28,6 +29,11 @@ _MEMBERS: Final = 32
 _TEXT: Final = 8_192
 _STATUS_KEYS: Final = ("status_code", "status", "http_status", "code")
 """Where a status may stand, in the order of trust; many errors have it as their code."""
+_HOLDS: Final = (
+    "error", "err", "exception", "exc", "original_error", "cause", "error_message", "errorMessage", "text",
+    "description", "detail", "details", "content", "body", "response",
+)  # fmt: skip
+"""Where a result that is none of an error itself has one."""
 _WORD: Final = 48
 """A loop's own word for a reason is no longer than this, and has fewer spaces than a sentence."""
 _SPACES: Final = 3
@@ -153,14 +159,36 @@ def _from_error(error: object, depth: int) -> Claim:
     if isinstance(error, str):
         word, text = _word_or_text(error)
         return Claim(word=word, texts=(text,) if text else ())
-    if isinstance(error, Mapping):
-        return _from_mapping(error, depth)
-    if error is None:
+    if error is None or isinstance(error, bool):
         return Claim()
-    if isinstance(error, (int, enum.Enum)) and not isinstance(error, bool):
+    if isinstance(error, (bytes, bytearray)):
+        return _from_bytes(bytes(error[:_TEXT]), depth)
+    if isinstance(error, (int, enum.Enum)):
         status = http_status(error)
         return Claim(status=status) if status is not None else Claim(word=_word(error))
-    return _from_attributes(error, ())
+    claim = _from_mapping(error, depth) if isinstance(error, Mapping) else _from_attributes(error, ())
+    return claim if _says_anything(claim) or claim.members else _from_inside(error, claim, depth)
+
+
+def _from_bytes(error: bytes, depth: int) -> Claim:
+    """Copy the facts of a body."""
+    text = error.decode("utf-8", "replace")
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        body = None
+    return _from_error(body, depth - 1) if isinstance(body, Mapping) and depth else Claim(texts=(text,))
+
+
+def _from_inside(error: object, claim: Claim, depth: int) -> Claim:
+    """Copy the facts of what a result holds that says nothing by itself; what cannot be read is no word of praise."""
+    for name in _HOLDS if depth else ():
+        value = error.get(name) if isinstance(error, Mapping) else read(error, name)
+        if value is not None and value is not error and not callable(value):
+            found = _from_error(value, depth - 1)
+            if _says_anything(found) or found.members:
+                return found
+    return claim._replace(is_unread=True)
 
 
 def _of_several(claim: Claim, errors: Iterable[object], depth: int) -> Claim:

@@ -110,6 +110,8 @@ def judge(
         The verdict with the first rule of `RULES` that fires.
     """
     said = tuple(text for text in claim.texts if not rendered.is_wordless(text))
+    if claim.word is not None and claim.reason is None:
+        said = (*said, claim.word)  # a word that nobody knows may be all that is left of somebody's error
     texts = tuple(filter(None, map(matching.normalise, said)))
     renderings = tuple(each for text in said for each in rendered.read(text))
     case = _Case(claim, bonds, own, others, texts, said, renderings)
@@ -455,10 +457,13 @@ def _holds(case: _Case) -> bool:
     if claim.response_id is not None and own.response_ids and claim.response_id not in own.response_ids:
         return False
     if not texts and claim.status is None and not claim.codes and not claim.request_ids:
-        return own.complete
-    if any(_names_other_host(rendering, case) for rendering in case.renderings):
+        return own.complete and not claim.is_unread
+    if claim.is_unread or any(_names_other_host(rendering, case) for rendering in case.renderings):
         return False
-    return all(held.holds(text, case.said, own, case.others) for text in case.said if matching.normalise(text))
+    if claim.word is not None and held.is_foreign(claim.word, own, case.others):
+        return False
+    said = (text for text in case.said if text is not claim.word and matching.normalise(text))
+    return all(held.holds(text, case.said, own, case.others) for text in said)
 
 
 def _names_other_host(rendering: Rendering, case: _Case) -> bool:

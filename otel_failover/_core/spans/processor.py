@@ -256,6 +256,9 @@ def _judge_inside(span: Any, attempt: Judge, found: Reading, *, writable: bool) 
         return
     claim = _claim_since(span, attempt.asked_at) if span.events else found.claim
     verdict = attempt.judge(claim)
+    if verdict.rule == verdicts.STATUS_CONFLICT and found.provider is None and found.model is None:
+        # A bare status that is nobody's, on a span that names neither provider nor host: a tool's, a database's.
+        return
     _settle(span, verdict, claim, (attempt.provider, attempt.model, attempt.index), attempt.evidence_sentence(),
           attempt.secrets, writable=writable)  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import sys
 from concurrent.futures import Future
 from functools import partial
@@ -449,3 +450,46 @@ class FrozenError(Exception):
 
 def test_nothing_is_written_to_an_exception() -> None:
     assert from_exception(FrozenError("text")).texts == ("text",)
+
+
+class Result:
+    """What a loop's own function returns, in place of raising."""
+
+    def __init__(self, **fields: object) -> None:
+        self.ok = False
+        vars(self).update(fields)
+
+
+SAID: Final = "Our scheduler could not place this request on any replica"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Result(error=SAID),
+        Result(error=Result(description=SAID)),
+        Result(text=SAID),
+        {"provider": "anthropic", "error_message": SAID},
+        {"provider": "anthropic", "content": SAID},
+        {"ok": False, "exc": LoopError(SAID)},
+        json.dumps({"error": {"message": SAID}}).encode(),
+        SAID.encode(),
+        Result(response=json.dumps({"error": {"message": SAID}}).encode()),
+    ],
+    ids=lambda told: type(told).__name__,
+)
+def test_what_a_result_holds_is_what_it_says(told: object) -> None:
+    claim = from_error(told)
+    assert SAID in claim.texts
+    assert not claim.is_unread
+
+
+@pytest.mark.parametrize("told", [Result(), {"provider": "anthropic"}, {"ok": False}, object()])
+def test_of_what_cannot_be_read_nothing_is_held(told: object) -> None:
+    """It says something, and nobody knows what: that is no word of praise."""
+    assert from_error(told).is_unread
+
+
+@pytest.mark.parametrize("told", [None, True, False, "timeout", 429, {"status": 429}, LoopError("no luck")])
+def test_of_what_can_be_read_that_is_not_said(told: object) -> None:
+    assert not from_error(told).is_unread

@@ -661,6 +661,20 @@ CASES: Final[dict[str, Case]] = {
         HUNG,
         REPORT,
     ),
+    "a word that nobody knows": Case("a loop's own", said(reason="no luck"), HUNG, VERIFIED),
+    "a status in a loop's word": Case("nobody gave it here", said(reason="HTTP 429"), HUNG, NOTHING_BOUND),
+    "a code in a loop's word": Case("another's", said(reason="429 insufficient_quota"), HUNG, NOTHING_BOUND),
+    "a short message as a loop's word": Case(
+        "another's, though too short to bind",
+        said(reason="Insufficient Balance"),
+        HUNG,
+        NOTHING_BOUND,
+        (OPENAI._replace(messages=("Insufficient Balance",)),),
+    ),
+    "an issued id in a loop's word": Case(
+        "only an answer has one", said(reason="req_0000000aadceb1e0146c84bde0893c4b"), HUNG, NOTHING_BOUND
+    ),
+    "something of which nothing is read": Case("no claim is not a good one", said(is_unread=True), HUNG, NOTHING_BOUND),
     "an own text in a loop's many words": Case(
         "what is around an own text that cannot be chance says nothing of an answer",
         said(f"while the nightly summary of region four was being written, somebody heard this of it: {OWN_TEXT}"),

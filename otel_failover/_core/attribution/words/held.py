@@ -39,6 +39,7 @@ _START: Final = 12
 """Letters of another's message that show, in a text that is cut, that it is not own."""
 _CLASS: Final = re.compile(r"(?:\w+\.)*\w*(?:error|exception|timeout|warning)")
 _STATUS: Final = re.compile(r"(?<![\w.:])[45]\d\d(?![\w.])")
+_ID: Final = re.compile(r"req_[0-9A-Za-z]{16,64}")
 _RUNTIME: Final = re.compile(
     r'(?:" \S+ " |\S+ )?object (?:has no attribute|is not an?|is not) (?:" \S+ "|\w+)'
     r"|\w+ index out of range|expecting value (?:line # column # )?(?:char #)?|extra data line # column # char #"
@@ -100,7 +101,7 @@ def holds(raw: str, said: Iterable[str], own: OwnFacts, others: Sequence[SourceF
         return False
     if matching.is_held(raw, own.texts) or matching.is_held(raw, own.answers()):
         return True
-    if _names_other_status(said, own):
+    if _names_other_status(said, own) or _names_other_id(raw, own):
         return False
     left = [word for word in rest.split() if not _says_nothing(word, own)]
     if not left:
@@ -109,6 +110,25 @@ def holds(raw: str, said: Iterable[str], own: OwnFacts, others: Sequence[SourceF
     return (
         found and units(" ".join(left)) < matching.MINIMUM and not any(_gives_other_reason(word, own) for word in left)
     )
+
+
+def is_foreign(word: str, own: OwnFacts, others: Sequence[SourceFacts]) -> bool:
+    """Whether a loop's own word for a reason has a fact in it that is none of this attempt's: a code, a status, an id.
+
+    Args:
+        word: As it was said.
+        own: The judged attempt's evidence.
+        others: The other attempts of the run.
+    """
+    text = matching.normalise(word)
+    if units(text) >= _START and any(text in mine for mine in own.texts):
+        return False
+    return _is_of_others(text, own, others) or _names_other_status((word,), own) or _names_other_id(word, own)
+
+
+def _names_other_id(raw: str, own: OwnFacts) -> bool:
+    """Whether a text names a request id as OpenAI and Anthropic issue them, and none of this attempt's."""
+    return any(matching.is_issued(name) and name not in own.request_ids for name in _ID.findall(raw))
 
 
 def _phrases(statuses: Iterable[int]) -> Iterator[str]:

@@ -7,7 +7,7 @@ its message is too short to say whose it is. Pure, and linear in the texts.
 # Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from otel_failover._core.domain.endpoint import address_of, endpoint_of
 from otel_failover._core.text import matching
@@ -54,6 +54,9 @@ _SAYS_WHY: Final = ("Timeout", "TimedOut", "Connect", "Cancel")
 """Class names with these in them do say something: what failed, on the way to no answer."""
 _OF_LITELLM: Final = r"(?i)^(?:litellm\.\w+:? |\w+(?:error|exception):? )*\w+exception - "
 _OF_A_CLASS: Final = r"(?:(?:\w+\.)+[A-Z]\w*|[A-Z]\w+(?:Error|Exception|Timeout))[:(]?"
+
+
+Sides: TypeAlias = tuple[str, str]  # what stands in front of a text, and behind it
 
 
 class Rendering(NamedTuple):
@@ -216,7 +219,7 @@ def around(text: str, portion: str) -> tuple[str, str] | None:
     return next((each for each in found if each is not None), None)
 
 
-def _around(plain: str, portion: str) -> tuple[str, str] | None:
+def _around(plain: str, portion: str) -> "Sides | None":
     for start, _, end, _ in _regions(plain):
         if matching.holds(matching.normalise(plain[start:end]), portion):
             return _without_classes(plain[:start]), plain[end:].casefold()
