@@ -203,7 +203,7 @@ def gates() -> list[Gate]:
             Gate(f"{case}: the same / genai-openai's one span", added[case][ours] / added[case][genai], most)
             for case, (_, most) in allowed.items()
         ),
-        Gate("a mismatch, above an honest one / a success by hand", mismatch() / unit, 1.2),
+        Gate("a mismatch, above an honest one / a success by hand", mismatch() / unit, 1.8),
         Gate("a foreign span outside, instructions", outside, 180),
         Gate("a foreign span inside an attempt, instructions", inside, 950),
         Gate("a stream, per chunk / the bare SDK's", per_chunk(), 0.02),

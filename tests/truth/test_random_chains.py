@@ -559,7 +559,7 @@ class Chain:
         fact.bound = self.style != "thread"
         draw, way = self.rng.random(), self.rng.choice(WAYS)
         held = Held(attempt, self.tracer, mine, mine)
-        if others and draw < 0.3 and BOTH:
+        if others and draw < 0.3 and BOTH and str(fact.own):  # of an own error without words no report tells anything
             theirs = self.rng.choice(others).told
             REPORTS[self.rng.choice(BOTH)](replace(held, error=theirs), mine)
         elif others and draw < 0.4 and mine.status is None and fact.log[-1].kind in ("hang", "reset"):

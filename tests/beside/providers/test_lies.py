@@ -123,7 +123,8 @@ def test_a_client_that_raises_somebody_elses_error(beside: Beside, sdk: Sdk) -> 
 
     flagged = beside.dishonest(lambda: _loop(beside, sdk, second))
     assert any(span.name.startswith("candidate") for span in flagged)
-    if sdk.name == "google_genai":  # told before the call is over, so that nothing is certain yet
+    if sdk.name == "google_genai" and beside.family != TRANSPORTS:
+        # Told before the call is over, so that nothing is certain yet; what HTTP's own spans tell has come by then.
         told = {span.verdict for span in beside.others if span["candidate.index"] == 1 and span.status == "ERROR"}
         assert told == {("unverified", INCOMPLETE)}
     elif (beside.family, sdk.name) not in INSIDE and beside.family != TRANSPORTS:

@@ -6,6 +6,7 @@ its message is too short to say whose it is. Pure, and linear in the texts.
 
 # Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
+import bisect
 from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeAlias
 
@@ -215,25 +216,33 @@ def around(text: str, portion: str) -> tuple[str, str] | None:
     """
     # A line's end may part two words, or one: the text is read both ways.
     unwrapped = compiled(_UNSEEN).sub("", undone(text[:_LIMIT]))
-    found = (_around(compiled(_ANSI).sub(" ", plain), portion) for plain in (unwrapped, _plain(text)))
-    return next((each for each in found if each is not None), None)
+    found = _around(compiled(_ANSI).sub(" ", unwrapped), portion)
+    if found is not None or "\n" not in unwrapped:
+        return found
+    return _around(compiled(_ANSI).sub(" ", _plain(text)), portion)
 
 
 def _around(plain: str, portion: str) -> "Sides | None":
     for start, _, end, _ in _regions(plain):
         if matching.holds(matching.normalise(plain[start:end]), portion):
             return _without_classes(plain[:start]), plain[end:].casefold()
-    sought, row, places = letters(portion), "", []
+    sought, row = letters(portion), ""
+    words: list[tuple[int, int, int]] = []
     for word in compiled(_WORD).finditer(plain):
-        if not any(map(str.isdigit, word[0])):
-            for at, sign in enumerate(word[0], word.start()):
-                folded = letters(sign.casefold())
-                row += folded
-                places += [at] * len(folded)
+        folded = letters(word[0].casefold())
+        if folded and not any(map(str.isdigit, folded)):
+            words.append((len(row), *word.span()))
+            row += folded
     begin = row.find(sought) if sought else -1
     if begin == -1:
         return None
-    return _without_classes(plain[: places[begin]]), plain[places[begin + len(sought) - 1] + 1 :].casefold()
+    first = words[bisect.bisect_right(words, begin, key=_in_row) - 1]
+    last = words[bisect.bisect_left(words, begin + len(sought), key=_in_row) - 1]
+    return _without_classes(plain[: first[1]]), plain[last[2] :].casefold()
+
+
+def _in_row(word: tuple[int, int, int]) -> int:
+    return word[0]
 
 
 def _without_classes(text: str) -> str:
