@@ -593,8 +593,10 @@ class Chain:
         stolen, kind = self.rng.choice(others), self.rng.choice(kinds)
         if not self.usable(kind, stolen, fact) or (kind in CARRIED and not self.carries(kind, stolen, fact)):
             return False
-        fact.theft, fact.stolen = kind, stolen
-        fact.expected = self.is_foreign(kind, stolen, fact)
+        expected = self.is_foreign(kind, stolen, fact)
+        if kind == "status_and_code" and not expected:
+            return False  # beside an own status or code it depends on what else is known of the code
+        fact.theft, fact.stolen, fact.expected = kind, stolen, expected
         return True
 
     def carries(self, kind: str, stolen: Fact, fact: Fact) -> bool:
