@@ -596,6 +596,8 @@ class Chain:
         expected = self.is_foreign(kind, stolen, fact)
         if kind == "status_and_code" and not expected:
             return False  # beside an own status or code it depends on what else is known of the code
+        if (kind == "said" or kind in CARRIED) and not {stolen.told.code, stolen.told.kind}.isdisjoint(BROAD):
+            return False  # where the own answer has that class of errors too, the code is own: `mixed_error`
         fact.theft, fact.stolen, fact.expected = kind, stolen, expected
         return True
 
