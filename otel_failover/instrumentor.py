@@ -120,6 +120,7 @@ def _turn_on(given: dict[str, Any]) -> None:
     # imports it, for `Candidate` or a decorator, that never instruments anything.
     from otel_failover._core.attribution.history import history
     from otel_failover._core.runs import judgement
+    from otel_failover._core.runs.by_wire import opening
     from otel_failover.integrations import adapters
 
     judgement.preload()
@@ -129,6 +130,7 @@ def _turn_on(given: dict[str, Any]) -> None:
     signals = (("tracer_provider", "get_tracer"), ("meter_provider", "get_meter"), ("logger_provider", "get_logger"))
     providers = (_provider(given, name, method) for name, method in signals)
     active = runtime.Runtime(settings, *providers)
+    active.by_wire = opening.opened
     runtime.configure(active)
     attach(active)
     history.clear()
