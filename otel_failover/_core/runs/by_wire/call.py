@@ -134,7 +134,7 @@ class WireCall(Call):
             self._held = bytearray()
 
     def _answer_in(self, content: bytes) -> Answer:
-        from otel_failover._core.evidence.dialects.answer import answer_in  # late: see `opening`
+        from otel_failover._core.evidence.dialects.whole_body import answer_in  # late: see `opening`
 
         return answer_in(self._dialect, content)
 
