@@ -27,6 +27,7 @@ def libraries() -> tuple[Library, ...]:
     from otel_failover.integrations.transports.botocore import BOTOCORE
     from otel_failover.integrations.transports.httpx import HTTPX, HTTPX2
     from otel_failover.integrations.transports.requests import REQUESTS
+    from otel_failover.integrations.transports.urllib3 import URLLIB3
 
     return (
         HTTPX,
@@ -34,6 +35,7 @@ def libraries() -> tuple[Library, ...]:
         AIOHTTP,
         BOTOCORE,
         REQUESTS,
+        URLLIB3,
         OPENAI,
         ANTHROPIC,
         GOOGLE_GENAI,
