@@ -247,7 +247,8 @@ class Gathering:
         """Yield what is to be drawn of a span that has come, and of what has waited for it, outside any open run."""
         key = (view.trace_id, view.span_id)
         trace = self._traces.get(key[0], {})
-        if key[1] not in trace or view.note:
+        kept = trace.get(key[1])
+        if kept is None or kept.note:  # it has been drawn
             return
         name = self._late_for(view)
         if name is not None:
