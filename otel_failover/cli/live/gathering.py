@@ -51,7 +51,7 @@ _DRAWN: Final = frozenset({
     names.REASON_CODE, names.ERROR_TYPE, names.VERDICT, names.RULE, names.MISMATCH, names.EXPECTED_PROVIDER,
     names.SOURCE_PROVIDER, names.SOURCE_INDEX, names.SOURCE_SPAN_ID, names.BOUND_BY, names.OWN_EVIDENCE,
     names.CLAIMED_REASON, names.CLAIMED_TYPE, names.CLAIMED_STATUS_CODE, names.CLAIMED_CODE, names.CLAIMED_MESSAGE,
-    names.FINDINGS, names.FINDING_RULE, names.FINDING_SENTENCE, names.FINDING_LEVEL,
+    names.GEN_AI_OPERATION, names.FINDINGS, names.FINDING_RULE, names.FINDING_SENTENCE, names.FINDING_LEVEL,
 })  # fmt: skip
 """All that the drawing reads: prompts and replies that others record are not even kept."""
 
@@ -263,14 +263,28 @@ class Gathering:
         if _is_wanted(view):
             around = trace.get(view.parent_id or "")
             if view.scope != names.SCOPE and (view.parent_id is None or (around is not None and _is_around(around))):
-                yield self._alone(view)
+                yield self._foreign_call(view, around)
             return
         if self._is_loud(view):
             self._held[key] = None
         for child in self._wanted_below(view):
-            if child.scope != names.SCOPE:
-                yield self._alone(child)
+            if child.scope != names.SCOPE and child.span_id in trace:
+                yield self._foreign_call(child, view)
         yield from self._released()
+
+    def _foreign_call(self, view: SpanView, around: SpanView | None) -> Picture:
+        """Return the line of a call outside any run whose span is another instrumentation's.
+
+        Args:
+            view: A span inside the call's attempt.
+            around: The span that it stands in: the call's own, where that began before the attempt.
+        """
+        call = around if around is not None and names.GEN_AI_OPERATION in around.attributes else view
+        picture = self._alone(call)
+        get = view.attributes.get
+        who = f"{get(names.CANDIDATE_PROVIDER, '')} {get(names.CANDIDATE_MODEL, '')}"
+        first, *more = picture.views
+        return replace(picture, views=(replace(first, note=who.strip()), *more))
 
     def _wanted_below(self, view: SpanView) -> list[SpanView]:
         """Return the spans right below one that are ours, or stand in an attempt."""
