@@ -179,9 +179,7 @@ def _why_nothing(showing: Showing) -> str:
             return f"no spans came: otel-failover is not installed for {problem.partition(': ')[0]}"
         return f"no spans came, {problem}"
     if not showing.watched:
-        return (
-            "no spans came: the command has started no Python that can be watched (`python -I`, `-E` and `-S` cannot)"
-        )
+        return "no spans came: the command started no Python that can be watched (`python -I`, `-E`, `-S` cannot)"
     if showing.spans:
         return f"{showing.spans} spans came, none of a provider's call: `otel-failover doctor` says which are seen"
     return "no spans came: no provider was called, or by a way that is not seen; `otel-failover doctor` says which are"

@@ -73,7 +73,7 @@ class Command:
         """
         program = shutil.which(self._words[0])
         if program is None:
-            if Path(self._words[0]).parent != Path() and Path(self._words[0]).exists():
+            if os.sep in self._words[0] and Path(self._words[0]).exists():
                 raise PermissionError(f"{self._words[0]} cannot be executed")
             raise FileNotFoundError(f"there is no command {self._words[0]!r}")
         # What a user types is what is run, without a shell.

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.domain import attributes as names
+from otel_failover._core.failsafe import guarded
 from otel_failover.cli.live.gathering import Gathering
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Showing:
         if self._dropped:
             self._terminal.say(f"{self._dropped} spans came faster than they could be drawn, and are lost", "yellow")
 
+    @guarded(fallback=None)
     def _draw(self, patience: float) -> None:
         views: list[SpanView] = []
         try:
