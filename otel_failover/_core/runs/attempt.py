@@ -202,7 +202,7 @@ class Attempt:
 
     asked: Asked | None = None
     """What was asked by the call that it is, where that may matter to its run."""
-    trail: tuple[AttemptRecord, Source, float] | None = None
+    kept: tuple[AttemptRecord, Source, float] | None = None
     """Of a provider call outside any run that did not succeed, once it is over: what may be kept of it, and its end."""
     inferred_in: Any = None
     """A weak reference to the run that a provider call outside any has turned out to belong to."""
@@ -635,7 +635,7 @@ class Attempt:
             record = self._record(settled, ended) or AttemptRecord(self.candidate, self.index, settled=settled)
             self._owner.attempt_ended(self, record, source, ended)
         elif settled.outcome != SUCCESS and source is not None:
-            self.trail = self._trail(settled, source, ended)
+            self.kept = self._reduced(settled, source, ended)
         self._judgement.forget()
 
     @guarded(fallback=None)
@@ -726,7 +726,7 @@ class Attempt:
         )
 
     @guarded(fallback=None)
-    def _trail(self, settled: Outcome, source: Source, ended: float) -> tuple[AttemptRecord, Source, float] | None:
+    def _reduced(self, settled: Outcome, source: Source, ended: float) -> tuple[AttemptRecord, Source, float] | None:
         """Return what may be kept of it: no text, no object and no body, but what became of it in our own words."""
         facts = settled._replace(message="", relayed="", exception=None)
         record = self._record(facts, ended)

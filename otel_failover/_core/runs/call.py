@@ -332,7 +332,7 @@ class Call:
             if attempt.run is None and problem is None:
                 self._answered_outside(attempt.ledger)
             attempt.conclude(problem)
-            if attempt.trail is not None and attempt.ledger.beside is None:
+            if attempt.kept is not None and attempt.ledger.beside is None:
                 from otel_failover._core.runs.inferred.watch import watch  # late: for the import budget
 
                 watch.failed(self, attempt)

@@ -728,7 +728,7 @@ class Run:
             self._write_findings(span, outcome, attributes, in_a_row)
         span.span.set_attributes(attributes)
         active = self._runtime
-        if self.served is not None and who is not None:
+        if self.served is not None and who is not None and outcome != UNSEEN:
             self._log_served(f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}")
         active.metrics.runs.add(self._library, self._loop, outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop, names.OUTCOME: outcome}

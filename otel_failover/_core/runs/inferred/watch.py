@@ -168,9 +168,9 @@ class Watch:
             call: That has ended.
             attempt: That it was.
         """
-        trail, attempt.trail = attempt.trail, None
+        kept, attempt.kept = attempt.kept, None
         current = context_api.get_current()
-        if trail is None or not _asks(call.asked) or is_suppressed(current):
+        if kept is None or not _asks(call.asked) or is_suppressed(current):
             return
         self._begin_with(runtime.current())
         asker = askers.current()
@@ -178,7 +178,7 @@ class Watch:
         if known is None:
             who = identity(asked, attempt.provider)
             known = Known(askers.place_of(call.parent, asker)._replace(span=None), self._question(asked), who, [])
-        record, source, ended = trail
+        record, source, ended = kept
         bare = asked._replace(credential=askers.hashed(asked.credential), body=None)
         span = attempt.span_context
         if not span.is_valid and call.parent is not None:
