@@ -69,6 +69,8 @@ class Runtime:
         self.open_attempts: dict[Any, None] = {}
         # `spans.processor.attach` sets it: the watch over silent attempts makes spans, and stands above this room.
         self.on_stale: Callable[[Any, float], None] = _ignore
+        # `instrument()` sets it: opens the call that a request is which no SDK's call claims, and stands above as well.
+        self.by_wire: Callable[..., Any] = _claim_nothing
         self.order = 0
         self.tracer: Tracer = trace.get_tracer(names.SCOPE, __version__, tracer_provider=tracer_provider)
         self.metrics = metrics_of(meter_provider)
@@ -125,6 +127,10 @@ def _ignore(attempt: Any, now: float) -> None:
     """Do nothing about an attempt that is silent for too long."""
 
 
+def _claim_nothing(endpoint: str, request: Callable[[], object], current: Any, *, stream: bool, later: bool) -> None:
+    """Leave a request to whoever records it: it is no call by itself."""
+
+
 endpoints: Final[dict[str, None]] = {}
 """Endpoints that candidates have had, at most 1,024: where a request without an attempt is worth remembering."""
 
@@ -145,6 +151,11 @@ def current() -> Runtime:
     global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     if _runtime is None:
         _runtime = Runtime(load({}), not_instrumented=not _is_switched_off())
+    return _runtime
+
+
+def known() -> Runtime | None:
+    """Return the active runtime where there is one, for who must not make one by asking."""
     return _runtime
 
 
