@@ -113,6 +113,7 @@ class Runtime:
 
         Metrics are read every minute or so: that is often enough to notice a hung candidate, and needs no thread.
         """
+        sweep()
         now = time.monotonic()
         oldest: dict[str, float] = {}
         for attempt in tuple(self.open_attempts):
@@ -143,6 +144,16 @@ def remember_endpoint(endpoint: str | None) -> None:
         endpoints[endpoint] = None
 
 
+sweeps: Final[list[Callable[[], None]]] = []
+"""What looks for runs that have been silent for too long; never raises. Set once there may be any."""
+
+
+def sweep() -> None:
+    """Look for runs that have been silent for too long: metrics are read, or spans flushed."""
+    for each in sweeps:
+        each()
+
+
 _runtime: Runtime | None = None
 
 
@@ -151,6 +162,11 @@ def current() -> Runtime:
     global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     if _runtime is None:
         _runtime = Runtime(load({}), not_instrumented=not _is_switched_off())
+    return _runtime
+
+
+def known() -> Runtime | None:
+    """Return the active runtime where there is one, for who must not make one by asking."""
     return _runtime
 
 

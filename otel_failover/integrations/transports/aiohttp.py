@@ -281,7 +281,7 @@ _NO_FURTHER: Final = "the end of a body that is not read to its end"
 AIOHTTP: Final = Library(
     "aiohttp",
     "aiohttp",
-    ">=3.10,<4",
+    ">=3.10",
     (
         Patch("aiohttp.client", "ClientSession._request", request, "every way of sending ends here"),
         Patch("aiohttp.client_reqrep", "ClientResponse.start", start, "an answer that the session raises for"),
