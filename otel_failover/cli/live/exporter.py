@@ -20,7 +20,8 @@ from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.text.redaction import redact
-from otel_failover.cli.live.gathering import Gathering, OpenAttempt
+from otel_failover.cli.live.belonging import OpenAttempt
+from otel_failover.cli.live.gathering import Gathering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

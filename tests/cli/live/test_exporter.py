@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import io
 import re
 import subprocess
@@ -235,3 +236,15 @@ def test_a_shutdown_draws_what_has_come_of_a_run_that_did_not_end() -> None:
     assert out.getvalue() == ""
     exporter.shutdown()
     assert masked(out.getvalue()) == "a run that has not ended\ncandidate a  m  error, N s\n"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("opentelemetry.distro") is None, reason="needs opentelemetry-distro")
+def test_it_works_without_a_line_of_code(tmp_path: Path) -> None:
+    given = {
+        "OTEL_TRACES_EXPORTER": "failover_console",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": service.OTHERS,
+    }
+    started = "from opentelemetry.instrumentation.auto_instrumentation import initialize\ninitialize()"
+    assert masked(service.run(service.script(started, service.SERVICE), tmp_path, given).stderr.decode()) == PICTURE
