@@ -213,6 +213,22 @@ def test_a_span_that_ends_while_another_is_drawn_waits_for_nobody() -> None:
     assert "chat second" in second
 
 
+def test_what_comes_while_the_terminal_is_held_is_bounded_and_counted() -> None:
+    class Held(io.StringIO):
+        def write(self, text: str) -> int:
+            if not self.getvalue():
+                super().write(text)
+                for number in range(10_010):
+                    tracer.start_span(f"SELECT {number}").end()
+                return len(text)
+            return super().write(text)
+
+    out = Held()
+    tracer = traced(ConsoleExporter(out))
+    tracer.start_span("chat first", attributes=CALL).end()
+    assert out.getvalue().splitlines()[1:] == ["10 spans came faster than they could be drawn, and are lost"]
+
+
 def test_credentials_in_foreign_spans_are_not_shown() -> None:
     key = "sk-proj-Ab12Cd34Ef56Gh78Ij90Kl12"
     out = io.StringIO()
