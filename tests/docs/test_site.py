@@ -53,7 +53,7 @@ COMPARED: Final = {
     "docs/reference/spans.md": {"attribute"},
     "docs/reference/support.md": {"library"},
     "docs/summary.md": {"key", "reason"},
-    "docs/testing.md": {"answer", "attribute"},
+    "docs/testing.md": {"kind", "answer", "attribute"},
 }
 """Tables that are compared with the code, by the first cell of their head."""
 PROSE: Final = {

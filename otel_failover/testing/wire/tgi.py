@@ -26,7 +26,8 @@ def read_call(request: Request) -> Call:
     """Return what the request asks for: generation names no model, and its answer none either."""
     own = _PATHS.get(request.path.rstrip("/"))
     if own is None or request.method != "POST":
-        return openai.read_call(request)
+        call = openai.read_call(request)
+        return dataclasses.replace(call, names_model=True) if call.operation == "chat" else call
     body = json_body(request)
     streamed = own == "generate_stream" or (own == "root" and body.get("stream") is True)
     return Call(own, None, streamed, body, names_model=False)

@@ -6,9 +6,8 @@ SDK's own: what it returns, and how its streams are read and closed.
 
 from __future__ import annotations
 
-import asyncio
-import json
-from contextlib import suppress
+import importlib
+import inspect
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
@@ -33,8 +32,9 @@ class Sdk(NamedTuple):
         client: Makes its client: of the module, a local provider and a patience in seconds.
         ask: Asks once: of the client, and whether it shall be streamed.
         aclient, aask: The same, asynchronous; None where there is none.
-        sends: How many requests a refused question makes: some SDKs cannot be kept from trying again.
-        returns_errors: It gives an error back as a result, and raises nothing.
+        sends: How many requests a question makes that fails at the provider: some SDKs always try again.
+        is_patient: Its waiting cannot be limited.
+        has_adapter: Its calls are seen by an adapter of its own.
     """
 
     module: str
@@ -46,7 +46,8 @@ class Sdk(NamedTuple):
     aclient: Callable[[Any, LocalProvider, float], Any] | None = None
     aask: Callable[[Any, str, bool], Any] | None = None
     sends: int = 1
-    returns_errors: bool = False
+    is_patient: bool = False
+    has_adapter: bool = False
 
     def opened(self, at: LocalProvider, patience: float, *, asynchronous: bool = False) -> Any:
         """Return a client of the SDK's."""
@@ -56,13 +57,24 @@ class Sdk(NamedTuple):
         return make(pytest.importorskip(self.module), at, patience)
 
 
-def _stainless(module: str, client: str, kind: Kind, provider: str, model: str, **more: Any) -> Sdk:
-    """Return an SDK made by Stainless, or after its pattern."""
+def _stainless(module: str, client: str, kind: Kind, provider: str, model: str, path: str | None = None) -> Sdk:
+    """Return an SDK made by Stainless, or after its pattern.
+
+    Args:
+        module, kind, provider, model: As `Sdk` has them.
+        client: Name of its client's class; the asynchronous one is called Async and that.
+        path: Of its base URL, where it is not the local provider's.
+    """
 
     def make(name: str) -> Callable[[Any, LocalProvider, float], Any]:
         def made(sdk: Any, at: LocalProvider, patience: float) -> Any:
-            options = {"api_key": KEY, "max_retries": 0, "timeout": patience, **more}
-            return getattr(sdk, name)(base_url=at.base_url, **options)
+            of_class = getattr(sdk, name, None)
+            if of_class is None:
+                pytest.skip("it has no such client")
+            options = {"api_key": KEY, "max_retries": 0, "timeout": patience, "warm_tcp_connection": False}
+            taken = inspect.signature(of_class).parameters
+            url = at.base_url if path is None else at.endpoint + path
+            return of_class(base_url=url, **{name: value for name, value in options.items() if name in taken})
 
         return made
 
@@ -76,6 +88,8 @@ def _stainless(module: str, client: str, kind: Kind, provider: str, model: str, 
 
 
 def _mistral(sdk: Any, at: LocalProvider, patience: float) -> Any:
+    if not hasattr(sdk, "Mistral"):  # it moved in 2.0
+        sdk = importlib.import_module("mistralai.client")
     return sdk.Mistral(api_key=KEY, server_url=at.base_url, timeout_ms=int(patience * 1000))
 
 
@@ -286,26 +300,27 @@ def _no_client(*_: Any) -> Any:
 
 
 SDKS: Final = {
-    "mistralai": Sdk("mistralai.client", "mistral", "mistral_ai", "mistral-large-latest", _mistral, _ask_mistral, _mistral, _aask_mistral),
+    "mistralai": Sdk("mistralai", "mistral", "mistral_ai", "mistral-large-latest", _mistral, _ask_mistral, _mistral, _aask_mistral),
     "cohere": Sdk("cohere", "cohere", "cohere", "command-a-03-2025", _of_cohere("ClientV2"), _ask_cohere_2, _of_cohere("AsyncClientV2"), _ask_cohere_2),
     "cohere v1": Sdk("cohere", "cohere", "cohere", "command-r", _of_cohere("Client"), _ask_cohere_1, _of_cohere("AsyncClient"), _ask_cohere_1),
-    "groq": _stainless("groq", "Groq", "openai", "groq", "llama-3.3-70b-versatile"),
-    "together": _stainless("together", "Together", "openai", "together", "meta-llama/Llama-3.3-70B"),
-    "fireworks": _stainless("fireworks", "Fireworks", "openai", "fireworks", "accounts/fireworks/models/qwen3"),
-    "cerebras": _stainless("cerebras.cloud.sdk", "Cerebras", "openai", "cerebras", "llama-3.3-70b", warm_tcp_connection=False),
+    "groq": _stainless("groq", "Groq", "openai", "groq", "llama-3.3-70b-versatile", ""),
+    "together": _stainless("together", "Together", "openai", "together_ai", "meta-llama/Llama-3.3-70B", ""),
+    "fireworks": _stainless("fireworks", "Fireworks", "openai", "fireworks_ai", "accounts/fireworks/models/qwen3", "/inference"),
+    "cerebras": _stainless("cerebras.cloud.sdk", "Cerebras", "openai", "cerebras", "llama-3.3-70b", ""),
     "perplexity": _stainless("perplexity", "Perplexity", "openai", "perplexity", "sonar-pro"),
     "sambanova": _stainless("sambanova", "SambaNova", "openai", "sambanova", "Llama-4-Maverick"),
-    "zai": Sdk("zai", "openai", "zhipu", "glm-5", *_stainless("zai", "ZaiClient", "openai", "zhipu", "glm-5")[4:6]),
-    "portkey": _stainless("portkey_ai", "Portkey", "openai", "openai", "gpt-5.5"),
+    "zai": _stainless("zai", "ZaiClient", "openai", "zhipu_ai", "glm-5", "/api/paas/v4"),
+    "zhipuai": _stainless("zhipuai", "ZhipuAI", "openai", "zhipu_ai", "glm-5", "/api/paas/v4"),
+    "portkey": _stainless("portkey_ai", "Portkey", "openai", "openai", "gpt-5.5")._replace(sends=2, is_patient=True),
     "openrouter": Sdk("openrouter", "openrouter", "openrouter", "z-ai/glm-5", _openrouter, _ask_openrouter, _openrouter, _aask_openrouter),
     "ollama": Sdk("ollama", "ollama", "ollama", "llama3.3", _of_ollama("Client"), _ask_ollama, _of_ollama("AsyncClient"), _ask_ollama),
     "ollama generate": Sdk("ollama", "ollama", "ollama", "llama3.3", _of_ollama("Client"), _generate_ollama, _of_ollama("AsyncClient"), _generate_ollama),
-    "huggingface_hub": Sdk("huggingface_hub", "tgi", "huggingface", "Qwen/Qwen3", _of_hub("InferenceClient"), _ask_hub, _of_hub("AsyncInferenceClient"), _ask_hub),
-    "huggingface_hub generate": Sdk("huggingface_hub", "tgi", "huggingface", "", _of_hub("InferenceClient"), _generate_hub, _of_hub("AsyncInferenceClient"), _generate_hub),
-    "dashscope": Sdk("dashscope", "dashscope", "dashscope", "qwen-max", _dashscope, _ask_dashscope, _dashscope, _aask_dashscope, returns_errors=True),
+    "huggingface_hub": Sdk("huggingface_hub", "tgi", "hugging_face", "Qwen/Qwen3", _of_hub("InferenceClient"), _ask_hub, _of_hub("AsyncInferenceClient"), _ask_hub),
+    "huggingface_hub generate": Sdk("huggingface_hub", "tgi", "hugging_face", "", _of_hub("InferenceClient"), _generate_hub, _of_hub("AsyncInferenceClient"), _generate_hub),
+    "dashscope": Sdk("dashscope", "dashscope", "alibaba_cloud", "qwen-max", _dashscope, _ask_dashscope, _dashscope, _aask_dashscope),
     "azure": Sdk("azure.ai.inference", "openai", "azure.ai.inference", "Phi-4", _azure, _ask_azure, _aazure, _ask_azure),
-    "openai at vLLM": _stainless("openai", "OpenAI", "vllm", "vllm", "Qwen/Qwen3"),
-    "openai at OpenRouter": _stainless("openai", "OpenAI", "openrouter", "openrouter", "z-ai/glm-5"),
+    "openai at vLLM": _stainless("openai", "OpenAI", "vllm", "vllm", "Qwen/Qwen3")._replace(has_adapter=True),
+    "openai at OpenRouter": _stainless("openai", "OpenAI", "openrouter", "openrouter", "z-ai/glm-5")._replace(has_adapter=True),
     "httpx": Sdk("httpx", "openai", "deepseek", "deepseek-chat", _raw, _ask_httpx, _raw, _aask_httpx),
     "httpx2": Sdk("httpx2", "openai", "deepseek", "deepseek-chat", _raw, _ask_httpx, _raw, _aask_httpx),
     "requests": Sdk("requests", "openai", "deepseek", "deepseek-chat", _raw, _ask_requests),
