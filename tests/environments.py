@@ -280,11 +280,11 @@ ALIKE: Final = (
 # How names of tests begin, below `tests/`: folders, files, or `file.py::test`.
 
 QUICK: Final = (
-    "cli/demo/test_span_view",
     "cli/demo/test_tables",
-    "cli/demo/test_tree",
     "cli/doctor/test_doctor.py::test_an_instrumentation_that_is_on",
     "cli/doctor/test_doctor.py::test_settings_in_force",
+    "cli/drawing",
+    "cli/live/test_gathering",
     "cli/test_otlp_endpoints",
     "core/attribution/test_from_exception",
     "core/attribution/test_from_span",

@@ -33,11 +33,30 @@ def put_on(settings: Settings) -> None:
     disabled = frozenset(settings.disabled_libraries)
     _states[:] = [patching.put_on(library, disabled, _log_late) for library in libraries()]
     _states.extend(_configured(settings, disabled))
-    unknown = disabled - {state.name for state in _states}
-    if unknown:
-        known = ", ".join(state.name for state in _states)
-        logger.warning("otel-failover: disabled_libraries names %s; known are %s", ", ".join(sorted(unknown)), known)
+    _log_unknown(disabled)
     _log_states()
+
+
+def change(settings: Settings, before: Settings) -> None:
+    """Bring what is patched into line with other settings; what is patched under both stays as it is.
+
+    The host may hold a wrapper by name (`from litellm import completion`), which would be dead once it is taken off.
+
+    Args:
+        settings: Which libraries are switched off, and which loops are configured.
+        before: The same, as it was.
+    """
+    disabled, was = frozenset(settings.disabled_libraries), frozenset(before.disabled_libraries)
+    known = libraries()
+    for place, library in enumerate(known):
+        if library.name in disabled ^ was:
+            patching.take_off(_states[place])
+            _states[place] = patching.put_on(library, disabled, _log_late)
+    if settings.loops != before.loops or disabled != was:
+        for state in _states[len(known) :]:
+            patching.take_off(state)
+        _states[len(known) :] = _configured(settings, disabled)
+    _log_unknown(disabled)
 
 
 def take_off() -> None:
@@ -54,6 +73,13 @@ def _configured(settings: Settings, disabled: frozenset[str]) -> list[State]:
     from otel_failover.integrations.loops.configured import patches as configured
 
     return configured.put_on(settings.loops, disabled, _log_late)
+
+
+def _log_unknown(disabled: frozenset[str]) -> None:
+    unknown = disabled - {state.name for state in _states}
+    if unknown:
+        known = ", ".join(state.name for state in _states)
+        logger.warning("otel-failover: disabled_libraries names %s; known are %s", ", ".join(sorted(unknown)), known)
 
 
 def _log_states() -> None:

@@ -66,6 +66,11 @@ UNVERIFIED: Final = (
 FINDINGS: Final = verdicts.FINDINGS
 REASONS: Final = reasons.REASONS
 PROVIDERS: Final = providers.PROVIDERS
+HOSTS: Final = {
+    **providers.HOSTS,
+    **{f"*{ending}": provider for ending, provider in providers.HOST_ENDINGS.items()},
+}
+GATEWAYS: Final = providers.GATEWAYS
 
 # --- settings ---------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import pytest
 
 import otel_failover
 from tests.docs import package
-from tests.docs.pages import DOCS, PAGES, README, ROOT, SITE, words
+from tests.docs.pages import DOCS, PAGES, README, ROOT, SITE, plain, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ COMPARED: Final = {
     "docs/reference/reasons.md": {"reason"},
     "docs/reference/rules.md": {"rule"},
     "docs/reference/settings.md": {"setting"},
-    "docs/reference/spans.md": {"attribute"},
+    "docs/reference/spans.md": {"attribute", "provider"},
     "docs/reference/support.md": {"library"},
     "docs/summary.md": {"key", "reason"},
     "docs/testing.md": {"kind", "answer", "attribute"},
@@ -142,8 +142,13 @@ def test_the_providers_that_a_page_names_are_spelled_as_the_code_does() -> None:
     spans = SITE["docs/reference/spans.md"]
     (sentence,) = re.findall(r"Provider values are OpenTelemetry's \(([^)]+)\)", spans.prose)
     assert set(words(sentence)) <= package.PROVIDERS
-    listed = words(spans.section("Providers").partition(": ")[2].partition(";")[0])
-    assert listed == sorted(package.PROVIDERS)
+    table = {plain(row[0]): words(row[1]) for row in spans.rows("Providers")}
+    assert list(table) == sorted(package.PROVIDERS)
+    for provider, hosts in table.items():
+        theirs = [host for host, known in package.HOSTS.items() if known == provider]
+        assert [host for host in hosts if host in theirs or host.startswith("*")] == theirs
+    gateways = words(spans.section("Providers").partition("A gateway")[2])
+    assert set(gateways) - {"gateways"} == package.GATEWAYS
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

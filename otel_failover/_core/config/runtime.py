@@ -148,6 +148,11 @@ def current() -> Runtime:
     return _runtime
 
 
+def known() -> Runtime | None:
+    """Return the active runtime where there is one, for who must not make one by asking."""
+    return _runtime
+
+
 def _is_switched_off() -> bool:
     """Whether OpenTelemetry's own switches say that nothing is to be instrumented."""
     disabled = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").replace(" ", "").split(",")

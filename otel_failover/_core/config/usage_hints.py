@@ -1,11 +1,15 @@
 """What people should know of how they use this, logged once.
 
 Two things: calls outside any run that look like a fallback loop nobody declared (a failure, then a call to another
-candidate under the same span, ten times), and a client that sends to another endpoint than its candidate declares.
+candidate under the same span, ten times; where there is no span, by the same task or thread and at once), and a client
+that sends to another endpoint than its candidate declares.
 """
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,17 +18,19 @@ from opentelemetry.trace import get_current_span
 from otel_failover._core.failsafe import logger
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from collections.abc import Callable
 
 TIMES: Final = 10
+AT_ONCE: Final = 5.0
+"""Seconds within which a loop goes on to its next candidate: where no span says that two calls belong together."""
 
-_failed: Final[weakref.WeakKeyDictionary[Any, tuple[str, str, str]]] = weakref.WeakKeyDictionary()
-"""The last call that failed under each span: its endpoint, model and path; gone with the span."""
+_failed: Final[weakref.WeakKeyDictionary[Any, tuple[str, str, str, float]]] = weakref.WeakKeyDictionary()
+"""The last call that failed in each place: its endpoint, model, path and time; gone with the span, task or thread."""
 _seen: Final = [0]
 """How often a failure was followed by a call to another candidate."""
 
 
-def call_outside(endpoint: str, model: str, base: str = "") -> weakref.ref[Span] | None:
+def call_outside(endpoint: str, model: str, base: str = "") -> Callable[[], Any] | None:
     """Take note of a call outside any run.
 
     Args:
@@ -33,38 +39,58 @@ def call_outside(endpoint: str, model: str, base: str = "") -> weakref.ref[Span]
         base: Path of the base URL, which is not logged.
 
     Returns:
-        The span that it is made under, for `call_failed`; None where there is none, or enough has been seen.
+        What gives the place where it is made, for `call_failed`: the span that it is made under, else the task or the
+        thread. None where enough has been seen.
     """
     if _seen[0] >= TIMES:
         return None
     parent = get_current_span()
-    if not parent.is_recording():
-        return None
-    before = _failed.pop(parent, None)
-    if before is not None and before != (endpoint, model, base):
+    place: Callable[[], Any] = weakref.ref(parent) if parent.is_recording() else _here
+    # While no call fails, nobody is asked which task or thread this is.
+    before = _failed.pop(place(), None) if _failed else None
+    if before is not None and before[:3] != (endpoint, model, base) and _belongs(before[3], place):
         _seen[0] += 1
         if _seen[0] == TIMES:
             logger.info(
-                "otel-failover: calls to %s follow failures of %s under one span, as in a fallback loop that nobody "
-                'declared; `with failover_run("chat", chain=[...]):` around it shows it as one run',
+                "otel-failover: calls to %s follow failures of %s at once, as in a fallback loop that nobody declared; "
+                '`with failover_run("chat", chain=[...]):` around it shows it as one run; so does, without a change of '
+                """code, OTEL_FAILOVER_LOOPS='[{"run": "your.module:your_function"}]'""",
                 model,
                 before[1],
             )
-    return weakref.ref(parent)
+    return place
 
 
-def call_failed(parent: weakref.ref[Span] | None, endpoint: str, model: str, base: str = "") -> None:
+def _belongs(failed_at: float, place: Callable[[], Any]) -> bool:
+    """Whether a call belongs to a failure in the same place: a thread may serve one request after the other."""
+    return place is not _here or time.monotonic() - failed_at < AT_ONCE
+
+
+def _here() -> Any:
+    """Return the task that runs, else the thread."""
+    for module, where in (("asyncio", "asyncio"), ("trio", "trio.lowlevel")):
+        if module in sys.modules:
+            try:
+                task = sys.modules[where].current_task()
+            except Exception:  # noqa: S112 - no loop runs here, which is an exception in both
+                continue
+            if task is not None:
+                return task
+    return threading.current_thread()
+
+
+def call_failed(place: Callable[[], Any] | None, endpoint: str, model: str, base: str = "") -> None:
     """Take note that a call outside any run failed.
 
     Args:
-        parent: What `call_outside` returned for it.
+        place: What `call_outside` returned for it.
         endpoint: Where it went.
         model: As requested.
         base: Path of the base URL.
     """
-    span = parent() if parent is not None else None
-    if span is not None and _seen[0] < TIMES:
-        _failed[span] = (endpoint, model, base)
+    where = place() if place is not None else None
+    if where is not None and _seen[0] < TIMES:
+        _failed[where] = (endpoint, model, base, time.monotonic())
 
 
 _elsewhere: Final[set[tuple[str | None, str]]] = set()

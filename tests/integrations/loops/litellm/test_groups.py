@@ -245,11 +245,15 @@ def test_an_error_that_no_fallback_is_for(telemetry: Telemetry, bench: Bench, wa
 
 @every_way
 def test_asking_a_router_who_stands_in_it_warns_nobody(telemetry: Telemetry, bench: Bench, way: str) -> None:
-    """litellm 1.109 tells who reads its router's old attributes by a warning, and will take them away."""
+    """litellm 1.109 tells who reads its router's old attributes by a warning, and will take them away.
+
+    Of unclosed sockets of an earlier test Python warns wherever garbage happens to be collected, maybe in a line of ours.
+    """
     bench.chain(Answer.openai_quota(), served(way))
     router = bench.router(context_window_fallbacks=[{"a": ["b"]}])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert text(ways(router)[way]()) == "fine"
     package = str(Path(otel_failover.__file__).parent)
-    assert not [each for each in caught if each.filename.startswith(package)]
+    told_by_litellm = [each for each in caught if issubclass(each.category, DeprecationWarning)]
+    assert not [each for each in told_by_litellm if each.filename.startswith(package)]
