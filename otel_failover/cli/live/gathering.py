@@ -45,15 +45,18 @@ _SILENT: Final = 900.0
 """Seconds after which nobody waits any longer for a run that is only known by spans, and has sent no more."""
 _LONG: Final = 2_048
 _LOUD: Final = (verdicts.MISMATCH, verdicts.INCONSISTENT)
-_DRAWN: Final = frozenset({
+_TEXTS: Final = frozenset({
     names.CANDIDATE_PROVIDER, names.CANDIDATE_MODEL, names.CANDIDATE_PROFILE, names.CANDIDATE_OUTCOME, names.RUN_ID,
-    names.OUTCOME, names.SKIP_REASON, names.SKIP_CAUSE_SPAN_ID, names.SILENT_DURATION, names.HTTP_STATUS,
-    names.REASON_CODE, names.ERROR_TYPE, names.VERDICT, names.RULE, names.MISMATCH, names.EXPECTED_PROVIDER,
-    names.SOURCE_PROVIDER, names.SOURCE_INDEX, names.SOURCE_SPAN_ID, names.BOUND_BY, names.OWN_EVIDENCE,
-    names.CLAIMED_REASON, names.CLAIMED_TYPE, names.CLAIMED_STATUS_CODE, names.CLAIMED_CODE, names.CLAIMED_MESSAGE,
-    names.FINDINGS, names.FINDING_RULE, names.FINDING_SENTENCE, names.FINDING_LEVEL,
+    names.OUTCOME, names.SKIP_REASON, names.SKIP_CAUSE_SPAN_ID, names.REASON_CODE, names.ERROR_TYPE, names.VERDICT,
+    names.RULE, names.EXPECTED_PROVIDER, names.SOURCE_PROVIDER, names.SOURCE_SPAN_ID, names.BOUND_BY,
+    names.OWN_EVIDENCE, names.CLAIMED_REASON, names.CLAIMED_TYPE, names.CLAIMED_CODE, names.CLAIMED_MESSAGE,
+    names.GEN_AI_OPERATION, names.FINDING_RULE, names.FINDING_SENTENCE, names.FINDING_LEVEL,
 })  # fmt: skip
-"""All that the drawing reads: prompts and replies that others record are not even kept."""
+_NUMBERS: Final = frozenset({
+    names.HTTP_STATUS, names.SILENT_DURATION, names.MISMATCH, names.SOURCE_INDEX, names.CLAIMED_STATUS_CODE,
+})  # fmt: skip
+"""With `_TEXTS` and `failover.findings` all that the drawing reads: prompts and replies that others record are not even
+kept. What is of another type than it should be is not either: over OTLP anybody may send anything."""
 
 Key = tuple[str, str]
 
@@ -96,7 +99,7 @@ class Gathering:
     """Spans that wait for their run, and what is drawn as they come.
 
     Args:
-        grace: Nanoseconds that a run waits after its span has come: for spans of other processes.
+        grace: Nanoseconds that a run or call waits after its span has come: for spans of other processes.
         most: Spans that may wait.
         most_others: Spans that may wait and are nobody's candidate.
     """
@@ -140,7 +143,7 @@ class Gathering:
         return pictures + self._overflow()
 
     def due(self, now: int) -> list[Picture]:
-        """Return the runs whose time to be drawn has come, in the order in which they began.
+        """Return the runs and calls whose time to be drawn has come, in the order in which they began.
 
         Args:
             now: In nanoseconds since the epoch.
@@ -148,7 +151,7 @@ class Gathering:
         ready = [key for key, when in self._due.items() if when <= now]
         # The outermost first: a run inside it that has come with it is drawn in it, and is not due any more.
         ready.sort(key=lambda key: self._traces[key[0]][key[1]].start)
-        pictures = [self._run(key) for key in ready if self._due.pop(key, None) is not None]
+        pictures = [self._complete(key) for key in ready if self._due.pop(key, None) is not None]
         return pictures + self._released() if pictures else pictures
 
     def rest(self) -> list[Picture]:
@@ -173,7 +176,7 @@ class Gathering:
         if run_id and view.scope == names.SCOPE and run_id not in self._ended:
             self._traces_of.setdefault(run_id, set()).add(view.trace_id)
             self._news[run_id] = now
-        if _is_run(view):
+        if _is_run(view) or _is_call(view):
             self._due[key] = now + self._grace
 
     def _forget(self, key: Key) -> None:
@@ -200,6 +203,10 @@ class Gathering:
             self._drawn.popitem(last=False)
 
     # --- a run --------------------------------------------------------------------------------------------------------
+
+    def _complete(self, key: Key) -> Picture:
+        view = self._traces[key[0]][key[1]]
+        return self._run(key) if _is_run(view) else self._alone(view)
 
     def _run(self, key: Key) -> Picture:
         run = self._traces[key[0]][key[1]]
@@ -257,20 +264,31 @@ class Gathering:
             else:
                 self._draw([view], name)
             return
-        if _is_call(view):
-            yield self._alone(view)
-            return
         if _is_wanted(view):
             around = trace.get(view.parent_id or "")
             if view.scope != names.SCOPE and (view.parent_id is None or (around is not None and _is_around(around))):
-                yield self._alone(view)
+                yield self._foreign_call(view, around)
             return
         if self._is_loud(view):
             self._held[key] = None
         for child in self._wanted_below(view):
-            if child.scope != names.SCOPE:
-                yield self._alone(child)
+            if child.scope != names.SCOPE and child.span_id in trace:
+                yield self._foreign_call(child, view)
         yield from self._released()
+
+    def _foreign_call(self, view: SpanView, around: SpanView | None) -> Picture:
+        """Return the line of a call outside any run whose span is another instrumentation's.
+
+        Args:
+            view: A span inside the call's attempt.
+            around: The span that it stands in: the call's own, where that began before the attempt.
+        """
+        call = around if around is not None and names.GEN_AI_OPERATION in around.attributes else view
+        picture = self._alone(call)
+        get = view.attributes.get
+        who = f"{get(names.CANDIDATE_PROVIDER, '')} {get(names.CANDIDATE_MODEL, '')}"
+        first, *more = picture.views
+        return replace(picture, views=(replace(first, note=who.strip()), *more))
 
     def _wanted_below(self, view: SpanView) -> list[SpanView]:
         """Return the spans right below one that are ours, or stand in an attempt."""
@@ -491,4 +509,12 @@ def _reduced(view: SpanView) -> SpanView:
 
 
 def _of(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in attributes.items() if key in _DRAWN}
+    return {key: value for key, value in attributes.items() if _is_drawn(key, value)}
+
+
+def _is_drawn(key: str, value: object) -> bool:
+    if isinstance(value, str):
+        return key in _TEXTS
+    if isinstance(value, (int, float)):
+        return key in _NUMBERS
+    return key == names.FINDINGS and isinstance(value, (tuple, list)) and all(isinstance(each, str) for each in value)

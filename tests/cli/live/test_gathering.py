@@ -252,6 +252,17 @@ def test_spans_that_are_each_others_parent_hang_nothing(parents: tuple[int, int]
     gathering.rest()
 
 
+def test_anybody_may_send_anything() -> None:
+    """Of another type than it should be, a value is not drawn; the span is."""
+    facts = {"failover.run.id": ["r"], "candidate.provider": 5, "candidate.outcome": {"a": 1}, "failover.findings": 7}
+    odd = [
+        span(name, number, 1, attributes=facts)
+        for number, name in enumerate(("candidate", "skip", "", "failover.hung"), 2)
+    ]
+    (picture, *_) = Gathering().add([*odd, span("failover", 1, attributes=facts)], 0)
+    assert drawn(TraceTree(picture.views))
+
+
 # --- what is still going ----------------------------------------------------------------------------------------------
 
 
