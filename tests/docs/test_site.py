@@ -51,7 +51,7 @@ COMPARED: Final = {
     "docs/reference/rules.md": {"rule"},
     "docs/reference/settings.md": {"setting"},
     "docs/reference/spans.md": {"attribute", "provider"},
-    "docs/reference/support.md": {"library"},
+    "docs/reference/support.md": {"library", "SDK"},
     "docs/summary.md": {"key", "reason"},
     "docs/testing.md": {"kind", "answer", "attribute"},
 }

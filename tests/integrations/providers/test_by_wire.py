@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import inspect
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -200,6 +201,8 @@ def test_it_is_seen_and_the_host_sees_nothing_of_it(
 
 def told(telemetry: Telemetry, is_outside: bool, case: Case) -> tuple[Exported, Exported]:
     """Return the span that says what came of a call, and the call's own; nothing else was made."""
+    if not telemetry.spans:  # some SDKs leave a stream open that has failed: it ends with the garbage
+        gc.collect()
     assert telemetry.markers == []
     (call,) = [span for span in telemetry.spans if span["gen_ai.operation.name"]]
     if is_outside:
