@@ -31,6 +31,7 @@ LANGUAGES: Final = {"python", "sh", "yaml", "promql", "text"}
 TEXTS: Final = {
     "README.md": 2,  # what no code prints; the annotated trace
     "docs/quickstart.md": 1,  # what no code prints
+    "docs/loops/inferred.md": 1,  # the tree
     "docs/reference/spans.md": 1,  # the tree
     "docs/contributing/architecture.md": 1,  # the layout
 }

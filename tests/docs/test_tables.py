@@ -224,6 +224,7 @@ def test_the_oldest_supported_release_of_each_library_is_tested_by_ci(name: str)
     library, tested = package.LIBRARIES[name], row[2].split(", ")
     assert set(SpecifierSet(library.supported).filter(tested)) == set(tested)
     assert (library.distribution, tested[0]) in package.pinned()
+    assert tested[-1] == library.tested
 
 
 def test_the_sdks_that_are_seen_by_wire_are_those_that_ci_asks() -> None:

@@ -16,6 +16,7 @@ from otel_failover._core.runs import call as calls
 from otel_failover.integrations.patching import Library, Patch
 from otel_failover.integrations.providers import other_instrumentations
 from otel_failover.integrations.providers.stainless_streams import achunks, chunks, opened_raw
+from otel_failover.integrations.seams import ASYNC_GENERATOR, GENERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,17 +56,22 @@ class Adapter:
         one_call = "one logical call: its retries are inside, its exception has not left yet"
         in_front = "the same, where Logfire or OpenInference has put one of its own in front, which calls the base's"
         each_chunk = "every stream's chunks, however the stream was made"
+        takes, sync, asynchronous = "_, options, *, stream", self._client, f"Async{self._client}"
         return Library(
             self.name,
             self.name,
             self._supported,
             (
-                Patch(base, "SyncAPIClient.request", self._request, one_call),
-                Patch(base, "AsyncAPIClient.request", self._arequest, one_call),
-                Patch(client, f"{self._client}.request", self._request, in_front, shadow=True),
-                Patch(client, f"Async{self._client}.request", self._arequest, in_front, shadow=True),
-                Patch(streaming, "Stream.__stream__", chunks, each_chunk),
-                Patch(streaming, "AsyncStream.__stream__", achunks, each_chunk),
+                Patch(base, "SyncAPIClient.request", self._request, one_call, takes=takes, group=sync),
+                Patch(base, "AsyncAPIClient.request", self._arequest, one_call, takes=takes, group=asynchronous),
+                Patch(client, f"{self._client}.request", self._request, in_front, shadow=True, group=sync),
+                Patch(
+                    client, f"Async{self._client}.request", self._arequest, in_front, shadow=True, group=asynchronous
+                ),
+                Patch(streaming, "Stream.__stream__", chunks, each_chunk, kind=GENERATOR, group=sync),
+                Patch(
+                    streaming, "AsyncStream.__stream__", achunks, each_chunk, kind=ASYNC_GENERATOR, group=asynchronous
+                ),
             ),
         )
 

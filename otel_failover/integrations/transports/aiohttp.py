@@ -197,7 +197,7 @@ def _has_read(response: Any) -> None:
 AIOHTTP: Final = Library(
     "aiohttp",
     "aiohttp",
-    ">=3.10,<4",
+    ">=3.10",
     (
         Patch("aiohttp.client", "ClientSession._request", request, "every way of sending ends here"),
         Patch("aiohttp.client_reqrep", "ClientResponse.start", start, "an answer that the session raises for"),

@@ -44,7 +44,7 @@ def _timeouts(session: Any, request: Any) -> dict[str, Any]:
 BOTOCORE: Final = Library(
     "botocore",
     "botocore",
-    ">=1.35,<2",
+    ">=1.35",
     (Patch("botocore.httpsession", "URLLib3Session.send", send, "every try of every client ends here"),),
 )
 """What is wrapped of botocore as a transport."""

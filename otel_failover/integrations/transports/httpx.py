@@ -109,4 +109,4 @@ def _library(name: str, supported: str, core: str) -> Library:
 
 
 HTTPX: Final = _library("httpx", ">=0.25,<1", "httpcore")
-HTTPX2: Final = _library("httpx2", ">=2.12,<3", "httpcore2")
+HTTPX2: Final = _library("httpx2", ">=2.12", "httpcore2")

@@ -64,7 +64,7 @@ def _timeouts(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 REQUESTS: Final = Library(
     "requests",
     "requests",
-    ">=2.31,<3",
+    ">=2.31",
     (
         Patch("requests.sessions", "Session.send", send, "the request and response objects that exceptions carry"),
         Patch("requests.adapters", "HTTPAdapter.send", below, "what came, before the spans of others end"),
