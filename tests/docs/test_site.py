@@ -52,9 +52,9 @@ COMPARED: Final = {
     "docs/reference/rules.md": {"rule"},
     "docs/reference/settings.md": {"setting"},
     "docs/reference/spans.md": {"attribute", "provider"},
-    "docs/reference/support.md": {"library"},
+    "docs/reference/support.md": {"library", "SDK"},
     "docs/summary.md": {"key", "reason"},
-    "docs/testing.md": {"answer", "attribute"},
+    "docs/testing.md": {"kind", "answer", "attribute"},
 }
 """Tables that are compared with the code, by the first cell of their head."""
 PROSE: Final = {
