@@ -52,9 +52,9 @@ COMPARED: Final = {
     "docs/reference/rules.md": {"rule"},
     "docs/reference/settings.md": {"setting"},
     "docs/reference/spans.md": {"attribute", "provider"},
-    "docs/reference/support.md": {"library"},
+    "docs/reference/support.md": {"library", "SDK"},
     "docs/summary.md": {"key", "reason"},
-    "docs/testing.md": {"answer", "attribute"},
+    "docs/testing.md": {"kind", "answer", "attribute"},
 }
 """Tables that are compared with the code, by the first cell of their head."""
 PROSE: Final = {
@@ -65,6 +65,7 @@ PROSE: Final = {
     "docs/privacy.md": {"what"},
     "docs/promises.md": {"level"},
     "docs/reference/rules.md": {"where a span stands"},
+    "docs/watch.md": {"what"},
     "docs/why.md": {"from the root of the repository"},  # the same
     "examples/fastapi_chat/README.md": {"channel"},
     "examples/fix_your_loop/README.md": {"from the root of the repository"},
