@@ -27,6 +27,7 @@ from otel_failover._core.domain.endpoint import host_of
 from otel_failover._core.domain.providers import GATEWAYS, PROVIDERS
 from otel_failover._core.domain.endpoint import host_of
 from otel_failover._core.domain.providers import GATEWAYS, PROVIDERS
+from otel_failover._core.domain.providers import PROVIDERS
 from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.answers import content as response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
