@@ -224,7 +224,7 @@ ZERO_CODE: Final = Environment(
     "zero_code",
     "opentelemetry.distro",
     ".[demo] opentelemetry-distro httpx pytest>=8.3",
-    "host/test_zero_code cli/doctor/test_telemetry docs/test_commands",
+    "host/test_zero_code cli/doctor/test_telemetry cli/live/test_exporter cli/watch/test_command docs/test_commands",
 )
 """`opentelemetry-instrument`, beside no other instrumentation."""
 
@@ -300,6 +300,7 @@ QUICK: Final = (
     "cli/doctor/test_doctor.py::test_settings_in_force",
     "cli/drawing",
     "cli/live/test_gathering",
+    "cli/watch/test_payload",
     "cli/test_otlp_endpoints",
     "core/attribution/test_from_exception",
     "core/attribution/test_from_span",

@@ -65,6 +65,7 @@ PROSE: Final = {
     "docs/privacy.md": {"what"},
     "docs/promises.md": {"level"},
     "docs/reference/rules.md": {"where a span stands"},
+    "docs/watch.md": {"what"},
     "docs/why.md": {"from the root of the repository"},  # the same
     "examples/fastapi_chat/README.md": {"channel"},
     "examples/fix_your_loop/README.md": {"from the root of the repository"},

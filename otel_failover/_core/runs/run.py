@@ -331,14 +331,15 @@ class Run:
         doubled = self.positions.is_doubled(candidate)
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
 
-    def infer(self, asked: Asked) -> Attempt:
+    def infer(self, asked: Asked, told: Callable[[], str] | None = None) -> Attempt:
         """Return the attempt that a provider call outside any attempt is.
 
         Args:
             asked: What the SDK was asked.
+            told: As `provider_of` takes it.
         """
         active = self._runtime
-        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways)
+        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways, told)
         found, index = self.positions.of_call(asked, provider, active.aliases)
         attempt = self._new(found, index, None)
         if self.positions.declared:
