@@ -71,7 +71,7 @@ def _log_states() -> None:
 def _log_late(state: State) -> None:
     """Log what became of a library that was imported after `instrument()`."""
     if state in _states:
-        level = logger.warning if state.status == SKIPPED else logger.info
+        level = logger.warning if state.status == SKIPPED or state.unseen else logger.info
         level("otel-failover: %s", describe(state))
 
 
@@ -80,4 +80,5 @@ def describe(state: State) -> str:
     version = f" {state.version}" if state.version else ""
     waits = " (patched when imported)" if state.status == WAITING else ""
     why = f": {state.why}" if state.why and state.status != PATCHED else ""
-    return f"{state.name}{version} {state.status}{waits}{why}"
+    but = f", but {state.unseen}" if state.unseen else ""
+    return f"{state.name}{version} {state.status}{waits}{why}{but}"

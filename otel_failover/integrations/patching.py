@@ -21,6 +21,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from otel_failover._core.failsafe import guarded, logger, note, strict
+from otel_failover.integrations.places import fits, has_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,9 @@ class Patch(NamedTuple):
         apart: The module may never be imported: the library does not wait for it, and it is wrapped when it is.
         shadow: A method that its class inherits. It is wrapped only where the class has one of its own by then: another
             instrumentation, on before us, has put that in front of what is inherited, and calls past our wrapper there.
+        first: Its first parameters, besides `self`: a place that has others has become something else.
+        unless: A module that has taken over from this place: where the library has it, the place is not looked for.
+        part: What is not seen where the place is not there. A part stands or falls by itself, and all of it together.
     """
 
     module: str
@@ -53,6 +57,9 @@ class Patch(NamedTuple):
     since: str = ""
     apart: bool = False
     shadow: bool = False
+    first: tuple[str, ...] = ()
+    unless: str = ""
+    part: str = ""
 
 
 class Library(NamedTuple):
@@ -62,7 +69,7 @@ class Library(NamedTuple):
         name: As in `disabled_libraries` and in the support table.
         distribution: On PyPI.
         supported: Versions that are tested, both ends.
-        patches: The places; all of them must be there, else none is wrapped. Each module apart counts by itself.
+        patches: The places: all of them must be there, else none is wrapped. A module apart or a part counts by itself.
         unfit: Returns why the places cannot be wrapped, or None, where there is more to say than that one is not there.
     """
 
@@ -88,6 +95,8 @@ class State:
         self, name: str, status: str, version: str | None = None, why: str | None = None, supported: str = ""
     ) -> None:
         self.name, self.status, self.version, self.why, self.supported = name, status, version, why, supported
+        self.unseen: str | None = None
+        """Which part of it is not seen though the rest is patched, and why."""
         self.handles: list[tuple[object, str, Any]] = []
         self.late: weakref.WeakKeyDictionary[type, dict[str, weakref.ref[Any]]] = weakref.WeakKeyDictionary()
 
@@ -237,16 +246,28 @@ def _wrap_apart(library: Library, state: State) -> None:
     problem = _missing(library, state)
     if problem is None:
         _put_all_on(library, state)
-    else:
-        logger.warning("otel-failover: %s is patched but for one module: %s", library.name, problem)
+        return
+    logger.warning("otel-failover: %s is patched but for one module: %s", library.name, problem)
+    _note_unseen(state, library.patches[0].part, problem)
 
 
 def _wrap_all(library: Library, state: State) -> None:
-    """Wrap every place, or none: a half patched library would give half an evidence."""
+    """Wrap every place, or none: a half patched library would give half an evidence.
+
+    A part stands by itself: what is not seen then is told, and the rest is as good as ever.
+    """
+    wanted = [patch for patch in library.patches if not (patch.unless and has_module(patch.unless))]
+    library = library._replace(patches=tuple(patch for patch in wanted if not patch.part))
     state.why = library.unfit() if library.unfit is not None else _missing(library, state)
     if state.why is not None:
         state.status = SKIPPED
         return
+    for part in dict.fromkeys(patch.part for patch in wanted if patch.part):
+        of_it = library._replace(patches=tuple(patch for patch in wanted if patch.part == part))
+        if (lacking := _missing(of_it, state)) is None:
+            library = library._replace(patches=library.patches + of_it.patches)
+        else:
+            _note_unseen(state, part, lacking)
     try:
         _put_all_on(library, state)
     except Exception as problem:
@@ -257,8 +278,13 @@ def _wrap_all(library: Library, state: State) -> None:
     _patched[library.name] = state
 
 
+def _note_unseen(state: State, part: str, problem: str) -> None:
+    if part:
+        state.unseen = f"{part} are not seen: {problem}"
+
+
 def _missing(library: Library, state: State) -> str | None:
-    missing = [f"{patch.module}:{patch.name}" for patch in library.patches if not _resolve(patch)]
+    missing = [f"{each.module}:{each.name}" for each in library.patches if not fits(each.module, each.name, each.first)]
     return f"{', '.join(missing)} is not there in version {state.version}" if missing else None
 
 
@@ -276,13 +302,6 @@ def _is_shadowed(patch: Patch) -> bool:
     """Whether a class has a method of its own where it inherits one by itself."""
     place, attribute = _place(sys.modules[patch.module], patch.name)
     return attribute in vars(place)
-
-
-def _resolve(patch: Patch) -> object | None:
-    found: object | None = sys.modules.get(patch.module)
-    for part in patch.name.split("."):
-        found = getattr(found, part, None)
-    return found
 
 
 _patched: Final[dict[str, State]] = {}
