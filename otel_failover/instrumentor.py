@@ -69,10 +69,15 @@ with contextlib.suppress(ImportError):
     Base = importlib.import_module("opentelemetry.instrumentation.instrumentor").BaseInstrumentor
 
 
+_SIGNALS: Final = (
+    ("tracer_provider", "get_tracer"),
+    ("meter_provider", "get_meter"),
+    ("logger_provider", "get_logger"),
+)
 _first: Final[dict[str, Any]] = {}
-"""What was passed to the `instrument()` that counts."""
-_BASE_WARNS: Final = Base.__module__.startswith("opentelemetry.")
-"""Whether the base class logs a second `instrument()` by itself."""
+"""What was passed to the `instrument()` that counts: the first that was passed anything."""
+_OF_THE_BASE: Final = ("skip_dep_check", "raise_exception_on_conflict")
+"""What OpenTelemetry's base class takes for itself."""
 
 
 def states() -> tuple[State, ...]:
@@ -98,14 +103,18 @@ class FailoverInstrumentor(Base):  # type: ignore[misc]
         return ()
 
     def instrument(self, **kwargs: Any) -> Any:
-        """Turn it on; a second time, nothing but a WARNING where it is asked for with other settings.
+        """Turn it on, with the settings of the first call that has any; other ones of a later call are a WARNING.
+
+        A start without code, `opentelemetry-instrument`, passes none: what the application passes then counts.
 
         Args:
             **kwargs: See `Settings`; and `tracer_provider`, `meter_provider` and `logger_provider`.
         """
-        if self.is_instrumented_by_opentelemetry and not _BASE_WARNS:
-            _warn_that_the_first_stays(kwargs)
-        return super().instrument(**kwargs)
+        if not self.is_instrumented_by_opentelemetry:
+            return super().instrument(**kwargs)
+        # OpenTelemetry's base class would say that it is on already, which is no fault where nothing else is asked for.
+        _again(_passed(kwargs))
+        return None
 
     def _instrument(self, **kwargs: Any) -> None:
         _turn_on(kwargs)
@@ -123,18 +132,24 @@ def _turn_on(given: dict[str, Any]) -> None:
     from otel_failover.integrations import adapters
 
     judgement.preload()
-    _first.update(given)
+    _first.update(_passed(given))
     settings = load(given)
+    _configure(settings, given)
+    history.clear()
+    adapters.put_on(settings)
+
+
+def _configure(settings: Settings, given: dict[str, Any]) -> None:
+    """Make settings the ones in force, with the providers that were passed."""
+    from otel_failover._core.runs.by_wire import opening  # late: see `_turn_on`
+
     failsafe.set_strict(settings.strict)
-    signals = (("tracer_provider", "get_tracer"), ("meter_provider", "get_meter"), ("logger_provider", "get_logger"))
-    providers = (_provider(given, name, method) for name, method in signals)
-    active = runtime.Runtime(settings, *providers)
+    active = runtime.Runtime(settings, *(_provider(given, name, method) for name, method in _SIGNALS))
+    active.by_wire = opening.opened
     runtime.configure(active)
     attach(active)
-    history.clear()
     active.metrics.checks.born(MISMATCH)
     active.metrics.mismatches.add(0)
-    adapters.put_on(settings)
 
 
 def _provider(given: dict[str, Any], name: str, method: str) -> Any:
@@ -154,27 +169,56 @@ def _provider(given: dict[str, Any], name: str, method: str) -> Any:
     return None
 
 
+def _passed(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None and name not in _OF_THE_BASE}
+
+
 @guarded(fallback=None)
-def _warn_that_the_first_stays(given: dict[str, Any]) -> None:
-    standing = {**vars(runtime.current().settings), **_first}
-    others = [name for name, value in given.items() if value is not None and not _is_same(value, standing.get(name))]
-    if others:
+def _again(given: dict[str, Any]) -> None:
+    """Apply what a later `instrument()` was passed, where nothing was passed before; else say what is ignored."""
+    before = runtime.current()
+    settings = load({**_first, **given})
+    others = [name for name, value in given.items() if not _stands(name, value, before, settings)]
+    if not others:
+        return
+    if _first:
         logger.warning(
-            "otel-failover: instrument() was called before, and the settings of that call stay; to change %s, call "
-            "uninstrument() first",
+            "otel-failover: instrument() was called before, and the settings of that call stay; %s of this one %s "
+            "ignored: pass all to one call, or set OTEL_FAILOVER_* in the environment, or call uninstrument() before",
             ", ".join(others),
+            "is" if len(others) == 1 else "are",
         )
+        return
+    from otel_failover.integrations import adapters  # late: see `_turn_on`
+
+    _first.update(given)
+    _configure(settings, given)
+    adapters.change(settings, before.settings)
+    logger.info(
+        "otel-failover: instrument() was called again, after a start without settings: %s set", ", ".join(others)
+    )
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    return one is other or bool(one == other)
+def _stands(name: str, value: Any, before: runtime.Runtime, settings: Settings) -> bool:
+    """Whether what was passed is what is in force already; what is no setting has been told."""
+    if any(name == signal for signal, _ in _SIGNALS):
+        if value is _first.get(name):
+            return True
+        from opentelemetry import metrics, trace  # late: only where a provider is passed once more
+
+        standing = {"tracer_provider": trace.get_tracer_provider, "meter_provider": metrics.get_meter_provider}
+        return name not in _first and name in standing and value is standing[name]()
+    return bool(getattr(before.settings, name, None) == getattr(settings, name, None))
 
 
 @guarded(fallback=None)
 def _turn_off() -> None:
     from otel_failover._core.attribution.history import history  # late: see `_turn_on`
+    from otel_failover._core.evidence.orphans import outside
     from otel_failover.integrations import adapters
 
+    if outside.watch is not None:
+        outside.watch.close()
     adapters.take_off()
     _first.clear()
     failsafe.set_strict(False)

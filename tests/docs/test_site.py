@@ -11,7 +11,7 @@ import pytest
 
 import otel_failover
 from tests.docs import package
-from tests.docs.pages import DOCS, PAGES, README, ROOT, SITE, words
+from tests.docs.pages import DOCS, PAGES, README, ROOT, SITE, plain, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,7 @@ LANGUAGES: Final = {"python", "sh", "yaml", "promql", "text"}
 TEXTS: Final = {
     "README.md": 2,  # what no code prints; the annotated trace
     "docs/quickstart.md": 1,  # what no code prints
+    "docs/loops/inferred.md": 1,  # the tree
     "docs/reference/spans.md": 1,  # the tree
     "docs/contributing/architecture.md": 1,  # the layout
 }
@@ -50,10 +51,10 @@ COMPARED: Final = {
     "docs/reference/reasons.md": {"reason"},
     "docs/reference/rules.md": {"rule"},
     "docs/reference/settings.md": {"setting"},
-    "docs/reference/spans.md": {"attribute"},
-    "docs/reference/support.md": {"library"},
+    "docs/reference/spans.md": {"attribute", "provider"},
+    "docs/reference/support.md": {"library", "SDK"},
     "docs/summary.md": {"key", "reason"},
-    "docs/testing.md": {"answer", "attribute"},
+    "docs/testing.md": {"kind", "answer", "attribute"},
 }
 """Tables that are compared with the code, by the first cell of their head."""
 PROSE: Final = {
@@ -64,6 +65,7 @@ PROSE: Final = {
     "docs/privacy.md": {"what"},
     "docs/promises.md": {"level"},
     "docs/reference/rules.md": {"where a span stands"},
+    "docs/watch.md": {"what"},
     "docs/why.md": {"from the root of the repository"},  # the same
     "examples/fastapi_chat/README.md": {"channel"},
     "examples/fix_your_loop/README.md": {"from the root of the repository"},
@@ -142,8 +144,13 @@ def test_the_providers_that_a_page_names_are_spelled_as_the_code_does() -> None:
     spans = SITE["docs/reference/spans.md"]
     (sentence,) = re.findall(r"Provider values are OpenTelemetry's \(([^)]+)\)", spans.prose)
     assert set(words(sentence)) <= package.PROVIDERS
-    listed = words(spans.section("Providers").partition(": ")[2].partition(";")[0])
-    assert listed == sorted(package.PROVIDERS)
+    table = {plain(row[0]): words(row[1]) for row in spans.rows("Providers")}
+    assert list(table) == sorted(package.PROVIDERS)
+    for provider, hosts in table.items():
+        theirs = [host for host, known in package.HOSTS.items() if known == provider]
+        assert [host for host in hosts if host in theirs or host.startswith("*")] == theirs
+    gateways = words(spans.section("Providers").partition("A gateway")[2])
+    assert set(gateways) - {"gateways"} == package.GATEWAYS
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

@@ -39,10 +39,17 @@ _APP = """
 _OTHERS = "openai,anthropic,httpx,httpx2,requests,urllib,urllib3,threading"
 
 
-def _run(tmp_path: Path, **environment: str) -> str:
+def _run(tmp_path: Path, first: str = "", **environment: str) -> str:
+    """Start an application; return what it printed, and after it what was logged.
+
+    Args:
+        tmp_path: Where it stands.
+        first: What it does first.
+        environment: Further variables.
+    """
     disabled = ",".join(filter(None, [_OTHERS, environment.pop("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "")]))
     app = tmp_path / "app.py"
-    app.write_text(textwrap.dedent(_APP))
+    app.write_text(f"{first}\n{textwrap.dedent(_APP)}")
     assert COMMAND is not None
     done = subprocess.run(
         [COMMAND, sys.executable, str(app)],
@@ -65,7 +72,7 @@ def _run(tmp_path: Path, **environment: str) -> str:
     assert "REFUSED 429" in done.stdout
     assert "WIRE [[], []]" in done.stdout
     assert "Traceback" not in done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def test_calls_are_traced_and_judged_without_a_line_of_code(tmp_path: Path) -> None:
@@ -83,3 +90,28 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     printed = _run(tmp_path, OTEL_FAILOVER_ERROR_TEXT="none")
     assert "You exceeded your current quota" not in printed
     assert '"failover.reason.code": "billing"' in printed
+
+
+_CALL = "from otel_failover import FailoverInstrumentor; FailoverInstrumentor().instrument({})"
+
+
+def test_code_that_instruments_once_more_is_told_nothing(tmp_path: Path) -> None:
+    printed = _run(tmp_path, _CALL.format(""))
+    assert printed.count('"name": "chat m"') == 2
+    assert "instrument() was called" not in printed
+    assert "already instrumented" not in printed
+
+
+def test_settings_that_only_the_code_has_count(tmp_path: Path) -> None:
+    printed = _run(tmp_path, _CALL.format("error_text='none'"))
+    assert printed.count('"name": "chat m"') == 2
+    assert '"failover.reason.code": "billing"' in printed
+    assert "exceeded your current quota" not in printed
+    assert "called before" not in printed
+
+
+def test_settings_beside_those_that_the_code_has_passed_before_are_told(tmp_path: Path) -> None:
+    first = "\n".join(map(_CALL.format, ("log_interval=7", "error_text='none'")))
+    printed = _run(tmp_path, first)
+    assert printed.count("the settings of that call stay; error_text of this one is ignored") == 1
+    assert "exceeded your current quota" in printed

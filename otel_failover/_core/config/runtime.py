@@ -69,6 +69,8 @@ class Runtime:
         self.open_attempts: dict[Any, None] = {}
         # `spans.processor.attach` sets it: the watch over silent attempts makes spans, and stands above this room.
         self.on_stale: Callable[[Any, float], None] = _ignore
+        # `instrument()` sets it: opens the call that a request is which no SDK's call claims, and stands above as well.
+        self.by_wire: Callable[..., Any] = _claim_nothing
         self.order = 0
         self.tracer: Tracer = trace.get_tracer(names.SCOPE, __version__, tracer_provider=tracer_provider)
         self.metrics = metrics_of(meter_provider)
@@ -111,6 +113,7 @@ class Runtime:
 
         Metrics are read every minute or so: that is often enough to notice a hung candidate, and needs no thread.
         """
+        sweep()
         now = time.monotonic()
         oldest: dict[str, float] = {}
         for attempt in tuple(self.open_attempts):
@@ -125,6 +128,10 @@ def _ignore(attempt: Any, now: float) -> None:
     """Do nothing about an attempt that is silent for too long."""
 
 
+def _claim_nothing(endpoint: str, request: Callable[[], object], current: Any, *, stream: bool, later: bool) -> None:
+    """Leave a request to whoever records it: it is no call by itself."""
+
+
 endpoints: Final[dict[str, None]] = {}
 """Endpoints that candidates have had, at most 1,024: where a request without an attempt is worth remembering."""
 
@@ -137,6 +144,16 @@ def remember_endpoint(endpoint: str | None) -> None:
         endpoints[endpoint] = None
 
 
+sweeps: Final[list[Callable[[], None]]] = []
+"""What looks for runs that have been silent for too long; never raises. Set once there may be any."""
+
+
+def sweep() -> None:
+    """Look for runs that have been silent for too long: metrics are read, or spans flushed."""
+    for each in sweeps:
+        each()
+
+
 _runtime: Runtime | None = None
 
 
@@ -145,6 +162,11 @@ def current() -> Runtime:
     global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     if _runtime is None:
         _runtime = Runtime(load({}), not_instrumented=not _is_switched_off())
+    return _runtime
+
+
+def known() -> Runtime | None:
+    """Return the active runtime where there is one, for who must not make one by asking."""
     return _runtime
 
 

@@ -1,70 +1,68 @@
 """What people should know of how they use this, logged once.
 
-Two things: calls outside any run that look like a fallback loop nobody declared (a failure, then a call to another
-candidate under the same span, ten times), and a client that sends to another endpoint than its candidate declares.
+Three things: a fallback loop that nobody declared, and that was inferred; calls outside any run that look like one and
+are none that can be inferred (a failure, then a call to another candidate, ten times); and a client that sends to
+another endpoint than its candidate declares.
 """
 
 from __future__ import annotations
 
-import weakref
-from typing import TYPE_CHECKING, Any, Final
-
-from opentelemetry.trace import get_current_span
+from typing import Final
 
 from otel_failover._core.failsafe import logger
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span
-
 TIMES: Final = 10
+AT_ONCE: Final = 5.0
+"""Seconds within which a loop goes on to its next candidate: where no span says that two calls belong together."""
 
-_failed: Final[weakref.WeakKeyDictionary[Any, tuple[str, str, str]]] = weakref.WeakKeyDictionary()
-"""The last call that failed under each span: its endpoint, model and path; gone with the span."""
+_DECLARE: Final = (
+    '`with failover_run("chat", chain=[...]):` around it, or, where it cannot be edited, '
+    """OTEL_FAILOVER_LOOPS='[{"run": "package.module:function"}]'"""
+)
+
 _seen: Final = [0]
-"""How often a failure was followed by a call to another candidate."""
+"""How often a failure was followed by a call to another candidate that is no inferred run."""
+_inferred: Final = [False]
 
 
-def call_outside(endpoint: str, model: str, base: str = "") -> weakref.ref[Span] | None:
-    """Take note of a call outside any run.
+def inferred(model: str, before: str) -> None:
+    """Say once that a run was inferred, and what a declared one would tell besides.
 
     Args:
-        endpoint: Where it goes.
-        model: As requested.
-        base: Path of the base URL, which is not logged.
+        model: Of the candidate that was asked next, as requested.
+        before: Of the one that had failed.
+    """
+    if _inferred[0]:
+        return
+    _inferred[0] = True
+    logger.info(
+        "otel-failover: a fallback loop that nobody declared was inferred: %s was asked what %s had failed at "
+        "(failover.library=inferred). %s, tells more: who was left untried, the passes that the first candidate "
+        "serves, what the loop itself says. infer_runs=off switches this off",
+        model,
+        before,
+        _DECLARE,
+    )
 
-    Returns:
-        The span that it is made under, for `call_failed`; None where there is none, or enough has been seen.
+
+def follows(model: str, before: str) -> None:
+    """Take note of a call that follows a failure at another candidate, and belongs to no run.
+
+    Args:
+        model: As requested.
+        before: The same of the call that failed.
     """
     if _seen[0] >= TIMES:
-        return None
-    parent = get_current_span()
-    if not parent.is_recording():
-        return None
-    before = _failed.pop(parent, None)
-    if before is not None and before != (endpoint, model, base):
-        _seen[0] += 1
-        if _seen[0] == TIMES:
-            logger.info(
-                "otel-failover: calls to %s follow failures of %s under one span, as in a fallback loop that nobody "
-                'declared; `with failover_run("chat", chain=[...]):` around it shows it as one run',
-                model,
-                before[1],
-            )
-    return weakref.ref(parent)
-
-
-def call_failed(parent: weakref.ref[Span] | None, endpoint: str, model: str, base: str = "") -> None:
-    """Take note that a call outside any run failed.
-
-    Args:
-        parent: What `call_outside` returned for it.
-        endpoint: Where it went.
-        model: As requested.
-        base: Path of the base URL.
-    """
-    span = parent() if parent is not None else None
-    if span is not None and _seen[0] < TIMES:
-        _failed[span] = (endpoint, model, base)
+        return
+    _seen[0] += 1
+    if _seen[0] == TIMES:
+        logger.info(
+            "otel-failover: calls to %s follow failures of %s at once, as in a fallback loop that nobody declared; %s, "
+            "shows it as one run",
+            model,
+            before,
+            _DECLARE,
+        )
 
 
 _elsewhere: Final[set[tuple[str | None, str]]] = set()

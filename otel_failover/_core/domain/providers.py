@@ -19,8 +19,7 @@ PROVIDERS: Final = frozenset(
         "azure.ai.inference", "cohere", "deepseek", "groq", "ibm.watsonx.ai", "mistral_ai", "moonshot_ai", "perplexity",
         "x_ai", "openrouter", "together_ai", "fireworks_ai", "cerebras", "sambanova", "nvidia_nim", "hugging_face",
         "replicate", "alibaba_cloud", "zhipu_ai", "minimax", "deepinfra", "github_models", "cloudflare", "ollama",
-        "vllm",
-        "lm_studio",
+        "vllm", "lm_studio", "baidu", "databricks", "ai21",
     }
 )  # fmt: skip
 """The closed table of provider values that metrics and span names may carry."""
@@ -39,34 +38,57 @@ SPELLINGS: Final = {
     "kimi": "moonshot_ai", "watsonx": "ibm.watsonx.ai", "together": "together_ai", "fireworks": "fireworks_ai",
     "huggingface": "hugging_face", "claude": "anthropic", "dashscope": "alibaba_cloud", "qwen": "alibaba_cloud",
     "zai": "zhipu_ai", "nvidia": "nvidia_nim", "github": "github_models",
+    "qianfan": "baidu", "wenxin": "baidu", "ai21_labs": "ai21", "ai21labs": "ai21",
 }  # fmt: skip
 
 
-_HOSTS: Final = {
-    "api.openai.com": "openai", "eu.api.openai.com": "openai", "us.api.openai.com": "openai",
-    "api.anthropic.com": "anthropic", "generativelanguage.googleapis.com": "gcp.gemini", "api.cohere.com": "cohere",
-    "api.cohere.ai": "cohere", "api.deepseek.com": "deepseek", "api.groq.com": "groq", "api.mistral.ai": "mistral_ai",
-    "codestral.mistral.ai": "mistral_ai", "api.moonshot.ai": "moonshot_ai", "api.moonshot.cn": "moonshot_ai",
+HOSTS: Final = {
+    "api.openai.com": "openai", "api.anthropic.com": "anthropic",
+    "generativelanguage.googleapis.com": "gcp.gemini",
+    "aiplatform.googleapis.com": "gcp.vertex_ai", "api.cohere.com": "cohere", "api.cohere.ai": "cohere",
+    "api.deepseek.com": "deepseek", "api.groq.com": "groq", "api.mistral.ai": "mistral_ai",
+    "api.eu.mistral.ai": "mistral_ai", "api.us.mistral.ai": "mistral_ai", "codestral.mistral.ai": "mistral_ai",
+    "api.moonshot.ai": "moonshot_ai", "api.moonshot.cn": "moonshot_ai", "api.kimi.com": "moonshot_ai",
     "api.perplexity.ai": "perplexity", "api.x.ai": "x_ai", "openrouter.ai": "openrouter",
-    "api.together.xyz": "together_ai",
-    "api.fireworks.ai": "fireworks_ai", "api.cerebras.ai": "cerebras", "api.sambanova.ai": "sambanova",
-    "integrate.api.nvidia.com": "nvidia_nim", "router.huggingface.co": "hugging_face",
+    "api.together.xyz": "together_ai", "api.together.ai": "together_ai", "api.fireworks.ai": "fireworks_ai",
+    "api.cerebras.ai": "cerebras", "api.sambanova.ai": "sambanova", "integrate.api.nvidia.com": "nvidia_nim",
+    "ai.api.nvidia.com": "nvidia_nim", "router.huggingface.co": "hugging_face",
     "api-inference.huggingface.co": "hugging_face", "api.replicate.com": "replicate",
-    "dashscope.aliyuncs.com": "alibaba_cloud", "dashscope-intl.aliyuncs.com": "alibaba_cloud", "api.z.ai": "zhipu_ai",
-    "open.bigmodel.cn": "zhipu_ai", "api.minimax.io": "minimax", "api.deepinfra.com": "deepinfra",
-    "models.github.ai": "github_models", "api.cloudflare.com": "cloudflare",
+    "dashscope.aliyuncs.com": "alibaba_cloud", "dashscope-intl.aliyuncs.com": "alibaba_cloud",
+    "dashscope-us.aliyuncs.com": "alibaba_cloud", "api.z.ai": "zhipu_ai", "open.bigmodel.cn": "zhipu_ai",
+    "api.minimax.io": "minimax", "api.minimaxi.com": "minimax", "api.deepinfra.com": "deepinfra",
+    "models.github.ai": "github_models", "api.cloudflare.com": "cloudflare", "qianfan.baidubce.com": "baidu",
+    "aip.baidubce.com": "baidu", "api.ai21.com": "ai21", "ollama.com": "ollama",
 }  # fmt: skip
+"""Providers by the names of their hosts."""
 
 
-_HOST_ENDINGS: Final = (
-    (".openai.azure.com", "azure.ai.openai"),
-    (".cognitiveservices.azure.com", "azure.ai.openai"),
-    (".services.ai.azure.com", "azure.ai.inference"),
-    (".inference.ai.azure.com", "azure.ai.inference"),
-    ("aiplatform.googleapis.com", "gcp.vertex_ai"),
-    (".ml.cloud.ibm.com", "ibm.watsonx.ai"),
-    (".api.openai.com", "openai"),
-)
+HOST_ENDINGS: Final = {
+    ".openai.azure.com": "azure.ai.openai", ".openai.azure.us": "azure.ai.openai",
+    ".openai.azure.cn": "azure.ai.openai", ".cognitiveservices.azure.com": "azure.ai.openai",
+    ".services.ai.azure.com": "azure.ai.inference", ".inference.ai.azure.com": "azure.ai.inference",
+    ".models.ai.azure.com": "azure.ai.inference", "-aiplatform.googleapis.com": "gcp.vertex_ai",
+    ".ml.cloud.ibm.com": "ibm.watsonx.ai", ".api.openai.com": "openai", ".api.x.ai": "x_ai",
+    ".maas.aliyuncs.com": "alibaba_cloud", ".endpoints.huggingface.cloud": "hugging_face",
+    ".databricks.com": "databricks", ".azuredatabricks.net": "databricks",
+}  # fmt: skip
+"""Providers by how the names of their hosts end, where each customer or region has one of its own."""
+
+
+GATEWAYS: Final = frozenset(
+    {
+        "gateway.ai.cloudflare.com", "api.portkey.ai", "ai-gateway.helicone.ai", "oai.helicone.ai",
+        "anthropic.helicone.ai", "ai-gateway.vercel.sh",
+    }
+)  # fmt: skip
+"""Hosts that relay for many providers: what is sent there asks a model, and whose is for the chain to say."""
+
+
+_ENDINGS: Final = tuple(HOST_ENDINGS)
+_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
+_BEDROCK: Final = frozenset({"bedrock-runtime", "bedrock-runtime-fips", "bedrock-mantle"})
+_REGIONAL: Final = ("aiplatform.", ".rep.googleapis.com")
+"""How Vertex AI's hosts of several regions begin and end: `aiplatform.us.rep.googleapis.com`."""
 
 
 @lru_cache(maxsize=512)
@@ -93,10 +115,15 @@ def admit(aliases: Mapping[str, str]) -> None:
 
 @lru_cache(maxsize=1024)
 def provider_of_host(host: str) -> str | None:
-    """Return the provider that a well-known host belongs to, or None."""
+    """Return the provider that a well-known host belongs to, or None; a gateway's belongs to nobody."""
     folded = host.lower()
-    if folded in _HOSTS:
-        return _HOSTS[folded]
-    if folded.startswith("bedrock-runtime.") and ".amazonaws.com" in folded:
-        return "aws.bedrock"
-    return next((provider for ending, provider in _HOST_ENDINGS if folded.endswith(ending)), None)
+    found = HOSTS.get(folded)
+    if found is not None:
+        return found
+    if folded.endswith(_ENDINGS):
+        return next(provider for ending, provider in HOST_ENDINGS.items() if folded.endswith(ending))
+    # Behind a customer's private link the service's label is not the first: `vpce-1.bedrock-runtime.eu-west-1.vpce.…`.
+    if folded.endswith(_AWS):
+        return "aws.bedrock" if _BEDROCK.intersection(folded.split(".")) else None
+    begins, ends = _REGIONAL
+    return "gcp.vertex_ai" if folded.startswith(begins) and folded.endswith(ends) else None

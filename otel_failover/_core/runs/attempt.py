@@ -32,6 +32,7 @@ from otel_failover._core.domain.outcome import (
 )
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence import outcome as settling
+from otel_failover._core.evidence import wire
 from otel_failover._core.failsafe import guarded, logger, read, text_of
 from otel_failover._core.findings.attempt_record import AttemptRecord
 from otel_failover._core.runs.judgement import UNSEEN, Judgement
@@ -201,6 +202,10 @@ class Attempt:
 
     asked: Asked | None = None
     """What was asked by the call that it is, where that may matter to its run."""
+    kept: tuple[AttemptRecord, Source, float] | None = None
+    """Of a provider call outside any run that did not succeed, once it is over: what may be kept of it, and its end."""
+    inferred_in: Any = None
+    """A weak reference to the run that a provider call outside any has turned out to belong to."""
     _refused: tuple[int, ...] = ()
 
     def __init__(
@@ -406,6 +411,15 @@ class Attempt:
             self._span.span = span
         registry.own(span, self)
 
+    def link(self, other: SpanContext) -> None:
+        """Link the span of its run, which is not around its own.
+
+        Args:
+            other: That span's context.
+        """
+        if self._span.span is not None and other.is_valid:
+            self._span.span.add_link(other)
+
     def is_within(self, other: Attempt) -> bool:
         """Whether it is another attempt, or was made inside that: what it asks is then asked by that too."""
         return self is other or other.order in self.around
@@ -492,7 +506,7 @@ class Attempt:
             return
         self.release()
         if not self.ledger.open_streams:
-            self._stop_clock()
+            self.stop_clock()
             self._owner.attempt_answered(self)
 
     def refuse(self) -> None:
@@ -539,10 +553,11 @@ class Attempt:
         else:
             # `wait_for` around one candidate and a user who hangs up look the same from here: CancelledError leaves.
             # Which of them it was shows at the loop's next step: it goes on, or it is left by the cancellation as well.
-            self._stop_clock()
+            self.stop_clock()
             self._owner.attempt_cancelled(self)
 
-    def _stop_clock(self) -> None:
+    def stop_clock(self) -> None:
+        """Keep this moment as its end; when it is settled shows later."""
         self._end_time, self.ledger.stopped = time.time_ns(), time.monotonic()
 
     # --- streams ------------------------------------------------------------------------------------------------------
@@ -594,6 +609,8 @@ class Attempt:
             killed: For an attempt left by cancellation: `caller_timeout` (a later attempt starts), `user` (the run is
                 left by it too) or an empty text (the run ended otherwise).
         """
+        if wire.unread:
+            wire.settle_unread(lambda call: call.attempt is self)
         if self.is_over:
             return
         # Before anything of ours runs: what fails below, or ends this attempt once more from inside (a stream that is
@@ -606,7 +623,7 @@ class Attempt:
         verdict = self._write_down(killed) or UNSEEN
         settled = self._settled_as or _UNSETTLED
         source = self._source_left(settled, verdict)
-        if settled.status in _REFUSED and self.run is not None:
+        if settled.status in _REFUSED:
             self._refused = _refusals(self.ledger.own)
         self.ledger.close()
         if self._span.span is not None:
@@ -617,6 +634,8 @@ class Attempt:
         if self.run is not None:
             record = self._record(settled, ended) or AttemptRecord(self.candidate, self.index, settled=settled)
             self._owner.attempt_ended(self, record, source, ended)
+        elif settled.outcome != SUCCESS and source is not None:
+            self.kept = self._reduced(settled, source, ended)
         self._judgement.forget()
 
     @guarded(fallback=None)
@@ -706,6 +725,16 @@ class Attempt:
             refused=self._refused,
         )
 
+    @guarded(fallback=None)
+    def _reduced(self, settled: Outcome, source: Source, ended: float) -> tuple[AttemptRecord, Source, float] | None:
+        """Return what may be kept of it: no text, no object and no body, but what became of it in our own words."""
+        facts = settled._replace(message="", relayed="", exception=None)
+        record = self._record(facts, ended)
+        if record is None:
+            return None
+        error = self._candidate_error(facts)
+        return record._replace(error=error, messages=(), claims=()), source.reduced(), ended
+
     def _count(self, settled: Outcome, verdict: Verdict, ended: float) -> None:
         metrics = self._runtime.metrics
         provider = providers.metric_value(self.provider)
@@ -769,6 +798,11 @@ class Attempt:
     def span_context(self) -> SpanContext:
         """Its span's context; an invalid one with tracing off."""
         return self._span.context
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether its answer's headers came, and the host has not begun to read on."""
+        return self.ledger.stream.untouched
 
     @property
     def chunks(self) -> Sequence[str] | None:

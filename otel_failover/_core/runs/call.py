@@ -9,6 +9,8 @@ In one file: what a call may become and how it may end stand side by side, each 
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
@@ -16,11 +18,16 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core.config import runtime, usage_hints
+from otel_failover._core.config import runtime
 from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked, provider_of
 from otel_failover._core.domain.candidate import Candidate, asked_at
 from otel_failover._core.domain.chain import EMPTY
+from otel_failover._core.domain.endpoint import host_of
+from otel_failover._core.domain.providers import GATEWAYS, PROVIDERS
+from otel_failover._core.domain.endpoint import host_of
+from otel_failover._core.domain.providers import GATEWAYS, PROVIDERS
+from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.answers import content as response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
 from otel_failover._core.evidence.error_body import look_closer
@@ -41,10 +48,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from otel_failover._core.evidence.error_body import ErrorBody
+    from otel_failover._core.evidence.exchange import Exchange
 
 
 _SPEAKING: Final = frozenset({"chat", "text_completion", "generate_content"})
 """Operations whose answer is a text; an empty one is worth knowing."""
+
+
+def where_now() -> tuple[int, object]:
+    """Return the thread and the number of the task that the host's code runs in."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return threading.get_ident(), id(task)
 
 
 class Call:
@@ -54,11 +71,13 @@ class Call:
 
     | where it is made | what it becomes |
     |---|---|
-    | inside another call that has not ended | a part of that: an SDK that calls itself |
+    | inside a call of the same SDK and base URL that has not ended | a part of that: an SDK that calls itself |
+    | inside any other call that has not ended | an attempt by itself, of no run |
     | inside a live attempt, to its candidate | a call of that attempt |
     | inside a live attempt, to somebody else by the chain or the table of hosts | an attempt by itself, of no run |
     | inside a run, outside any attempt, an inference | the run's next attempt, which ends with it |
-    | outside any run, an inference | an attempt by itself, of no run |
+    | outside any run, an inference that asks what a call before it has failed at | an inferred run's next attempt |
+    | outside any run, another inference | an attempt by itself, of no run |
     | no inference, outside any attempt | nothing: it is not recorded |
 
     How it ends, once: `returned` with what the SDK returned; `raised`; or, where that was a stream (`stream_opened`),
@@ -70,8 +89,16 @@ class Call:
 
     __slots__ = (
         "__weakref__", "_attachment", "_finalizer", "_is_the_attempt", "_span", "asked", "attempt", "busy", "done",
-        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "refused", "started", "streaming",
+        "endpoint", "inference", "known", "ledger", "model", "outer", "parent", "provider", "refused", "started",
+        "streaming",
     )  # fmt: skip
+
+    wire: Exchange | None = None
+    """The request that is the whole call, where no SDK makes it."""
+    said: object = None
+    """What a streamed answer has said of itself, where it was looked at."""
+    ended_at: int | None = None
+    """When it ended, in nanoseconds since the epoch, where it is settled later."""
 
     def __init__(self, asked: Asked) -> None:
         self.asked, self.model, self.endpoint = asked, asked.model, asked.endpoint
@@ -81,6 +108,7 @@ class Call:
         self.attempt: Attempt | None = None
         self.ledger: Ledger | None = None
         self.parent: Any = None
+        self.known: Any = None
         self.done = self.streaming = self.busy = self._is_the_attempt = self.refused = False
         self.started = 0.0
         self._span: Span | None = None
@@ -93,27 +121,49 @@ class Call:
         """Find the attempt, open the span, become current."""
         current = context_api.get_current()
         outer: Call | None = scope.call_in(current)
-        if outer is not None and not outer.done:
+        is_inside = outer is not None and not outer.done
+        if is_inside and outer is not None and outer.claims(self.asked):
             self.outer = outer
             return
+        if wire.unread:
+            self._settle_unread()
         attempt: Attempt | None = scope.attempt_in(current)
         run: Run | None = scope.run_in(current)
         # An attempt that has ended, or was inherited through a fork, may still stand in the context of a task or thread
         # that was started inside it. What is asked there is no evidence of it any more.
         if attempt is not None and not attempt.live:
             attempt = None
-        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint, self.asked.base, self.model):
+        elsewhere = is_inside and self.inference
+        if attempt is not None and not elsewhere:
+            elsewhere = goes_to_another(attempt.ledger, self.endpoint, self.asked.base, self.model)
+        if elsewhere:
             self._stand_alone(attempt)
         elif attempt is not None:
             self.attempt = attempt
         elif run is not None and run.takes_attempts and self.inference:
-            self.attempt, self._is_the_attempt = run.infer(self.asked), True
+            self.attempt, self._is_the_attempt = run.infer(self.asked, self._told), True
             self.attempt.enter()
         elif self.inference:
             self._stand_alone(None)
         else:
             return
         self._start()
+
+    def claims(self, asked: Asked) -> bool:
+        """Whether a call inside it is a part of it: the SDK calls itself.
+
+        Whatever else runs inside it asks on its own account: a tool, an application that is reached in this process.
+
+        Args:
+            asked: What the other call was asked.
+        """
+        mine = self.asked
+        return (mine.sdk, mine.endpoint, mine.base) == (asked.sdk, asked.endpoint, asked.base)
+
+    def _settle_unread(self) -> None:
+        """Settle calls by wire outside any run that were refused, where the host goes on without having read why."""
+        here = where_now()
+        wire.settle_unread(lambda call: call.attempt.run is None and call.where == here)
 
     def candidate(self, run: Run | None) -> Candidate:
         """Return whom this call asks, for a candidate that nobody declared.
@@ -123,23 +173,43 @@ class Call:
         """
         active = runtime.current()
         chain = run.chain if run is not None else EMPTY
-        provider = provider_of(self.asked, chain, active.aliases, active.gateways)
+        provider = provider_of(self.asked, chain, active.aliases, active.gateways, self._told)
         return asked_at(provider, self.model, self.endpoint or None, self.asked.base)
+
+    def _told(self) -> str:
+        """Return whom another instrumentation's span of this call names; kept, for whoever asks again."""
+        span: Any = context_api.get_current().get(scope.SPAN)
+        if span is None or not span.is_recording():
+            return ""
+        from otel_failover._core.domain.provider_labels import provider_on  # late: for a host that nobody knows
+
+        told = provider_on(span, self.asked)
+        if told:
+            self.asked = self.asked._replace(told=told)
+        return told
 
     def _stand_alone(self, beside: Attempt | None) -> None:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
         active = runtime.current()
         processor.attach(active, warn=True)
         candidate = self.candidate(current_run() if beside is not None else None)
+        if beside is None:
+            current = context_api.get_current()
+            self.parent = current.get(scope.SPAN)
+            # One comparison, unless a call outside any run has failed a moment ago.
+            if outside.watch is not None:
+                self.attempt = outside.watch.attempt_of(self, candidate.provider)
+                if self.attempt is not None:
+                    self._is_the_attempt = True
+                    return
         ledger = Ledger(None, candidate.endpoint, gateways=active.gateways)
         ledger.beside = beside.ledger if beside is not None else None
         self.attempt = Attempt(active, candidate, -1 if beside is not None else 0, ledger)
         self._is_the_attempt = True
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
-            ledger.rootless = not context_api.get_current()
+            ledger.rootless = not current
             outside.asked = ledger.started
-            self.parent = usage_hints.call_outside(self.endpoint, self.model, self.asked.base)
 
     def _start(self) -> None:
         attempt = self.attempt
@@ -153,6 +223,8 @@ class Call:
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
         self.provider = attempt.provider
+        if self._is_the_attempt and self.provider not in PROVIDERS:
+            self._note_unknown()
         self.started = attempt.started if self._is_the_attempt else time.monotonic()
         if not attempt.provider or not attempt.model:
             attempt.learn(self.candidate(attempt.run if isinstance(attempt.run, Run) else None))
@@ -272,14 +344,21 @@ class Call:
                 call_span.write_inherited(span, attempt.inherited())
             registry.disown(span.get_span_context().span_id)
             if not attempt.owns(span):
-                span.end()
+                span.end(self.ended_at)
         # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
-            if attempt.run is None and problem is not None:
-                usage_hints.call_failed(self.parent, self.endpoint, self.model, self.asked.base)
-            elif attempt.run is None:
+            if attempt.run is None and problem is None:
                 self._answered_outside(attempt.ledger)
             attempt.conclude(problem)
+            if attempt.kept is not None and attempt.ledger.beside is None:
+                from otel_failover._core.runs.inferred.watch import watch  # late: for the import budget
+
+                watch.failed(self, attempt)
+                self.parent = None
+                return
+        if outside.watch is not None and problem is None and not self.refused:
+            outside.watch.answered(self, attempt)
+        self.parent = None
 
     def _answered_outside(self, ledger: Ledger) -> None:
         """Take note of an answer outside any run, which may have served one that nobody is known to have."""
@@ -372,7 +451,7 @@ class Call:
             ledger.stream.error = error_in_exception(problem)
         if problem is not None and not isinstance(problem, Exception):
             ledger.reader_cancelled(problem)
-        self._settle(problem, response_id, None)
+        self._settle(problem, response_id, self.said)
         if not self._is_the_attempt:
             attempt.finish_if_left(problem)
 

@@ -23,6 +23,7 @@ from otel_failover._core.domain.candidate import Candidate, parse, shown
 from otel_failover._core.domain.chain import NOBODY, chain_of
 from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, STOPPED, SUCCESS, UNSEEN
 from otel_failover._core.domain.positions import ChainPositions
+from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.orphans import outside
 from otel_failover._core.evidence.outcome import is_cancelling
@@ -330,14 +331,15 @@ class Run:
         doubled = self.positions.is_doubled(candidate)
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
 
-    def infer(self, asked: Asked) -> Attempt:
+    def infer(self, asked: Asked, told: Callable[[], str] | None = None) -> Attempt:
         """Return the attempt that a provider call outside any attempt is.
 
         Args:
             asked: What the SDK was asked.
+            told: As `provider_of` takes it.
         """
         active = self._runtime
-        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways)
+        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways, told)
         found, index = self.positions.of_call(asked, provider, active.aliases)
         attempt = self._new(found, index, None)
         if self.positions.declared:
@@ -369,6 +371,7 @@ class Run:
     def _settle_earlier(self) -> None:
         """End what waited for the loop's next step: an answer that it did not take, an attempt that it cancelled."""
         # In this order: an answer that is refused here has served nobody, so nobody that was cancelled lost against it.
+        self._settle_unread()
         self._refuse_answered()
         cancelled, self._cancelled = self._cancelled, []
         # A watchdog of the loop's own cancels just so; that nobody took it back is a finding, and no verdict.
@@ -377,6 +380,11 @@ class Run:
             lost = self._tally.served is not None and attempt.started < self._tally.served_at
             attempt.finish(killed="" if lost else "caller_timeout")
         self._tally.is_cancelled = self._tally.is_cancelled or by_user
+
+    def _settle_unread(self) -> None:
+        """End what was refused, and nobody has read why."""
+        if wire.unread:
+            wire.settle_unread(lambda call: call.attempt.run is self)
 
     def attempt_answered(self, attempt: Attempt) -> None:
         """Keep an attempt that has answered until the loop's next step shows whether it took the answer."""
@@ -422,7 +430,7 @@ class Run:
         if self.is_left and not self.is_over:
             tally.is_left_by_cancel = tally.is_left_by_cancel or record.outcome == CANCELLED
             if tally.served is None or tally.served_at == ended:
-                self._left_at = (time.time_ns(), time.monotonic())
+                self._left_at = self._moment
             self._finish_if_over()
 
     def _note_question(self, asked: Asked, record: AttemptRecord, began: float) -> None:
@@ -635,6 +643,7 @@ class Run:
         self.is_left = True
         if self._attachment is not None:
             self._attachment.detach()
+        self._settle_unread()
         # No further step will come: an answer that nobody refused was taken, unless an error leaves instead of it.
         answered, self._answered = self._answered, None
         if answered is not None:
@@ -648,8 +657,13 @@ class Run:
         for attempt in cancelled:
             attempt.finish(killed=killer)
         tally.is_left_by_cancel = left_by_cancel or (bool(cancelled) and killer == "" and tally.served is None)
-        self._left_at = (time.time_ns(), time.monotonic())
+        self._left_at = self._moment
         self._finish_if_over()
+
+    @property
+    def _moment(self) -> tuple[int, float]:
+        """When it ends, if that is now: in nanoseconds since the epoch, and in seconds of the monotonic clock."""
+        return time.time_ns(), time.monotonic()
 
     def _killer(self) -> str:
         """Return who ended the attempts that were left by cancellation, where the run ends and no further step comes.
@@ -715,14 +729,14 @@ class Run:
             self._write_findings(span, outcome, attributes, in_a_row)
         span.span.set_attributes(attributes)
         active = self._runtime
-        if self.served is not None and who is not None:
-            active.logs.log_served(
-                self._key,
-                f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}",
-            )
+        if self.served is not None and who is not None and outcome != UNSEEN:
+            self._log_served(f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}")
         active.metrics.runs.add(self._library, self._loop, outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop, names.OUTCOME: outcome}
         active.metrics.run_duration.record(self._ended() - self.started, labels)
+
+    def _log_served(self, who: str) -> None:
+        self._runtime.logs.log_served(self._key, who)
 
     @property
     def _key(self) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from rich.text import Text
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts as verdict_names
 from otel_failover.cli.demo.tables import ClaimsTable, MetricsTable
-from otel_failover.cli.demo.tree import Glyphs, TraceTree
+from otel_failover.cli.drawing.tree import Glyphs, TraceTree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from otel_failover._core.config.loop import Loop
     from otel_failover.cli.demo.otlp import Delivery
     from otel_failover.cli.demo.scenarios import Scenario
-    from otel_failover.cli.demo.span_view import SpanView
     from otel_failover.cli.demo.stage import Act
+    from otel_failover.cli.drawing.span_view import SpanView
 
 _WEB_FONTS: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _SVG_WIDTH: Final = 96

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from otel_failover.cli.demo import otlp, scenarios
-from otel_failover.cli.demo.span_view import SpanView, from_readable
+from otel_failover.cli.drawing.span_view import SpanView, from_readable
 from otel_failover.instrumentor import FailoverInstrumentor
 
 if TYPE_CHECKING:

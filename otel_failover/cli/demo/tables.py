@@ -11,7 +11,7 @@ from rich.text import Text
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import outcome
 from otel_failover._core.domain.verdicts import MISMATCH
-from otel_failover.cli.demo.tree import Glyphs
+from otel_failover.cli.drawing.tree import Glyphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

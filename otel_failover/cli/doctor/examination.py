@@ -34,7 +34,7 @@ from otel_failover.instrumentor import FailoverInstrumentor
 from otel_failover.integrations.libraries import libraries
 from otel_failover.integrations.loops.configured import patches as configured
 from otel_failover.integrations.patching import PATCHED, SKIPPED, WAITING, installed
-from otel_failover.integrations.places import has_module
+from otel_failover.integrations.seams import is_there
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Patched:
         status: `patched`, `waiting`, `missing`, `skipped`, `disabled`.
         version: What is installed.
         supported: What is supported.
-        why: Why it is not patched; or which part of it is not seen; of a configured loop, which paths lead nowhere.
+        why: Why it is not patched; of a configured loop, which paths lead nowhere, too.
     """
 
     name: str
@@ -187,9 +187,8 @@ def _imported(library: Library) -> tuple[str, str | None]:
     """Import what a library's patches wait for; return its name, and why it cannot be imported."""
     if installed(library.distribution) is not None:
         try:
-            for patch in sorted(library.patches, key=lambda patch: patch.apart):
-                # A module apart is not in every version.
-                if not patch.apart or has_module(patch.module):
+            for patch in library.patches:
+                if not patch.apart or is_there(patch.module):  # one apart is not in every release
                     importlib.import_module(patch.module)
         except Exception as problem:
             return library.name, f"cannot be imported: {type(problem).__name__}: {problem}"
@@ -225,8 +224,8 @@ def _libraries() -> Iterator[Patched]:
         why = _hinted(state.why) or failed.get(state.name)
         if state.status == PATCHED:
             mine = [loop for loop in loops if text_of(loop.run) == state.name]
-            unknown = (name for loop in mine for name in configured.unknown_names(loop))
-            why = "; ".join([state.unseen] if state.unseen else unknown) or None
+            names = (name for loop in mine for name in configured.unknown_names(loop))
+            why = "; ".join(filter(None, (state.why, *names))) or None
         yield Patched(state.name, state.status, state.version, state.supported, why)
 
 

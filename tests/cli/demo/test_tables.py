@@ -11,9 +11,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from otel_failover import Candidate
 from otel_failover.cli.demo.scenarios import INCIDENT, Played, Report
 from otel_failover.cli.demo.tables import ClaimsTable, MetricsTable, answered, is_true
-from otel_failover.cli.demo.tree import Glyphs
+from otel_failover.cli.drawing.tree import Glyphs
 from otel_failover.testing.providers import Served
-from tests.cli.demo.drawing import drawn
+from tests.cli.drawing.drawing import drawn
 
 
 def served(**facts: Any) -> list[Served]:

@@ -29,6 +29,8 @@ GOOD: dict[str, tuple[Any, str]] = {
     "disabled_rules": (["stale_error"], '["stale_error"]'),
     "enabled_rules": (["text_error"], "text_error"),
     "ignore": (["my.scope"], "my.scope"),
+    "infer_runs": ("off", "off"),
+    "infer_within": (2.5, "2.5"),
     "provider_aliases": ({"my-proxy": "openai"}, '{"my-proxy": "openai"}'),
     "gateways": (["gateway.example"], "gateway.example"),
     "error_text": ("none", "none"),
@@ -47,6 +49,8 @@ BAD: dict[str, list[tuple[Any, str]]] = {
     "enabled_rules": [(["text_eror"], "did you mean text_error?"), (["nothing"], "off by default: text_error")],
     "disabled_rules": [(["stale_eror"], "stale_error"), ("nothing", "rules")],
     "ignore": [(1.5, "list")],
+    "infer_runs": [("sometimes", "one of on, off"), (7, "on, off")],
+    "infer_within": [("long", "seconds"), (-1, "seconds")],
     "provider_aliases": [("openai", "map"), ({"a": 1}, "map"), ([], "map")],
     "gateways": [(object(), "an object is given, allowed is a list"), (["https://"], "hosts")],
     "error_text": [("all", "redacted")],
@@ -366,35 +370,84 @@ _TWICE = """
     from otel_failover._core.config import runtime
     provider = TracerProvider()
     FailoverInstrumentor().instrument(tracer_provider=provider, log_interval=5)
-    for same in ({}, {"tracer_provider": provider}, {"log_interval": 5.0}, {"call_spans": "auto", "ignore": None}):
-        FailoverInstrumentor().instrument(**same)
+    same = {"tracer_provider": provider}, {"log_interval": 5.0}, {"call_spans": "auto", "ignore": None}, {"gateways": []}
+    for each in ({}, *same, {"skip_dep_check": True}):
+        FailoverInstrumentor().instrument(**each)
     print("THEN")
     FailoverInstrumentor().instrument(tracer_provider=TracerProvider(), log_interval=6, error_text="none")
-    print("STANDS", runtime.current().settings.log_interval)
+    print("STANDS", runtime.current().settings.log_interval, runtime.current().provider is provider)
     FailoverInstrumentor().uninstrument()
     FailoverInstrumentor().instrument(log_interval=6, tracer_provider=provider)
     print("NOW", runtime.current().settings.log_interval)
 """
 
 
-def test_a_second_call_with_other_settings_is_told_and_the_first_stays() -> None:
-    """Where OpenTelemetry's instrumentor is not installed; its own says only that it is on already."""
-    hidden = """[sys.modules.pop(each) for each in [*sys.modules] if each.startswith("otel_failover")]
+_NO_BASE = """[sys.modules.pop(each) for each in [*sys.modules] if each.startswith("otel_failover")]
     sys.modules["opentelemetry.instrumentation"] = sys.modules["opentelemetry.instrumentation.instrumentor"] = None"""
+BASES = pytest.mark.parametrize("hidden", ["", _NO_BASE], ids=["OpenTelemetry's base class", "without it"])
+
+
+@BASES
+def test_a_second_call_with_other_settings_is_told_and_the_first_stays(hidden: str) -> None:
+    """OpenTelemetry's own base class would say only that it is on already, whatever is asked for."""
+    if not hidden:
+        pytest.importorskip("opentelemetry.instrumentation.instrumentor")
     printed = in_a_process(_TWICE.replace("HIDDEN", hidden))
     before, _, after = printed.partition("THEN")
     assert "WARNING" not in before
     assert after.count("WARNING") == 1
-    assert "the settings of that call stay; to change tracer_provider, log_interval, error_text, call unins" in after
-    assert "STANDS 5.0" in after
+    assert "the settings of that call stay; tracer_provider, log_interval, error_text of this one are ignored" in after
+    assert "STANDS 5.0 True" in after
     assert "NOW 6.0" in after
 
 
-def test_a_second_call_is_told_once_where_opentelemetry_does() -> None:
-    pytest.importorskip("opentelemetry.instrumentation.instrumentor")
-    _, _, after = in_a_process(_TWICE.replace("HIDDEN", "")).partition("THEN")
+_AFTER_A_START_WITHOUT_CODE = """
+    import sys
+    HIDDEN
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    trace.set_tracer_provider(TracerProvider())
+    from otel_failover import FailoverInstrumentor, instrumentor
+    from otel_failover._core.config import runtime
+    import httpx
+    FailoverInstrumentor().instrument(skip_dep_check=True)
+    send = vars(httpx.Client)["send"]
+    for same in ({}, {"call_spans": "auto"}, {"tracer_provider": trace.get_tracer_provider()}):
+        FailoverInstrumentor().instrument(**same)
+    print("THEN")
+    provider = TracerProvider()
+    loops = [{"run": "colorsys:rgb_to_hsv"}]
+    for _ in range(2):
+        FailoverInstrumentor().instrument(
+            error_text="none", loops=loops, disabled_libraries=["requests"], tracer_provider=provider
+        )
+    settings = runtime.current().settings
+    print("NOW", settings.error_text, runtime.current().provider is provider, vars(httpx.Client)["send"] is send)
+    states = {state.name: state.status for state in instrumentor.states()}
+    print("STATES", states["httpx"], states["requests"], "colorsys:rgb_to_hsv" in states)
+    FailoverInstrumentor().instrument(error_text="redacted")
+    print("STILL", runtime.current().settings.error_text)
+    FailoverInstrumentor().uninstrument()
+    print("OFF", type(vars(httpx.Client)["send"]).__name__)
+"""
+
+
+@BASES
+def test_settings_of_the_first_call_that_has_any_count(hidden: str) -> None:
+    """`opentelemetry-instrument` passes none. What is patched stays so: the host may hold it by name."""
+    printed = in_a_process(_AFTER_A_START_WITHOUT_CODE.replace("HIDDEN", hidden), OTEL_FAILOVER_LOG_INTERVAL="7")
+    before, _, after = printed.partition("THEN")
+    assert "WARNING" not in before
+    assert (
+        "LOG otel_failover INFO otel-failover: instrument() was called again, after a start without settings" in after
+    )
+    assert "error_text, loops, disabled_libraries, tracer_provider set" in after
+    assert "NOW none True True" in after
+    assert "STATES patched disabled True" in after
     assert after.count("WARNING") == 1
-    assert "opentelemetry.instrumentation.instrumentor WARNING" in after
+    assert "error_text of this one is ignored" in after
+    assert "STILL none" in after
+    assert "OFF function" in after
 
 
 def test_the_dataclass_is_offered_to_declarative_configuration_with_types_it_converts() -> None:

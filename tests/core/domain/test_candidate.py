@@ -15,7 +15,7 @@ from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import parse
 from otel_failover._core.domain.endpoint import address_of, endpoint_of, host_of
-from otel_failover._core.domain.providers import canonical, metric_value, provider_of_host
+from otel_failover._core.domain.providers import canonical, metric_value
 from otel_failover.testing.providers import Answer
 from tests.support.fresh import as_imported
 from tests.support.hosts import stand
@@ -131,22 +131,6 @@ def test_an_endpoint_is_its_own_endpoint(host: str, port: int, scheme: str) -> N
 )  # fmt: skip
 def test_addresses(endpoint: str, address: tuple[str, int]) -> None:
     assert address_of(endpoint) == address
-
-
-@pytest.mark.parametrize(
-    ("host", "provider"),
-    [
-        ("api.openai.com", "openai"), ("API.OPENAI.COM", "openai"), ("eu.api.openai.com", "openai"),
-        ("api.anthropic.com", "anthropic"), ("generativelanguage.googleapis.com", "gcp.gemini"),
-        ("aiplatform.googleapis.com", "gcp.vertex_ai"), ("us-central1-aiplatform.googleapis.com", "gcp.vertex_ai"),
-        ("our.openai.azure.com", "azure.ai.openai"), ("our.services.ai.azure.com", "azure.ai.inference"),
-        ("bedrock-runtime.eu-west-1.amazonaws.com", "aws.bedrock"), ("openrouter.ai", "openrouter"),
-        ("api.x.ai", "x_ai"), ("localhost", None), ("", None), ("notapi.openai.com.example", None),
-        ("oauth2.googleapis.com", None), ("bedrock.eu-west-1.amazonaws.com", None), ("s3.amazonaws.com", None),
-    ],
-)  # fmt: skip
-def test_well_known_hosts(host: str, provider: str | None) -> None:
-    assert provider_of_host(host) == provider
 
 
 @pytest.mark.parametrize(

@@ -318,9 +318,27 @@ def test_in_trio_too(telemetry: Telemetry, stack: ExitStack) -> None:
                 await second.aask()
 
     trio.run(main)
-    for span in telemetry.candidates[:1]:
+    for span in telemetry.candidates:
         gave_up(span)
-    assert telemetry.candidates[1]["candidate.outcome"] == "cancelled"
+    assert telemetry.run["failover.outcome"] == "exhausted"
+
+
+def test_a_run_that_trio_cancels_as_a_whole_is_cancelled(telemetry: Telemetry, stack: ExitStack) -> None:
+    trio = pytest.importorskip("trio")
+    first = stack.enter_context(stand("openai", Answer.hang(), timeout=30.0))
+
+    async def main() -> None:
+        with (
+            trio.move_on_after(SECONDS),
+            failover_run("chat", chain=[first.candidate]) as run,
+            run.attempt(first.candidate),
+        ):
+            await first.aask()
+
+    trio.run(main)
+    (span,) = telemetry.candidates
+    assert (span["candidate.outcome"], span.status) == ("cancelled", "UNSET")
+    assert telemetry.run["failover.outcome"] == "cancelled"
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------

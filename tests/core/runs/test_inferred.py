@@ -3,8 +3,10 @@
 # ruff: noqa: PT012, SIM117 - how run, attempt and call are nested is what is tested
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -225,22 +227,82 @@ def test_a_call_outside_any_run_has_a_span_of_its_own(telemetry: Telemetry, stac
     assert served["gen_ai.response.id"] == first.server.log[-1].response_id
 
 
+WHERE = ["span", "thread", "task"]
+
+
+def again(telemetry: Telemetry, **settings: Any) -> None:
+    """Turn us on again, set otherwise."""
+    FailoverInstrumentor().uninstrument()
+    FailoverInstrumentor().instrument(tracer_provider=telemetry.provider, **settings)
+
+
+def hints(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if "nobody declared" in record.getMessage()]
+
+
+@pytest.mark.parametrize("where", WHERE)
 def test_the_hint_comes_once_after_ten_loops_that_nobody_declared(
-    telemetry: Telemetry, stack: ExitStack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    telemetry: Telemetry,
+    stack: ExitStack,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
 ) -> None:
+    """With a span around each, or none at all: a script, a worker, a server that nobody instruments."""
     as_imported(usage_hints, monkeypatch)
+    again(telemetry, infer_runs="off")
     caplog.set_level(logging.INFO, "otel_failover")
     first = stack.enter_context(stand("openai", Answer.openai_quota()))
     second = stack.enter_context(stand("anthropic", Answer.ok()))
+
+    async def as_task() -> None:
+        tried([first, second])
+
     told = []
     for _ in range(12):
-        with telemetry.tracer.start_as_current_span("POST /chat"):
-            tried([first, second])
-        told.append(len([r for r in caplog.records if "nobody declared" in r.getMessage()]))
+        with telemetry.tracer.start_as_current_span("POST /chat") if where == "span" else contextlib.nullcontext():
+            if where == "task":
+                asyncio.run(as_task())
+            else:
+                tried([first, second])
+        told.append(len(hints(caplog)))
     assert told == [0] * 9 + [1] * 3
-    (record,) = [r for r in caplog.records if "nobody declared" in r.getMessage()]
+    (record,) = hints(caplog)
     assert record.levelno == logging.INFO
     assert "failover_run" in record.getMessage()
+    assert "OTEL_FAILOVER_LOOPS" in record.getMessage()
+
+
+@pytest.mark.parametrize("kind", ["two tasks", "two threads", "later"])
+def test_a_failure_of_somebody_else_gives_no_hint(
+    telemetry: Telemetry, stack: ExitStack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Without a span, one request's failure is not another's: of another task or thread, or long ago."""
+    as_imported(usage_hints, monkeypatch)
+    again(telemetry, infer_runs="off")
+    if kind == "later":
+        monkeypatch.setattr(usage_hints, "AT_ONCE", 0.0)
+    caplog.set_level(logging.INFO, "otel_failover")
+    first = stack.enter_context(stand("openai", Answer.openai_quota()))
+    second = stack.enter_context(stand("anthropic", Answer.ok()))
+
+    async def asked(one: Stand) -> None:
+        tried([one])
+
+    async def both() -> None:
+        await asyncio.gather(asked(first), asked(second))
+
+    for _ in range(12):
+        if kind == "two tasks":
+            asyncio.run(both())
+        elif kind == "two threads":
+            for one in (first, second):
+                thread = threading.Thread(target=tried, args=([one],))
+                thread.start()
+                thread.join()
+        else:
+            tried([first, second])
+    assert not hints(caplog)
 
 
 @pytest.mark.parametrize("kind", ["retries", "two spans", "in a run", "successes"])
@@ -259,6 +321,31 @@ def test_what_looks_like_no_loop_gives_no_hint(
             with telemetry.tracer.start_as_current_span("two"):
                 tried([second])
     assert "nobody declared" not in caplog.text
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_the_hint_of_an_inferred_run_comes_once_with_the_first(
+    telemetry: Telemetry,
+    stack: ExitStack,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    as_imported(usage_hints, monkeypatch)
+    caplog.set_level(logging.INFO, "otel_failover")
+    first = stack.enter_context(stand("openai", Answer.openai_quota()))
+    second = stack.enter_context(stand("anthropic", Answer.ok()))
+
+    async def as_task() -> None:
+        tried([first, second])
+
+    for _ in range(12):
+        with telemetry.tracer.start_as_current_span("POST /chat") if where == "span" else contextlib.nullcontext():
+            asyncio.run(as_task()) if where == "task" else tried([first, second])
+    (record,) = hints(caplog)
+    assert record.levelno == logging.INFO
+    for word in ("failover_run", "OTEL_FAILOVER_LOOPS", "infer_runs=off"):
+        assert word in record.getMessage()
 
 
 # --- whose it is ------------------------------------------------------------------------------------------------------

@@ -63,7 +63,9 @@ def run_of(core: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldO
         args: Plan and request.
         kwargs: The same, by name.
     """
-    plan, request = (args[place] if len(args) > place else kwargs[name] for place, name in enumerate(FIRST))
+    plan, request = (
+        args[place] if len(args) > place else kwargs[name] for place, name in enumerate(("plan", "request"))
+    )
     operation = None if plan.single_attempt else _OPERATIONS.get(plan.kind)
     if plan.kind == "generic":
         operation = _GENERIC.get(plan.endpoint)
@@ -72,10 +74,6 @@ def run_of(core: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldO
     run = LitellmRun(operation, text_of(request.get("model")), chain_of(core, request), core)
     run.begin_hop(text_of(request.get("model")))
     return OpenPastCall(run, partial(streams.drive, run))
-
-
-FIRST: Final = ("plan", "request")
-"""The first parameters of what runs an endpoint."""
 
 
 def events(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

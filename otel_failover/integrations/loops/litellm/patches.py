@@ -213,12 +213,12 @@ _SYNCHRONOUS: Final = ("completion", "embedding", "image_generation")
 
 def _router(name: str, wrapper: Any, why: str) -> Patch:
     """Return a place of the router that is written in Python, before litellm 1.110."""
-    return Patch("litellm.router", f"Router.{name}", wrapper, why, unless=_CORE, part="routers")
+    return Patch("litellm.router", f"Router.{name}", wrapper, why, unless=_CORE, group="routers")
 
 
-def _core(name: str, wrapper: Any, why: str, first: tuple[str, ...]) -> Patch:
+def _core(name: str, wrapper: Any, why: str, takes: str) -> Patch:
     """Return a place of the router whose core is native, from litellm 1.110."""
-    return Patch(_CORE, name, wrapper, why, apart=True, first=first, part="routers")
+    return Patch(_CORE, name, wrapper, why, apart=True, takes=takes, group="routers")
 
 
 LITELLM: Final = Library(
@@ -242,9 +242,9 @@ LITELLM: Final = Library(
         Patch(_LOGGING, "Logging.failure_handler", _log, _LOGS),
         Patch(_LOGGING, "Logging.async_success_handler", _alog, _LOGS),
         Patch(_LOGGING, "Logging.async_failure_handler", _alog, _LOGS),
-        _core("RustCore._drive", _DRIVE, "one call of a router", native_core.FIRST),
-        _core("RustCore._call_sync", _CALL, "the same, synchronous", native_core.FIRST),
-        _core("_Driver.take_events", native_core.events, "tells what native code has decided", ("events",)),
-        _core("_Driver.allow_fallback", native_core.allowed, "whether a group may be asked", ("target",)),
+        _core("RustCore._drive", _DRIVE, "one call of a router", "plan, request"),
+        _core("RustCore._call_sync", _CALL, "the same, synchronous", "plan, request"),
+        _core("_Driver.take_events", native_core.events, "tells what native code has decided", "events"),
+        _core("_Driver.allow_fallback", native_core.allowed, "whether a group may be asked", "target"),
     ),
 )

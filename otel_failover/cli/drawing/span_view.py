@@ -34,6 +34,19 @@ class EventView:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkView:
+    """A link of a span.
+
+    Args:
+        span_id: 16 hex digits, of the span that it leads to.
+        attributes: Copied when the view is made.
+    """
+
+    span_id: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class SpanView:
     """A finished span.
 
@@ -49,6 +62,9 @@ class SpanView:
         attributes: Copied when the view is made: what is written on the span later is not seen.
         scope: Name of the instrumentation scope.
         events: In the order in which they were added.
+        links: In the order in which they were added.
+        service: Name of the service; empty where it has none.
+        note: What a reader has to know of it besides.
     """
 
     name: str
@@ -62,6 +78,9 @@ class SpanView:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     scope: str = ""
     events: tuple[EventView, ...] = ()
+    links: tuple[LinkView, ...] = ()
+    service: str = ""
+    note: str = ""
 
     @property
     def seconds(self) -> float:
@@ -84,7 +103,15 @@ def from_readable(span: ReadableSpan) -> SpanView:
         attributes=dict(span.attributes or {}),
         scope=scope.name if scope else "",
         events=tuple(EventView(event.name, dict(event.attributes or {})) for event in span.events),
+        links=tuple(LinkView(f"{each.context.span_id:016x}", dict(each.attributes or {})) for each in span.links),
+        service=service_of(span.resource.attributes if span.resource is not None else {}),
     )
+
+
+def service_of(attributes: Mapping[str, Any]) -> str:
+    """Return the name of a service; empty where the SDK made one up."""
+    name = str(attributes.get("service.name") or "")
+    return "" if name.startswith("unknown_service") else name
 
 
 def from_otlp(request: Mapping[str, Any]) -> Iterator[SpanView]:
@@ -94,12 +121,13 @@ def from_otlp(request: Mapping[str, Any]) -> Iterator[SpanView]:
         request: One decoded document, or one line of a file: `{"resourceSpans": [...]}`.
     """
     for resource in request.get("resourceSpans", ()):
+        service = service_of(_attributes(resource.get("resource", {}).get("attributes", ())))
         for scope in resource.get("scopeSpans", ()):
             name = scope.get("scope", {}).get("name", "")
-            yield from (_from_otlp_span(span, name) for span in scope.get("spans", ()))
+            yield from (_from_otlp_span(span, name, service) for span in scope.get("spans", ()))
 
 
-def _from_otlp_span(span: Mapping[str, Any], scope: str) -> SpanView:
+def _from_otlp_span(span: Mapping[str, Any], scope: str, service: str) -> SpanView:
     status = span.get("status", {})
     code = status.get("code", 0)
     return SpanView(
@@ -114,11 +142,17 @@ def _from_otlp_span(span: Mapping[str, Any], scope: str) -> SpanView:
         attributes=_attributes(span.get("attributes", ())),
         scope=scope,
         events=tuple(_from_otlp_event(event) for event in span.get("events", ())),
+        links=tuple(_from_otlp_link(link) for link in span.get("links", ())),
+        service=service,
     )
 
 
 def _from_otlp_event(event: Mapping[str, Any]) -> EventView:
     return EventView(event.get("name", ""), _attributes(event.get("attributes", ())))
+
+
+def _from_otlp_link(link: Mapping[str, Any]) -> LinkView:
+    return LinkView(link.get("spanId", "").lower(), _attributes(link.get("attributes", ())))
 
 
 def _attributes(pairs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -145,9 +179,15 @@ def printable(text: str) -> str:
 
 def shown(view: SpanView) -> SpanView:
     """Return a view whose texts are printable."""
-    events = tuple(EventView(printable(event.name), _shown(event.attributes)) for event in view.events)
-    name, description = printable(view.name), printable(view.description)
-    return replace(view, name=name, description=description, attributes=_shown(view.attributes), events=events)
+    return replace(
+        view,
+        name=printable(view.name),
+        description=printable(view.description),
+        service=printable(view.service),
+        attributes=_shown(view.attributes),
+        events=tuple(EventView(printable(each.name), _shown(each.attributes)) for each in view.events),
+        links=tuple(LinkView(each.span_id, _shown(each.attributes)) for each in view.links),
+    )
 
 
 def _shown(attributes: Mapping[str, Any]) -> dict[str, Any]:

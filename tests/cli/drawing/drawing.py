@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from otel_failover.cli.demo.span_view import SpanView
+from otel_failover.cli.drawing.span_view import SpanView
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,11 +9,11 @@ import anthropic
 import pytest
 
 from otel_failover.cli.demo.scenarios import FIRST_ERROR_AGAIN, INCIDENT
-from otel_failover.cli.demo.span_view import EventView, SpanView
 from otel_failover.cli.demo.stage import Act, Stage
 from otel_failover.cli.demo.tables import ClaimsTable
-from otel_failover.cli.demo.tree import TraceTree
-from tests.cli.demo.drawing import drawn, span
+from otel_failover.cli.drawing.span_view import EventView, SpanView
+from otel_failover.cli.drawing.tree import TraceTree
+from tests.cli.drawing.drawing import drawn, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

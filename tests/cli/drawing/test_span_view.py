@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
 from otel_failover.cli.demo import otlp
-from otel_failover.cli.demo.span_view import SpanView, by_trace, from_otlp, from_readable
+from otel_failover.cli.drawing.span_view import SpanView, by_trace, from_otlp, from_readable
 
 
 def some_spans() -> list[ReadableSpan]:

@@ -13,12 +13,14 @@ from rich.tree import Tree
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.outcome import FALLBACK, PRIMARY, SUCCESS, UNASKED, UNSEEN
-from otel_failover.cli.demo.span_view import ERROR, SpanView, by_trace, printable, shown
+from otel_failover.cli.drawing.span_view import ERROR, SpanView, by_trace, printable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderableType
+
+    from otel_failover.cli.drawing.span_view import LinkView
 
 _LEAST: Final = 16
 
@@ -84,6 +86,9 @@ class _Trace:
 
     def _grow(self, tree: Tree, view: SpanView) -> Tree:
         below = self._below.get(view.span_id, [])
+        for link in view.links if _is_run(view) else ():
+            if earlier := _earlier(link):
+                tree.add(earlier)
         has_marker = view.name == names.SPAN_MISMATCH or any(each.name == names.SPAN_MISMATCH for each in below)
         for child in sorted(below, key=lambda each: (each.name == names.SPAN_MISMATCH, each.start)):
             self._grow(tree.add(self._line(child)), child)
@@ -99,12 +104,14 @@ class _Trace:
             return self._accusation(view)
         if view.name == names.SPAN_HUNG:
             return _hung(view)
-        if view.scope == names.SCOPE and kind == names.SPAN_RUN:
+        if _is_run(view):
             return _run(view)
         if view.scope == names.SCOPE and kind == names.SPAN_CANDIDATE:
             return _candidate(view)
         if view.scope == names.SCOPE and kind == names.SPAN_SKIP:
             return self._skip(view)
+        if view.scope == names.SCOPE and names.CANDIDATE_OUTCOME in view.attributes:
+            return _call(view)
         return _other(view)
 
     def _skip(self, view: SpanView) -> Text:
@@ -161,6 +168,10 @@ class Accusation:
         return facts or get(names.CLAIMED_TYPE) or "an error"
 
 
+def _is_run(view: SpanView) -> bool:
+    return view.scope == names.SCOPE and view.name.split(" ")[0] == names.SPAN_RUN
+
+
 def _run(view: SpanView) -> Text:
     get = view.attributes.get
     outcome = get(names.OUTCOME, "open")
@@ -169,7 +180,18 @@ def _run(view: SpanView) -> Text:
     else:
         style = "yellow" if outcome in (UNSEEN, UNASKED) else "red"
         became = (": ".join(filter(None, [outcome, view.description])), style)
-    return _joined(Text.assemble((view.name, "bold")), [became, (_seconds(view), "")])
+    return _joined(Text.assemble((view.name, "bold")), [became, (_seconds(view), ""), (view.note, "dim")])
+
+
+def _earlier(link: LinkView) -> Text | None:
+    """Return the line of a call that was made before anybody knew that it belongs to a run; it has no span in it."""
+    get = link.attributes.get
+    provider = get(names.CANDIDATE_PROVIDER)
+    if provider is None:
+        return None
+    said = _words(get(names.CANDIDATE_OUTCOME), get(names.HTTP_STATUS), get(names.REASON_CODE))
+    name = Text.assemble((f"{names.SPAN_CANDIDATE} {provider}", "bold"), f"  {get(names.CANDIDATE_MODEL, '')}")
+    return _joined(name, [(said, "yellow"), ("asked before the run was known", "dim")])
 
 
 def _findings(view: SpanView) -> Iterator[Text]:
@@ -200,7 +222,17 @@ def _candidate(view: SpanView) -> Text:
     get = view.attributes.get
     outcome = get(names.CANDIDATE_OUTCOME, "open")
     style = "green" if outcome == SUCCESS else "yellow"
-    return _line(view, [(_words(outcome, get(names.HTTP_STATUS), get(names.REASON_CODE)), style), (_seconds(view), "")])
+    said = _words(outcome, get(names.HTTP_STATUS), get(names.REASON_CODE))
+    return _line(view, [(said, style), (_seconds(view), ""), (view.note, "dim")])
+
+
+def _call(view: SpanView) -> Text:
+    """Return the line of a call outside any run: it is a candidate by itself."""
+    get = view.attributes.get
+    said = _words(get(names.CANDIDATE_OUTCOME), get(names.HTTP_STATUS), get(names.REASON_CODE))
+    style = "green" if get(names.CANDIDATE_OUTCOME) == SUCCESS else "yellow"
+    text = Text.assemble((view.name, "bold"), f"  {_provider(view)}")
+    return _joined(text, [(said, style), (_seconds(view), "")]).append_text(_verdict(view))
 
 
 def _other(view: SpanView) -> Text:
@@ -209,7 +241,7 @@ def _other(view: SpanView) -> Text:
     status = get(names.HTTP_STATUS)
     kind = (get(names.ERROR_TYPE) or view.description) if view.status == ERROR else None
     said = _words("error" if view.status == ERROR else None, status, kind if kind != str(status) else None)
-    text = _joined(Text(view.name), [(said, ""), (_seconds(view), "")])
+    text = _joined(Text(view.name), [(said, ""), (_seconds(view), ""), (view.note, "")])
     text.stylize("dim")
     if get(names.VERDICT) != verdicts.VERIFIED:
         text.append_text(_verdict(view))
