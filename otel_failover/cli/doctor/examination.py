@@ -29,8 +29,10 @@ from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.failsafe import logger, text_of
 from otel_failover._core.spans.processor import AttributionProcessor
 from otel_failover._core.text.redaction import redact
-from otel_failover.cli.doctor import telemetry
+from otel_failover.cli.doctor import frameworks, telemetry, usage
 from otel_failover.instrumentor import FailoverInstrumentor
+from otel_failover.integrations.adapters import newness
+from otel_failover.integrations.advice import advice
 from otel_failover.integrations.libraries import libraries
 from otel_failover.integrations.loops.configured import patches as configured
 from otel_failover.integrations.patching import PATCHED, SKIPPED, WAITING, installed
@@ -59,10 +61,17 @@ _GENAI: Final = re.compile(
 """Distributions that make GenAI spans, as their names stand on PyPI."""
 
 _TOLD_AS_PROBLEM: Final = re.compile(
-    r"not patched|nothing was patched| skipped: | waits for a module |^disabled_libraries names "
+    r"not patched|patched in part|nothing was patched| skipped: | waits for a module |^disabled_libraries names "
+)
+
+_NOT_ON: Final = (
+    "otel-failover is not turned on in this process: start it by opentelemetry-instrument, or call "
+    "FailoverInstrumentor().instrument() in its code"
 )
 
 _NOT_FOUND: Final = "is found on sys.path"
+
+_LACKING: Final = (PATCHED, SKIPPED)
 
 _SWITCHED_OFF: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
@@ -76,7 +85,10 @@ class Patched:
         status: `patched`, `waiting`, `missing`, `skipped`, `disabled`.
         version: What is installed.
         supported: What is supported.
-        why: Why it is not patched; of a configured loop, which paths lead nowhere, too.
+        why: Why it is not patched, or not wholly; of a configured loop, which paths lead nowhere, too.
+        note: That its version is newer than any that was tested.
+        advice: What to do, where it is not patched, and which of its calls are seen all the same.
+        imported: Whether the service has imported it; False where only its environment is looked at, too.
     """
 
     name: str
@@ -84,6 +96,9 @@ class Patched:
     version: str | None
     supported: str
     why: str | None
+    note: str | None = None
+    advice: str | None = None
+    imported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,22 +160,27 @@ class Examination:
         return {"ok": self.healthy, **asdict(self)}
 
 
-def examine() -> Examination:
-    """Look at everything, and leave the process as it was."""
+def examine(*, is_service: bool = False) -> Examination:
+    """Look at everything, and leave the process as it was.
+
+    Args:
+        is_service: This process is the service itself: nothing is turned on or imported to be looked at.
+    """
     active = bool(FailoverInstrumentor().is_instrumented_by_opentelemetry)
+    before = frozenset(sys.modules)
     with _warnings() as bad_settings:
         load({})
     with _warnings() as warnings:
-        if not active:
+        if not active and not is_service:
             FailoverInstrumentor().instrument()
         try:
-            libraries = tuple(_libraries())
+            libraries = tuple(_libraries(before, is_service=is_service))
             settings = runtime.current().settings
             provider = _provider()
         finally:
-            if not active:
+            if not active and not is_service:
                 FailoverInstrumentor().uninstrument()
-    found = telemetry.look()
+    found = telemetry.look(is_service=is_service)
     others = _genai_instrumentations()
     notes = [text for text in warnings if text not in bad_settings]
     return Examination(
@@ -174,17 +194,30 @@ def examine() -> Examination:
         settings=_shown(settings),
         changed=tuple(name for name, value in asdict(settings).items() if value != asdict(Settings())[name]),
         genai_instrumentations=others,
-        problems=(*bad_settings, *_unknown(settings, libraries), *_problems(libraries), *found.problems),
-        notes=(*notes, *found.notes, *_notes(provider, others)),
+        problems=(
+            *bad_settings,
+            *_unknown(settings, libraries),
+            *(_problems(libraries, is_service=is_service) if active or not is_service else (_NOT_ON,)),
+            *found.problems,
+            *usage.problems(),
+        ),
+        notes=(
+            *notes,
+            *found.notes,
+            *_notes(provider, others),
+            *_of_libraries(libraries),
+            *frameworks.told(settings.loops),
+            *usage.notes(settings),
+        ),
     )
 
 
 # --- libraries --------------------------------------------------------------------------------------------------------
 
 
-def _imported(library: Library) -> tuple[str, str | None]:
+def _imported(library: Library, *, skipped: bool) -> tuple[str, str | None]:
     """Import what a library's patches wait for; return its name, and why it cannot be imported."""
-    if installed(library.distribution) is not None:
+    if installed(library.distribution) is not None and not skipped:
         try:
             for patch in library.patches:
                 importlib.import_module(patch.module)
@@ -212,18 +245,38 @@ def _imported_loop(loop: Loop) -> tuple[str, str | None]:
     return loop.run, None
 
 
-def _libraries() -> Iterator[Patched]:
-    """Import what is to be patched, and yield what became of it."""
-    failed = dict(_imported(library) for library in libraries())
+def _libraries(before: frozenset[str], *, is_service: bool) -> Iterator[Patched]:
+    """Import what is to be patched, but where this is the service itself, and yield what became of it.
+
+    Args:
+        before: Names of the modules that were imported before we looked.
+        is_service: This process is the service itself.
+    """
+    known = {library.name: library for library in libraries()}
     loops = runtime.current().settings.loops
-    waiting = {state.name for state in instrumentor.states() if state.status == WAITING}
-    failed |= dict(_imported_loop(loop) for loop in loops if text_of(loop.run) in waiting)
+    failed: dict[str, str | None] = {}
+    if not is_service:
+        # Its version says that it is none of ours: to import it would tell nothing, and may take its time.
+        skipped = {state.name for state in instrumentor.states() if state.status == SKIPPED}
+        failed = dict(_imported(library, skipped=library.name in skipped) for library in known.values())
+        waiting = {state.name for state in instrumentor.states() if state.status == WAITING}
+        failed |= dict(_imported_loop(loop) for loop in loops if text_of(loop.run) in waiting)
     for state in instrumentor.states():
+        library = known.get(state.name)
         why = _hinted(state.why) or failed.get(state.name)
-        if state.status == PATCHED:
+        if state.status == PATCHED and library is None:
             mine = [loop for loop in loops if text_of(loop.run) == state.name]
             why = "; ".join(name for loop in mine for name in configured.unknown_names(loop)) or None
-        yield Patched(state.name, state.status, state.version, state.supported, why)
+        yield Patched(
+            state.name,
+            state.status,
+            state.version,
+            state.supported,
+            why,
+            note=newness(state) if state.newer_than and state.status == PATCHED else None,
+            advice=advice(library, state) if library is not None and state.why and state.status in _LACKING else None,
+            imported=library is not None and not before.isdisjoint(patch.module for patch in library.patches),
+        )
 
 
 def _hinted(why: str | None) -> str | None:
@@ -242,16 +295,50 @@ def _unknown(settings: Settings, libraries: tuple[Patched, ...]) -> Iterator[str
             yield f"disabled_libraries names {name}{did_you_mean(name, known)}; known are {', '.join(known)}"
 
 
-def _problems(libraries: tuple[Patched, ...]) -> Iterator[str]:
+def _problems(libraries: tuple[Patched, ...], *, is_service: bool) -> Iterator[str]:
+    """Yield what was left out against the user's will; a library that is only installed is not, nobody misses it."""
     for library in libraries:
-        if library.status == PATCHED and library.why:
-            yield f"{library.name}: {library.why}"
-        if library.status in (SKIPPED, WAITING):
-            version = f" {library.version}" if library.version else ""
-            yield f"{library.name}{version} is not patched: {library.why or 'its modules were not imported'}"
+        if _is_missed(library, is_service=is_service):
+            yield _lacking(library)
     if not any(library.status == PATCHED for library in libraries):
+        waiting = [library.name for library in libraries if library.status == WAITING]
         supported = ", ".join(f"{library.name} {library.supported}" for library in libraries if library.supported)
-        yield f"nothing is patched; supported are {supported}"
+        idle = f": none of {', '.join(waiting)} was imported" if is_service and waiting else ""
+        yield f"nothing is patched{idle}; supported are {supported}"
+
+
+def _is_missed(library: Patched, *, is_service: bool) -> bool:
+    if library.status == PATCHED or not library.supported:  # of a configured loop, whatever is wrong was asked for
+        return bool(library.why) or library.status in (SKIPPED, WAITING)
+    if library.status == SKIPPED:
+        return library.imported or (not is_service and not _is_of_its_version(library))
+    return False
+
+
+def _is_of_its_version(library: Patched) -> bool:
+    """Whether a library was skipped for its version, before anything of it was looked at."""
+    return (library.why or "").startswith("version ")
+
+
+def _lacking(library: Patched) -> str:
+    version = f" {library.version}" if library.version else ""
+    advised = f"; {library.advice}" if library.advice else ""
+    if library.status == PATCHED:
+        part = f"{version} is patched in part, without " if library.supported else ": "
+        return f"{library.name}{part}{library.why}{advised}"
+    return f"{library.name}{version} is not patched: {library.why or 'its modules were not imported'}{advised}"
+
+
+def _of_libraries(libraries: tuple[Patched, ...]) -> Iterator[str]:
+    """Yield what is worth knowing of libraries that are no problem."""
+    newer = [f"{library.name} {library.version}" for library in libraries if library.note and not library.why]
+    if newer:
+        yield f"newer than any that was tested, and patched since their seams look as they did: {', '.join(newer)}"
+    for library in libraries:
+        if library.status == SKIPPED and _is_of_its_version(library) and not library.imported:
+            yield f"{_lacking(library)}. Nothing is missed where the service does not import it"
+        elif library.status == WAITING and library.supported and library.why:
+            yield f"{library.name} {library.version} {library.why}. Nothing is missed where the service does not use it"
 
 
 # --- where spans go ---------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def _versions(found: Examination) -> Iterator[tuple[str, str]]:
 def _library(library: Patched) -> tuple[str, str]:
     if library.version is None and library.supported:
         return library.name, f"not installed (supported: {library.supported})"
-    why = f": {library.why}" if library.why else ""
+    why = f": {library.why}" if library.why else f" ({library.note})" if library.note else ""
     version = f"{library.version} " if library.version else ""
     return library.name, f"{version}{library.status}{why}"
 
