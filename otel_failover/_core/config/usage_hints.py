@@ -139,8 +139,8 @@ def unknown_host_text(host: str) -> str:
 
 def _whose(host: str) -> str:
     return (
-        f"""metrics have it as 'other'. Whose it is says OTEL_FAILOVER_PROVIDER_ALIASES='{{"{host}": "openai"}}', with """
-        f"the provider's name; where it relays for several, OTEL_FAILOVER_GATEWAYS={host}"
+        f"""metrics have 'other'. OTEL_FAILOVER_PROVIDER_ALIASES='{{"{host}": "openai"}}' says whose it is, with the """
+        f"provider's name; where it relays for several, OTEL_FAILOVER_GATEWAYS={host}"
     )
 
 
@@ -186,7 +186,7 @@ def lost_context_text(thread: str) -> str:
 
 
 _LOST: Final = (
-    "which was started without a context, while a run was open that may be waiting for it: such calls belong to no run. "
-    "opentelemetry-instrumentation-threading carries the context (opentelemetry-instrument turns it on), and so does "
-    "contextvars.copy_context().run as what the thread runs"
+    "which was started without a context, while a run was open that may be waiting for it: such calls belong to no "
+    "run. opentelemetry-instrumentation-threading carries the context (opentelemetry-instrument turns it on), and so "
+    "does contextvars.copy_context().run as what the thread runs"
 )
