@@ -214,8 +214,11 @@ def _stands(name: str, value: Any, before: runtime.Runtime, settings: Settings) 
 @guarded(fallback=None)
 def _turn_off() -> None:
     from otel_failover._core.attribution.history import history  # late: see `_turn_on`
+    from otel_failover._core.evidence.orphans import outside
     from otel_failover.integrations import adapters
 
+    if outside.watch is not None:
+        outside.watch.close()
     adapters.take_off()
     _first.clear()
     failsafe.set_strict(False)

@@ -70,7 +70,7 @@ TESTS_OF: Final = {
     "requests": "integrations/transports/test_requests",
     "google.adk": f"integrations/loops/google_adk/test_google_adk core/summary/test_loops {_WRAPPERS}",
     "openinference.instrumentation.langchain": "integrations/loops/langchain/test_beside",
-    "groq": "integrations/providers/test_evidence_only",
+    "groq": "integrations/providers/test_by_wire",
 }
 
 # --- both ends of every range -----------------------------------------------------------------------------------------
@@ -130,7 +130,22 @@ ENDS: Final = (
         openinference-instrumentation-langchain opentelemetry-instrumentation-langchain
         opentelemetry-instrumentation-botocore""",
     ),
-    Environment("evidence_only", "groq mistralai.client cohere", "groq mistralai cohere"),
+    Environment(
+        "by_wire_oldest",
+        "mistralai cohere groq together ollama huggingface_hub cerebras dashscope azure zhipuai httpx requests aiohttp",
+        """mistralai==1.0.0 cohere==5.11.0 groq==0.13.0 together==1.3.3 ollama==0.2.0 huggingface_hub==0.28.0
+        cerebras-cloud-sdk==1.0.0 dashscope==1.20.0 azure-ai-inference==1.0.0b5 zhipuai==2.1.0 httpx==0.27.0
+        requests==2.31.0 aiohttp==3.10.11 urllib3<2 openai==1.66.0 pydantic<2.9""",
+        "integrations/providers/test_by_wire",
+    ),
+    Environment(
+        "by_wire_newest",
+        """mistralai cohere groq together ollama huggingface_hub fireworks cerebras perplexity sambanova openrouter zai
+        dashscope portkey_ai azure httpx httpx2 requests aiohttp""",
+        """mistralai cohere groq together ollama huggingface_hub fireworks-ai cerebras-cloud-sdk perplexityai sambanova
+        openrouter zai-sdk dashscope portkey-ai azure-ai-inference httpx httpx2 requests aiohttp""",
+        "integrations/providers/test_by_wire",
+    ),
     Environment("livekit_newest", "livekit", "livekit-agents livekit-plugins-openai livekit-plugins-anthropic"),
     Environment("adk_2_9_strands_1_53", "google.adk strands", "google-adk==2.9.0 strands-agents==1.53.0"),
     Environment("adk_newest_strands_newest", "google.adk google.genai strands", "google-adk<3 strands-agents<2"),
@@ -209,7 +224,7 @@ ZERO_CODE: Final = Environment(
     "zero_code",
     "opentelemetry.distro",
     ".[demo] opentelemetry-distro httpx pytest>=8.3",
-    "host/test_zero_code cli/doctor/test_telemetry docs/test_commands",
+    "host/test_zero_code cli/doctor/test_telemetry cli/live/test_exporter cli/watch/test_command docs/test_commands",
 )
 """`opentelemetry-instrument`, beside no other instrumentation."""
 
@@ -285,6 +300,7 @@ QUICK: Final = (
     "cli/doctor/test_doctor.py::test_settings_in_force",
     "cli/drawing",
     "cli/live/test_gathering",
+    "cli/watch/test_payload",
     "cli/test_otlp_endpoints",
     "core/attribution/test_from_exception",
     "core/attribution/test_from_span",

@@ -53,6 +53,7 @@ def libraries() -> tuple[Library, ...]:
     from otel_failover.integrations.transports.botocore import BOTOCORE
     from otel_failover.integrations.transports.httpx import HTTPX, HTTPX2
     from otel_failover.integrations.transports.requests import REQUESTS
+    from otel_failover.integrations.transports.urllib3 import URLLIB3
 
     known = (
         HTTPX,
@@ -60,6 +61,7 @@ def libraries() -> tuple[Library, ...]:
         AIOHTTP,
         BOTOCORE,
         REQUESTS,
+        URLLIB3,
         OPENAI,
         ANTHROPIC,
         GOOGLE_GENAI,

@@ -31,6 +31,7 @@ LANGUAGES: Final = {"python", "sh", "yaml", "promql", "text"}
 TEXTS: Final = {
     "README.md": 2,  # what no code prints; the annotated trace
     "docs/quickstart.md": 1,  # what no code prints
+    "docs/loops/inferred.md": 1,  # the tree
     "docs/reference/spans.md": 1,  # the tree
     "docs/contributing/architecture.md": 1,  # the layout
 }
@@ -51,9 +52,9 @@ COMPARED: Final = {
     "docs/reference/rules.md": {"rule"},
     "docs/reference/settings.md": {"setting"},
     "docs/reference/spans.md": {"attribute", "provider"},
-    "docs/reference/support.md": {"library"},
+    "docs/reference/support.md": {"library", "SDK"},
     "docs/summary.md": {"key", "reason"},
-    "docs/testing.md": {"answer", "attribute"},
+    "docs/testing.md": {"kind", "answer", "attribute"},
 }
 """Tables that are compared with the code, by the first cell of their head."""
 PROSE: Final = {
@@ -64,6 +65,7 @@ PROSE: Final = {
     "docs/privacy.md": {"what"},
     "docs/promises.md": {"level"},
     "docs/reference/rules.md": {"where a span stands"},
+    "docs/watch.md": {"what"},
     "docs/why.md": {"from the root of the repository"},  # the same
     "examples/fastapi_chat/README.md": {"channel"},
     "examples/fix_your_loop/README.md": {"from the root of the repository"},

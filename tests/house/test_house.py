@@ -19,7 +19,7 @@ KEPT_TO = {
     "record_exception": set(),  # formats chained tracebacks: the previous candidate's error would ride along
     "format_exc": set(),
     "set_status": {"_core.spans.candidate_span", "_core.spans.marker", "_core.spans.run_span"},
-    "get_current_span": {"_core.spans.run_span", "_core.config.usage_hints"},  # what a run happens inside of, no error
+    "get_current_span": {"_core.spans.run_span"},  # what a run happens inside of, no error
 }
 PURE = ["_core.attribution.rules", "_core.text", "_core.domain.reasons", "_core.findings"]
 CORE = sorted((PACKAGE / "_core").rglob("*.py"))

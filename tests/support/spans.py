@@ -34,6 +34,7 @@ class Exported:
     start: int
     end: int
     raw: bytes = field(repr=False, default=b"")
+    links: list[dict[str, Any]] = field(default_factory=list)
 
     def __getitem__(self, key: str) -> Any:
         return self.attributes.get(key)
@@ -74,6 +75,10 @@ def _exported(span: Any, scope: str) -> Exported:
         start=span.start_time_unix_nano,
         end=span.end_time_unix_nano,
         raw=span.SerializeToString(),
+        links=[
+            {"span_id": link.span_id.hex(), **{each.key: value_of(each.value) for each in link.attributes}}
+            for link in span.links
+        ],
     )
 
 

@@ -171,6 +171,34 @@ class Source:
         text = normalise(text_of(problem)) if OBJECT in bonds else ""
         return any(body.message and holds(text, normalise(body.message)) for body in self.bodies)
 
+    def reduced(self) -> Source:
+        """Return what of it holds no text, no body and no object: for a call that belongs to no run, or not yet."""
+        found = Source(
+            provider=self.provider,
+            index=self.index,
+            model=self.model,
+            exchanges=[],
+            span_id=self.span_id,
+            order=self._order,
+            key=self.key,
+            left=[each for each in (*self.left, *(raised.reference for raised in self.raised)) if each.weak],
+            complete=self.complete,
+            reason=self.reason,
+            sentence=self.sentence,
+        )
+        found._facts = self.facts._replace(messages=(), alive=False)
+        return found
+
+    def placed(self, index: int) -> Source:
+        """Return it, at a place of a run that it has turned out to belong to.
+
+        Args:
+            index: The place.
+        """
+        self.index = self.key = index
+        self._facts = self.facts._replace(index=index)
+        return self
+
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""
         for raised in self.raised:

@@ -224,6 +224,8 @@ CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "disabled_rules": _disabled,
     "enabled_rules": _enabled,
     "ignore": _words,
+    "infer_runs": _choice("on", "off"),
+    "infer_within": _seconds,
     "provider_aliases": _aliases,
     "gateways": _hosts,
     "error_text": _choice("redacted", "none"),

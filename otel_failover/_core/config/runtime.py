@@ -113,6 +113,7 @@ class Runtime:
 
         Metrics are read every minute or so: that is often enough to notice a hung candidate, and needs no thread.
         """
+        sweep()
         now = time.monotonic()
         oldest: dict[str, float] = {}
         for attempt in tuple(self.open_attempts):
@@ -141,6 +142,16 @@ def remember_endpoint(endpoint: str | None) -> None:
         if len(endpoints) >= _MOST:
             endpoints.pop(next(iter(endpoints)), None)
         endpoints[endpoint] = None
+
+
+sweeps: Final[list[Callable[[], None]]] = []
+"""What looks for runs that have been silent for too long; never raises. Set once there may be any."""
+
+
+def sweep() -> None:
+    """Look for runs that have been silent for too long: metrics are read, or spans flushed."""
+    for each in sweeps:
+        each()
 
 
 _runtime: Runtime | None = None

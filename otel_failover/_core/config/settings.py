@@ -44,6 +44,9 @@ class Settings:
         disabled_rules: Rules of attribution, and findings, that are switched off, by name.
         enabled_rules: Findings that are off unless they are named here: `text_error`.
         ignore: Spans that are not judged: names of scopes or of spans.
+        infer_runs: `on`: calls outside any run that ask one question of several candidates, after a failure, are a run;
+            `off`: they stay calls.
+        infer_within: Seconds after a failure within which another candidate has to be asked the same.
         provider_aliases: Other words, or hosts, for a provider: `{"my-proxy": "openai"}`.
         gateways: Hosts that relay for many providers.
         error_text: `redacted`: the provider's own sentence, without secrets; `none`: no text of a provider at all.
@@ -63,6 +66,8 @@ class Settings:
     disabled_rules: list[str] = field(default_factory=list)
     enabled_rules: list[str] = field(default_factory=list)
     ignore: list[str] = field(default_factory=list)
+    infer_runs: str = "on"
+    infer_within: float = 30.0
     provider_aliases: dict[str, str] = field(default_factory=dict)
     gateways: list[str] = field(default_factory=list)
     error_text: str = "redacted"

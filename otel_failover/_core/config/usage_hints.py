@@ -1,96 +1,70 @@
 """What people should know of how they use this, logged once.
 
-Two things: calls outside any run that look like a fallback loop nobody declared (a failure, then a call to another
-candidate under the same span, ten times; where there is no span, by the same task or thread and at once), and a client
-that sends to another endpoint than its candidate declares.
+A fallback loop that nobody declared, and that was inferred; calls outside any run that look like one and
+are none that can be inferred (a failure, then a call to another candidate, ten times); a client that sends to
+another endpoint than its candidate declares; a host that is nobody's; a call that has lost its run in a thread.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-import weakref
-from typing import TYPE_CHECKING, Any, Final
-
-from opentelemetry.trace import get_current_span
+from typing import Final
 
 from otel_failover._core.failsafe import logger
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 TIMES: Final = 10
 AT_ONCE: Final = 5.0
 """Seconds within which a loop goes on to its next candidate: where no span says that two calls belong together."""
 
-_failed: Final[weakref.WeakKeyDictionary[Any, tuple[str, str, str, float]]] = weakref.WeakKeyDictionary()
-"""The last call that failed in each place: its endpoint, model, path and time; gone with the span, task or thread."""
+_DECLARE: Final = (
+    '`with failover_run("chat", chain=[...]):` around it, or, where it cannot be edited, '
+    """OTEL_FAILOVER_LOOPS='[{"run": "package.module:function"}]'"""
+)
+
 _seen: Final = [0]
-"""How often a failure was followed by a call to another candidate."""
+"""How often a failure was followed by a call to another candidate that is no inferred run."""
+_inferred: Final = [False]
 
 
-def call_outside(endpoint: str, model: str, base: str = "") -> Callable[[], Any] | None:
-    """Take note of a call outside any run.
+def inferred(model: str, before: str) -> None:
+    """Say once that a run was inferred, and what a declared one would tell besides.
 
     Args:
-        endpoint: Where it goes.
-        model: As requested.
-        base: Path of the base URL, which is not logged.
+        model: Of the candidate that was asked next, as requested.
+        before: Of the one that had failed.
+    """
+    if _inferred[0]:
+        return
+    _inferred[0] = True
+    logger.info(
+        "otel-failover: a fallback loop that nobody declared was inferred: %s was asked what %s had failed at "
+        "(failover.library=inferred). %s, tells more: who was left untried, the passes that the first candidate "
+        "serves, what the loop itself says. infer_runs=off switches this off",
+        model,
+        before,
+        _DECLARE,
+    )
 
-    Returns:
-        What gives the place where it is made, for `call_failed`: the span that it is made under, else the task or the
-        thread. None where enough has been seen.
+
+def follows(model: str, before: str) -> None:
+    """Take note of a call that follows a failure at another candidate, and belongs to no run.
+
+    Args:
+        model: As requested.
+        before: The same of the call that failed.
     """
     if _seen[0] >= TIMES:
-        return None
-    parent = get_current_span()
-    place: Callable[[], Any] = weakref.ref(parent) if parent.is_recording() else _here
-    # While no call fails, nobody is asked which task or thread this is.
-    before = _failed.pop(place(), None) if _failed else None
-    if before is not None and before[:3] != (endpoint, model, base) and _belongs(before[3], place):
-        _seen[0] += 1
-        if _seen[0] == TIMES:
-            logger.info(
-                "otel-failover: calls to %s follow failures of %s at once, as in a fallback loop that nobody declared; "
-                '`with failover_run("chat", chain=[...]):` around it shows it as one run; so does, without a change of '
-                """code, OTEL_FAILOVER_LOOPS='[{"run": "your.module:your_function"}]'""",
-                model,
-                before[1],
-            )
-    return place
-
-
-def _belongs(failed_at: float, place: Callable[[], Any]) -> bool:
-    """Whether a call belongs to a failure in the same place: a thread may serve one request after the other."""
-    return place is not _here or time.monotonic() - failed_at < AT_ONCE
-
-
-def _here() -> Any:
-    """Return the task that runs, else the thread."""
-    for module, where in (("asyncio", "asyncio"), ("trio", "trio.lowlevel")):
-        if module in sys.modules:
-            try:
-                task = sys.modules[where].current_task()
-            except Exception:  # noqa: S112 - no loop runs here, which is an exception in both
-                continue
-            if task is not None:
-                return task
-    return threading.current_thread()
-
-
-def call_failed(place: Callable[[], Any] | None, endpoint: str, model: str, base: str = "") -> None:
-    """Take note that a call outside any run failed.
-
-    Args:
-        place: What `call_outside` returned for it.
-        endpoint: Where it went.
-        model: As requested.
-        base: Path of the base URL.
-    """
-    where = place() if place is not None else None
-    if where is not None and _seen[0] < TIMES:
-        _failed[where] = (endpoint, model, base, time.monotonic())
+        return
+    _seen[0] += 1
+    if _seen[0] == TIMES:
+        logger.info(
+            "otel-failover: calls to %s follow failures of %s at once, as in a fallback loop that nobody declared; %s, "
+            "shows it as one run",
+            model,
+            before,
+            _DECLARE,
+        )
 
 
 _elsewhere: Final[set[tuple[str | None, str]]] = set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from otel_failover._core.evidence.exchange import Exchange, Owner
@@ -72,12 +72,14 @@ class OutsideAnswers:
     Attributes:
         asked: When the last of them began, in seconds of the monotonic clock.
         answered: When the last of those that were answered began.
+        watch: What looks for runs among such calls, while one that failed is remembered; None else.
     """
 
-    __slots__ = ("answered", "asked")
+    __slots__ = ("answered", "asked", "watch")
 
     def __init__(self) -> None:
         self.asked = self.answered = 0.0
+        self.watch: Any = None
 
     def saw(self, began: float) -> None:
         """Take in that a call was answered.

@@ -202,6 +202,10 @@ class Attempt:
 
     asked: Asked | None = None
     """What was asked by the call that it is, where that may matter to its run."""
+    kept: tuple[AttemptRecord, Source, float] | None = None
+    """Of a provider call outside any run that did not succeed, once it is over: what may be kept of it, and its end."""
+    inferred_in: Any = None
+    """A weak reference to the run that a provider call outside any has turned out to belong to."""
     _refused: tuple[int, ...] = ()
 
     def __init__(
@@ -407,6 +411,15 @@ class Attempt:
             self._span.span = span
         registry.own(span, self)
 
+    def link(self, other: SpanContext) -> None:
+        """Link the span of its run, which is not around its own.
+
+        Args:
+            other: That span's context.
+        """
+        if self._span.span is not None and other.is_valid:
+            self._span.span.add_link(other)
+
     def is_within(self, other: Attempt) -> bool:
         """Whether it is another attempt, or was made inside that: what it asks is then asked by that too."""
         return self is other or other.order in self.around
@@ -610,7 +623,7 @@ class Attempt:
         verdict = self._write_down(killed) or UNSEEN
         settled = self._settled_as or _UNSETTLED
         source = self._source_left(settled, verdict)
-        if settled.status in _REFUSED and self.run is not None:
+        if settled.status in _REFUSED:
             self._refused = _refusals(self.ledger.own)
         self.ledger.close()
         if self._span.span is not None:
@@ -621,6 +634,8 @@ class Attempt:
         if self.run is not None:
             record = self._record(settled, ended) or AttemptRecord(self.candidate, self.index, settled=settled)
             self._owner.attempt_ended(self, record, source, ended)
+        elif settled.outcome != SUCCESS and source is not None:
+            self.kept = self._reduced(settled, source, ended)
         self._judgement.forget()
 
     @guarded(fallback=None)
@@ -709,6 +724,16 @@ class Attempt:
             span_id=span.span_id,
             refused=self._refused,
         )
+
+    @guarded(fallback=None)
+    def _reduced(self, settled: Outcome, source: Source, ended: float) -> tuple[AttemptRecord, Source, float] | None:
+        """Return what may be kept of it: no text, no object and no body, but what became of it in our own words."""
+        facts = settled._replace(message="", relayed="", exception=None)
+        record = self._record(facts, ended)
+        if record is None:
+            return None
+        error = self._candidate_error(facts)
+        return record._replace(error=error, messages=(), claims=()), source.reduced(), ended
 
     def _count(self, settled: Outcome, verdict: Verdict, ended: float) -> None:
         metrics = self._runtime.metrics

@@ -74,7 +74,8 @@ class Call:
     | inside a live attempt, to its candidate | a call of that attempt |
     | inside a live attempt, to somebody else by the chain or the table of hosts | an attempt by itself, of no run |
     | inside a run, outside any attempt, an inference | the run's next attempt, which ends with it |
-    | outside any run, an inference | an attempt by itself, of no run |
+    | outside any run, an inference that asks what a call before it has failed at | an inferred run's next attempt |
+    | outside any run, another inference | an attempt by itself, of no run |
     | no inference, outside any attempt | nothing: it is not recorded |
 
     How it ends, once: `returned` with what the SDK returned; `raised`; or, where that was a stream (`stream_opened`),
@@ -86,7 +87,8 @@ class Call:
 
     __slots__ = (
         "__weakref__", "_attachment", "_finalizer", "_is_the_attempt", "_span", "asked", "attempt", "busy", "done",
-        "endpoint", "inference", "ledger", "model", "outer", "parent", "provider", "refused", "started", "streaming",
+        "endpoint", "inference", "known", "ledger", "model", "outer", "parent", "provider", "refused", "started",
+        "streaming",
     )  # fmt: skip
 
     wire: Exchange | None = None
@@ -104,6 +106,7 @@ class Call:
         self.attempt: Attempt | None = None
         self.ledger: Ledger | None = None
         self.parent: Any = None
+        self.known: Any = None
         self.done = self.streaming = self.busy = self._is_the_attempt = self.refused = False
         self.started = 0.0
         self._span: Span | None = None
@@ -136,7 +139,7 @@ class Call:
         elif attempt is not None:
             self.attempt = attempt
         elif run is not None and run.takes_attempts and self.inference:
-            self.attempt, self._is_the_attempt = run.infer(self.asked), True
+            self.attempt, self._is_the_attempt = run.infer(self.asked, self._told), True
             self.attempt.enter()
         elif self.inference:
             self._stand_alone(None)
@@ -168,7 +171,7 @@ class Call:
         """
         active = runtime.current()
         chain = run.chain if run is not None else EMPTY
-        provider = provider_of(self.asked, chain, active.aliases, active.gateways)
+        provider = provider_of(self.asked, chain, active.aliases, active.gateways, self._told)
         return asked_at(provider, self.model, self.endpoint or None, self.asked.base)
 
     def _note_unknown(self) -> None:
@@ -177,23 +180,43 @@ class Call:
         if self.provider == host and host not in runtime.current().gateways and host not in GATEWAYS:
             usage_hints.unknown_host(host)
 
+    def _told(self) -> str:
+        """Return whom another instrumentation's span of this call names; kept, for whoever asks again."""
+        span: Any = context_api.get_current().get(scope.SPAN)
+        if span is None or not span.is_recording():
+            return ""
+        from otel_failover._core.domain.provider_labels import provider_on  # late: for a host that nobody knows
+
+        told = provider_on(span, self.asked)
+        if told:
+            self.asked = self.asked._replace(told=told)
+        return told
+
     def _stand_alone(self, beside: Attempt | None) -> None:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
         active = runtime.current()
         processor.attach(active, warn=True)
         candidate = self.candidate(current_run() if beside is not None else None)
+        if beside is None:
+            current = context_api.get_current()
+            self.parent = current.get(scope.SPAN)
+            # One comparison, unless a call outside any run has failed a moment ago.
+            if outside.watch is not None:
+                self.attempt = outside.watch.attempt_of(self, candidate.provider)
+                if self.attempt is not None:
+                    self._is_the_attempt = True
+                    return
         ledger = Ledger(None, candidate.endpoint, gateways=active.gateways)
         ledger.beside = beside.ledger if beside is not None else None
         self.attempt = Attempt(active, candidate, -1 if beside is not None else 0, ledger)
         self._is_the_attempt = True
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
-            ledger.rootless = not context_api.get_current()
+            ledger.rootless = not current
             if ledger.rootless:
                 waiting = any(each.run is not None for each in tuple(active.open_attempts))
                 usage_hints.rootless_call(run_is_open=waiting)
             outside.asked = ledger.started
-            self.parent = usage_hints.call_outside(self.endpoint, self.model, self.asked.base)
 
     def _start(self) -> None:
         attempt = self.attempt
@@ -331,11 +354,18 @@ class Call:
                 span.end(self.ended_at)
         # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
-            if attempt.run is None and (problem is not None or self.refused):
-                usage_hints.call_failed(self.parent, self.endpoint, self.model, self.asked.base)
-            elif attempt.run is None:
+            if attempt.run is None and problem is None:
                 self._answered_outside(attempt.ledger)
             attempt.conclude(problem)
+            if attempt.kept is not None and attempt.ledger.beside is None:
+                from otel_failover._core.runs.inferred.watch import watch  # late: for the import budget
+
+                watch.failed(self, attempt)
+                self.parent = None
+                return
+        if outside.watch is not None and problem is None and not self.refused:
+            outside.watch.answered(self, attempt)
+        self.parent = None
 
     def _answered_outside(self, ledger: Ledger) -> None:
         """Take note of an answer outside any run, which may have served one that nobody is known to have."""

@@ -331,14 +331,15 @@ class Run:
         doubled = self.positions.is_doubled(candidate)
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
 
-    def infer(self, asked: Asked) -> Attempt:
+    def infer(self, asked: Asked, told: Callable[[], str] | None = None) -> Attempt:
         """Return the attempt that a provider call outside any attempt is.
 
         Args:
             asked: What the SDK was asked.
+            told: As `provider_of` takes it.
         """
         active = self._runtime
-        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways)
+        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways, told)
         found, index = self.positions.of_call(asked, provider, active.aliases)
         attempt = self._new(found, index, None)
         if self.positions.declared:
@@ -429,7 +430,7 @@ class Run:
         if self.is_left and not self.is_over:
             tally.is_left_by_cancel = tally.is_left_by_cancel or record.outcome == CANCELLED
             if tally.served is None or tally.served_at == ended:
-                self._left_at = (time.time_ns(), time.monotonic())
+                self._left_at = self._moment
             self._finish_if_over()
 
     def _note_question(self, asked: Asked, record: AttemptRecord, began: float) -> None:
@@ -656,8 +657,13 @@ class Run:
         for attempt in cancelled:
             attempt.finish(killed=killer)
         tally.is_left_by_cancel = left_by_cancel or (bool(cancelled) and killer == "" and tally.served is None)
-        self._left_at = (time.time_ns(), time.monotonic())
+        self._left_at = self._moment
         self._finish_if_over()
+
+    @property
+    def _moment(self) -> tuple[int, float]:
+        """When it ends, if that is now: in nanoseconds since the epoch, and in seconds of the monotonic clock."""
+        return time.time_ns(), time.monotonic()
 
     def _killer(self) -> str:
         """Return who ended the attempts that were left by cancellation, where the run ends and no further step comes.
@@ -723,14 +729,14 @@ class Run:
             self._write_findings(span, outcome, attributes, in_a_row)
         span.span.set_attributes(attributes)
         active = self._runtime
-        if self.served is not None and who is not None:
-            active.logs.log_served(
-                self._key,
-                f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}",
-            )
+        if self.served is not None and who is not None and outcome != UNSEEN:
+            self._log_served(f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}")
         active.metrics.runs.add(self._library, self._loop, outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop, names.OUTCOME: outcome}
         active.metrics.run_duration.record(self._ended() - self.started, labels)
+
+    def _log_served(self, who: str) -> None:
+        self._runtime.logs.log_served(self._key, who)
 
     @property
     def _key(self) -> tuple[object, ...]:

@@ -35,6 +35,15 @@ def end_when_safe(end: Callable[[], None]) -> None:
         _waiting.append(end)
 
 
+def end_later(end: Callable[[], None]) -> None:
+    """End something at our next step.
+
+    Args:
+        end: Ends it; never raises.
+    """
+    _waiting.append(end)
+
+
 def end_waiting() -> None:
     """End the streams that could not be ended where they were collected."""
     while _waiting:

@@ -33,7 +33,7 @@ from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.spans import deferred
-from otel_failover._core.spans.registry import OPEN, Place, bound, enclosing, own_spans, pools
+from otel_failover._core.spans.registry import OPEN, Place, around, bound, enclosing, own_spans, pools
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -98,14 +98,24 @@ class AttributionProcessor(SpanProcessor):
         """Judge a span that the hook above did not show us: an older SDK, or a host that hides the hook."""
         if not _HAS_HOOK or (bound and span.context is not None and span.context.span_id in bound):
             _check(span, writable=False)
+        if around and span.context is not None and span.context.span_id in around:
+            _end_inside(span.context.span_id)
 
     def shutdown(self) -> None:
         """Nothing to shut down."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
-        """End streams that were dropped where they could not be ended."""
+        """End what could not be ended where it was dropped, and runs that have been silent for too long."""
         deferred.end_waiting()
+        runtime.sweep()
         return True
+
+
+def _end_inside(span_id: int) -> None:
+    """Tell inferred runs that the span around them has ended."""
+    for tell in around.pop(span_id, ()):
+        # In a thread of the SDK's own pool no span may be ended: that waits for the pool.
+        deferred.end_later(tell) if pools and _in_a_pool() else tell()
 
 
 @guarded(fallback=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.enclosing import Part, Subject
@@ -188,8 +188,34 @@ own_spans: Final[dict[int, Judge | Place]] = {}
 """Attempts by our own spans, the candidate's and its calls'; the run's, where nothing but the parent tells it."""
 bound: Final[OrderedDict[int, Judge | Place]] = OrderedDict()
 """Attempts by the spans of others that were started inside them; of those started in a run alone, where they stand."""
+around: Final[dict[int, list[Callable[[], None]]]] = {}
+"""What is to be told when a span of somebody else's has ended, by its id: it has inferred runs inside."""
 pools: Final[list[weakref.ref[Any]]] = []
 """The thread pools of providers whose processors run there, without the context in which a span is started."""
+
+
+def watch(span_id: int, tell: Callable[[], None]) -> None:
+    """Have it told when a span has ended.
+
+    Args:
+        span_id: Of the span.
+        tell: Is called once; never raises.
+    """
+    around.setdefault(span_id, []).append(tell)
+
+
+def unwatch(span_id: int, tell: Callable[[], None]) -> None:
+    """Have it not told any more.
+
+    Args:
+        span_id: Of the span.
+        tell: What would have been called.
+    """
+    told = around.get(span_id)
+    if told is not None:
+        told[:] = [each for each in told if each != tell]
+        if not told:
+            around.pop(span_id, None)
 
 
 def own(span: Any, judge: Judge) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Link, Span
 
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.candidate import Candidate
@@ -33,14 +33,24 @@ class RunSpan:
         operation: What is asked for, redacted; part of the span's name.
         attributes: What is known at the start, so that samplers see it.
         current: The context that the run happens in.
+        since: When it began, in nanoseconds; None for now.
+        links: To the calls that it began with, before it was known to be one.
     """
 
     __slots__ = ("_runtime", "span")
 
-    def __init__(self, runtime: Runtime, operation: str, attributes: Mapping[str, Any], current: Context) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        operation: str,
+        attributes: Mapping[str, Any],
+        current: Context,
+        since: int | None = None,
+        links: Sequence[Link] = (),
+    ) -> None:
         self._runtime = runtime
         self.span: Span = runtime.tracer.start_span(
-            f"{names.SPAN_RUN} {operation}", current, kind=SpanKind.INTERNAL, attributes=attributes
+            f"{names.SPAN_RUN} {operation}", current, SpanKind.INTERNAL, attributes, links, since
         )
 
     @staticmethod

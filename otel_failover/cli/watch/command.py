@@ -182,4 +182,7 @@ def _why_nothing(showing: Showing) -> str:
         return "no spans came: the command started no Python that can be watched (`python -I`, `-E`, `-S` cannot)"
     if showing.spans:
         return f"{showing.spans} spans came, none of a provider's call: `otel-failover doctor` says which are seen"
+    sampler = os.environ.get("OTEL_TRACES_SAMPLER", "")
+    if sampler not in ("", "always_on", "parentbased_always_on"):
+        return f"no spans came: OTEL_TRACES_SAMPLER is {sampler[:60]}, which leaves traces out"
     return "no spans came: no provider was called, or by a way that is not seen; `otel-failover doctor` says which are"

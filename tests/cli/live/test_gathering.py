@@ -11,7 +11,8 @@ import pytest
 
 from otel_failover.cli.drawing.span_view import LinkView, SpanView
 from otel_failover.cli.drawing.tree import TraceTree
-from otel_failover.cli.live.gathering import Gathering, OpenAttempt, Picture
+from otel_failover.cli.live.belonging import OpenAttempt
+from otel_failover.cli.live.gathering import Gathering, Picture
 from tests.cli.drawing.drawing import drawn, span
 
 if TYPE_CHECKING:

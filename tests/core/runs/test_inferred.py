@@ -230,6 +230,12 @@ def test_a_call_outside_any_run_has_a_span_of_its_own(telemetry: Telemetry, stac
 WHERE = ["span", "thread", "task"]
 
 
+def again(telemetry: Telemetry, **settings: Any) -> None:
+    """Turn us on again, set otherwise."""
+    FailoverInstrumentor().uninstrument()
+    FailoverInstrumentor().instrument(tracer_provider=telemetry.provider, **settings)
+
+
 def hints(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if "nobody declared" in record.getMessage()]
 
@@ -244,6 +250,7 @@ def test_the_hint_comes_once_after_ten_loops_that_nobody_declared(
 ) -> None:
     """With a span around each, or none at all: a script, a worker, a server that nobody instruments."""
     as_imported(usage_hints, monkeypatch)
+    again(telemetry, infer_runs="off")
     caplog.set_level(logging.INFO, "otel_failover")
     first = stack.enter_context(stand("openai", Answer.openai_quota()))
     second = stack.enter_context(stand("anthropic", Answer.ok()))
@@ -268,10 +275,11 @@ def test_the_hint_comes_once_after_ten_loops_that_nobody_declared(
 
 @pytest.mark.parametrize("kind", ["two tasks", "two threads", "later"])
 def test_a_failure_of_somebody_else_gives_no_hint(
-    stack: ExitStack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, kind: str
+    telemetry: Telemetry, stack: ExitStack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Without a span, one request's failure is not another's: of another task or thread, or long ago."""
     as_imported(usage_hints, monkeypatch)
+    again(telemetry, infer_runs="off")
     if kind == "later":
         monkeypatch.setattr(usage_hints, "AT_ONCE", 0.0)
     caplog.set_level(logging.INFO, "otel_failover")
@@ -313,6 +321,31 @@ def test_what_looks_like_no_loop_gives_no_hint(
             with telemetry.tracer.start_as_current_span("two"):
                 tried([second])
     assert "nobody declared" not in caplog.text
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_the_hint_of_an_inferred_run_comes_once_with_the_first(
+    telemetry: Telemetry,
+    stack: ExitStack,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    as_imported(usage_hints, monkeypatch)
+    caplog.set_level(logging.INFO, "otel_failover")
+    first = stack.enter_context(stand("openai", Answer.openai_quota()))
+    second = stack.enter_context(stand("anthropic", Answer.ok()))
+
+    async def as_task() -> None:
+        tried([first, second])
+
+    for _ in range(12):
+        with telemetry.tracer.start_as_current_span("POST /chat") if where == "span" else contextlib.nullcontext():
+            asyncio.run(as_task()) if where == "task" else tried([first, second])
+    (record,) = hints(caplog)
+    assert record.levelno == logging.INFO
+    for word in ("failover_run", "OTEL_FAILOVER_LOOPS", "infer_runs=off"):
+        assert word in record.getMessage()
 
 
 # --- whose it is ------------------------------------------------------------------------------------------------------

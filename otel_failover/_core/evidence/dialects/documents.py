@@ -206,6 +206,10 @@ def judge(answer: Answer, document: Mapping[str, Any], *, is_whole: bool) -> boo
     Returns:
         Whether it is an answer.
     """
+    for name in ("response", "interaction"):
+        inner = document.get(name)
+        if isinstance(inner, Mapping) and inner.get("status") == "failed":
+            document = inner
     found = look_closer(Document(document), None)
     if found.error is not None:
         answer.error = answer.error or found.error

@@ -201,7 +201,7 @@ class Frames:
             if self._skipped or len(held) - end < _PRELUDE:
                 break
             length, headers = _LENGTHS.unpack_from(held, end)
-            if length < headers + _AROUND:
+            if length < headers + _AROUND or length > _LONGEST_FRAME:
                 raise ValueError("no frames of an event stream")
             if length > LONGEST:
                 parts.append(bytes(held[start:end]))
@@ -234,6 +234,8 @@ class Frames:
         return whole[next((start for start, end in _spans(whole) if end > len(whole) - size), len(whole)) :]
 
 
+_LONGEST_FRAME: Final = 25_165_824
+"""Bytes that AWS allows."""
 _PRELUDE: Final = 12
 _CHECKSUM: Final = 4
 _AROUND: Final = _PRELUDE + _CHECKSUM

@@ -144,7 +144,7 @@ class AnswerStream:
         if self._looked < _FIRST:
             self._look_at_first(whole)
         elif not self.has_output:
-            self.has_output = compiled(_OUTPUT).search(whole.decode("latin-1")) is not None
+            self.has_output = self._shows_output(whole)
         if self.error is None and any(hint in whole for hint in _HINTS):
             self._look_for_error(whole)
 
@@ -153,7 +153,10 @@ class AnswerStream:
     def _look_at_first(self, whole: bytes) -> None:
         for kind, data in self._framing.events(whole):
             if self._looked >= _FIRST:
-                return
+                if self.has_output:
+                    return
+                self.has_output = self._shows_output(data)
+                continue
             event = self._document(kind, data)
             self._looked += 1
             if event is not None:
@@ -161,6 +164,10 @@ class AnswerStream:
                 self.has_output = self.has_output or documents.has_output(event)
             if self.has_output and self._looked >= _NAMED_BY:
                 self._looked = _FIRST
+
+    @staticmethod
+    def _shows_output(content: bytes) -> bool:
+        return compiled(_OUTPUT).search(content.decode("latin-1")) is not None
 
     def _look_for_error(self, whole: bytes) -> None:
         """Take apart what may be an error: a model may write the word in every other event."""

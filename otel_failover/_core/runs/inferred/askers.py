@@ -1,0 +1,138 @@
+"""Who asks, and where: the task or the piece of work that a call is made in, and the trace.
+
+Held weakly: nothing of ours may decide how long a task lives, and that it is gone is all that tells of its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import weakref
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_failover._core.failsafe import read
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from opentelemetry.trace import SpanContext
+
+
+class Work:
+    """A piece of work outside any task: a thread, or what one does in a context of its own (`asyncio.to_thread`).
+
+    It lives in that context alone, and so dies with it, though the thread goes on to other work.
+    """
+
+    __slots__ = ("__weakref__", "thread")
+
+    def __init__(self, thread: int) -> None:
+        self.thread = thread
+
+
+_work: Final[ContextVar[Work | None]] = ContextVar("failover-work", default=None)
+
+
+def current() -> Any:
+    """Return who asks: the running task of asyncio or trio, else a piece of work."""
+    task = _task()
+    if task is not None:
+        return task
+    found, thread = _work.get(), threading.get_ident()
+    if found is None or found.thread != thread:
+        # What another thread began was inherited with its context.
+        found = Work(thread)
+        _work.set(found)
+    return found
+
+
+def _task() -> Any:
+    try:
+        task: Any = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    trio: Any = sys.modules.get("trio.lowlevel") if task is None else None
+    if trio is not None:
+        try:
+            return trio.current_task()
+        except (RuntimeError, AttributeError):
+            return None
+    return task
+
+
+def is_over(asker: weakref.ref[Any]) -> bool:
+    """Whether who asked is done: a task that has ended, a piece of work that is gone.
+
+    Args:
+        asker: Who.
+    """
+    found = asker()
+    if found is None:
+        return True
+    if isinstance(found, Work):
+        return False
+    done: Any = read(found, "done")
+    if callable(done):
+        return bool(done())
+    coroutine = read(found, "coro")  # trio's task has no word for it
+    return coroutine is not None and read(coroutine, "cr_frame") is None
+
+
+class Place(NamedTuple):
+    """Where a call is made.
+
+    Args:
+        where: What calls of one request have in common: the trace, or who asks where there is none.
+        span: The span that is current; None where there is none.
+        span_id: Its id, 0 where there is none.
+        above: Its parent's in this process, as far as that is known; else 0.
+        is_recording: It is being recorded.
+    """
+
+    where: Hashable
+    span: Any = None
+    span_id: int = 0
+    above: int = 0
+    is_recording: bool = False
+
+    def shared(self, other: Place) -> int:
+        """Return the id of the nearest span around two calls, 0 where it is not known.
+
+        Loops make a span for each try, and instrumentations one for each call: what ends with the loop is above these.
+
+        Args:
+            other: Where the other call is made.
+        """
+        mine, theirs = (self.span_id, self.above), (other.span_id, other.above)
+        return next((each for each in mine if each and each in theirs), 0)
+
+
+def place_of(span: Any, asker: object) -> Place:
+    """Return where a call is made.
+
+    Args:
+        span: That is current; None where there is none.
+        asker: Who asks.
+    """
+    context: SpanContext | None = span.get_span_context() if span is not None else None
+    if context is None or not context.is_valid:
+        return Place(weakref.ref(asker))
+    parent: Any = read(span, "parent")
+    above = parent.span_id if parent is not None and not parent.is_remote else 0
+    return Place(context.trace_id, span, context.span_id, above, span.is_recording())
+
+
+def hashed(thing: object) -> int | None:
+    """Return a hash of what must not be kept, a credential; None where there is none, or none can be made.
+
+    Args:
+        thing: Compared by it within this process.
+    """
+    if thing is None:
+        return None
+    try:
+        return hash(thing)
+    except Exception:
+        return None
