@@ -103,8 +103,12 @@ ENDS: Final = (
         """litellm==1.70.4 livekit-agents==1.0.2 livekit-plugins-openai==1.0.2 livekit-plugins-anthropic==1.0.2
         openai==1.109.1 anthropic==0.69.0""",
     ),
-    Environment("litellm_1_106", "litellm", "litellm==1.106.2"),
-    Environment("litellm_newest", "litellm", "litellm<1.110"),
+    Environment("litellm_1_80", "litellm", "litellm==1.80.0 openai==2.54.0"),
+    Environment("litellm_1_95", "litellm", "litellm==1.95.0"),
+    Environment("litellm_1_108", "litellm", "litellm==1.108.14"),
+    Environment("litellm_1_109", "litellm", "litellm==1.109.3"),
+    Environment("litellm_newest_openai_2", "litellm", "litellm openai==2.54.0"),
+    Environment("litellm_newest", "litellm", "litellm"),
     Environment(
         "haystack_2_agno_2_core_0_3",
         "haystack agno langchain_core langchain_openai langchain_anthropic",
@@ -279,7 +283,10 @@ LEFT_OUT: Final = {
 
 ALIKE: Final = (
     "core/attribution/test_random_cases.py",
+    "core/domain/test_providers.py",
+    "core/evidence/dialects",
     "core/findings/test_rules.py",
+    "core/runs/test_question.py",
     "core/text",
     "docs/test_contributing.py",
     "docs/test_site.py",

@@ -13,7 +13,7 @@ NEWEST: Final = {
     "anthropic": "2.14.0",
     "google_genai": "3.6.1",
     "pydantic_ai": "2.68.0",
-    "litellm": "1.109.1",
+    "litellm": "1.110.2",
     "langchain_core": "1.8.3",
     "langchain": "1.5.2",
     "haystack": "3.4.1",

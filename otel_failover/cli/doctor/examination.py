@@ -16,34 +16,26 @@ import re
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 
-from otel_failover import instrumentor
 from otel_failover._core.config import runtime
-from otel_failover._core.config.checks import did_you_mean
 from otel_failover._core.config.settings import Settings, load
-from otel_failover._core.failsafe import logger, text_of
+from otel_failover._core.failsafe import logger
 from otel_failover._core.spans.processor import AttributionProcessor
 from otel_failover._core.text.redaction import redact
-from otel_failover.cli.doctor import frameworks, telemetry, usage
+from otel_failover.cli.doctor import frameworks, patched, telemetry, usage
 from otel_failover.instrumentor import FailoverInstrumentor
-from otel_failover.integrations.adapters import newness
-from otel_failover.integrations.advice import advice
-from otel_failover.integrations.libraries import libraries
-from otel_failover.integrations.loops.configured import patches as configured
-from otel_failover.integrations.patching import PATCHED, SKIPPED, WAITING, installed
+from otel_failover.integrations.patching import installed
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_failover._core.config.loop import Loop
+    from otel_failover.cli.doctor.patched import Patched
     from otel_failover.cli.doctor.telemetry import Exporter
-    from otel_failover.integrations.patching import Library
 
 _LOOKED_FOR: Final = (
     "opentelemetry-api",
@@ -69,36 +61,7 @@ _NOT_ON: Final = (
     "FailoverInstrumentor().instrument() in its code"
 )
 
-_NOT_FOUND: Final = "is found on sys.path"
-
-_LACKING: Final = (PATCHED, SKIPPED)
-
 _SWITCHED_OFF: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
-
-
-@dataclass(frozen=True, slots=True)
-class Patched:
-    """What became of one library.
-
-    Args:
-        name: As in the support table.
-        status: `patched`, `waiting`, `missing`, `skipped`, `disabled`.
-        version: What is installed.
-        supported: What is supported.
-        why: Why it is not patched, or not wholly; of a configured loop, which paths lead nowhere, too.
-        note: That its version is newer than any that was tested.
-        advice: What to do, where it is not patched, and which of its calls are seen all the same.
-        imported: Whether the service has imported it; False where only its environment is looked at, too.
-    """
-
-    name: str
-    status: str
-    version: str | None
-    supported: str
-    why: str | None
-    note: str | None = None
-    advice: str | None = None
-    imported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +137,7 @@ def examine(*, is_service: bool = False) -> Examination:
         if not active and not is_service:
             FailoverInstrumentor().instrument()
         try:
-            libraries = tuple(_libraries(before, is_service=is_service))
+            libraries = tuple(patched.look_at(before, is_service=is_service))
             settings = runtime.current().settings
             provider = _provider()
         finally:
@@ -196,8 +159,8 @@ def examine(*, is_service: bool = False) -> Examination:
         genai_instrumentations=others,
         problems=(
             *bad_settings,
-            *_unknown(settings, libraries),
-            *(_problems(libraries, is_service=is_service) if active or not is_service else (_NOT_ON,)),
+            *patched.unknown(settings, libraries),
+            *(patched.problems(libraries, is_service=is_service) if active or not is_service else (_NOT_ON,)),
             *found.problems,
             *usage.problems(),
         ),
@@ -205,25 +168,11 @@ def examine(*, is_service: bool = False) -> Examination:
             *notes,
             *found.notes,
             *_notes(provider, others),
-            *_of_libraries(libraries),
+            *patched.notes(libraries),
             *frameworks.told(settings.loops),
             *usage.notes(settings),
         ),
     )
-
-
-# --- libraries --------------------------------------------------------------------------------------------------------
-
-
-def _imported(library: Library, *, skipped: bool) -> tuple[str, str | None]:
-    """Import what a library's patches wait for; return its name, and why it cannot be imported."""
-    if installed(library.distribution) is not None and not skipped:
-        try:
-            for patch in library.patches:
-                importlib.import_module(patch.module)
-        except Exception as problem:
-            return library.name, f"cannot be imported: {type(problem).__name__}: {problem}"
-    return library.name, None
 
 
 def _shown(settings: Settings) -> dict[str, Any]:
@@ -233,112 +182,6 @@ def _shown(settings: Settings) -> dict[str, Any]:
         for loop in asdict(settings)["loops"]
     ]
     return {**asdict(settings), "loops": loops}
-
-
-def _imported_loop(loop: Loop) -> tuple[str, str | None]:
-    """Import what a configured loop waits for, the user's own code; return its name, and why it cannot be imported."""
-    try:
-        for place in filter(None, (loop.run, loop.attempt)):
-            importlib.import_module(place.partition(":")[0])
-    except (Exception, SystemExit) as problem:
-        return loop.run, f"cannot be imported: {type(problem).__name__}: {problem}"
-    return loop.run, None
-
-
-def _libraries(before: frozenset[str], *, is_service: bool) -> Iterator[Patched]:
-    """Import what is to be patched, but where this is the service itself, and yield what became of it.
-
-    Args:
-        before: Names of the modules that were imported before we looked.
-        is_service: This process is the service itself.
-    """
-    known = {library.name: library for library in libraries()}
-    loops = runtime.current().settings.loops
-    failed: dict[str, str | None] = {}
-    if not is_service:
-        # Its version says that it is none of ours: to import it would tell nothing, and may take its time.
-        skipped = {state.name for state in instrumentor.states() if state.status == SKIPPED}
-        failed = dict(_imported(library, skipped=library.name in skipped) for library in known.values())
-        waiting = {state.name for state in instrumentor.states() if state.status == WAITING}
-        failed |= dict(_imported_loop(loop) for loop in loops if text_of(loop.run) in waiting)
-    for state in instrumentor.states():
-        library = known.get(state.name)
-        why = _hinted(state.why) or failed.get(state.name)
-        if state.status == PATCHED and library is None:
-            mine = [loop for loop in loops if text_of(loop.run) == state.name]
-            why = "; ".join(name for loop in mine for name in configured.unknown_names(loop)) or None
-        yield Patched(
-            state.name,
-            state.status,
-            state.version,
-            state.supported,
-            why,
-            note=newness(state) if state.newer_than and state.status == PATCHED else None,
-            advice=advice(library, state) if library is not None and state.why and state.status in _LACKING else None,
-            imported=library is not None and not before.isdisjoint(patch.module for patch in library.patches),
-        )
-
-
-def _hinted(why: str | None) -> str | None:
-    """Return why a loop waits, with what helps: a console script does not look in the directory where it is called."""
-    if why is None or _NOT_FOUND not in why:
-        return why
-    if Path.cwd() in map(Path.absolute, map(Path, sys.path)):
-        return f"{why}. Its module must be importable: name its directory in PYTHONPATH"
-    return f"{why}. The current directory is not on it: PYTHONPATH=. otel-failover doctor looks there, too"
-
-
-def _unknown(settings: Settings, libraries: tuple[Patched, ...]) -> Iterator[str]:
-    known = [library.name for library in libraries]
-    for name in settings.disabled_libraries:
-        if name not in known:
-            yield f"disabled_libraries names {name}{did_you_mean(name, known)}; known are {', '.join(known)}"
-
-
-def _problems(libraries: tuple[Patched, ...], *, is_service: bool) -> Iterator[str]:
-    """Yield what was left out against the user's will; a library that is only installed is not, nobody misses it."""
-    for library in libraries:
-        if _is_missed(library, is_service=is_service):
-            yield _lacking(library)
-    if not any(library.status == PATCHED for library in libraries):
-        waiting = [library.name for library in libraries if library.status == WAITING]
-        supported = ", ".join(f"{library.name} {library.supported}" for library in libraries if library.supported)
-        idle = f": none of {', '.join(waiting)} was imported" if is_service and waiting else ""
-        yield f"nothing is patched{idle}; supported are {supported}"
-
-
-def _is_missed(library: Patched, *, is_service: bool) -> bool:
-    if library.status == PATCHED or not library.supported:  # of a configured loop, whatever is wrong was asked for
-        return bool(library.why) or library.status in (SKIPPED, WAITING)
-    if library.status == SKIPPED:
-        return library.imported or (not is_service and not _is_of_its_version(library))
-    return False
-
-
-def _is_of_its_version(library: Patched) -> bool:
-    """Whether a library was skipped for its version, before anything of it was looked at."""
-    return (library.why or "").startswith("version ")
-
-
-def _lacking(library: Patched) -> str:
-    version = f" {library.version}" if library.version else ""
-    advised = f"; {library.advice}" if library.advice else ""
-    if library.status == PATCHED:
-        part = f"{version} is patched in part, without " if library.supported else ": "
-        return f"{library.name}{part}{library.why}{advised}"
-    return f"{library.name}{version} is not patched: {library.why or 'its modules were not imported'}{advised}"
-
-
-def _of_libraries(libraries: tuple[Patched, ...]) -> Iterator[str]:
-    """Yield what is worth knowing of libraries that are no problem."""
-    newer = [f"{library.name} {library.version}" for library in libraries if library.note and not library.why]
-    if newer:
-        yield f"newer than any that was tested, and patched since their seams look as they did: {', '.join(newer)}"
-    for library in libraries:
-        if library.status == SKIPPED and _is_of_its_version(library) and not library.imported:
-            yield f"{_lacking(library)}. Nothing is missed where the service does not import it"
-        elif library.status == WAITING and library.supported and library.why:
-            yield f"{library.name} {library.version} {library.why}. Nothing is missed where the service does not use it"
 
 
 # --- where spans go ---------------------------------------------------------------------------------------------------

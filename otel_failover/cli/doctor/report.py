@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from otel_failover.cli.doctor.examination import Examination, Patched, Provider
+    from otel_failover.cli.doctor.examination import Examination, Provider
+    from otel_failover.cli.doctor.patched import Patched
     from otel_failover.cli.doctor.telemetry import Exporter
 
 

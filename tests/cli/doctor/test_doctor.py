@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 
 from otel_failover import FailoverInstrumentor
 from otel_failover.cli import main
-from otel_failover.cli.doctor import examination, exporters, telemetry
+from otel_failover.cli.doctor import exporters, patched, telemetry
 from otel_failover.integrations import adapters
 from otel_failover.integrations.libraries import libraries
 from tests.cli.collector import Collector
@@ -197,7 +197,7 @@ def test_text_of_a_configured_loop(tmp_path: Path) -> None:
 def of_a_version(monkeypatch: pytest.MonkeyPatch, supported: str) -> None:
     library = next(each for each in libraries() if each.name == "openai")
     odd: tuple[Library, ...] = (library._replace(supported=supported),)
-    for module in (adapters, examination):
+    for module in (adapters, patched):
         monkeypatch.setattr(module, "libraries", lambda: odd)
 
 
