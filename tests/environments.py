@@ -68,6 +68,7 @@ TESTS_OF: Final = {
     "botocore": """core/evidence/test_sentences core/runs/test_base_urls integrations/providers/test_bedrock
         integrations/transports/test_botocore""",
     "requests": "integrations/transports/test_requests",
+    "urllib3": "integrations/transports/test_urllib3",
     "google.adk": f"integrations/loops/google_adk/test_google_adk core/summary/test_loops {_WRAPPERS}",
     "openinference.instrumentation.langchain": "integrations/loops/langchain/test_beside",
     "groq": "integrations/providers/test_by_wire",
@@ -117,9 +118,9 @@ ENDS: Final = (
     ),
     Environment(
         "langchain_1_0_botocore_1_35",
-        f"{_OF_LANGCHAIN} botocore requests",
+        f"{_OF_LANGCHAIN} botocore requests urllib3",
         f"""langchain==1.0.0 langchain-core==1.0.0 langchain-openai==1.0.0 langchain-anthropic==1.0.0 langgraph==1.0.0
-        langgraph-checkpoint<3 langgraph-prebuilt==1.0.0 botocore==1.35.0 requests==2.31.0 urllib3<2 {_SDKS}""",
+        langgraph-checkpoint<3 langgraph-prebuilt==1.0.0 botocore==1.35.0 requests==2.31.0 urllib3==1.26.18 {_SDKS}""",
     ),
     Environment(
         "haystack_newest",
@@ -129,7 +130,7 @@ ENDS: Final = (
     ),
     Environment(
         "langchain_newest",
-        f"{_OF_LANGCHAIN} botocore requests openinference.instrumentation.langchain opentelemetry.instrumentation",
+        f"{_OF_LANGCHAIN} botocore requests urllib3 openinference.instrumentation.langchain opentelemetry.instrumentation",
         """langchain langchain-openai langchain-anthropic langgraph botocore requests
         openinference-instrumentation-langchain opentelemetry-instrumentation-langchain
         opentelemetry-instrumentation-botocore""",
@@ -318,7 +319,7 @@ QUICK: Final = (
     "core/findings/test_live",
     "core/runs/test_aside",
     "core/runs/test_displaced",
-    "core/runs/test_inferred",
+    "core/runs/inferred/test_bare_calls",
     "core/runs/test_runs",
     "core/runs/test_side_by_side",
     "core/spans",
