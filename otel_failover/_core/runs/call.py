@@ -230,7 +230,7 @@ class Call:
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
         self.provider = attempt.provider
-        if self._is_the_attempt and self.provider not in PROVIDERS:
+        if self.provider not in PROVIDERS and self._is_the_attempt and self.provider not in usage_hints.unknown_hosts:
             self._note_unknown()
         self.started = attempt.started if self._is_the_attempt else time.monotonic()
         if not attempt.provider or not attempt.model:
