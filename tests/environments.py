@@ -74,6 +74,30 @@ TESTS_OF: Final = {
     "groq": "integrations/providers/test_by_wire",
 }
 
+# --- which releases were taken ---------------------------------------------------------------------------------------
+
+LIBRARIES: Final = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "google_genai": "google-genai",
+    "pydantic_ai": "pydantic-ai-slim",
+    "litellm": "litellm",
+    "langchain_core": "langchain-core",
+    "langchain": "langchain",
+    "haystack": "haystack-ai",
+    "agno": "agno",
+    "google_adk": "google-adk",
+    "strands": "strands-agents",
+    "livekit": "livekit-agents",
+    "httpx": "httpx",
+    "httpx2": "httpx2",
+    "aiohttp": "aiohttp",
+    "botocore": "botocore",
+    "requests": "requests",
+    "urllib3": "urllib3",
+}
+"""What is patched, by its distribution: `.ci/run` says at its end of which of them it had the newest release there is."""
+
 # --- both ends of every range -----------------------------------------------------------------------------------------
 
 BASE: Final = ".[otlp] openai anthropic rich jsonschema pytest>=8.3 hypothesis>=6.100"
@@ -153,7 +177,7 @@ ENDS: Final = (
     ),
     Environment("livekit_newest", "livekit", "livekit-agents livekit-plugins-openai livekit-plugins-anthropic"),
     Environment("adk_2_9_strands_1_53", "google.adk strands", "google-adk==2.9.0 strands-agents==1.53.0"),
-    Environment("adk_newest_strands_newest", "google.adk google.genai strands", "google-adk<3 strands-agents<2"),
+    Environment("adk_newest_strands_newest", "google.adk google.genai strands", "google-adk>=2.9 strands-agents>=1.53"),
 )
 
 # --- neighbours -------------------------------------------------------------------------------------------------------
