@@ -13,7 +13,7 @@ NEWEST: Final = {
     "anthropic": "2.14.0",
     "google_genai": "3.6.1",
     "pydantic_ai": "2.68.0",
-    "litellm": "1.109.1",
+    "litellm": "1.110.2",
     "langchain_core": "1.8.3",
     "langchain": "1.5.2",
     "haystack": "3.4.1",
@@ -53,6 +53,7 @@ def libraries() -> tuple[Library, ...]:
     from otel_failover.integrations.transports.botocore import BOTOCORE
     from otel_failover.integrations.transports.httpx import HTTPX, HTTPX2
     from otel_failover.integrations.transports.requests import REQUESTS
+    from otel_failover.integrations.transports.urllib3 import URLLIB3
 
     known = (
         HTTPX,
@@ -60,6 +61,7 @@ def libraries() -> tuple[Library, ...]:
         AIOHTTP,
         BOTOCORE,
         REQUESTS,
+        URLLIB3,
         OPENAI,
         ANTHROPIC,
         GOOGLE_GENAI,

@@ -23,7 +23,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from otel_failover._core.failsafe import guarded, logger, note, strict
-from otel_failover.integrations.seams import fault_of, is_gone
+from otel_failover.integrations.seams import fault_of, is_gone, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,7 @@ class Patch(NamedTuple):
         takes: The parameters that the wrapper reads, as in a signature: `model, _, options, *, stream`; see `seams`.
         group: Places that are wrapped together or not at all, beside the library's others, which go on without them.
             Empty: without this place none is wrapped.
+        unless: A module that has taken over from this place: where the library has it, the place is not looked for.
     """
 
     module: str
@@ -63,6 +64,7 @@ class Patch(NamedTuple):
     kind: str = ""
     takes: str = ""
     group: str = ""
+    unless: str = ""
 
 
 class Library(NamedTuple):
@@ -299,6 +301,7 @@ def _wrap_apart(library: Library, state: State) -> None:
 def _wrap_all(library: Library, state: State) -> None:
     """Wrap every place of a group, or none: a half patched library would give half an evidence."""
     state.imported = True
+    library = library._replace(patches=tuple(each for each in library.patches if not is_there(each.unless)))
     unfit = library.unfit() if library.unfit is not None else None
     faults = {"": [unfit]} if unfit is not None else {} if library.unfit is not None else _faults(library, state)
     whole = _without(library, faults)

@@ -7,6 +7,7 @@ top is looked through where it lets itself be; where not, nothing can be told, a
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import inspect
 import sys
@@ -126,6 +127,23 @@ def _lost(function: Any, takes: str) -> Iterable[str]:
 
 def _nth(place: int) -> str:
     return ("first", "second", "third", "fourth", "fifth", "sixth")[place] if place < 6 else f"{place + 1}th"
+
+
+def is_there(module: str) -> bool:
+    """Whether a library that is imported has a module; neither that nor its package is imported for it.
+
+    Args:
+        module: Its full name; empty for none.
+    """
+    package = module.rpartition(".")[0]
+    try:
+        found = importlib.util.find_spec(package or module) if module else None
+    except Exception:
+        return False
+    if not package:
+        return found is not None
+    within = found.submodule_search_locations if found is not None else None
+    return bool(within) and importlib.machinery.PathFinder.find_spec(module, within) is not None
 
 
 def is_gone(module: str, parent: str) -> bool:

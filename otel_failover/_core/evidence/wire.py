@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import weakref
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from opentelemetry import context as context_api
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     class WireCall(Protocol):
         """A call by wire, as far as what records its request notifies it."""
 
-        def came(self, response: Any, body_of: Callable[[Any], Any]) -> None:
+        def came(self, response: Any, body_of: Callable[[Any], Body]) -> None:
             """Take note that the library has handed back an answer."""
 
         def raised(self, problem: BaseException) -> None:
@@ -53,8 +53,55 @@ above: Final[ContextVar[Exchange | None]] = ContextVar("otel_failover_above", de
 streaming: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 """Calls by the response whose body is still to be read: an SDK's stream finds its call here."""
 
-bodies: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-"""Calls by wire, by the object from which the host has still to read their answer."""
+
+class Bodies:
+    """Calls by wire, by the object from which the host has still to read their answer.
+
+    By its number, since aiohttp's cannot be weakly referenced; an entry counts only while the response that has the
+    object lives, and goes with that.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[Any, weakref.ref[Any]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def get(self, source: object) -> Any:
+        """Return the call whose answer is read from an object; None where there is none."""
+        entry = self._entries.get(id(source))
+        if entry is None:
+            return None
+        holder = entry[1]()
+        is_its = holder is source or (holder is not None and read(holder, "content") is source)
+        return entry[0] if is_its else None
+
+    def add(self, source: object, holder: object, call: Any) -> int:
+        """Remember whose answer is read from an object; return its number, to forget it by.
+
+        Args:
+            source: The object.
+            holder: The response that has it, or it itself.
+            call: By wire.
+        """
+        number, entries = id(source), self._entries
+
+        def forget(gone: weakref.ref[Any]) -> None:
+            if (held := entries.get(number)) is not None and held[1] is gone:
+                entries.pop(number, None)
+
+        entries[number] = (call, weakref.ref(holder, forget))
+        return number
+
+    def forget(self, number: int, call: object) -> None:
+        """Forget an object, if it is still this call's."""
+        if (held := self._entries.get(number)) is not None and held[0] is call:
+            self._entries.pop(number, None)
+
+
+bodies: Final = Bodies()
 
 unread: dict[Any, None] = {}
 """Calls by wire that were refused, and nobody has read why: they settle at the host's next step at the latest."""
@@ -95,6 +142,20 @@ def endpoint_in(url: str) -> str:
     return endpoints.endpoint_of(f"{scheme}://{place}") or ""
 
 
+class Body(NamedTuple):
+    """What a host reads an answer's body from.
+
+    Args:
+        source: The object by whose methods it is read; None where there is nothing left to be read.
+        holder: The object with which it goes, where nobody reads it or closes it.
+        is_decoded: The library decodes it before it can be seen.
+    """
+
+    source: Any
+    holder: Any
+    is_decoded: bool = False
+
+
 class Send:
     """One request on its way, in a `with` around the call of the library that sends it.
 
@@ -133,9 +194,9 @@ class Send:
         if exchange.stream and exchange.call is not None:
             streaming[response] = exchange.call
 
-    def body_of(self, response: Any) -> Any:
-        """Return the object from which the host reads the body, where it does so after the library has returned."""
-        return response
+    def body_of(self, response: Any) -> Body:
+        """Return what the host reads the body from, where it does so after the library has returned."""
+        return Body(response, response)
 
     def raised(self, problem: BaseException) -> None:
         """Record that no response came."""
@@ -249,7 +310,13 @@ def opened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Send:
 
 @guarded(fallback=None)
 def sending_to(
-    endpoint: str, method: str, request: Callable[[], object], *, stream: bool = False, later: bool = False
+    endpoint: str,
+    method: str,
+    request: Callable[[], object],
+    *,
+    stream: bool = False,
+    later: bool = False,
+    redirected: bool = False,
 ) -> Exchange | None:
     """Record that a request goes out, by a library that is not `httpx`.
 
@@ -259,6 +326,7 @@ def sending_to(
         request: Makes what is remembered of it: `headers`, `url`, `content`, `extensions`, as `httpx` has them.
         stream: The host reads the body later; what the SDK's call asked for counts besides.
         later: The library hands every answer back before its body is read, whatever the host asked for.
+        redirected: The library follows a redirect: a part of what it was asked to send before.
 
     Returns:
         The exchange to settle; None where nobody is interested, or where it lies under one that is counted.
@@ -266,7 +334,7 @@ def sending_to(
     outer = above.get()
     if not runtime.current().active or (outer is not None and outer.open and outer.endpoint == endpoint):
         return None
-    return _sent(endpoint, method, stream, request, later=later, as_asked=True)
+    return _sent(endpoint, method, stream, request, later=later, as_asked=True, redirected=redirected)
 
 
 def _sent(
@@ -277,10 +345,11 @@ def _sent(
     *,
     later: bool = False,
     as_asked: bool = False,
+    redirected: bool = False,
 ) -> Exchange | None:
     current = context_api.get_current()
     call = scope.call_in(current)
-    if not as_asked and method == "POST" and (call is None or call.endpoint != endpoint or call.done):
+    if method == "POST" and not redirected and (call is None or call.endpoint != endpoint or call.done):
         by_itself: Exchange | None = runtime.current().by_wire(endpoint, request, current, stream=stream, later=later)
         if by_itself is not None:
             return by_itself

@@ -137,7 +137,7 @@ class Call:
         elif attempt is not None:
             self.attempt = attempt
         elif run is not None and run.takes_attempts and self.inference:
-            self.attempt, self._is_the_attempt = run.infer(self.asked), True
+            self.attempt, self._is_the_attempt = run.infer(self.asked, self._told), True
             self.attempt.enter()
         elif self.inference:
             self._stand_alone(None)
@@ -169,8 +169,20 @@ class Call:
         """
         active = runtime.current()
         chain = run.chain if run is not None else EMPTY
-        provider = provider_of(self.asked, chain, active.aliases, active.gateways)
+        provider = provider_of(self.asked, chain, active.aliases, active.gateways, self._told)
         return asked_at(provider, self.model, self.endpoint or None, self.asked.base)
+
+    def _told(self) -> str:
+        """Return whom another instrumentation's span of this call names; kept, for whoever asks again."""
+        span: Any = context_api.get_current().get(scope.SPAN)
+        if span is None or not span.is_recording():
+            return ""
+        from otel_failover._core.domain.provider_labels import provider_on  # late: for a host that nobody knows
+
+        told = provider_on(span, self.asked)
+        if told:
+            self.asked = self.asked._replace(told=told)
+        return told
 
     def _stand_alone(self, beside: Attempt | None) -> None:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""

@@ -108,6 +108,9 @@ class Run:
         name: The operation or route, for people.
     """
 
+    is_inferred = False
+    """Nobody declared it."""
+
     def __init__(
         self,
         operation: str = "chat",
@@ -331,14 +334,15 @@ class Run:
         doubled = self.positions.is_doubled(candidate)
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
 
-    def infer(self, asked: Asked) -> Attempt:
+    def infer(self, asked: Asked, told: Callable[[], str] | None = None) -> Attempt:
         """Return the attempt that a provider call outside any attempt is.
 
         Args:
             asked: What the SDK was asked.
+            told: As `provider_of` takes it.
         """
         active = self._runtime
-        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways)
+        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways, told)
         found, index = self.positions.of_call(asked, provider, active.aliases)
         attempt = self._new(found, index, None)
         if self.positions.declared:
@@ -493,6 +497,14 @@ class Run:
             source.is_probe = source.order in probes
         found.sort(key=lambda source: source.order)
         return found, self._tally.count <= len(found)
+
+    def began_within(self, span_id: int) -> int | None:  # noqa: ARG002 - for runs that are inferred
+        """Return None: a span around it is around all of it.
+
+        Args:
+            span_id: Of a span around it.
+        """
+        return None
 
     @property
     def operation(self) -> str:

@@ -68,6 +68,7 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
         retries=_retries(client.meta.config),
         body=api_params,
         base=base_of(text_of(client.meta.endpoint_url)),
+        told="aws.bedrock",
     )
 
 

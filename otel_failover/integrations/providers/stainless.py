@@ -7,7 +7,8 @@ a stream goes through, `.parse()` of a raw response included. Unchanged from ope
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain.asked import Asked
 from otel_failover._core.evidence import wire
@@ -99,12 +100,13 @@ class Adapter:
         operation = self._operation(options.url) if options.method.upper() == "POST" else None
         url = client.base_url
         endpoint = wire.endpoint_of(url)
+        is_default = endpoint == self._default
         return Asked(
             sdk=self.name,
             operation=operation,
             model=model if isinstance(model, str) else "",
             endpoint=endpoint,
-            is_default=endpoint == self._default,
+            is_default=is_default,
             provider=self._provider,
             credential=self._credential(client),
             streamed=bool(kwargs.get("stream")),
@@ -114,6 +116,7 @@ class Adapter:
             retries=options.get_max_retries(client.max_retries),
             body=body,
             base=url.raw_path.decode("ascii").rstrip("/"),
+            told="" if is_default else _provider_of_client(client.__class__),
         )
 
     def _operation(self, path: str) -> str | None:
@@ -127,6 +130,32 @@ class Adapter:
     def _credential(client: Any) -> object:
         """Return the client's key, to keep two keys of one provider apart; compared in memory only."""
         return read(client, "api_key") or read(client, "auth_token")
+
+
+_CLIENTS: Final = {
+    "BaseAzureClient": "azure.ai.openai",
+    "BedrockOpenAI": "aws.bedrock",
+    "AsyncBedrockOpenAI": "aws.bedrock",
+    "BaseBedrockClient": "aws.bedrock",
+    "BaseMantleClient": "aws.bedrock",
+    "BaseVertexClient": "gcp.vertex_ai",
+    "BaseFoundryClient": "azure.ai.inference",
+    "AnthropicAWS": "anthropic",
+    "AsyncAnthropicAWS": "anthropic",
+    "BaseGoogleCloudClient": "anthropic",
+}
+"""Whose the clients are that these SDKs have besides their own; through the last three, clouds sell Anthropic's own."""
+
+
+@lru_cache(maxsize=64)
+def _provider_of_client(kind: type) -> str:
+    """Return the provider that a class of clients is made for; empty for the SDK's usual ones, which ask anybody.
+
+    Args:
+        kind: The client's class, or an application's own that inherits from it.
+    """
+    sdks = (each for each in kind.__mro__ if each.__module__.partition(".")[0] in ("openai", "anthropic"))
+    return next((_CLIENTS[each.__name__] for each in sdks if each.__name__ in _CLIENTS), "")
 
 
 @guarded(fallback=None)

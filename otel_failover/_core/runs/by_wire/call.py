@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from otel_failover._core.evidence.dialects.stream import AnswerStream
     from otel_failover._core.evidence.exchange import Exchange
     from otel_failover._core.evidence.ledger import Ledger
+    from otel_failover._core.evidence.wire import Body
 
 _ERROR: Final = 400
 _WHOLE: Final = 1_048_576
@@ -58,12 +59,16 @@ class WireCall(Call):
         where: Thread and task that sent it.
     """
 
-    __slots__ = ("_dialect", "_encoding", "_held", "_is_read_later", "_reader", "ended_at", "said", "where", "wire")
+    __slots__ = (
+        "_dialect", "_encoding", "_held", "_is_read_later", "_kind", "_number", "_reader",
+        "ended_at", "said", "where", "wire",
+    )  # fmt: skip
 
     def __init__(self, asked: Asked, dialect: str, *, is_read_later: bool) -> None:
         super().__init__(asked)
         self._dialect, self._is_read_later = dialect, is_read_later
-        self._encoding = ""
+        self._kind = self._encoding = ""
+        self._number = 0
         self._reader: AnswerStream | None = None
         self._held: bytearray | None = None
         self.wire: Exchange | None = None
@@ -74,45 +79,48 @@ class WireCall(Call):
     # --- the answer came ----------------------------------------------------------------------------------------------
 
     @guarded(fallback=None)
-    def came(self, response: Any, body_of: Callable[[Any], Any]) -> None:
+    def came(self, response: Any, body_of: Callable[[Any], Body]) -> None:
         """Take note that the library has handed back an answer; settle, where its body is there.
 
         Args:
             response: The library's own.
-            body_of: Returns the object from which the host reads the body.
+            body_of: Returns what the host reads the body from.
         """
         exchange, ledger = self.wire, self.ledger
         if exchange is None or ledger is None:
             return
         self.refused = exchange.status is not None and exchange.status >= _ERROR
-        content = content_of(response)
+        content, self._kind = content_of(response), _header(response, "content-type")
         if not self._is_read_later or isinstance(content, bytes):
-            self._came_whole(content, _header(response, "content-type"))
+            self._came_whole(content)
             return
         body = body_of(response)
-        self._encoding = _header(response, "content-encoding").strip().lower()
+        if body.source is None:
+            self._came_whole(b"")
+            return
+        self._encoding = "" if body.is_decoded else _header(response, "content-encoding").strip().lower()
         if self.refused:
             self._held = bytearray()
             if exchange.response is not None:
                 exchange.response.release()  # its connection is the host's to give back, unread as it is
-            self._finalizer = weakref.finalize(body, deferred.end_when_safe, self.left_unread)
+            self._finalizer = weakref.finalize(body.holder, deferred.end_when_safe, self.left_unread)
             self._finalizer.atexit = False
             wire.unread[self] = None
             self._stop_clock()
         else:
-            self._listen(_header(response, "content-type"))
-            self.stream_opened(body)
+            self._listen()
+            self.stream_opened(body.holder)
         ledger.stream.untouched = True
-        wire.bodies[body] = self
+        self._number = wire.bodies.add(body.source, body.holder, self)
         self.leave()
         if self._is_the_attempt and self.attempt is not None:
             self.attempt.release()
 
-    def _came_whole(self, content: object, kind: str) -> None:
+    def _came_whole(self, content: object) -> None:
         answer: Answer | None = None
         if not self.refused and isinstance(content, bytes) and len(content) <= _WHOLE:
-            if self._is_framed(kind):
-                self._listen(kind)
+            if self._is_framed():
+                self._listen()
                 if self._reader is not None:
                     self._reader.feed(content)
                     self._take(is_whole=True)
@@ -121,15 +129,16 @@ class WireCall(Call):
                 answer = self._answer_in(content)
         self.returned(answer)
 
-    def _is_framed(self, kind: str) -> bool:
+    def _is_framed(self) -> bool:
+        kind = self._kind
         return any(each in kind for each in _FRAMED) or (self.asked.streamed and "json" not in kind)
 
-    def _listen(self, kind: str) -> None:
+    def _listen(self) -> None:
         """Choose how the body is looked at: as a stream of events, or as one document at its end."""
         from otel_failover._core.evidence.dialects.stream import AnswerStream  # late: see `opening`
 
-        if self.asked.streamed or self._is_framed(kind):
-            self._reader = AnswerStream(self._dialect, kind, self._encoding)
+        if self.asked.streamed or self._is_framed():
+            self._reader = AnswerStream(self._dialect, self._kind, self._encoding)
         else:
             self._held = bytearray()
 
@@ -156,10 +165,24 @@ class WireCall(Call):
 
     # --- while the host reads -----------------------------------------------------------------------------------------
 
-    def touched(self) -> None:
-        """Take note that the host begins to read."""
-        if self.ledger is not None:
-            self.ledger.stream.untouched = False
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the host has not begun to read."""
+        return self.ledger is not None and self.ledger.stream.untouched
+
+    def touched(self, *, is_decoded: bool = False) -> None:
+        """Take note that the host begins to read.
+
+        Args:
+            is_decoded: The library decodes each piece before we have it.
+        """
+        if self.ledger is None or not self.ledger.stream.untouched:
+            return
+        self.ledger.stream.untouched = False
+        if is_decoded and self._encoding:
+            self._encoding = ""
+            if self._reader is not None:
+                self._listen()
 
     def hear(self, chunk: bytes) -> None:
         """Look at a piece of the body as it passes; the hottest place here, of which nothing may reach the host."""
@@ -230,8 +253,8 @@ class WireCall(Call):
         if ledger is None:
             return
         if reader is None:
-            content = _decoded(bytes(self._held or b""), self._encoding) if is_whole else None
-            if content is None or len(content) > _WHOLE:
+            content = _decoded(bytes(self._held or b""), self._encoding)
+            if not content or len(content) > _WHOLE:
                 return
             self.said = self._answer_in(content)
         else:
@@ -246,6 +269,10 @@ class WireCall(Call):
             ledger.answer.response_ids += (answer.id,)
         if reader is not None and is_whole and reader.has_ended is False and answer.error is None:
             ledger.stream.unfinished, self.refused = True, True
+
+    def _settle(self, problem: BaseException | None, response_id: str | None, result: object) -> None:
+        wire.bodies.forget(self._number, self)
+        super()._settle(problem, response_id, result)
 
     # --- an error that nobody reads -----------------------------------------------------------------------------------
 

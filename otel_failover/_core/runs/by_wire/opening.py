@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import context as scope
 from otel_failover._core.config import runtime
@@ -79,7 +81,10 @@ def _read(
     from otel_failover._core.evidence.dialects.inference import inference_in  # late: few requests come here
 
     headers: Any = read(sent, "headers")
-    content, document = content_of(sent), read(sent, "document")
+    if type(headers) is dict:
+        headers = {text_of(name).lower(): value for name, value in headers.items()}
+    document: Any = read(sent, "document")
+    content = content_of(sent) if document is None else sketch(document)
     is_named = _is_named(endpoint, host, current, ledger)
     found = inference_in(
         host,
@@ -115,6 +120,29 @@ def _is_named(endpoint: str, host: str, current: Context, ledger: Ledger | None)
         return True
     run = scope.run_in(current)
     return run is not None and endpoint in run.chain.endpoints
+
+
+def sketch(document: object) -> bytes:
+    """Return the outline of a body that is not encoded yet: which keys it has, and the short ones of its values.
+
+    Args:
+        document: As the library will encode it: to do that for a long one takes its time.
+    """
+    return json.dumps(_outline(document, 3), default=str).encode()
+
+
+def _outline(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return value[:_SHORT]
+    if isinstance(value, Mapping):
+        return {str(key): _outline(each, depth - 1) for key, each in value.items()} if depth else {}
+    if isinstance(value, (list, tuple)):
+        return [_outline(each, depth - 1) for each in value[-_FEW:]] if depth else []
+    return value if value is None or isinstance(value, (bool, int, float)) else text_of(value)[:_SHORT]
+
+
+_SHORT: Final = 512
+_FEW: Final = 32
 
 
 def _target(url: Any) -> tuple[str, str]:
