@@ -72,7 +72,11 @@ def is_over(asker: weakref.ref[Any]) -> bool:
     if found is None:
         return True
     if isinstance(found, Work):
-        return False
+        # What its context outlives (a cycle that nobody has collected yet) is over all the same: its thread does this
+        # by now, or has ended.
+        return found.thread == threading.get_ident() or found.thread not in {
+            each.ident for each in threading.enumerate()
+        }
     done: Any = read(found, "done")
     if callable(done):
         return bool(done())
