@@ -141,8 +141,11 @@ def _turn_on(given: dict[str, Any]) -> None:
 
 def _configure(settings: Settings, given: dict[str, Any]) -> None:
     """Make settings the ones in force, with the providers that were passed."""
+    from otel_failover._core.runs.by_wire import opening  # late: see `_turn_on`
+
     failsafe.set_strict(settings.strict)
     active = runtime.Runtime(settings, *(_provider(given, name, method) for name, method in _SIGNALS))
+    active.by_wire = opening.opened
     runtime.configure(active)
     attach(active)
     active.metrics.checks.born(MISMATCH)

@@ -70,7 +70,6 @@ TESTS_OF: Final = {
     "requests": "integrations/transports/test_requests",
     "google.adk": f"integrations/loops/google_adk/test_google_adk core/summary/test_loops {_WRAPPERS}",
     "openinference.instrumentation.langchain": "integrations/loops/langchain/test_beside",
-    "groq": "integrations/providers/test_evidence_only",
     "agents": "host/frameworks/test_openai_agents",
     "autogen_agentchat": "host/frameworks/test_autogen",
     "browser_use": "host/frameworks/test_browser_use",
@@ -82,6 +81,7 @@ TESTS_OF: Final = {
     "instructor": "host/frameworks/test_instructor",
     "llama_index": "host/frameworks/test_llama_index",
     "smolagents": "host/frameworks/test_smolagents",
+    "groq": "integrations/providers/test_by_wire",
 }
 
 # --- both ends of every range -----------------------------------------------------------------------------------------
@@ -114,8 +114,12 @@ ENDS: Final = (
         """litellm==1.70.4 livekit-agents==1.0.2 livekit-plugins-openai==1.0.2 livekit-plugins-anthropic==1.0.2
         openai==1.109.1 anthropic==0.69.0""",
     ),
-    Environment("litellm_1_106", "litellm", "litellm==1.106.2"),
-    Environment("litellm_newest", "litellm", "litellm<1.110"),
+    Environment("litellm_1_80", "litellm", "litellm==1.80.0 openai==2.54.0"),
+    Environment("litellm_1_95", "litellm", "litellm==1.95.0"),
+    Environment("litellm_1_108", "litellm", "litellm==1.108.14"),
+    Environment("litellm_1_109", "litellm", "litellm==1.109.3"),
+    Environment("litellm_newest_openai_2", "litellm", "litellm openai==2.54.0"),
+    Environment("litellm_newest", "litellm", "litellm"),
     Environment(
         "haystack_2_agno_2_core_0_3",
         "haystack agno langchain_core langchain_openai langchain_anthropic",
@@ -141,7 +145,6 @@ ENDS: Final = (
         openinference-instrumentation-langchain opentelemetry-instrumentation-langchain
         opentelemetry-instrumentation-botocore""",
     ),
-    Environment("evidence_only", "groq mistralai.client cohere", "groq mistralai cohere"),
     # Loops by hand inside frameworks and servers that have none of their own; two sets, by which SDKs they agree on.
     Environment(
         "frameworks",
@@ -159,6 +162,22 @@ ENDS: Final = (
         """fastapi uvicorn flask gunicorn celery tenacity browser-use>=0.13 openai-agents>=0.24
         opentelemetry-distro opentelemetry-instrumentation-fastapi opentelemetry-instrumentation-flask
         opentelemetry-instrumentation-celery opentelemetry-instrumentation-threading""",
+    ),
+    Environment(
+        "by_wire_oldest",
+        "mistralai cohere groq together ollama huggingface_hub cerebras dashscope azure zhipuai httpx requests aiohttp",
+        """mistralai==1.0.0 cohere==5.11.0 groq==0.13.0 together==1.3.3 ollama==0.2.0 huggingface_hub==0.28.0
+        cerebras-cloud-sdk==1.0.0 dashscope==1.20.0 azure-ai-inference==1.0.0b5 zhipuai==2.1.0 httpx==0.27.0
+        requests==2.31.0 aiohttp==3.10.11 urllib3<2 openai==1.66.0 pydantic<2.9""",
+        "integrations/providers/test_by_wire",
+    ),
+    Environment(
+        "by_wire_newest",
+        """mistralai cohere groq together ollama huggingface_hub fireworks cerebras perplexity sambanova openrouter zai
+        dashscope portkey_ai azure httpx httpx2 requests aiohttp""",
+        """mistralai cohere groq together ollama huggingface_hub fireworks-ai cerebras-cloud-sdk perplexityai sambanova
+        openrouter zai-sdk dashscope portkey-ai azure-ai-inference httpx httpx2 requests aiohttp""",
+        "integrations/providers/test_by_wire",
     ),
     Environment("livekit_newest", "livekit", "livekit-agents livekit-plugins-openai livekit-plugins-anthropic"),
     Environment("adk_2_9_strands_1_53", "google.adk strands", "google-adk==2.9.0 strands-agents==1.53.0"),
@@ -238,7 +257,7 @@ ZERO_CODE: Final = Environment(
     "zero_code",
     "opentelemetry.distro",
     ".[demo] opentelemetry-distro httpx pytest>=8.3",
-    "host/test_zero_code cli/doctor/test_telemetry docs/test_commands",
+    "host/test_zero_code cli/doctor/test_telemetry cli/live/test_exporter cli/watch/test_command docs/test_commands",
 )
 """`opentelemetry-instrument`, beside no other instrumentation."""
 
@@ -293,7 +312,10 @@ LEFT_OUT: Final = {
 
 ALIKE: Final = (
     "core/attribution/test_random_cases.py",
+    "core/domain/test_providers.py",
+    "core/evidence/dialects",
     "core/findings/test_rules.py",
+    "core/runs/test_question.py",
     "core/text",
     "docs/test_contributing.py",
     "docs/test_site.py",
@@ -314,6 +336,7 @@ QUICK: Final = (
     "cli/doctor/test_doctor.py::test_settings_in_force",
     "cli/drawing",
     "cli/live/test_gathering",
+    "cli/watch/test_payload",
     "cli/test_otlp_endpoints",
     "core/attribution/test_from_exception",
     "core/attribution/test_from_span",

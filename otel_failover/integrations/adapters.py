@@ -87,23 +87,48 @@ def _log_states() -> None:
     parts = [describe(state) for state in _states if state.status != MISSING]
     logger.info("otel-failover %s: %s", __version__, "; ".join(parts) or "no supported library is installed")
     for state in _states:
-        if state.status == SKIPPED:
-            logger.warning("otel-failover: %s is not patched: %s", state.name, state.why)
+        _warn_of(state)
     if not any(state.status in (PATCHED, WAITING) for state in _states):
         looked = ", ".join(f"{state.name} {state.supported}" for state in _states if state.supported)
         logger.warning("otel-failover: nothing was patched; looked for %s", looked)
 
 
+def _warn_of(state: State) -> None:
+    """Log what is not patched, or not wholly, and what to do; not of a library that is only installed."""
+    if state.status == SKIPPED and (state.imported or state.version is None):
+        logger.warning("otel-failover: %s is not patched: %s%s", state.name, state.why, _advised(state))
+    elif state.status == PATCHED and state.why:
+        logger.warning("otel-failover: %s is patched in part, without %s%s", state.name, state.why, _advised(state))
+
+
+def _advised(state: State) -> str:
+    from otel_failover.integrations.advice import advice  # late: only needed where something is not patched
+
+    library = next((each for each in libraries() if each.name == state.name), None)
+    return "" if library is None else f"; {advice(library, state)}"
+
+
 def _log_late(state: State) -> None:
     """Log what became of a library that was imported after `instrument()`."""
     if state in _states:
-        level = logger.warning if state.status == SKIPPED else logger.info
-        level("otel-failover: %s", describe(state))
+        logger.info("otel-failover: %s", describe(state))
+        _warn_of(state)
+
+
+def named(state: State) -> str:
+    """Return a library's name and version."""
+    return f"{state.name} {state.version}" if state.version else state.name
 
 
 def describe(state: State) -> str:
     """Return one library's state in words: "openai 3.52.0 patched"."""
-    version = f" {state.version}" if state.version else ""
     waits = " (patched when imported)" if state.status == WAITING else ""
-    why = f": {state.why}" if state.why and state.status != PATCHED else ""
-    return f"{state.name}{version} {state.status}{waits}{why}"
+    newer = f" ({newness(state)})" if state.newer_than and state.status == PATCHED else ""
+    why = f": {state.why}" if state.why else ""
+    return f"{named(state)} {state.status}{waits}{newer}{why}"
+
+
+def newness(state: State) -> str:
+    """Return in words that a version is newer than any that was tested."""
+    looks = "" if state.why else "; its seams look as they did"
+    return f"newer than {state.newer_than}, the newest tested{looks}"

@@ -5,6 +5,8 @@ bound methods that were wrapped, so every wrapper also asks whether we are still
 
 Nothing is imported for the sake of wrapping it: a library that is not imported yet is wrapped when it is, by an import
 hook. An exception that left such a hook would break the host's own `import`, so none does.
+
+In one file: what is put on is taken off by the handles that the same state keeps. `seams` says how places have to look.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from otel_failover._core.failsafe import guarded, logger, note, strict
+from otel_failover.integrations.seams import fault_of, is_gone, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +47,11 @@ class Patch(NamedTuple):
         apart: The module may never be imported: the library does not wait for it, and it is wrapped when it is.
         shadow: A method that its class inherits. It is wrapped only where the class has one of its own by then: another
             instrumentation, on before us, has put that in front of what is inherited, and calls past our wrapper there.
+        kind: What the place gives, where that is a generator; see `seams`. Else the wrapper's own kind says it.
+        takes: The parameters that the wrapper reads, as in a signature: `model, _, options, *, stream`; see `seams`.
+        group: Places that are wrapped together or not at all, beside the library's others, which go on without them.
+            Empty: without this place none is wrapped.
+        unless: A module that has taken over from this place: where the library has it, the place is not looked for.
     """
 
     module: str
@@ -53,6 +61,10 @@ class Patch(NamedTuple):
     since: str = ""
     apart: bool = False
     shadow: bool = False
+    kind: str = ""
+    takes: str = ""
+    group: str = ""
+    unless: str = ""
 
 
 class Library(NamedTuple):
@@ -61,9 +73,12 @@ class Library(NamedTuple):
     Args:
         name: As in `disabled_libraries` and in the support table.
         distribution: On PyPI.
-        supported: Versions that are tested, both ends.
-        patches: The places; all of them must be there, else none is wrapped. Each module apart counts by itself.
+        supported: Versions that are patched.
+        patches: The places; all of a group must be there, else none of it is wrapped. Each module apart counts by
+            itself.
         unfit: Returns why the places cannot be wrapped, or None, where there is more to say than that one is not there.
+        tested: The newest version that the tests have seen. In a newer one the shape of each place is looked at before
+            it is wrapped. Empty: all that are supported have been tested.
     """
 
     name: str
@@ -71,6 +86,7 @@ class Library(NamedTuple):
     supported: str
     patches: tuple[Patch, ...]
     unfit: Callable[[], str | None] | None = None
+    tested: str = ""
 
 
 class State:
@@ -80,14 +96,19 @@ class State:
         name: As in the support table.
         status: `patched`, `waiting` (installed, not imported yet), `missing`, `skipped`, `disabled`.
         version: What is installed; None for what is no distribution.
-        why: Why it was skipped, or what it waits for.
+        why: Why it was skipped, or what it waits for; of one that is patched, which of its places are left out.
         supported: Versions that are supported.
+
+    Attributes:
+        newer_than: The newest version that was tested, where this one is newer; else empty.
+        imported: Whether the host has imported what is to be patched.
     """
 
     def __init__(
         self, name: str, status: str, version: str | None = None, why: str | None = None, supported: str = ""
     ) -> None:
         self.name, self.status, self.version, self.why, self.supported = name, status, version, why, supported
+        self.newer_than, self.imported = "", False
         self.handles: list[tuple[object, str, Any]] = []
         self.late: weakref.WeakKeyDictionary[type, dict[str, weakref.ref[Any]]] = weakref.WeakKeyDictionary()
 
@@ -162,11 +183,44 @@ def put_on(library: Library, disabled: frozenset[str], notify: Callable[[State],
         state.status, state.why = DISABLED, "switched off by disabled_libraries"
     elif version is not None and (problem := _unsupported(version, library.supported)):
         state.status, state.why = SKIPPED, problem
+        _note_import(library, state, notify)
     elif version is not None:
         state.status = WAITING
+        if library.tested and not _reaches(library.tested, version):
+            state.newer_than = library.tested
         there = tuple(patch for patch in library.patches if _reaches(version, patch.since))
         when_ready(library._replace(patches=there), state, notify)
     return state
+
+
+def _note_import(library: Library, state: State, notify: Callable[[State], None]) -> None:
+    """Take note when the host imports what would have been patched: until then, nothing is missed."""
+
+    def hook(_: Any) -> None:
+        if not state.imported:
+            state.imported = True
+            notify(state)
+
+    for module in dict.fromkeys(patch.module for patch in library.patches if not patch.apart):
+        _after_import(module, library, hook)
+
+
+def _after_import(module: str, library: Library, hook: Callable[[Any], None]) -> None:
+    """Have a hook called with a module once it is imported, now if it is.
+
+    It runs inside the host's `import` statement, which an exception from here would break: it breaks none but in strict
+    mode, our own tests'.
+    """
+
+    def safe(imported: Any) -> None:
+        try:
+            hook(imported)
+        except Exception as problem:
+            note(f"patching.{library.name}", problem)
+            if strict():
+                raise
+
+    wrapt.register_post_import_hook(safe, module)
 
 
 def _unsupported(version: str, supported: str) -> str | None:
@@ -196,57 +250,66 @@ def when_ready(library: Library, state: State, notify: Callable[[State], None]) 
     modules = list(dict.fromkeys(patch.module for patch in needed.patches))
     ready: set[str] = set()
 
-    def hook(module: Any) -> None:
-        # Runs inside the host's `import` statement, which an exception from here would break; and under the import
-        # lock, so it wraps and does nothing else. All modules have to be there first: a library of which only a part
-        # were wrapped would show calls without their requests, and every verdict would be drawn from half of the
-        # evidence. In strict mode, our own tests', it does raise.
-        try:
-            ready.add(module.__name__)
-            if state.status == WAITING and ready.issuperset(modules):
-                _wrap_all(needed, state)
-                notify(state)
-        except Exception as problem:
-            note(f"patching.{library.name}", problem)
-            if strict():
-                raise
+    def ready_with(*names: str) -> None:
+        # Under the import lock, so it wraps and does nothing else. All modules have to be there first: a library of
+        # which only a part were wrapped would show calls without their requests, and every verdict would be drawn from
+        # half of the evidence.
+        ready.update(names)
+        if state.status == WAITING and ready.issuperset(modules):
+            _wrap_all(needed, state)
+            notify(state)
+
+    def look_below(package: Any) -> None:
+        # A module that a newer release no longer has is never imported: the library would wait for it for good.
+        below = [each for each in modules if each.startswith(f"{package.__name__}.")]
+        ready_with(*(each for each in below if is_gone(each, package.__name__)))
 
     for module in modules:
-        wrapt.register_post_import_hook(hook, module)
+        _after_import(module, library, lambda module: ready_with(module.__name__))
+    for package in _above(modules) if state.newer_than else ():
+        _after_import(package, library, look_below)
     for module in dict.fromkeys(patch.module for patch in library.patches if patch.apart):
         there = tuple(patch for patch in library.patches if patch.apart and patch.module == module)
         _when_imported(library._replace(patches=there), state)
 
 
+def _above(modules: list[str]) -> list[str]:
+    """Return the packages in which modules stand, the outermost first."""
+    parts = (module.split(".") for module in modules)
+    return list(dict.fromkeys(".".join(each[:deep]) for each in parts for deep in range(1, len(each))))
+
+
 def _when_imported(library: Library, state: State) -> None:
     """Wrap the places of one module apart, once it is imported; they work while the library is patched."""
 
-    def hook(module: Any) -> None:  # noqa: ARG001 - the hook's signature
-        try:
-            if state.status in (WAITING, PATCHED):
-                _wrap_apart(library, state)
-        except Exception as problem:
-            note(f"patching.{library.name}", problem)
-            if strict():
-                raise
+    def hook(_: Any) -> None:
+        if state.status in (WAITING, PATCHED):
+            _wrap_apart(library, state)
 
-    wrapt.register_post_import_hook(hook, library.patches[0].module)
+    _after_import(library.patches[0].module, library, hook)
 
 
 def _wrap_apart(library: Library, state: State) -> None:
-    problem = _missing(library, state)
-    if problem is None:
-        _put_all_on(library, state)
-    else:
+    faults = _faults(library, state)
+    _put_all_on(_without(library, faults), state)
+    if faults:
+        problem = _told(faults, state)
+        state.why = "; ".join(filter(None, (state.why, problem)))
         logger.warning("otel-failover: %s is patched but for one module: %s", library.name, problem)
 
 
 def _wrap_all(library: Library, state: State) -> None:
-    """Wrap every place, or none: a half patched library would give half an evidence."""
-    state.why = library.unfit() if library.unfit is not None else _missing(library, state)
-    if state.why is not None:
+    """Wrap every place of a group, or none: a half patched library would give half an evidence."""
+    state.imported = True
+    library = library._replace(patches=tuple(each for each in library.patches if not is_there(each.unless)))
+    unfit = library.unfit() if library.unfit is not None else None
+    faults = {"": [unfit]} if unfit is not None else {} if library.unfit is not None else _faults(library, state)
+    whole = _without(library, faults)
+    state.why = (unfit or _told(faults, state)) if faults else None
+    if "" in faults or not whole.patches:
         state.status = SKIPPED
         return
+    library = whole
     try:
         _put_all_on(library, state)
     except Exception as problem:
@@ -257,9 +320,30 @@ def _wrap_all(library: Library, state: State) -> None:
     _patched[library.name] = state
 
 
-def _missing(library: Library, state: State) -> str | None:
-    missing = [f"{patch.module}:{patch.name}" for patch in library.patches if not _resolve(patch)]
-    return f"{', '.join(missing)} is not there in version {state.version}" if missing else None
+def _faults(library: Library, state: State) -> dict[str, list[str]]:
+    """Return what is wrong with the places of a library, by their group."""
+    faults: dict[str, list[str]] = {}
+    for patch in library.patches:
+        found, problem = _resolve(patch), None
+        if found is None:
+            problem = "is not there"
+        elif state.newer_than:
+            problem = fault_of(found, patch.kind, patch.takes, patch.wrapper, patch.module)
+        if problem is not None:
+            faults.setdefault(patch.group, []).append(f"{patch.module}:{patch.name} {problem}")
+    return faults
+
+
+def _without(library: Library, faults: dict[str, list[str]]) -> Library:
+    """Return a library with the groups alone in which nothing is wrong; with none, where all hang on what is."""
+    there = tuple(patch for patch in library.patches if patch.group not in faults)
+    return library._replace(patches=() if "" in faults else there)
+
+
+def _told(faults: dict[str, list[str]], state: State) -> str:
+    """Say what is wrong, and with the groups that are left out which they are."""
+    parts = [", ".join(each) if not group else f"{group}: {', '.join(each)}" for group, each in faults.items()]
+    return f"{'; '.join(parts)} in version {state.version}"
 
 
 def _put_all_on(library: Library, state: State) -> None:

@@ -1,9 +1,10 @@
 """The answers a local provider can be programmed with.
 
-An `Answer` says what shall happen, in terms every provider shares; `wire_openai`, `wire_anthropic`,
-`wire_gemini` and `wire_bedrock` put it in each provider's own form. The ready-made errors carry the providers' texts,
-types and codes as error bodies in public issue threads of 2023 to 2026 quote them. Providers reword: a test should hang
-on the code, not on the text.
+An `Answer` says what shall happen, in terms every provider shares; the modules of `wire` put it in each provider's own
+form. The ready-made errors carry the providers' texts, types and codes as error bodies in public issue threads of 2023
+to 2026 quote them. Providers reword: a test should hang on the code, not on the text.
+
+In one file: there is one class, and its ready-made errors read as one list.
 """
 
 from __future__ import annotations
@@ -83,10 +84,12 @@ class Answer:
         Args:
             status: The HTTP status. A gateway answers 200 before it knows, and puts its upstream's error there.
             message: The provider's text.
-            code: OpenAI's `code`, Anthropic's `details.error_code`, Gemini's `status`, Bedrock's exception.
-            type: OpenAI's and Anthropic's `type`; without it, the one that usually goes with the status.
+            code: OpenAI's `code`, Anthropic's `details.error_code`, Gemini's `status`, Bedrock's exception. Without it,
+                the one that usually goes with the status, where the provider has such codes.
+            type: OpenAI's, Anthropic's and Mistral's `type`, TGI's `error_type`; without it, the one that usually goes
+                with the status.
             param: OpenAI's `param`.
-            details: Gemini's `details`.
+            details: Gemini's `details`; the first is OpenRouter's `metadata`.
             headers: Further header fields; the value `"$echo"` sends back the request's own field of that
                 name, or its `x-client-request-id`.
             retry_after: Seconds, sent where the provider sends them.
@@ -108,6 +111,8 @@ class Answer:
     @classmethod
     def refusal(cls, text: str = "", *, model: str | None = None) -> Answer:
         """A success that the provider withheld for what it, or the prompt, holds, in the provider's own way.
+
+        Ollama, TGI and DashScope have none: their answer ends as any other.
 
         Args:
             text: What was said before.
@@ -363,6 +368,57 @@ class Answer:
     def bedrock_not_found(cls) -> Answer:
         """There is no such model: a 400 that differs from other bad requests in its text alone."""
         return cls.error(400, "The provided model identifier is invalid.", code="ValidationException")
+
+    # Ready-made errors of those that share no envelope.
+
+    @classmethod
+    def mistral_rate_limit(cls, *, retry_after: float | None = None) -> Answer:
+        """Too many requests: a 429 that waiting heals."""
+        return cls.error(429, "Rate limit exceeded", type="rate_limited", code="1300", retry_after=retry_after)
+
+    @classmethod
+    def cohere_trial_limit(cls) -> Answer:
+        """The month's calls of a key that costs nothing are used up: a 429 that no waiting heals."""
+        message = (
+            "You are using a Trial key, which is limited to 1000 API calls / month. You can continue to use the Trial "
+            "key for free or upgrade to a Production key with higher rate limits at "
+            "'https://dashboard.cohere.com/api-keys'."
+        )
+        return cls.error(429, message)
+
+    @classmethod
+    def ollama_not_found(cls, model: str = "llama-none") -> Answer:
+        """There is no such model on that machine."""
+        return cls.error(404, f"model '{model}' not found")
+
+    @classmethod
+    def tgi_overloaded(cls) -> Answer:
+        """The server has too much to do."""
+        return cls.error(429, "Model is overloaded", type="overloaded")
+
+    @classmethod
+    def vllm_context_overflow(cls) -> Answer:
+        """The prompt is longer than the model's context."""
+        message = (
+            "This model's maximum context length is 16384 tokens. However, you requested 122946 tokens "
+            "(112946 in the messages, 10000 in the completion). Please reduce the length of the messages or completion."
+        )
+        return cls.error(400, message, type="BadRequestError")
+
+    @classmethod
+    def openrouter_upstream_limit(cls, model: str = "z-ai/glm-5") -> Answer:
+        """The provider behind OpenRouter has had too many requests; its words stand in the metadata."""
+        raw = (
+            f"{model} is temporarily rate-limited upstream. Please retry shortly, or add your own key to accumulate "
+            "your rate limits: https://openrouter.ai/settings/integrations"
+        )
+        return cls.error(429, "Provider returned error", details=({"raw": raw, "provider_name": "Local"},))
+
+    @classmethod
+    def dashscope_arrears(cls) -> Answer:
+        """The account owes money: a 400, where others send 402 or 429."""
+        message = "Access denied, please make sure your account is in good standing."
+        return cls.error(400, message, code="Arrearage")
 
 
 def _words(text: str) -> tuple[str, ...]:

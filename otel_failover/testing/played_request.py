@@ -13,9 +13,16 @@ from otel_failover.testing.answers import Answer
 from otel_failover.testing.loopback import Ending, Pause, http_chunk, http_head
 from otel_failover.testing.wire import anthropic as wire_anthropic
 from otel_failover.testing.wire import bedrock as wire_bedrock
+from otel_failover.testing.wire import cohere as wire_cohere
+from otel_failover.testing.wire import dashscope as wire_dashscope
 from otel_failover.testing.wire import gemini as wire_gemini
+from otel_failover.testing.wire import ollama as wire_ollama
 from otel_failover.testing.wire import openai as wire_openai
+from otel_failover.testing.wire import tgi as wire_tgi
 from otel_failover.testing.wire.common import Reply
+from otel_failover.testing.wire.compatible import mistral as wire_mistral
+from otel_failover.testing.wire.compatible import openrouter as wire_openrouter
+from otel_failover.testing.wire.compatible import vllm as wire_vllm
 
 if TYPE_CHECKING:
     from otel_failover.testing.answers import AnswerKind
@@ -31,6 +38,13 @@ FORMATS: dict[Kind, WireFormat] = {
     "anthropic": wire_anthropic,
     "gemini": wire_gemini,
     "bedrock": wire_bedrock,
+    "mistral": wire_mistral,
+    "cohere": wire_cohere,
+    "ollama": wire_ollama,
+    "tgi": wire_tgi,
+    "vllm": wire_vllm,
+    "openrouter": wire_openrouter,
+    "dashscope": wire_dashscope,
 }
 _ECHO = "$echo"
 _TEXT_LIMIT = 64 * 1024
@@ -191,7 +205,8 @@ class Exchange:
         answer = self._answer
         script = self._format.script(self._call, reply, self._format.fault(answer))
         own = {"cache-control": "no-cache", "transfer-encoding": "chunked"}
-        fields = self._fields(self._format.STREAM_TYPE, None, {**self._format.headers(answer), **own})
+        content_type = script.content_type or self._format.STREAM_TYPE
+        fields = self._fields(content_type, None, {**self._format.headers(answer), **own})
         self._note_success("stream", fields, reply)
         try:
             yield http_head(answer.status, fields) + (http_chunk(script.opening) if script.opening else b"")
@@ -251,7 +266,9 @@ class Exchange:
 
     def _note_success(self, kind: AnswerKind, fields: dict[str, str], reply: Reply) -> None:
         # Only what the document carries is noted: a count of tokens names neither a response nor a model.
-        named = reply.response_id is not None or self._call.operation in ("embeddings", "models")
+        named = self._call.names_model
+        if named is None:
+            named = reply.response_id is not None or self._call.operation in ("embeddings", "models")
         self._note(
             kind=kind,
             status=self._answer.status,

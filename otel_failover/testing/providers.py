@@ -1,4 +1,4 @@
-"""Local providers: HTTP servers on loopback that answer in the wire formats of OpenAI, Anthropic, Gemini and Bedrock.
+"""Local providers: HTTP servers on loopback that answer in the wire formats of OpenAI, Anthropic, Gemini and others.
 
 They are the one thing this project fakes. The SDKs that talk to them are real, and so are the connections: a
 provider that shall break off a stream resets the socket. Nothing here imports an SDK or OpenTelemetry.

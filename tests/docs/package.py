@@ -102,6 +102,7 @@ RUN_OUTCOMES: Final = summary.RUN_OUTCOMES
 
 LIBRARIES: Final = {each.name: each for each in libraries()}
 SESSIONS: Final = set(re.findall(r"^def (\w+)\(session: nox", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE))
+BY_WIRE: Final = [each for each in environments.ENDS if each.name.startswith("by_wire")]
 ENVIRONMENTS: Final = {each.name for each in (*environments.ENDS, *environments.BESIDE)}
 
 

@@ -33,6 +33,8 @@ METRICS: Final = page("reference/metrics")
 OPERATIONS: Final = page("operations")
 SUMMARY: Final = page("summary")
 COST: Final = page("cost")
+BESIDE_SDKS: Final = {"aiohttp", "httpx", "httpx2", "openai", "pydantic", "requests", "urllib3"}
+"""What is asked for besides the SDKs, where those are tested that have no adapter."""
 
 
 # --- spans ------------------------------------------------------------------------------------------------------------
@@ -222,6 +224,19 @@ def test_the_oldest_supported_release_of_each_library_is_tested_by_ci(name: str)
     library, tested = package.LIBRARIES[name], row[2].split(", ")
     assert set(SpecifierSet(library.supported).filter(tested)) == set(tested)
     assert (library.distribution, tested[0]) in package.pinned()
+    assert tested[-1] == library.tested
+
+
+def test_the_sdks_that_are_seen_by_wire_are_those_that_ci_asks() -> None:
+    (table,) = SUPPORT.tables("Calls by wire")
+    named = [(words(row[0])[0], row[1].split(", ")[0]) for row in table[1:-1]]
+    oldest, newest = package.BY_WIRE
+    asked = {re.split(r"[[=<>]", each)[0] for each in (*oldest.installed.split(), *newest.installed.split())}
+    assert set(words(table[-1][0])) == {"httpx", "httpx2", "requests", "aiohttp"}
+    assert {name for name, _ in named} == asked - BESIDE_SDKS
+    assert {pin for pin in package.pinned() if pin[0] in dict(named)} == {
+        (name, first) for name, first in named if f"{name}==" in oldest.installed
+    }
 
 
 def test_the_readme_has_one_line_for_each_library() -> None:

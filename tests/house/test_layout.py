@@ -27,6 +27,7 @@ ROOMS: Final = {"core": "_core", "integrations": "integrations", "cli": "cli", "
 TESTED_ELSEWHERE: Final = {
     "integrations/loops/shared": "by each loop that is built of it",
     "testing/wire": "by the SDKs, to which the providers speak it",
+    "testing/wire/compatible": "by the SDKs, to which the providers speak it",
 }
 
 

@@ -53,9 +53,6 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> None:
     [
         ("0.28.1", "outside"),
         ("1.65.9", "outside"),
-        ("4.0.0", "outside"),
-        ("4.0.0b1", "outside"),
-        ("99", "outside"),
         ("not-a-version", "cannot be read"),
     ],
 )
@@ -77,9 +74,33 @@ def test_an_unsupported_version_is_left_alone_and_named_once(
     assert "openai is not patched" in warning
     assert version in warning
     assert why in warning
+    assert "install 'openai>=1.66'" in warning
+    assert "its calls are still seen by wire" in warning
 
 
-@pytest.mark.parametrize("version", ["1.66.0", "1.109.1", "2.30.0", "3.52.0", "3.99.0rc1", "3.52.0+local.1"])
+def test_an_unsupported_version_that_nobody_imports_is_no_warning() -> None:
+    """It is only installed: nothing is missed. Imported, it is named once, with what is still seen."""
+    printed = in_a_process("""
+        import importlib.metadata
+        real = importlib.metadata.version
+        importlib.metadata.version = lambda name: "0.1" if name == "openai" else real(name)
+        from otel_failover import FailoverInstrumentor, instrumentor
+        FailoverInstrumentor().instrument()
+        print("THEN")
+        import openai
+        FailoverInstrumentor().uninstrument()
+        FailoverInstrumentor().instrument(disabled_libraries=["openai"])
+    """)
+    before, _, after = printed.partition("THEN")
+    assert "openai 0.1 skipped: version 0.1 is outside >=1.66" in before
+    assert "WARNING" not in before
+    assert after.count("WARNING otel-failover: openai is not patched") == 1
+    assert "install 'openai>=1.66', or a newer otel-failover; its calls are still seen by wire" in after
+
+
+@pytest.mark.parametrize(
+    "version", ["1.66.0", "1.109.1", "2.30.0", "3.52.0", "3.99.0rc1", "3.52.0+local.1", "4.0.0", "99"]
+)
 def test_a_supported_version_is_patched(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _pretend(monkeypatch, openai=version)
     assert _states()["openai"].status == DISABLED  # as after every uninstrument(): it was on
@@ -153,24 +174,30 @@ _REMOVED = """
     from otel_failover import FailoverInstrumentor, instrumentor
     {early}
     import openai._base_client, openai._streaming, {module}
-    original = vars(openai._base_client.AsyncAPIClient)["request"]
+    before = dict(vars(openai._base_client.SyncAPIClient)), dict(vars(openai._base_client.AsyncAPIClient))
     {remove}
     {late}
+    after = vars(openai._base_client.SyncAPIClient), vars(openai._base_client.AsyncAPIClient)
+    names = "SyncAPIClient.request", "AsyncAPIClient.request"
+    wrapped = [n for n, o, m in zip(names, before, after) if "request" in m and m["request"] is not o["request"]]
     print("STATUS", {{state.name: (state.status, state.why) for state in instrumentor.states()}}["{library}"])
-    print("ORIGINAL", vars(openai._base_client.AsyncAPIClient)["request"] is original)
+    print("WRAPPED", wrapped)
 """
 
 
 @pytest.mark.parametrize(
-    ("library", "module", "place"),
+    ("library", "module", "place", "left"),
     [
-        ("openai", "openai._base_client", "SyncAPIClient.request"),
-        ("openai", "openai._streaming", "Stream.__stream__"),
-        ("openai", "openai._streaming", "AsyncStream"),
-        ("httpx", "httpx", "AsyncClient.send"),
+        ("openai", "openai._base_client", "SyncAPIClient.request", "AsyncAPIClient.request"),
+        ("openai", "openai._streaming", "Stream.__stream__", "AsyncAPIClient.request"),
+        ("openai", "openai._base_client", "AsyncAPIClient.request", "SyncAPIClient.request"),
+        ("httpx", "httpx", "AsyncClient.send", ""),
     ],
 )
-def test_a_library_without_one_of_its_places_is_skipped_as_a_whole(library: str, module: str, place: str) -> None:
+def test_without_one_of_its_places_a_library_goes_on_as_far_as_makes_sense(
+    library: str, module: str, place: str, left: str
+) -> None:
+    """Of an SDK, its other client is seen; of a library of which all belongs together, nothing is wrapped."""
     printed = in_a_process(
         _REMOVED.format(
             early="",
@@ -178,15 +205,18 @@ def test_a_library_without_one_of_its_places_is_skipped_as_a_whole(library: str,
             late="FailoverInstrumentor().instrument()",
             library=library,
             module=module,
+            left=left,
         )
     )
-    assert "STATUS ('skipped'" in printed
-    if library == "openai":
-        assert "ORIGINAL True" in printed
-    assert (
-        printed.count(f"{library} is not patched: {module}:{place.replace('AsyncStream', 'AsyncStream.__stream__')}")
-        == 1
-    )
+    told = f"{module}:{place} is not there"
+    if left:
+        assert "STATUS ('patched'" in printed
+        assert f"WRAPPED ['{left}']" in printed
+        client = "AsyncOpenAI" if place.startswith("Async") else "OpenAI"
+        assert printed.count(f"WARNING otel-failover: openai is patched in part, without {client}: {told}") == 1
+    else:
+        assert "STATUS ('skipped'" in printed
+        assert printed.count(f"WARNING otel-failover: {library} is not patched: {told}") == 1
     assert "otel-failover failed" not in printed
 
 

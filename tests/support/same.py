@@ -24,7 +24,10 @@ QUESTION: Any = [{"role": "user", "content": "Hello?"}]
 CHAIN = [Candidate("openai", "m"), Candidate("anthropic", "m")]
 
 _OURS = tuple(str(Path(str(package.__file__)).parent) + os.sep for package in (otel_failover, wrapt, tests))
-_FRESH = re.compile(r"cancel scope \w+|\b(chatcmpl|resp|msg|req)[-_][\w-]+|0x[0-9a-f]+|127\.0\.0\.1:\d+|\d{10}")
+_FRESH = re.compile(
+    r"cancel scope \w+|\b(chatcmpl|resp|msg|req|gen)[-_][\w-]+|0x[0-9a-f]+|\b[0-9a-f]{32}\b|\b[0-9a-f]{8}(-[0-9a-f]{4,12}){4}"
+    r"|\d{4}-\d\d-\d\dT[\d:.]+|127\.0\.0\.1:\d+|port=\d+|\d{10}"
+)
 
 
 def masked(text: object) -> str:

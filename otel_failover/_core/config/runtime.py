@@ -69,6 +69,8 @@ class Runtime:
         self.open_attempts: dict[Any, None] = {}
         # `spans.processor.attach` sets it: the watch over silent attempts makes spans, and stands above this room.
         self.on_stale: Callable[[Any, float], None] = _ignore
+        # `instrument()` sets it: opens the call that a request is which no SDK's call claims, and stands above as well.
+        self.by_wire: Callable[..., Any] = _claim_nothing
         self.order = 0
         self.tracer: Tracer = trace.get_tracer(names.SCOPE, __version__, tracer_provider=tracer_provider)
         self.metrics = metrics_of(meter_provider)
@@ -124,6 +126,10 @@ class Runtime:
 
 def _ignore(attempt: Any, now: float) -> None:
     """Do nothing about an attempt that is silent for too long."""
+
+
+def _claim_nothing(endpoint: str, request: Callable[[], object], current: Any, *, stream: bool, later: bool) -> None:
+    """Leave a request to whoever records it: it is no call by itself."""
 
 
 endpoints: Final[dict[str, None]] = {}

@@ -8,7 +8,7 @@ from otel_failover._core.domain.endpoint import host_of
 from otel_failover._core.domain.providers import provider_of_host
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from otel_failover._core.domain.chain import Chain
 
@@ -30,6 +30,8 @@ class Asked(NamedTuple):
         body: What it was given, as the SDK has it; read only where a failure makes it matter what was asked.
         base: Path of the client's base URL, `/openai/deployments/prod-a`; compared in memory, never exported. What the
             SDK puts into the path of one request, and only repeats the model, is no part of it.
+        told: Whom it asks by the word of somebody who knows no better than the host's name: the type of the client
+            (`AzureOpenAI`), or another instrumentation's span of the call.
     """
 
     sdk: str
@@ -44,20 +46,29 @@ class Asked(NamedTuple):
     retries: int | None = None
     body: object = None
     base: str = ""
+    told: str = ""
 
 
-def provider_of(asked: Asked, chain: "Chain", aliases: "Mapping[str, str]", gateways: "Collection[str]") -> str:
+def provider_of(
+    asked: Asked,
+    chain: "Chain",
+    aliases: "Mapping[str, str]",
+    gateways: "Collection[str]",
+    told: "Callable[[], str] | None" = None,
+) -> str:
     """Return the provider that a call asks.
 
     The most certain source that knows it decides: the chain, where one of its members declares this endpoint; the
     user's aliases; the table of well-known hosts; the SDK's own provider, where the client goes to the SDK's default.
-    Then a member of the chain that asks for the same model and leaves its endpoint open; last the host's name.
+    Then a member of the chain that asks for the same model and leaves its endpoint open; then whoever else has told;
+    last the host's name.
 
     Args:
         asked: What the SDK was asked.
         chain: The configured chain, `EMPTY` where there is none.
         aliases: The user's `provider_aliases`, by words in lower case.
         gateways: Hosts that relay for many providers: the table of hosts is not asked about them.
+        told: Finds out what another instrumentation's span says of the call; asked where nothing else knows.
     """
     declared = chain.owner_of(asked.endpoint, asked.base, asked.model)
     if declared:
@@ -72,4 +83,4 @@ def provider_of(asked: Asked, chain: "Chain", aliases: "Mapping[str, str]", gate
         members = (chain.members[place] for place in chain.asking_for(asked.model))
         alike = (each for each in members if each.model == asked.model and each.endpoint is None)
         known = next((each.provider for each in alike), None)
-    return known or host
+    return known or asked.told or (told() if told is not None else "") or host

@@ -36,7 +36,13 @@ if TYPE_CHECKING:
     from otel_failover._core.evidence.ownership import SendingCall
 
     class OpenCall(SendingCall, Protocol):
-        """An SDK call in whose context requests are sent, as far as the evidence asks."""
+        """An SDK call in whose context requests are sent, as far as the evidence asks.
+
+        Attributes:
+            wire: The request that is the whole call, where no SDK makes it.
+        """
+
+        wire: Exchange | None
 
         def response_closed(self) -> None:
             """Take note that the host closed the response under the call's stream."""
@@ -83,6 +89,12 @@ class Glimpse(NamedTuple):
     status: int | None = None
     failure: str | None = None
     said: str = ""
+
+
+class _Passed(NamedTuple):
+    """A body that has passed, under the name that `httpx` gives it."""
+
+    content: bytes
 
 
 class Exchange:
@@ -180,6 +192,14 @@ class Exchange:
         self._body, self.refused = error, True
         if self.request_id is not None and self.request_id not in self.sent.ids:
             self.issued_id = self.request_id
+
+    def read_as(self, content: bytes) -> None:
+        """Record the body of an error as it passed while the host read it: not every library keeps it.
+
+        Args:
+            content: Decoded; longer than what is looked at where it was.
+        """
+        self._body = read_error(_Passed(content), self._headers)
 
     def look(self, *, refused: bool = False) -> bool:
         """Find out whether a body under a good status is an error, where no SDK's call has looked.

@@ -106,6 +106,21 @@ def of_request(headers: object, url: object) -> Sent:
     return Sent(held, tuple(ids))
 
 
+_KEYS: Final = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
+
+
+def credential_of(headers: object, url: object) -> str | None:
+    """Return the credential that tells a request's key from another of the same provider; compared in memory only.
+
+    Args:
+        headers: Of the request.
+        url: Of the request, with its query.
+    """
+    named = tuple((name, value) for name, value in raw_headers(headers) if name.lower() in _KEYS)
+    found: tuple[str, ...] = _of_headers(named) if named else own_secrets((), str(url))
+    return found[0] if found else None
+
+
 @lru_cache(maxsize=512)
 def _matters_of_request(name: bytes) -> bool:
     """Whether a request's header of this name is a request id, or may hold a credential."""

@@ -53,12 +53,16 @@ class StreamFacts:
         error: An error event of a stream, as the wrapped stream saw it or the SDK's exception states it.
         begun: Output has begun, though no chunk is kept that shows it.
         cut: The send whose stream was being read when its reader was cancelled, and by what.
+        unfinished: A stream ended in good order, but without the mark that its dialect ends with.
+        untouched: An answer's headers came, and the host has not begun to read on: it is the host that takes its time.
     """
 
     chunks: deque[str] | None = None
     error: ErrorBody | None = None
     begun: bool = False
     cut: tuple[Exchange, type[BaseException]] | None = None
+    unfinished: bool = False
+    untouched: bool = False
 
 
 class AnswerFacts:

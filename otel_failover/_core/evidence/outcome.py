@@ -100,7 +100,7 @@ def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     if last is not None and (not ledger.calls or ledger.last_failed is not None):
         last.look()  # no SDK's call has looked whether the answer is one; one that could not read it has raised
     ended = None if last is None else (last.stopped, last.refused)
-    seen = (last, ended, ledger.last_failed, ledger.stream.error, ledger.stream.cut)
+    seen = (last, ended, ledger.last_failed, ledger.stream.error, ledger.stream.cut, ledger.stream.unfinished)
     if ledger.failure_seen[0] != seen:
         ledger.failure_seen = (seen, _found(ledger, last))
     found: Outcome | None = ledger.failure_seen[1]
@@ -158,7 +158,9 @@ def _in_stream(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     if ledger.stream.cut is not None and ledger.stream.cut[0] is last:
         return found._replace(reason=reasons.CANCELLED, origin=FROM_CANCEL)
     if ledger.last_failed is None:
-        return None
+        if not ledger.stream.unfinished:
+            return None
+        return found._replace(reason=reasons.PARTIAL_STREAM, origin=FROM_TRANSPORT)
     reason, kind = ledger.last_failed.transport
     shown = reasons.PARTIAL_STREAM if reason == reasons.CONNECTION else reason
     return found._replace(reason=shown, origin=_origin(reason), timeout=kind, exception=_last_raised(ledger))

@@ -2,13 +2,16 @@
 
 The request belongs to the live attempt in whose context it is sent. Without one it is an orphan, remembered only where
 it goes to a provider, so that other HTTP traffic of the process costs next to nothing.
+
+A POST that no open SDK call claims may be a call by itself, by the path and the body of what it asks: `Runtime.by_wire`
+decides that and opens it, since calls stand above the evidence.
 """
 
 from __future__ import annotations
 
 import weakref
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from opentelemetry import context as context_api
 
@@ -31,6 +34,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    class WireCall(Protocol):
+        """A call by wire, as far as what records its request notifies it."""
+
+        def came(self, response: Any, body_of: Callable[[Any], Body]) -> None:
+            """Take note that the library has handed back an answer."""
+
+        def raised(self, problem: BaseException) -> None:
+            """Settle with what the library raised."""
+
+
 _endpoints: Final[dict[tuple[bytes, bytes], str]] = {}
 _MOST: Final = 1024
 
@@ -39,6 +52,70 @@ above: Final[ContextVar[Exchange | None]] = ContextVar("otel_failover_above", de
 
 streaming: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 """Calls by the response whose body is still to be read: an SDK's stream finds its call here."""
+
+
+class Bodies:
+    """Calls by wire, by the object from which the host has still to read their answer.
+
+    By its number, since aiohttp's cannot be weakly referenced; an entry counts only while the response that has the
+    object lives, and goes with that.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[Any, weakref.ref[Any]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def get(self, source: object) -> Any:
+        """Return the call whose answer is read from an object; None where there is none."""
+        entry = self._entries.get(id(source))
+        if entry is None:
+            return None
+        holder = entry[1]()
+        is_its = holder is source or (holder is not None and read(holder, "content") is source)
+        return entry[0] if is_its else None
+
+    def add(self, source: object, holder: object, call: Any) -> int:
+        """Remember whose answer is read from an object; return its number, to forget it by.
+
+        Args:
+            source: The object.
+            holder: The response that has it, or it itself.
+            call: By wire.
+        """
+        number, entries = id(source), self._entries
+
+        def forget(gone: weakref.ref[Any]) -> None:
+            if (held := entries.get(number)) is not None and held[1] is gone:
+                entries.pop(number, None)
+
+        entries[number] = (call, weakref.ref(holder, forget))
+        return number
+
+    def forget(self, number: int, call: object) -> None:
+        """Forget an object, if it is still this call's."""
+        if (held := self._entries.get(number)) is not None and held[0] is call:
+            self._entries.pop(number, None)
+
+
+bodies: Final = Bodies()
+
+unread: dict[Any, None] = {}
+"""Calls by wire that were refused, and nobody has read why: they settle at the host's next step at the latest."""
+
+
+def settle_unread(of: Callable[[Any], bool]) -> None:
+    """Settle calls whose error nobody has read: the host goes on without it.
+
+    Args:
+        of: Whether a call is one of whoever goes on.
+    """
+    for call in tuple(unread):
+        if of(call):
+            call.left_unread()
 
 
 def endpoint_of(url: Any) -> str:
@@ -63,6 +140,20 @@ def endpoint_in(url: str) -> str:
         return ""
     place = rest.partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2]
     return endpoints.endpoint_of(f"{scheme}://{place}") or ""
+
+
+class Body(NamedTuple):
+    """What a host reads an answer's body from.
+
+    Args:
+        source: The object by whose methods it is read; None where there is nothing left to be read.
+        holder: The object with which it goes, where nobody reads it or closes it.
+        is_decoded: The library decodes it before it can be seen.
+    """
+
+    source: Any
+    holder: Any
+    is_decoded: bool = False
 
 
 class Send:
@@ -103,6 +194,10 @@ class Send:
         if exchange.stream and exchange.call is not None:
             streaming[response] = exchange.call
 
+    def body_of(self, response: Any) -> Body:
+        """Return what the host reads the body from, where it does so after the library has returned."""
+        return Body(response, response)
+
     def raised(self, problem: BaseException) -> None:
         """Record that no response came."""
         failed(self.exchange, problem)
@@ -126,6 +221,50 @@ class ChargedSend(Send):
         """Record that no response came, and whose exception this is."""
         failed(self.exchange, problem, self._timeouts())
         charge(self.exchange, problem)
+
+
+class _CallSend(Send):
+    """A request that is a call by itself, around what records it: the call ends with it, or with the body.
+
+    Args:
+        send: Records it, in its library's way.
+        call: That it is.
+    """
+
+    __slots__ = ("_call", "_response", "_send")
+
+    def __init__(self, send: Send, call: WireCall) -> None:
+        super().__init__(send.exchange)
+        self._send, self._call = send, call
+        self._response: Any = None
+
+    def __enter__(self) -> Self:
+        self._send.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._send.__exit__(kind, problem, traceback)
+        if problem is not None:
+            self._call.raised(problem)
+        else:
+            self._call.came(self._response, self._send.body_of)
+
+    def answered(self, response: Any) -> None:
+        """Record that a response came."""
+        self._send.answered(response)
+        self._response = response
+
+
+def as_call(send: Send) -> Send:
+    """Return a send that settles its call as well, where it is one by itself.
+
+    Args:
+        send: Records the request.
+    """
+    call: Any = send.exchange.call
+    return _CallSend(send, call) if call is not None and call.wire is send.exchange else send
 
 
 class _NoSend(Send):
@@ -166,11 +305,19 @@ def opened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Send:
         return NO_SEND
     request: Any = args[0] if args else kwargs.get("request")
     exchange = _sent(endpoint_of(request.url), request.method, bool(kwargs.get("stream")), lambda: request)
-    return NO_SEND if exchange is None else Send(exchange)
+    return NO_SEND if exchange is None else as_call(Send(exchange))
 
 
 @guarded(fallback=None)
-def sending_to(endpoint: str, method: str, request: Callable[[], object], *, stream: bool = False) -> Exchange | None:
+def sending_to(
+    endpoint: str,
+    method: str,
+    request: Callable[[], object],
+    *,
+    stream: bool = False,
+    later: bool = False,
+    redirected: bool = False,
+) -> Exchange | None:
     """Record that a request goes out, by a library that is not `httpx`.
 
     Args:
@@ -178,6 +325,8 @@ def sending_to(endpoint: str, method: str, request: Callable[[], object], *, str
         method: HTTP method.
         request: Makes what is remembered of it: `headers`, `url`, `content`, `extensions`, as `httpx` has them.
         stream: The host reads the body later; what the SDK's call asked for counts besides.
+        later: The library hands every answer back before its body is read, whatever the host asked for.
+        redirected: The library follows a redirect: a part of what it was asked to send before.
 
     Returns:
         The exchange to settle; None where nobody is interested, or where it lies under one that is counted.
@@ -185,16 +334,31 @@ def sending_to(endpoint: str, method: str, request: Callable[[], object], *, str
     outer = above.get()
     if not runtime.current().active or (outer is not None and outer.open and outer.endpoint == endpoint):
         return None
-    call = scope.call_in()
-    return _sent(endpoint, method, stream or (call is not None and call.asked.streamed), request)
+    return _sent(endpoint, method, stream, request, later=later, as_asked=True, redirected=redirected)
 
 
-def _sent(endpoint: str, method: str, stream: bool, request: Callable[[], object]) -> Exchange | None:
+def _sent(
+    endpoint: str,
+    method: str,
+    stream: bool,
+    request: Callable[[], object],
+    *,
+    later: bool = False,
+    as_asked: bool = False,
+    redirected: bool = False,
+) -> Exchange | None:
     current = context_api.get_current()
+    call = scope.call_in(current)
+    if method == "POST" and not redirected and (call is None or call.endpoint != endpoint or call.done):
+        by_itself: Exchange | None = runtime.current().by_wire(endpoint, request, current, stream=stream, later=later)
+        if by_itself is not None:
+            return by_itself
+    if as_asked and call is not None:
+        stream = stream or call.asked.streamed
     ledger = current_ledger(current)
     if ledger is not None:
         exchange = Exchange(request(), endpoint, method, stream=stream)
-        ledger.add(exchange, scope.call_in(current))
+        ledger.add(exchange, call)
         if ledger.rootless:
             orphans.add(exchange)
         return exchange

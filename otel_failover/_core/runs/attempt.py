@@ -32,6 +32,7 @@ from otel_failover._core.domain.outcome import (
 )
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence import outcome as settling
+from otel_failover._core.evidence import wire
 from otel_failover._core.failsafe import guarded, logger, read, text_of
 from otel_failover._core.findings.attempt_record import AttemptRecord
 from otel_failover._core.runs.judgement import UNSEEN, Judgement
@@ -505,7 +506,7 @@ class Attempt:
             return
         self.release()
         if not self.ledger.open_streams:
-            self._stop_clock()
+            self.stop_clock()
             self._owner.attempt_answered(self)
 
     def refuse(self) -> None:
@@ -552,10 +553,11 @@ class Attempt:
         else:
             # `wait_for` around one candidate and a user who hangs up look the same from here: CancelledError leaves.
             # Which of them it was shows at the loop's next step: it goes on, or it is left by the cancellation as well.
-            self._stop_clock()
+            self.stop_clock()
             self._owner.attempt_cancelled(self)
 
-    def _stop_clock(self) -> None:
+    def stop_clock(self) -> None:
+        """Keep this moment as its end; when it is settled shows later."""
         self._end_time, self.ledger.stopped = time.time_ns(), time.monotonic()
 
     # --- streams ------------------------------------------------------------------------------------------------------
@@ -607,6 +609,8 @@ class Attempt:
             killed: For an attempt left by cancellation: `caller_timeout` (a later attempt starts), `user` (the run is
                 left by it too) or an empty text (the run ended otherwise).
         """
+        if wire.unread:
+            wire.settle_unread(lambda call: call.attempt is self)
         if self.is_over:
             return
         # Before anything of ours runs: what fails below, or ends this attempt once more from inside (a stream that is
@@ -794,6 +798,16 @@ class Attempt:
     def span_context(self) -> SpanContext:
         """Its span's context; an invalid one with tracing off."""
         return self._span.context
+
+    @property
+    def end_time(self) -> int:
+        """When it ended, if that is now or was before, in nanoseconds since the epoch."""
+        return self._end_time or time.time_ns()
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether its answer's headers came, and the host has not begun to read on."""
+        return self.ledger.stream.untouched
 
     @property
     def chunks(self) -> Sequence[str] | None:

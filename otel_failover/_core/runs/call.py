@@ -9,6 +9,8 @@ In one file: what a call may become and how it may end stand side by side, each 
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +23,7 @@ from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked, provider_of
 from otel_failover._core.domain.candidate import Candidate, asked_at
 from otel_failover._core.domain.chain import EMPTY
+from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.answers import content as response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
 from otel_failover._core.evidence.error_body import look_closer
@@ -41,10 +44,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from otel_failover._core.evidence.error_body import ErrorBody
+    from otel_failover._core.evidence.exchange import Exchange
 
 
 _SPEAKING: Final = frozenset({"chat", "text_completion", "generate_content"})
 """Operations whose answer is a text; an empty one is worth knowing."""
+
+
+def where_now() -> tuple[int, object]:
+    """Return the thread and the number of the task that the host's code runs in."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return threading.get_ident(), id(task)
 
 
 class Call:
@@ -54,7 +67,8 @@ class Call:
 
     | where it is made | what it becomes |
     |---|---|
-    | inside another call that has not ended | a part of that: an SDK that calls itself |
+    | inside a call of the same SDK and base URL that has not ended | a part of that: an SDK that calls itself |
+    | inside any other call that has not ended | an attempt by itself, of no run |
     | inside a live attempt, to its candidate | a call of that attempt |
     | inside a live attempt, to somebody else by the chain or the table of hosts | an attempt by itself, of no run |
     | inside a run, outside any attempt, an inference | the run's next attempt, which ends with it |
@@ -74,6 +88,13 @@ class Call:
         "endpoint", "inference", "known", "ledger", "model", "outer", "parent", "provider", "refused", "started",
         "streaming",
     )  # fmt: skip
+
+    wire: Exchange | None = None
+    """The request that is the whole call, where no SDK makes it."""
+    said: object = None
+    """What a streamed answer has said of itself, where it was looked at."""
+    ended_at: int | None = None
+    """When it ended, in nanoseconds since the epoch, where it is settled later."""
 
     def __init__(self, asked: Asked) -> None:
         self.asked, self.model, self.endpoint = asked, asked.model, asked.endpoint
@@ -96,27 +117,49 @@ class Call:
         """Find the attempt, open the span, become current."""
         current = context_api.get_current()
         outer: Call | None = scope.call_in(current)
-        if outer is not None and not outer.done:
+        is_inside = outer is not None and not outer.done
+        if is_inside and outer is not None and outer.claims(self.asked):
             self.outer = outer
             return
+        if wire.unread:
+            self._settle_unread()
         attempt: Attempt | None = scope.attempt_in(current)
         run: Run | None = scope.run_in(current)
         # An attempt that has ended, or was inherited through a fork, may still stand in the context of a task or thread
         # that was started inside it. What is asked there is no evidence of it any more.
         if attempt is not None and not attempt.live:
             attempt = None
-        if attempt is not None and goes_to_another(attempt.ledger, self.endpoint, self.asked.base, self.model):
+        elsewhere = is_inside and self.inference
+        if attempt is not None and not elsewhere:
+            elsewhere = goes_to_another(attempt.ledger, self.endpoint, self.asked.base, self.model)
+        if elsewhere:
             self._stand_alone(attempt)
         elif attempt is not None:
             self.attempt = attempt
         elif run is not None and run.takes_attempts and self.inference:
-            self.attempt, self._is_the_attempt = run.infer(self.asked), True
+            self.attempt, self._is_the_attempt = run.infer(self.asked, self._told), True
             self.attempt.enter()
         elif self.inference:
             self._stand_alone(None)
         else:
             return
         self._start()
+
+    def claims(self, asked: Asked) -> bool:
+        """Whether a call inside it is a part of it: the SDK calls itself.
+
+        Whatever else runs inside it asks on its own account: a tool, an application that is reached in this process.
+
+        Args:
+            asked: What the other call was asked.
+        """
+        mine = self.asked
+        return (mine.sdk, mine.endpoint, mine.base) == (asked.sdk, asked.endpoint, asked.base)
+
+    def _settle_unread(self) -> None:
+        """Settle calls by wire outside any run that were refused, where the host goes on without having read why."""
+        here = where_now()
+        wire.settle_unread(lambda call: call.attempt.run is None and call.where == here)
 
     def candidate(self, run: Run | None) -> Candidate:
         """Return whom this call asks, for a candidate that nobody declared.
@@ -126,8 +169,20 @@ class Call:
         """
         active = runtime.current()
         chain = run.chain if run is not None else EMPTY
-        provider = provider_of(self.asked, chain, active.aliases, active.gateways)
+        provider = provider_of(self.asked, chain, active.aliases, active.gateways, self._told)
         return asked_at(provider, self.model, self.endpoint or None, self.asked.base)
+
+    def _told(self) -> str:
+        """Return whom another instrumentation's span of this call names; kept, for whoever asks again."""
+        span: Any = context_api.get_current().get(scope.SPAN)
+        if span is None or not span.is_recording():
+            return ""
+        from otel_failover._core.domain.provider_labels import provider_on  # late: for a host that nobody knows
+
+        told = provider_on(span, self.asked)
+        if told:
+            self.asked = self.asked._replace(told=told)
+        return told
 
     def _stand_alone(self, beside: Attempt | None) -> None:
         """Make the call its own attempt: outside any run, or inside an attempt at somebody else."""
@@ -283,7 +338,7 @@ class Call:
                 call_span.write_inherited(span, attempt.inherited())
             registry.disown(span.get_span_context().span_id)
             if not attempt.owns(span):
-                span.end()
+                span.end(self.ended_at)
         # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
             if attempt.run is None and problem is None:
@@ -390,7 +445,7 @@ class Call:
             ledger.stream.error = error_in_exception(problem)
         if problem is not None and not isinstance(problem, Exception):
             ledger.reader_cancelled(problem)
-        self._settle(problem, response_id, None)
+        self._settle(problem, response_id, self.said)
         if not self._is_the_attempt:
             attempt.finish_if_left(problem)
 

@@ -1,32 +1,66 @@
 """Whether two calls ask the same: what a model was asked, as hashes of this process; never its text.
 
-Read only where it matters, after a failure, and from the body that the SDK was given, in whatever dialect: OpenAI's
-messages and responses, Anthropic's, Gemini's, Bedrock's.
+Read only where it matters, after a failure, and from the body that the SDK was given or that was sent, in whatever
+dialect: a conversation that is told in two of them is one question.
+
+| dialect | who said what | a tool's result |
+|---|---|---|
+| OpenAI's chat, Groq, Mistral, vLLM … | `messages`, text or parts | a message of the role `tool` |
+| OpenAI's responses, LM Studio | `input`: a text, or items | an item `…_call_output` |
+| Anthropic, Bedrock Converse | `messages` of blocks | a block `tool_result`, `toolResult` in a user's message |
+| Gemini, Vertex AI | `contents` of parts | a part `functionResponse` |
+| Gemini's interactions | `input`: a text, parts, or turns | a part `function_result` |
+| Mistral's conversations | `inputs`: a text, or entries | an entry `function.result` |
+| Cohere 2, Ollama, DashScope (`input.messages`) | as OpenAI's | as OpenAI's |
+| Cohere 1 | `chat_history`, then `message` | `tool_results` |
+| completions, watsonx, TGI, Replicate | a text alone | none |
+
+What users say in a row is one text: dialects whose turns alternate have it so.
+
+In one file: a question is read in one pass over a body, and each dialect is a line or two of it.
 """
 
 # Without `from __future__ import annotations`: a named tuple would take the text of each annotation apart at import.
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from otel_failover._core.failsafe import guarded, read
 
-_TURNS: Final = ("messages", "input", "contents")
-_ALONE: Final = ("prompt", "message", "inputs")
-_SYSTEM: Final = ("system", "instructions", "system_instruction", "systemInstruction", "preamble")
-_PARTS: Final = ("content", "parts")
-_USERS: Final = frozenset({"user", "human", "USER", ""})
+_TURNS: Final = ("messages", "contents", "input", "inputs")
+_ALONE: Final = ("prompt", "message", "inputText")
+_SYSTEM: Final = ("system", "instructions", "system_instruction", "systemInstruction", "preamble", "system_prompt")
+_PARTS: Final = ("content", "parts", "message")
+_USERS: Final = frozenset({"user", "human", ""})
 _ABOVE: Final = frozenset({"system", "developer"})
 _TOOLS: Final = frozenset({"tool", "function"})
-_RESULTS: Final = ("tool_result", "function_call_output")
+_SAID_BY_NOBODY: Final = "item"
+"""Stands for the role of an item that has none and is no user's: a call of a tool, a thought."""
+_USERS_PARTS: Final = frozenset(
+    {
+        "text", "input_text", "message", "message.input", "image", "image_url", "input_image", "audio", "input_audio",
+        "file", "input_file", "document", "video",
+    }
+)  # fmt: skip
+"""Types of what a user says where no role says so."""
+_RESULTS: Final = frozenset({"tool_result", "function_result", "function.result"})
+_OUTPUT: Final = "_call_output"
 _RESULT_KEYS: Final = ("toolResult", "functionResponse", "function_response")
-_ANSWERED: Final = ("content", "output", "response", "result")
+_ANSWERED: Final = ("content", "output", "outputs", "response", "result")
+_WRAPPERS: Final = ("text", "json", "result", "output", "response", "content", "document", "data")
+_BESIDE: Final = frozenset({"type", "id", "status", "annotations", "cache_control", "name", "citations", "title"})
+"""What may stand beside what a tool has answered, and is not the tool's."""
+_NOTHING: Final = ("cachePoint", "cache_point")
+_PREVIOUS: Final = ("previous_response_id", "previous_interaction_id", "conversation")
 _START: Final = 64
 _TAIL: Final = 32
 _MOST: Final = 65_536
+_WHOLE: Final = 1_048_576
+"""Bytes of a body that are parsed; a longer one asks a question that is not known."""
 _FIRST: Final = 4
-_DEPTH: Final = 5
+_DEPTH: Final = 6
 
 
 class Question(NamedTuple):
@@ -37,12 +71,14 @@ class Question(NamedTuple):
         system: Of the start of the system's text; None where there is none.
         tools: Of the tools' names; None where none are offered.
         previous: Of the answer that it goes on from; None where it starts by itself.
+        schema: Of the name of the schema that the answer shall have; None where it has none.
     """
 
     asked: int
     system: int | None = None
     tools: int | None = None
     previous: int | None = None
+    schema: int | None = None
 
     def is_like(self, other: "Question") -> bool:
         """Whether another call asks the same: equal, and equal in whatever both have besides.
@@ -60,86 +96,174 @@ def question_of(body: object) -> Question | None:
     """Return what a body asks; None where no text of a user is found in it.
 
     Args:
-        body: As the SDK was given it: a mapping, in the dialect of its provider.
+        body: As the SDK was given it, a mapping in the dialect of its provider; or as it was sent, in bytes.
     """
     body = _unpacked(body)
     turns = _turns(body)
+    texts: list[str] = []
+    others: list[str] = []
     results: list[str] = []
-    for turn in reversed(turns):
-        role = _role_of(turn)
-        parts = _parts_of(turn)
-        results += [_answer_of(part) for part in reversed(parts) if role in _TOOLS or _is_result(part)]
-        if role not in _USERS:
-            continue
-        texts = [_folded(text) for part in parts if not _is_result(part) and (text := _text_of(part))]
-        if any(texts):
-            others = [_longest(part)[-_TAIL:] for part in parts if not _is_result(part) and not _text_of(part)]
-            last = results[0] if results else ""
-            asked = hash((tuple(texts), tuple(others), len(results), last))
-            previous = _get(body, "previous_response_id")
-            return Question(asked, _system(body, turns), _tools(body), hash(previous) if previous else None)
-    return None
+    for piece, is_result in _backwards(turns):
+        if is_result:
+            if texts:  # of an earlier question
+                break
+            results.append(_told(piece))
+        elif piece is None:  # somebody else's turn
+            if texts:
+                break
+        elif isinstance(text := _text_of(piece), str):
+            texts += [text] if text and not text.isspace() else []
+        elif not any(_get(piece, name) is not None for name in _NOTHING):
+            others.append(_longest(piece)[-_TAIL:])
+    if not texts:
+        return None
+    asked = hash((_folded(" ".join(reversed(texts))), tuple(reversed(others)), len(results), "".join(results[:1])))
+    previous = next((found for name in _PREVIOUS if (found := _get(body, name))), None)
+    went_before = hash(_longest(previous)) if previous else None
+    return Question(asked, _system(body, turns), _tools(body), went_before, _schema(body))
 
 
 def _unpacked(body: object) -> object:
     """Return a body; Bedrock's `InvokeModel` is given its vendor's as JSON."""
-    packed = _get(body, "body")
-    if isinstance(packed, (str, bytes, bytearray)) and len(packed) <= _MOST:
+    packed = body if isinstance(body, (bytes, bytearray)) else _get(body, "body")
+    if isinstance(packed, (str, bytes, bytearray)) and len(packed) <= _WHOLE:
         try:
             return json.loads(packed)
-        except ValueError:
-            return body
+        except (ValueError, RecursionError):
+            return None if packed is body else body
     return body
+
+
+# --- who said what ----------------------------------------------------------------------------------------------------
 
 
 def _turns(body: object) -> list[Any]:
     """Return who said what, in order; a text alone is the user's."""
+    if isinstance(inner := _get(body, "input"), Mapping):  # DashScope's, Replicate's
+        body = inner
     for name in _TURNS:
         found = _get(body, name)
-        if isinstance(found, (list, tuple)):
+        if isinstance(found, (list, tuple)) and found:
             return list(found)
         if found:
             return [found]
-    return [found for name in _ALONE if isinstance(found := _get(body, name), str) and found][:1]
+    alone = next((found for name in _ALONE if (found := _get(body, name))), None)
+    if not isinstance(alone, (str, list)) and not _get(body, "tool_results"):
+        return []
+    history, results, images = (_get(body, name) for name in ("chat_history", "tool_results", "images"))
+    turns = list(history) if isinstance(history, (list, tuple)) else []
+    if alone:
+        turns.append({"role": "user", "content": alone, "images": images})
+    return [*turns, {"role": "tool", "tool_results": results}] if isinstance(results, (list, tuple)) else turns
+
+
+def _backwards(turns: list[Any]) -> Iterator[tuple[Any, bool]]:
+    """Yield what users said and tools answered, the last first, and which it is; None for anybody else's turn."""
+    for turn in reversed(turns):
+        role = _role_of(turn)
+        if role in _TOOLS:
+            yield from ((each, True) for each in reversed(_results_of(turn)))
+        elif role in _USERS:
+            for part in reversed(_parts_of(turn)):
+                found = _is_result(part)
+                yield (_answer_of(part) if found else part), found
+        elif role not in _ABOVE:
+            yield None, False
 
 
 def _role_of(turn: object) -> str:
-    """Return whose turn it is; empty for a text or a part alone, which is the user's."""
+    """Return whose turn it is, in small letters; empty for a text or a part alone, which is the user's."""
     role = _get(turn, "role")
-    return role if isinstance(role, str) else ""
+    if isinstance(role, str):
+        return role.lower()
+    kind = _get(turn, "type")
+    if not isinstance(kind, str) or kind in _USERS_PARTS or _is_result(turn):
+        return ""
+    return _SAID_BY_NOBODY
 
 
 def _parts_of(turn: Any) -> list[Any]:
     """Return the pieces of a turn: a text, or parts that are texts, images, results of tools."""
-    if isinstance(turn, str):
+    if isinstance(turn, str) or _is_result(turn):
         return [turn]
     for name in _PARTS:
         found = _get(turn, name)
-        # A tool's result has a content of its own, and is one piece.
-        if found is not None and not _is_result(turn):
-            return list(found) if isinstance(found, (list, tuple)) else [found]
-    return [turn]
-
-
-def _is_result(part: object) -> bool:
-    return _get(part, "type") in _RESULTS or any(_get(part, name) is not None for name in _RESULT_KEYS)
-
-
-def _answer_of(part: object) -> str:
-    """Return what a tool has answered, without the id of its call."""
-    inner = next((each for name in _RESULT_KEYS if (each := _get(part, name)) is not None), part)
-    return _longest(next((each for name in _ANSWERED if (each := _get(inner, name)) is not None), inner))
+        if found is not None:
+            parts = list(found) if isinstance(found, (list, tuple)) else [found]
+            images = _get(turn, "images")  # Ollama's stand beside the text
+            return [*parts, *({"image": each} for each in images)] if isinstance(images, (list, tuple)) else parts
+    return [] if _get(turn, "role") is not None else [turn]
 
 
 def _text_of(part: object) -> str | None:
     text = part if isinstance(part, str) else _get(part, "text")
+    if text is None:
+        text = _get(_get(_get(part, "guardContent"), "text"), "text")
     return text if isinstance(text, str) else None
 
 
+# --- what tools have answered -----------------------------------------------------------------------------------------
+
+
+def _is_result(part: object) -> bool:
+    kind = _get(part, "type")
+    if isinstance(kind, str) and (kind in _RESULTS or kind.endswith(_OUTPUT)):
+        return True
+    return any(_get(part, name) is not None for name in _RESULT_KEYS)
+
+
+def _results_of(turn: Any) -> list[Any]:
+    """Return what tools answered in a turn of theirs: one thing, in however many parts, unless each part is one."""
+    several = _get(turn, "tool_results")
+    if isinstance(several, (list, tuple)):
+        return [_answer_of(each) for each in several]
+    parts = _parts_of(turn)
+    if any(map(_is_result, parts)):
+        return [_answer_of(each) for each in parts if _is_result(each)]
+    return [parts]
+
+
+def _answer_of(part: object) -> Any:
+    """Return what a tool has answered, without the id of its call."""
+    inner = next((each for name in _RESULT_KEYS if (each := _get(part, name)) is not None), part)
+    return next((each for name in _ANSWERED if (each := _get(inner, name)) is not None), "")
+
+
+def _told(answer: Any, depth: int = _DEPTH) -> str:
+    """Return what a tool has answered as a text, the same whether it was told as a text, as JSON, or in parts."""
+    if isinstance(answer, str):
+        if depth and answer.lstrip()[:1] in ("{", "[") and len(answer) <= _MOST:
+            try:
+                return _told(json.loads(answer), depth - 1)
+            except (ValueError, RecursionError):
+                pass
+        return _folded(answer)
+    if not depth or answer is None:
+        return ""
+    if isinstance(answer, (list, tuple)):
+        return " ".join(filter(None, (_told(each, depth - 1) for each in answer)))
+    if isinstance(answer, (bool, int, float)):
+        return json.dumps(answer)
+    if not isinstance(answer, Mapping):
+        text = _text_of(answer)
+        return _folded(text) if text is not None else _longest(answer)[-_TAIL:]
+    wrapper = next((name for name in _WRAPPERS if answer.get(name) is not None), None)
+    if wrapper is not None and answer.keys() - _BESIDE == {wrapper}:
+        return _told(answer[wrapper], depth - 1)
+    return " ".join(f"{name} {_told(answer[name], depth - 1)}" for name in sorted(answer, key=str))
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+
+
 def _longest(part: object, depth: int = _DEPTH) -> str:
-    """Return the longest text inside: an image's data or address, what a tool has answered."""
+    """Return the longest text inside: an image's data or address."""
     if isinstance(part, str):
         return part
+    if isinstance(part, (bytes, bytearray)):
+        # As JSON has it; only its end is looked at, from where a group of three bytes begins.
+        start = max(0, (len(part) - 2 * _TAIL) // 3 * 3)
+        return base64.b64encode(part[start:]).decode("ascii")
     if not depth or part is None:
         return ""
     if isinstance(part, Mapping):
@@ -158,27 +282,57 @@ def _folded(text: str) -> str:
     return " ".join(text.split())
 
 
+def _texts_in(said: object, depth: int = _DEPTH) -> Iterator[str]:
+    """Yield the texts of what a system says: one, or in parts."""
+    text = _text_of(said)
+    if text is not None:
+        yield text
+    elif depth and isinstance(said, (list, tuple)):
+        for each in said:
+            yield from _texts_in(each, depth - 1)
+    elif depth and said is not None:
+        inner = next((found for name in _PARTS if (found := _get(said, name)) is not None), None)
+        yield from _texts_in(inner, depth - 1)
+
+
+# --- what stands beside it --------------------------------------------------------------------------------------------
+
+
+def _around(body: object) -> tuple[Any, ...]:
+    """Return a body, and what it keeps its options in."""
+    return body, *(_get(body, name) for name in ("config", "input", "parameters", "toolConfig", "options"))
+
+
 def _system(body: object, turns: list[Any]) -> int | None:
     """Return a hash of the start of the system's text, wherever the dialect has it."""
-    config = _get(body, "config")
-    given = [_get(body, name) for name in _SYSTEM] + [_get(config, "system_instruction")]
-    given += [part for turn in turns[:_FIRST] if _role_of(turn) in _ABOVE for part in _parts_of(turn)]
-    found = next((text for each in given if each and (text := _folded(_longest(each)))), "")
+    given = [found for place in _around(body) for name in _SYSTEM if (found := _get(place, name))]
+    given += [turn for turn in turns[:_FIRST] if _role_of(turn) in _ABOVE]
+    found = _folded(" ".join(text for each in given for text in _texts_in(each)))
     return hash(found[:_START]) if found else None
 
 
 def _tools(body: object) -> int | None:
-    """Return a hash of the names of the tools that are offered."""
-    given = _get(body, "tools") or _get(_get(body, "toolConfig"), "tools")
+    """Return a hash of the names of the tools that are offered, the provider's own left out."""
+    given = next((found for place in _around(body) if (found := _get(place, "tools"))), None)
     if not isinstance(given, (list, tuple)):
         return None
-    names = {_get(each, "name") or _get(_get(each, "function"), "name") or _get(_get(each, "toolSpec"), "name")
-             for each in given}  # fmt: skip
-    return hash(frozenset(names)) if names and all(isinstance(name, str) for name in names) else None
+    declared = [_get(each, "functionDeclarations") or _get(each, "function_declarations") or each for each in given]
+    flat = [tool for each in declared for tool in (each if isinstance(each, (list, tuple)) else (each,))]
+    inner = [_get(each, "function") or _get(each, "toolSpec") or each for each in flat]
+    names = {_get(each, "name") for each in inner if _get(each, "type") in (None, "function", "custom")}
+    found = frozenset(name for name in names if isinstance(name, str))
+    return hash(found) if found else None
+
+
+def _schema(body: object) -> int | None:
+    """Return a hash of the name of the schema that the answer shall have."""
+    asked = (_get(_get(body, "response_format"), "json_schema"), _get(_get(body, "text"), "format"))
+    name = next((found for each in asked if isinstance(found := _get(each, "name"), str) and found), None)
+    return hash(name) if name else None
 
 
 def _get(thing: object, name: str) -> Any:
     """Return a field of a mapping, or of an SDK's own object; a text has none."""
     if isinstance(thing, Mapping):
         return thing.get(name)
-    return None if thing is None or isinstance(thing, (str, bytes, list, tuple)) else read(thing, name)
+    return None if thing is None or isinstance(thing, (str, bytes, bytearray, list, tuple)) else read(thing, name)

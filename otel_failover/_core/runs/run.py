@@ -23,6 +23,7 @@ from otel_failover._core.domain.candidate import Candidate, parse, shown
 from otel_failover._core.domain.chain import NOBODY, chain_of
 from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, STOPPED, SUCCESS, UNSEEN
 from otel_failover._core.domain.positions import ChainPositions
+from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.orphans import outside
 from otel_failover._core.evidence.outcome import is_cancelling
@@ -106,6 +107,9 @@ class Run:
         library: Which loop this is: `manual`, `pydantic_ai` …
         name: The operation or route, for people.
     """
+
+    is_inferred = False
+    """Nobody declared it."""
 
     def __init__(
         self,
@@ -330,14 +334,15 @@ class Run:
         doubled = self.positions.is_doubled(candidate)
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
 
-    def infer(self, asked: Asked) -> Attempt:
+    def infer(self, asked: Asked, told: Callable[[], str] | None = None) -> Attempt:
         """Return the attempt that a provider call outside any attempt is.
 
         Args:
             asked: What the SDK was asked.
+            told: As `provider_of` takes it.
         """
         active = self._runtime
-        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways)
+        provider = provider_of(asked, self.positions.chain, active.aliases, active.gateways, told)
         found, index = self.positions.of_call(asked, provider, active.aliases)
         attempt = self._new(found, index, None)
         if self.positions.declared:
@@ -369,6 +374,7 @@ class Run:
     def _settle_earlier(self) -> None:
         """End what waited for the loop's next step: an answer that it did not take, an attempt that it cancelled."""
         # In this order: an answer that is refused here has served nobody, so nobody that was cancelled lost against it.
+        self._settle_unread()
         self._refuse_answered()
         cancelled, self._cancelled = self._cancelled, []
         # A watchdog of the loop's own cancels just so; that nobody took it back is a finding, and no verdict.
@@ -377,6 +383,11 @@ class Run:
             lost = self._tally.served is not None and attempt.started < self._tally.served_at
             attempt.finish(killed="" if lost else "caller_timeout")
         self._tally.is_cancelled = self._tally.is_cancelled or by_user
+
+    def _settle_unread(self) -> None:
+        """End what was refused, and nobody has read why."""
+        if wire.unread:
+            wire.settle_unread(lambda call: call.attempt.run is self)
 
     def attempt_answered(self, attempt: Attempt) -> None:
         """Keep an attempt that has answered until the loop's next step shows whether it took the answer."""
@@ -486,6 +497,14 @@ class Run:
             source.is_probe = source.order in probes
         found.sort(key=lambda source: source.order)
         return found, self._tally.count <= len(found)
+
+    def began_within(self, span_id: int) -> int | None:  # noqa: ARG002 - for runs that are inferred
+        """Return None: a span around it is around all of it.
+
+        Args:
+            span_id: Of a span around it.
+        """
+        return None
 
     @property
     def operation(self) -> str:
@@ -635,6 +654,7 @@ class Run:
         self.is_left = True
         if self._attachment is not None:
             self._attachment.detach()
+        self._settle_unread()
         # No further step will come: an answer that nobody refused was taken, unless an error leaves instead of it.
         answered, self._answered = self._answered, None
         if answered is not None:

@@ -49,6 +49,10 @@ if TYPE_CHECKING:
             """Its span's."""
 
         @property
+        def is_untouched(self) -> bool:
+            """Whether its answer's headers came, and the host has not begun to read on."""
+
+        @property
         def chunks(self) -> Sequence[str] | None:
             """What its stream has yielded so far; None where it is none."""
 
@@ -71,6 +75,9 @@ def look_at(runtime: Runtime, attempt: Watched, now: float) -> None:
         now: In seconds of the monotonic clock.
     """
     if attempt in _reported or not attempt.live:
+        return
+    if attempt.is_untouched:  # it is the host that takes its time
+        _progress[attempt] = ((), now)
         return
     seen = _seen(attempt)
     before, since = _progress.get(attempt, ((), attempt.started))

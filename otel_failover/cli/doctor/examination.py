@@ -34,6 +34,7 @@ from otel_failover.instrumentor import FailoverInstrumentor
 from otel_failover.integrations.libraries import libraries
 from otel_failover.integrations.loops.configured import patches as configured
 from otel_failover.integrations.patching import PATCHED, SKIPPED, WAITING, installed
+from otel_failover.integrations.seams import is_there
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
@@ -187,7 +188,8 @@ def _imported(library: Library) -> tuple[str, str | None]:
     if installed(library.distribution) is not None:
         try:
             for patch in library.patches:
-                importlib.import_module(patch.module)
+                if not patch.apart or is_there(patch.module):  # one apart is not in every release
+                    importlib.import_module(patch.module)
         except Exception as problem:
             return library.name, f"cannot be imported: {type(problem).__name__}: {problem}"
     return library.name, None
@@ -222,7 +224,8 @@ def _libraries() -> Iterator[Patched]:
         why = _hinted(state.why) or failed.get(state.name)
         if state.status == PATCHED:
             mine = [loop for loop in loops if text_of(loop.run) == state.name]
-            why = "; ".join(name for loop in mine for name in configured.unknown_names(loop)) or None
+            names = (name for loop in mine for name in configured.unknown_names(loop))
+            why = "; ".join(filter(None, (state.why, *names))) or None
         yield Patched(state.name, state.status, state.version, state.supported, why)
 
 

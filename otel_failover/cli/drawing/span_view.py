@@ -104,11 +104,11 @@ def from_readable(span: ReadableSpan) -> SpanView:
         scope=scope.name if scope else "",
         events=tuple(EventView(event.name, dict(event.attributes or {})) for event in span.events),
         links=tuple(LinkView(f"{each.context.span_id:016x}", dict(each.attributes or {})) for each in span.links),
-        service=_service(span.resource.attributes if span.resource is not None else {}),
+        service=service_of(span.resource.attributes if span.resource is not None else {}),
     )
 
 
-def _service(attributes: Mapping[str, Any]) -> str:
+def service_of(attributes: Mapping[str, Any]) -> str:
     """Return the name of a service; empty where the SDK made one up."""
     name = str(attributes.get("service.name") or "")
     return "" if name.startswith("unknown_service") else name
@@ -121,7 +121,7 @@ def from_otlp(request: Mapping[str, Any]) -> Iterator[SpanView]:
         request: One decoded document, or one line of a file: `{"resourceSpans": [...]}`.
     """
     for resource in request.get("resourceSpans", ()):
-        service = _service(_attributes(resource.get("resource", {}).get("attributes", ())))
+        service = service_of(_attributes(resource.get("resource", {}).get("attributes", ())))
         for scope in resource.get("scopeSpans", ()):
             name = scope.get("scope", {}).get("name", "")
             yield from (_from_otlp_span(span, name, service) for span in scope.get("spans", ()))

@@ -241,7 +241,7 @@ def _other(view: SpanView) -> Text:
     status = get(names.HTTP_STATUS)
     kind = (get(names.ERROR_TYPE) or view.description) if view.status == ERROR else None
     said = _words("error" if view.status == ERROR else None, status, kind if kind != str(status) else None)
-    text = _joined(Text(view.name), [(said, ""), (_seconds(view), "")])
+    text = _joined(Text(view.name), [(said, ""), (_seconds(view), ""), (view.note, "")])
     text.stylize("dim")
     if get(names.VERDICT) != verdicts.VERIFIED:
         text.append_text(_verdict(view))

@@ -20,7 +20,8 @@ from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.text.redaction import redact
-from otel_failover.cli.live.gathering import Gathering, OpenAttempt
+from otel_failover.cli.live.belonging import OpenAttempt
+from otel_failover.cli.live.gathering import Gathering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 INSTALL: Final = "pip install 'otel-failover[watch]'"
 _PAUSE: Final = 1.0
 """Seconds between two looks at what is still open."""
+
+_MOST: Final = 10_000
+"""Spans that may wait for being drawn."""
 
 _logger: Final = logging.getLogger("otel_failover")
 _exporters: Final[weakref.WeakSet[ConsoleExporter]] = weakref.WeakSet()
@@ -51,7 +55,7 @@ class ConsoleExporter(SpanExporter):
     def __init__(self, out: TextIO | None = None) -> None:
         self._came: deque[SpanView] = deque()
         self._lock = threading.RLock()
-        self._is_drawing = False
+        self._is_drawing, self._dropped = False, 0
         self._gathering = Gathering()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -83,7 +87,10 @@ class ConsoleExporter(SpanExporter):
             return
         from otel_failover.cli.drawing.span_view import from_readable
 
-        self._came.extend(map(from_readable, spans))
+        if len(self._came) < _MOST:
+            self._came.extend(map(from_readable, spans))
+        else:  # somebody's drawing has stopped: a terminal that is held
+            self._dropped += len(spans)
         self._draw()
 
     @guarded(fallback=None)
@@ -118,9 +125,13 @@ class ConsoleExporter(SpanExporter):
         pictures = self._gathering.add(views, time.time_ns())
         if whole:
             pictures += self._gathering.rest()
+        if terminal is None:
+            return
         for picture in pictures:
-            if terminal is not None:
-                terminal.draw(picture)
+            terminal.draw(picture)
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            terminal.say(f"{dropped} spans came faster than they could be drawn, and are lost", "yellow")
 
     # --- what is still open -------------------------------------------------------------------------------------------
 

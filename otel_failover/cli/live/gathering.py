@@ -22,15 +22,27 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import verdicts
-from otel_failover._core.domain.outcome import SUCCESS
-from otel_failover.cli.drawing.span_view import EventView, LinkView, SpanView
+from otel_failover.cli.drawing.span_view import SpanView
+from otel_failover.cli.live.belonging import (
+    OpenAttempt,
+    has_served,
+    is_around,
+    is_below,
+    is_call,
+    is_of_a_run,
+    is_run,
+    is_wanted,
+    reduced,
+    run_of,
+    still_going,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
 
 _MOST: Final = 10_000
 """Spans that wait for their run, of candidates and of what stands inside them."""
@@ -43,17 +55,7 @@ _LONGEST: Final = 60.0
 """Seconds between two such lines, at most."""
 _SILENT: Final = 900.0
 """Seconds after which nobody waits any longer for a run that is only known by spans, and has sent no more."""
-_LONG: Final = 2_048
 _LOUD: Final = (verdicts.MISMATCH, verdicts.INCONSISTENT)
-_DRAWN: Final = frozenset({
-    names.CANDIDATE_PROVIDER, names.CANDIDATE_MODEL, names.CANDIDATE_PROFILE, names.CANDIDATE_OUTCOME, names.RUN_ID,
-    names.OUTCOME, names.SKIP_REASON, names.SKIP_CAUSE_SPAN_ID, names.SILENT_DURATION, names.HTTP_STATUS,
-    names.REASON_CODE, names.ERROR_TYPE, names.VERDICT, names.RULE, names.MISMATCH, names.EXPECTED_PROVIDER,
-    names.SOURCE_PROVIDER, names.SOURCE_INDEX, names.SOURCE_SPAN_ID, names.BOUND_BY, names.OWN_EVIDENCE,
-    names.CLAIMED_REASON, names.CLAIMED_TYPE, names.CLAIMED_STATUS_CODE, names.CLAIMED_CODE, names.CLAIMED_MESSAGE,
-    names.FINDINGS, names.FINDING_RULE, names.FINDING_SENTENCE, names.FINDING_LEVEL,
-})  # fmt: skip
-"""All that the drawing reads: prompts and replies that others record are not even kept."""
 
 Key = tuple[str, str]
 
@@ -73,30 +75,11 @@ class Picture:
     kind: str = "run"
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAttempt:
-    """An attempt that is open in this process, as the instrumentation knows it.
-
-    Args:
-        run_id: Of its run; empty for a call outside any.
-        run_name: What the run's span is called.
-        who: Provider and model.
-        began: In nanoseconds since the epoch.
-        run_began: When its run began.
-    """
-
-    run_id: str
-    run_name: str
-    who: str
-    began: int
-    run_began: int
-
-
 class Gathering:
     """Spans that wait for their run, and what is drawn as they come.
 
     Args:
-        grace: Nanoseconds that a run waits after its span has come: for spans of other processes.
+        grace: Nanoseconds that a run or call waits after its span has come: for spans of other processes.
         most: Spans that may wait.
         most_others: Spans that may wait and are nobody's candidate.
     """
@@ -128,7 +111,7 @@ class Gathering:
             views: The spans.
             now: In nanoseconds since the epoch.
         """
-        came = [_reduced(view) for view in views]
+        came = [reduced(view) for view in views]
         for view in came:
             self._keep(view, now)
         pictures: list[Picture] = []
@@ -140,7 +123,7 @@ class Gathering:
         return pictures + self._overflow()
 
     def due(self, now: int) -> list[Picture]:
-        """Return the runs whose time to be drawn has come, in the order in which they began.
+        """Return the runs and calls whose time to be drawn has come, in the order in which they ended.
 
         Args:
             now: In nanoseconds since the epoch.
@@ -148,7 +131,8 @@ class Gathering:
         ready = [key for key, when in self._due.items() if when <= now]
         # The outermost first: a run inside it that has come with it is drawn in it, and is not due any more.
         ready.sort(key=lambda key: self._traces[key[0]][key[1]].start)
-        pictures = [self._run(key) for key in ready if self._due.pop(key, None) is not None]
+        pictures = [self._complete(key) for key in ready if self._due.pop(key, None) is not None]
+        pictures.sort(key=lambda picture: picture.views[0].end)
         return pictures + self._released() if pictures else pictures
 
     def rest(self) -> list[Picture]:
@@ -164,7 +148,7 @@ class Gathering:
     def _keep(self, view: SpanView, now: int) -> None:
         key = (view.trace_id, view.span_id)
         self._traces.setdefault(view.trace_id, {})[view.span_id] = view
-        if _is_wanted(view):
+        if is_wanted(view):
             self._ours[key] = None
             self._below_them.setdefault((view.trace_id, view.parent_id or ""), {})[view.span_id] = None
         else:
@@ -173,7 +157,7 @@ class Gathering:
         if run_id and view.scope == names.SCOPE and run_id not in self._ended:
             self._traces_of.setdefault(run_id, set()).add(view.trace_id)
             self._news[run_id] = now
-        if _is_run(view):
+        if is_run(view) or is_call(view):
             self._due[key] = now + self._grace
 
     def _forget(self, key: Key) -> None:
@@ -201,6 +185,10 @@ class Gathering:
 
     # --- a run --------------------------------------------------------------------------------------------------------
 
+    def _complete(self, key: Key) -> Picture:
+        view = self._traces[key[0]][key[1]]
+        return self._run(key) if is_run(view) else self._alone(view)
+
     def _run(self, key: Key) -> Picture:
         run = self._traces[key[0]][key[1]]
         run_id = str(run.attributes.get(names.RUN_ID) or "")
@@ -224,7 +212,7 @@ class Gathering:
         for trace_id in sorted(self._traces_of.get(run_id, {run.trace_id}) | {run.trace_id}):
             trace = self._traces.get(trace_id, {})
             inside: dict[str, bool] = {run.span_id: True} if trace_id == run.trace_id else {}
-            found += [each for each in trace.values() if each is not run and _is_below(each, trace, inside, run_id)]
+            found += [each for each in trace.values() if each is not run and is_below(each, trace, inside, run_id)]
         known = {view.span_id for view in found} | {run.span_id}
         return [self._placed(view, run, known) for view in found]
 
@@ -252,25 +240,36 @@ class Gathering:
             return
         name = self._late_for(view)
         if name is not None:
-            if _is_wanted(view) or self._is_loud(view):
+            if is_wanted(view) or self._is_loud(view):
                 yield self._alone(view, f"late, of the run above: {name}", "late")
             else:
                 self._draw([view], name)
             return
-        if _is_call(view):
-            yield self._alone(view)
-            return
-        if _is_wanted(view):
+        if is_wanted(view):
             around = trace.get(view.parent_id or "")
-            if view.scope != names.SCOPE and (view.parent_id is None or (around is not None and _is_around(around))):
-                yield self._alone(view)
+            if view.scope != names.SCOPE and (view.parent_id is None or (around is not None and is_around(around))):
+                yield self._foreign_call(view, around)
             return
         if self._is_loud(view):
             self._held[key] = None
         for child in self._wanted_below(view):
-            if child.scope != names.SCOPE:
-                yield self._alone(child)
+            if child.scope != names.SCOPE and child.span_id in trace:
+                yield self._foreign_call(child, view)
         yield from self._released()
+
+    def _foreign_call(self, view: SpanView, around: SpanView | None) -> Picture:
+        """Return the line of a call outside any run whose span is another instrumentation's.
+
+        Args:
+            view: A span inside the call's attempt.
+            around: The span that it stands in: the call's own, where that began before the attempt.
+        """
+        call = around if around is not None and names.GEN_AI_OPERATION in around.attributes else view
+        picture = self._alone(call)
+        get = view.attributes.get
+        who = f"{get(names.CANDIDATE_PROVIDER, '')} {get(names.CANDIDATE_MODEL, '')}"
+        first, *more = picture.views
+        return replace(picture, views=(replace(first, note=who.strip()), *more))
 
     def _wanted_below(self, view: SpanView) -> list[SpanView]:
         """Return the spans right below one that are ours, or stand in an attempt."""
@@ -282,7 +281,7 @@ class Gathering:
         pictures = []
         for key in list(self._held):
             trace = self._traces.get(key[0], {})
-            if not any(_is_of_a_run(view) for view in trace.values()):
+            if not any(is_of_a_run(view) for view in trace.values()):
                 pictures.append(self._alone(trace[key[1]]))
         return pictures
 
@@ -303,7 +302,7 @@ class Gathering:
         """Return a span with what stands below it: markers only, where it is a call, which is one line."""
         trace = self._traces.get(view.trace_id, {})
         inside = {view.span_id: True}
-        views = [each for each in trace.values() if each is not view and _is_below(each, trace, inside, "")]
+        views = [each for each in trace.values() if each is not view and is_below(each, trace, inside, "")]
         self._draw([view, *views], view.name)
         if kind == "call":
             views = [each for each in views if each.name == names.SPAN_MISMATCH and each.parent_id == view.span_id]
@@ -323,12 +322,12 @@ class Gathering:
         """Return what has come of a run that has not ended."""
         trace = self._traces[key[0]]
         # A call whose candidate is still open names no run: it is the only one's, or the first one's, of its trace.
-        run_id = _run_of(trace[key[1]], trace)
+        run_id = run_of(trace[key[1]], trace)
         run_id = run_id or next(
-            (str(each.attributes[names.RUN_ID]) for each in trace.values() if _is_of_a_run(each)), ""
+            (str(each.attributes[names.RUN_ID]) for each in trace.values() if is_of_a_run(each)), ""
         )
         found = self._below(SpanView("", key[0], ""), run_id) if run_id else []
-        lost = [view for view in trace.values() if _is_wanted(view) and not view.note and not _run_of(view, trace)]
+        lost = [view for view in trace.values() if is_wanted(view) and not view.note and not run_of(view, trace)]
         views = {view.span_id: replace(view, parent_id=view.parent_id or None) for view in [*lost, *found]}
         self._draw([*lost, *found], f"{names.SPAN_RUN} (not ended)")
         self._drop_run(run_id)
@@ -360,8 +359,8 @@ class Gathering:
             if not attempts and now - self._news.get(run_id, now) > _SILENT * 1e9 and views:
                 key = (views[0].trace_id, views[0].span_id)
                 pictures.append(self._unended(key, f"nothing was heard of it for {_SILENT / 60:.0f} minutes"))
-            elif self._is_to_be_told(run_id, age) and (attempts or not _has_served(views)):
-                lines.append(_still_going(age, views, attempts, now))
+            elif self._is_to_be_told(run_id, age) and (attempts or not has_served(views)):
+                lines.append(still_going(age, views, attempts, now))
         for run_id in [each for each in self._told if each not in waiting and each not in known]:
             del self._told[run_id]
         return lines, pictures
@@ -383,112 +382,3 @@ class Gathering:
             return False
         self._told[run_id] = (age, min(_LONGEST, max(pause, age)))
         return True
-
-
-def _is_wanted(view: SpanView) -> bool:
-    """Whether a span is ours, or stands in an attempt: it is drawn, whatever comes."""
-    return view.scope == names.SCOPE or names.CANDIDATE_PROVIDER in view.attributes
-
-
-def _kind(view: SpanView) -> str:
-    return view.name.split(" ")[0] if view.scope == names.SCOPE else ""
-
-
-def _is_run(view: SpanView) -> bool:
-    return _kind(view) == names.SPAN_RUN
-
-
-def _is_of_a_run(view: SpanView) -> bool:
-    return view.scope == names.SCOPE and names.RUN_ID in view.attributes and not view.note
-
-
-def _is_call(view: SpanView) -> bool:
-    """Whether a span is a call outside any run: its own candidate."""
-    is_own = view.scope == names.SCOPE and names.CANDIDATE_OUTCOME in view.attributes
-    return is_own and names.RUN_ID not in view.attributes
-
-
-def _is_below(view: SpanView, trace: Mapping[str, SpanView], inside: dict[str, bool], run_id: str) -> bool:
-    """Whether a span stands below a run: by its parents, or by the run's id on one of them.
-
-    Args:
-        view: The span.
-        trace: The spans of its trace that are known.
-        inside: What is known of others; added to.
-        run_id: The run's; empty where only parents count.
-    """
-    path: list[str] = []
-    at: SpanView | None = view
-    answer = False
-    while at is not None and at.span_id not in path:
-        if at.span_id in inside:
-            answer = inside[at.span_id]
-            break
-        path.append(at.span_id)
-        if run_id and at.attributes.get(names.RUN_ID) == run_id and at.scope == names.SCOPE:
-            answer = True
-            break
-        if at.parent_id in inside:
-            answer = inside[at.parent_id]
-            break
-        at = trace.get(at.parent_id or "")
-    for span_id in path:
-        inside[span_id] = answer
-    return answer
-
-
-def _is_around(view: SpanView) -> bool:
-    """Whether a span stands around calls, and in no attempt: what is a call right below it is in no run."""
-    return view.scope != names.SCOPE and names.CANDIDATE_PROVIDER not in view.attributes
-
-
-def _run_of(view: SpanView, trace: Mapping[str, SpanView]) -> str:
-    """Return the id of the run that a span stands in, by its parents as far as they are known; empty if by none."""
-    seen: set[str] = set()
-    at: SpanView | None = view
-    while at is not None and at.span_id not in seen:
-        if _is_of_a_run(at):
-            return str(at.attributes[names.RUN_ID])
-        seen.add(at.span_id)
-        at = trace.get(at.parent_id or "")
-    return ""
-
-
-def _has_served(views: Iterable[SpanView]) -> bool:
-    return any(view.attributes.get(names.CANDIDATE_OUTCOME) == SUCCESS for view in views)
-
-
-def _still_going(age: float, views: Iterable[SpanView], attempts: Sequence[OpenAttempt], now: int) -> str:
-    """Return the line of a run that is still going: what has ended in it, and what is open since when."""
-    parts = []
-    for view in views:
-        get = view.attributes.get
-        said = "silent" if view.name == names.SPAN_HUNG else get(names.CANDIDATE_OUTCOME)
-        facts = (get(names.CANDIDATE_PROVIDER), said, get(names.HTTP_STATUS), get(names.REASON_CODE))
-        parts.append(" ".join(str(fact) for fact in facts if fact))
-    parts += [f"{each.who} open for {(now - each.began) / 1e9:.0f} s" for each in attempts]
-    name = attempts[0].run_name if attempts else names.SPAN_RUN
-    return f"{name} still going, {age:.0f} s: {', '.join(parts)}"
-
-
-def _reduced(view: SpanView) -> SpanView:
-    """Return a view with what is drawn of it, and no more."""
-    events = tuple(
-        EventView(event.name, _of(event.attributes))
-        for event in view.events
-        if event.name.startswith(names.EVENT_FINDING)
-    )
-    links = tuple(
-        LinkView(link.span_id, _of(link.attributes))
-        for link in view.links
-        if names.CANDIDATE_PROVIDER in link.attributes
-    )
-    said = view.description[:_LONG]
-    is_run = _is_run(view)
-    return replace(
-        view, description=said, attributes=_of(view.attributes), events=events if is_run else (), links=links
-    )
-
-
-def _of(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in attributes.items() if key in _DRAWN}

@@ -116,16 +116,37 @@ _FALLBACK: Final = "haystack.components.generators.chat.fallback"
 HAYSTACK: Final = Library(
     NAME,
     "haystack-ai",
-    ">=2.19,<4",
+    ">=2.19",
     (
-        Patch(_FALLBACK, "FallbackChatGenerator.run", around(_run_of), "one pass of the chain, unchanged since 2.19"),
-        Patch(_FALLBACK, "FallbackChatGenerator.run_async", aaround(_run_of), "one pass of the chain, asynchronous"),
+        Patch(
+            _FALLBACK,
+            "FallbackChatGenerator.run",
+            around(_run_of),
+            "one pass of the chain, unchanged since 2.19",
+            group="run",
+        ),
+        Patch(
+            _FALLBACK,
+            "FallbackChatGenerator.run_async",
+            aaround(_run_of),
+            "one pass of the chain, asynchronous",
+            group="run_async",
+        ),
         Patch(
             _FALLBACK,
             "FallbackChatGenerator._run_single_sync",
             around(_attempt_of),
             "one generator; private, as in 2.19",
+            takes="gen",
+            group="run",
         ),
-        Patch(_FALLBACK, "FallbackChatGenerator._run_single_async", aaround(_attempt_of), "the same, asynchronous"),
+        Patch(
+            _FALLBACK,
+            "FallbackChatGenerator._run_single_async",
+            aaround(_attempt_of),
+            "the same, asynchronous",
+            takes="gen",
+            group="run_async",
+        ),
     ),
 )

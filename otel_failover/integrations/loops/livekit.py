@@ -20,6 +20,7 @@ from otel_failover.integrations.loops.shared.held_open import NOTHING
 from otel_failover.integrations.loops.shared.library_run import LibraryRun, current_run
 from otel_failover.integrations.loops.shared.wrappers import OpenDuringGenerator, aaround, steps
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.seams import ASYNC_GENERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,10 +111,17 @@ _ADAPTER: Final = "livekit.agents.llm.fallback_adapter"
 LIVEKIT: Final = Library(
     _NAME,
     "livekit-agents",
-    ">=1.0.2,<2",
+    ">=1.0.2",
     (
         Patch(_ADAPTER, "FallbackLLMStream._run", aaround(_run_of), "one pass of the chain, the same name since 1.0"),
-        Patch(_ADAPTER, "FallbackLLMStream._try_generate", steps(_attempt_of), "one candidate, for probes too"),
+        Patch(
+            _ADAPTER,
+            "FallbackLLMStream._try_generate",
+            steps(_attempt_of),
+            "one candidate, for probes too",
+            kind=ASYNC_GENERATOR,
+            takes="*, llm, check_recovery",
+        ),
     ),
 )
 """What is wrapped of LiveKit Agents."""

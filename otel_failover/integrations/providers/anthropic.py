@@ -30,7 +30,7 @@ ANTHROPIC: Final = Adapter(
     "anthropic",
     "https://api.anthropic.com",
     {"/messages": "chat", "/complete": "text_completion"},
-    ">=0.49,<3",
+    ">=0.49",
     "Anthropic",
     _traces_itself,
 ).library()

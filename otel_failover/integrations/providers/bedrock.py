@@ -23,6 +23,7 @@ from otel_failover._core.runs import call as calls
 from otel_failover.integrations.patching import Library, Patch
 from otel_failover.integrations.providers import other_instrumentations
 from otel_failover.integrations.providers.bedrock_shapes import Answer, document_in, document_of, shown, text_in
+from otel_failover.integrations.seams import GENERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -67,6 +68,7 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
         retries=_retries(client.meta.config),
         body=api_params,
         base=base_of(text_of(client.meta.endpoint_url)),
+        told="aws.bedrock",
     )
 
 
@@ -259,16 +261,19 @@ def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 _CLOSED: Final = "the end of a stream that is closed early"
+_CALL: Final = "one logical call: its retries are inside"
+_EVENTS: Final = "every event of a streamed answer"
+_BODY: Final = "every way of reading an invoked model's answer"
 
 BEDROCK: Final = Library(
     _SDK,
     "botocore",
-    ">=1.35,<2",
+    ">=1.35",
     (
-        Patch("botocore.client", "BaseClient._make_api_call", api_call, "one logical call: its retries are inside"),
-        Patch("botocore.eventstream", "EventStream.__iter__", events, "every event of a streamed answer"),
+        Patch("botocore.client", "BaseClient._make_api_call", api_call, _CALL, takes="operation_name, api_params"),
+        Patch("botocore.eventstream", "EventStream.__iter__", events, _EVENTS, kind=GENERATOR),
         Patch("botocore.eventstream", "EventStream.close", close, _CLOSED),
-        Patch("botocore.response", "StreamingBody.read", body, "every way of reading an invoked model's answer"),
+        Patch("botocore.response", "StreamingBody.read", body, _BODY, takes="amt"),
         Patch("botocore.response", "StreamingBody.close", close, _CLOSED),
     ),
 )

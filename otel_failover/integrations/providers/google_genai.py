@@ -20,6 +20,7 @@ from otel_failover._core.failsafe import read
 from otel_failover.integrations.patching import Library, Patch
 from otel_failover.integrations.providers import other_instrumentations
 from otel_failover.integrations.providers.generator_calls import Shown, Usage, Wrappers
+from otel_failover.integrations.seams import GENERATOR
 
 _SDK: Final = "google_genai"
 _DEFAULT: Final = "https://generativelanguage.googleapis.com"
@@ -134,19 +135,24 @@ _ONE: Final = "one logical call: retries and automatic function calling are insi
 _MADE: Final = "where a stream's generator is made, before it sends anything"
 _ELSE: Final = "embeddings and images; what is no inference is known by its path"
 
+_BY_NAME: Final = "*, model, config"
+_OF_CHAT: Final = "message, config"
+
 GOOGLE_GENAI: Final = Library(
     _SDK,
     "google-genai",
-    ">=1.60,<4",
+    ">=1.60",
     (
-        Patch(_MODELS, "Models.generate_content", _WRAP.call(_of_models), _ONE),
-        Patch(_MODELS, "AsyncModels.generate_content", _WRAP.acall(_of_models), _ONE),
-        Patch(_MODELS, "Models.generate_content_stream", _WRAP.stream(_of_models), _MADE),
-        Patch(_MODELS, "AsyncModels.generate_content_stream", _WRAP.astream(_of_models), _MADE),
-        Patch(_CHATS, "Chat.send_message_stream", _WRAP.stream(_of_chat), _MADE),
-        Patch(_CHATS, "AsyncChat.send_message_stream", _WRAP.astream(_of_chat), _MADE),
-        Patch(_API, "BaseApiClient.request", _WRAP.call(_of_request), _ELSE),
-        Patch(_API, "BaseApiClient.async_request", _WRAP.acall(_of_request), _ELSE),
+        Patch(_MODELS, "Models.generate_content", _WRAP.call(_of_models), _ONE, takes=_BY_NAME),
+        Patch(_MODELS, "AsyncModels.generate_content", _WRAP.acall(_of_models), _ONE, takes=_BY_NAME),
+        Patch(
+            _MODELS, "Models.generate_content_stream", _WRAP.stream(_of_models), _MADE, kind=GENERATOR, takes=_BY_NAME
+        ),
+        Patch(_MODELS, "AsyncModels.generate_content_stream", _WRAP.astream(_of_models), _MADE, takes=_BY_NAME),
+        Patch(_CHATS, "Chat.send_message_stream", _WRAP.stream(_of_chat), _MADE, kind=GENERATOR, takes=_OF_CHAT),
+        Patch(_CHATS, "AsyncChat.send_message_stream", _WRAP.astream(_of_chat), _MADE, takes=_OF_CHAT),
+        Patch(_API, "BaseApiClient.request", _WRAP.call(_of_request), _ELSE, takes=", ".join(_PARAMETERS)),
+        Patch(_API, "BaseApiClient.async_request", _WRAP.acall(_of_request), _ELSE, takes=", ".join(_PARAMETERS)),
         Patch(_API, "BaseApiClient.upload_file", _WRAP.call(_of_upload), "its posts are no inference"),
         Patch(_API, "BaseApiClient.async_upload_file", _WRAP.acall(_of_upload), "its posts are no inference"),
     ),

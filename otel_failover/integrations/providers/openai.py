@@ -21,6 +21,6 @@ OPENAI: Final = Adapter(
         "/embeddings": "embeddings",
         "/images/generations": "generate_content",
     },
-    ">=1.66,<4",
+    ">=1.66",
     "OpenAI",
 ).library()

@@ -7,7 +7,8 @@ a stream goes through, `.parse()` of a raw response included. Unchanged from ope
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain.asked import Asked
 from otel_failover._core.evidence import wire
@@ -16,6 +17,7 @@ from otel_failover._core.runs import call as calls
 from otel_failover.integrations.patching import Library, Patch
 from otel_failover.integrations.providers import other_instrumentations
 from otel_failover.integrations.providers.stainless_streams import achunks, chunks, opened_raw
+from otel_failover.integrations.seams import ASYNC_GENERATOR, GENERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,17 +57,22 @@ class Adapter:
         one_call = "one logical call: its retries are inside, its exception has not left yet"
         in_front = "the same, where Logfire or OpenInference has put one of its own in front, which calls the base's"
         each_chunk = "every stream's chunks, however the stream was made"
+        takes, sync, asynchronous = "_, options, *, stream", self._client, f"Async{self._client}"
         return Library(
             self.name,
             self.name,
             self._supported,
             (
-                Patch(base, "SyncAPIClient.request", self._request, one_call),
-                Patch(base, "AsyncAPIClient.request", self._arequest, one_call),
-                Patch(client, f"{self._client}.request", self._request, in_front, shadow=True),
-                Patch(client, f"Async{self._client}.request", self._arequest, in_front, shadow=True),
-                Patch(streaming, "Stream.__stream__", chunks, each_chunk),
-                Patch(streaming, "AsyncStream.__stream__", achunks, each_chunk),
+                Patch(base, "SyncAPIClient.request", self._request, one_call, takes=takes, group=sync),
+                Patch(base, "AsyncAPIClient.request", self._arequest, one_call, takes=takes, group=asynchronous),
+                Patch(client, f"{self._client}.request", self._request, in_front, shadow=True, group=sync),
+                Patch(
+                    client, f"Async{self._client}.request", self._arequest, in_front, shadow=True, group=asynchronous
+                ),
+                Patch(streaming, "Stream.__stream__", chunks, each_chunk, kind=GENERATOR, group=sync),
+                Patch(
+                    streaming, "AsyncStream.__stream__", achunks, each_chunk, kind=ASYNC_GENERATOR, group=asynchronous
+                ),
             ),
         )
 
@@ -93,12 +100,13 @@ class Adapter:
         operation = self._operation(options.url) if options.method.upper() == "POST" else None
         url = client.base_url
         endpoint = wire.endpoint_of(url)
+        is_default = endpoint == self._default
         return Asked(
             sdk=self.name,
             operation=operation,
             model=model if isinstance(model, str) else "",
             endpoint=endpoint,
-            is_default=endpoint == self._default,
+            is_default=is_default,
             provider=self._provider,
             credential=self._credential(client),
             streamed=bool(kwargs.get("stream")),
@@ -108,6 +116,7 @@ class Adapter:
             retries=options.get_max_retries(client.max_retries),
             body=body,
             base=url.raw_path.decode("ascii").rstrip("/"),
+            told="" if is_default else _provider_of_client(client.__class__),
         )
 
     def _operation(self, path: str) -> str | None:
@@ -121,6 +130,32 @@ class Adapter:
     def _credential(client: Any) -> object:
         """Return the client's key, to keep two keys of one provider apart; compared in memory only."""
         return read(client, "api_key") or read(client, "auth_token")
+
+
+_CLIENTS: Final = {
+    "BaseAzureClient": "azure.ai.openai",
+    "BedrockOpenAI": "aws.bedrock",
+    "AsyncBedrockOpenAI": "aws.bedrock",
+    "BaseBedrockClient": "aws.bedrock",
+    "BaseMantleClient": "aws.bedrock",
+    "BaseVertexClient": "gcp.vertex_ai",
+    "BaseFoundryClient": "azure.ai.inference",
+    "AnthropicAWS": "anthropic",
+    "AsyncAnthropicAWS": "anthropic",
+    "BaseGoogleCloudClient": "anthropic",
+}
+"""Whose the clients are that these SDKs have besides their own; through the last three, clouds sell Anthropic's own."""
+
+
+@lru_cache(maxsize=64)
+def _provider_of_client(kind: type) -> str:
+    """Return the provider that a class of clients is made for; empty for the SDK's usual ones, which ask anybody.
+
+    Args:
+        kind: The client's class, or an application's own that inherits from it.
+    """
+    sdks = (each for each in kind.__mro__ if each.__module__.partition(".")[0] in ("openai", "anthropic"))
+    return next((_CLIENTS[each.__name__] for each in sdks if each.__name__ in _CLIENTS), "")
 
 
 @guarded(fallback=None)

@@ -71,6 +71,11 @@ class Sent:
         return {**found, "Authorization": self._auth.encode()} if self._auth is not None else found
 
     @property
+    def document(self) -> object:
+        """The body, where the session will encode it; None for any other."""
+        return self._options.get("json")
+
+    @property
     def content(self) -> bytes | None:
         """The body, where it is one piece."""
         data, document = self._options.get("data"), self._options.get("json")
@@ -96,7 +101,17 @@ class Sent:
 class _Request(wire.Send):
     """One request of a session, which may raise for an answer that came."""
 
-    __slots__ = ("_before", "_came")
+    __slots__ = ("_before", "_came", "_is_decoded")
+
+    def __init__(self, exchange: Exchange, *, is_decoded: bool) -> None:
+        super().__init__(exchange)
+        self._is_decoded = is_decoded
+
+    def body_of(self, response: Any) -> wire.Body:
+        """Return the stream that every way of reading the body ends in; nothing where the answer has none."""
+        content: Any = response.content
+        empty = content is None or (content.at_eof() and not content.total_bytes)
+        return wire.Body(None if empty else content, response, self._is_decoded)
 
     def __enter__(self) -> Self:
         self._came: list[Any] = []
@@ -174,14 +189,80 @@ async def body(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return result
 
 
+# --- the body of a call by wire, as the host reads it -----------------------------------------------------------------
+
+
+def piece(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `StreamReader._read_nowait_chunk`: every way of reading takes its pieces here."""
+    data = wrapped(*args, **kwargs)
+    if wire.bodies:
+        call = wire.bodies.get(instance)
+        if call is not None:
+            call.touched()
+            call.hear(data)
+            _ended(call, instance)
+    return data
+
+
+def _ended(call: Any, stream: Any) -> None:
+    """End a call whose body has been read: nothing is left, and nothing more will come."""
+    if stream.at_eof():
+        call.body_ended(None)
+
+
+async def wait(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `StreamReader._wait`: the reader waits here, and what breaks the waiting off is raised here."""
+    call = wire.bodies.get(instance) if wire.bodies else None
+    if call is None or call.done:
+        return await wrapped(*args, **kwargs)
+    call.touched()
+    try:
+        result = await wrapped(*args, **kwargs)
+    except BaseException as problem:
+        call.body_ended(problem)
+        raise
+    _ended(call, instance)
+    return result
+
+
+def eof(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `StreamReader.feed_eof`: where the host has read all that came, the body ends here."""
+    result = wrapped(*args, **kwargs)
+    call = wire.bodies.get(instance) if wire.bodies else None
+    if call is not None and not call.is_untouched:
+        _ended(call, instance)
+    return result
+
+
+def broken(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `StreamReader.set_exception`: the body broke off, whether or not the host is waiting for more of it."""
+    call = wire.bodies.get(instance) if wire.bodies else None
+    if call is not None:
+        problem = args[0] if args else kwargs.get("exc")
+        call.body_ended(problem if isinstance(problem, BaseException) else None)
+    return wrapped(*args, **kwargs)
+
+
+def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `ClientResponse.close` and `release`: a host that reads no further; the stream is told so as of an error."""
+    call = wire.bodies.get(read(instance, "content")) if wire.bodies else None
+    if call is not None:
+        call.response_closed()
+    return wrapped(*args, **kwargs)
+
+
 @guarded(fallback=wire.NO_SEND)
 def _opened(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> wire.Send:
     """Record that a request goes out."""
     method = args[0] if args else kwargs.get("method")
     url = args[1] if len(args) > 1 else kwargs.get("str_or_url", kwargs.get("url"))
     endpoint = wire.endpoint_in(text_of(url)) or wire.endpoint_in(text_of(read(session, "_base_url")))
-    exchange = wire.sending_to(endpoint, text_of(method).upper(), lambda: Sent(session, url, kwargs))
-    return wire.NO_SEND if exchange is None else _Request(exchange)
+    exchange = wire.sending_to(endpoint, text_of(method).upper(), lambda: Sent(session, url, kwargs), later=True)
+    if exchange is None:
+        return wire.NO_SEND
+    given = kwargs.get("auto_decompress")
+    unpacks = given if given is not None else read(session, "_auto_decompress")
+    return wire.as_call(_Request(exchange, is_decoded=unpacks is not False))
 
 
 @guarded(fallback=None)
@@ -194,15 +275,24 @@ def _has_read(response: Any) -> None:
     exchange.response = Reference(response, hold=exchange.hold and wanted)
 
 
+_BODY: Final = "the body of a call by wire, while the host reads it"
+_NO_FURTHER: Final = "the end of a body that is not read to its end"
+
 AIOHTTP: Final = Library(
     "aiohttp",
     "aiohttp",
-    ">=3.10,<4",
+    ">=3.10",
     (
         Patch("aiohttp.client", "ClientSession._request", request, "every way of sending ends here"),
         Patch("aiohttp.client_reqrep", "ClientResponse.start", start, "an answer that the session raises for"),
         Patch("aiohttp.connector", "BaseConnector.connect", connect, "nobody is there, before spans of others end"),
         Patch("aiohttp.client_reqrep", "ClientResponse.read", body, "the body, once the host has read it"),
+        Patch("aiohttp.client_reqrep", "ClientResponse.close", close, _NO_FURTHER),
+        Patch("aiohttp.client_reqrep", "ClientResponse.release", close, _NO_FURTHER),
+        Patch("aiohttp.streams", "StreamReader._read_nowait_chunk", piece, _BODY),
+        Patch("aiohttp.streams", "StreamReader._wait", wait, _BODY),
+        Patch("aiohttp.streams", "StreamReader.feed_eof", eof, _BODY),
+        Patch("aiohttp.streams", "StreamReader.set_exception", broken, _BODY),
     ),
 )
 """What is wrapped of aiohttp."""

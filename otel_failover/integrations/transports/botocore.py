@@ -27,8 +27,22 @@ def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 def _opened(session: Any, request: Any) -> wire.Send:
     """Record that a request goes out."""
     endpoint = wire.endpoint_in(text_of(request.url))
-    exchange = wire.sending_to(endpoint, text_of(request.method).upper(), lambda: request)
-    return wire.NO_SEND if exchange is None else wire.ChargedSend(exchange, lambda: _timeouts(session, request))
+    stream = bool(read(request, "stream_output"))
+    exchange = wire.sending_to(endpoint, text_of(request.method).upper(), lambda: request, later=stream)
+    if exchange is None:
+        return wire.NO_SEND
+    return wire.as_call(_Send(exchange, lambda: _timeouts(session, request)))
+
+
+class _Send(wire.ChargedSend):
+    """A request whose streamed answers are read from urllib3's response."""
+
+    __slots__ = ()
+
+    def body_of(self, response: Any) -> wire.Body:
+        """Return urllib3's response, by whose methods every body is read."""
+        raw = read(response, "raw")
+        return wire.Body(response if raw is None else raw, response if raw is None else raw)
 
 
 @guarded(fallback=None)
@@ -44,7 +58,7 @@ def _timeouts(session: Any, request: Any) -> dict[str, Any]:
 BOTOCORE: Final = Library(
     "botocore",
     "botocore",
-    ">=1.35,<2",
+    ">=1.35",
     (Patch("botocore.httpsession", "URLLib3Session.send", send, "every try of every client ends here"),),
 )
 """What is wrapped of botocore as a transport."""

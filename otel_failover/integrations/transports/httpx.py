@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from otel_failover._core.evidence import wire
 from otel_failover._core.failsafe import read
+from otel_failover._core.runs.by_wire.reading import listened
 from otel_failover.integrations.patching import Library, Patch
 
 
@@ -64,6 +65,12 @@ def _url(args: Any, kwargs: Any) -> Any:
     return read(args[0] if args else kwargs.get("request"), "url")
 
 
+def pieces(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Response.iter_raw` and `aiter_raw`: every way of reading a body ends here, before it is decompressed."""
+    inner = wrapped(*args, **kwargs)
+    return listened(inner, instance) if wire.bodies else inner
+
+
 def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `Response.close`: a consumer that stops early, by whatever helper it has the stream."""
     try:
@@ -82,6 +89,7 @@ async def aclose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 def _library(name: str, supported: str, core: str) -> Library:
     why = "the request and response objects that SDK exceptions carry pass here"
+    each_piece = "the body of a call by wire, while the host reads it"
     early = "what came, before the spans of other instrumentations of httpx end"
     return Library(
         name,
@@ -90,6 +98,8 @@ def _library(name: str, supported: str, core: str) -> Library:
         (
             Patch(name, "Client.send", send, why),
             Patch(name, "AsyncClient.send", asend, why),
+            Patch(name, "Response.iter_raw", pieces, each_piece),
+            Patch(name, "Response.aiter_raw", pieces, each_piece),
             Patch(name, "Response.close", close, "the end of a stream that is closed early"),
             Patch(name, "Response.aclose", aclose, "the end of a stream that is closed early"),
             Patch(core, "ConnectionPool.handle_request", below, early, apart=True),
@@ -99,4 +109,4 @@ def _library(name: str, supported: str, core: str) -> Library:
 
 
 HTTPX: Final = _library("httpx", ">=0.25,<1", "httpcore")
-HTTPX2: Final = _library("httpx2", ">=2.12,<3", "httpcore2")
+HTTPX2: Final = _library("httpx2", ">=2.12", "httpcore2")

@@ -46,8 +46,27 @@ def _opened(session: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> w
     request = args[0] if args else kwargs.get("request")
     endpoint = wire.endpoint_in(text_of(read(request, "url")))
     stream = bool(kwargs.get("stream", read(session, "stream")))
-    exchange = wire.sending_to(endpoint, text_of(read(request, "method")).upper(), lambda: request, stream=stream)
-    return wire.NO_SEND if exchange is None else wire.ChargedSend(exchange, lambda: _timeouts(kwargs))
+    around = wire.above.get()
+    exchange = wire.sending_to(
+        endpoint,
+        text_of(read(request, "method")).upper(),
+        lambda: request,
+        stream=stream,
+        # A session that follows a redirect calls itself so.
+        redirected=around is not None and around.open and kwargs.get("allow_redirects") is False,
+    )
+    return wire.NO_SEND if exchange is None else wire.as_call(_Send(exchange, lambda: _timeouts(kwargs)))
+
+
+class _Send(wire.ChargedSend):
+    """A request of a session, whose streamed answers are read from urllib3's response."""
+
+    __slots__ = ()
+
+    def body_of(self, response: Any) -> wire.Body:
+        """Return urllib3's response, by whose methods every body is read."""
+        raw = read(response, "raw")
+        return wire.Body(response if raw is None else raw, response if raw is None else raw)
 
 
 @guarded(fallback=None)
@@ -64,7 +83,7 @@ def _timeouts(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 REQUESTS: Final = Library(
     "requests",
     "requests",
-    ">=2.31,<3",
+    ">=2.31",
     (
         Patch("requests.sessions", "Session.send", send, "the request and response objects that exceptions carry"),
         Patch("requests.adapters", "HTTPAdapter.send", below, "what came, before the spans of others end"),

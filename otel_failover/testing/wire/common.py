@@ -1,7 +1,7 @@
-"""What the four wire formats share: the call read from a request, the reply to give, the fault to report.
+"""What the wire formats share: the call read from a request, the reply to give, the fault to report.
 
-Each format is a module (`wire_openai`, `wire_anthropic`, `wire_gemini`, `wire_bedrock`) that follows `WireFormat`.
-A format knows no connection and no log: it turns facts into bytes.
+Each format is a module beside this one, or in `compatible`, that follows `WireFormat`. A format knows no connection and
+no log: it turns facts into bytes.
 """
 
 from __future__ import annotations
@@ -31,19 +31,36 @@ __all__ = [
     "sse",
 ]
 
-Kind = Literal["openai", "anthropic", "gemini", "bedrock"]
+Kind = Literal[
+    "openai",
+    "anthropic",
+    "gemini",
+    "bedrock",
+    "mistral",
+    "cohere",
+    "ollama",
+    "tgi",
+    "vllm",
+    "openrouter",
+    "dashscope",
+]
 
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a request asks for; `operation` is empty for a path the provider does not have."""
+    """What a request asks for; `operation` is empty for a path the provider does not have.
+
+    Attributes:
+        names_model: Whether its answer names a model; None: where it has an id, too.
+    """
 
     operation: str
     model: str | None = None
     streamed: bool = False
     body: Mapping[str, Any] | None = None
+    names_model: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +94,18 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A stream as it goes out: the opening, one entry a piece of text, then one of three ends."""
+    """A stream as it goes out: the opening, one entry a piece of text, then one of three ends.
+
+    Attributes:
+        content_type: Where it is not the format's usual one.
+    """
 
     opening: bytes
     deltas: tuple[bytes, ...]
     closing: bytes
     error: bytes
     failed: bytes
+    content_type: str | None = None
 
 
 class WireFormat(Protocol):

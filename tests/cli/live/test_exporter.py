@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import io
 import re
 import subprocess
@@ -212,6 +213,22 @@ def test_a_span_that_ends_while_another_is_drawn_waits_for_nobody() -> None:
     assert "chat second" in second
 
 
+def test_what_comes_while_the_terminal_is_held_is_bounded_and_counted() -> None:
+    class Held(io.StringIO):
+        def write(self, text: str) -> int:
+            if not self.getvalue():
+                super().write(text)
+                for number in range(10_010):
+                    tracer.start_span(f"SELECT {number}").end()
+                return len(text)
+            return super().write(text)
+
+    out = Held()
+    tracer = traced(ConsoleExporter(out))
+    tracer.start_span("chat first", attributes=CALL).end()
+    assert out.getvalue().splitlines()[1:] == ["10 spans came faster than they could be drawn, and are lost"]
+
+
 def test_credentials_in_foreign_spans_are_not_shown() -> None:
     key = "sk-proj-Ab12Cd34Ef56Gh78Ij90Kl12"
     out = io.StringIO()
@@ -235,3 +252,15 @@ def test_a_shutdown_draws_what_has_come_of_a_run_that_did_not_end() -> None:
     assert out.getvalue() == ""
     exporter.shutdown()
     assert masked(out.getvalue()) == "a run that has not ended\ncandidate a  m  error, N s\n"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("opentelemetry.distro") is None, reason="needs opentelemetry-distro")
+def test_it_works_without_a_line_of_code(tmp_path: Path) -> None:
+    given = {
+        "OTEL_TRACES_EXPORTER": "failover_console",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": service.OTHERS,
+    }
+    started = "from opentelemetry.instrumentation.auto_instrumentation import initialize\ninitialize()"
+    assert masked(service.run(service.script(started, service.SERVICE), tmp_path, given).stderr.decode()) == PICTURE

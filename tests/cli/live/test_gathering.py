@@ -11,7 +11,8 @@ import pytest
 
 from otel_failover.cli.drawing.span_view import LinkView, SpanView
 from otel_failover.cli.drawing.tree import TraceTree
-from otel_failover.cli.live.gathering import Gathering, OpenAttempt, Picture
+from otel_failover.cli.live.belonging import OpenAttempt
+from otel_failover.cli.live.gathering import Gathering, Picture
 from tests.cli.drawing.drawing import drawn, span
 
 if TYPE_CHECKING:
@@ -147,6 +148,12 @@ failover chat  fallback, served by b/m, N.NN s
     assert ids(Gathering().add(whole, 0)) == [{1, 2, 3, 4}]
 
 
+def test_what_comes_at_once_is_drawn_in_the_order_in_which_it_ended() -> None:
+    """An inferred run began with the call that it links to."""
+    earlier = replace(call(5, None, **{"candidate.outcome": "error"}), end=1)
+    assert ids(Gathering().add([replace(run(4), end=2), earlier], 0)) == [{5}, {4}]
+
+
 def test_a_run_may_wait_a_little_for_other_processes() -> None:
     gathering = Gathering(grace=SECOND)
     assert gathering.add([candidate(2, 1), run(1)], 0) == []
@@ -250,6 +257,17 @@ def test_spans_that_are_each_others_parent_hang_nothing(parents: tuple[int, int]
     gathering = Gathering()
     gathering.add([candidate(1, parents[0]), candidate(2, parents[1]), run(3, 1), run(1, 3, "s")], 0)
     gathering.rest()
+
+
+def test_anybody_may_send_anything() -> None:
+    """Of another type than it should be, a value is not drawn; the span is."""
+    facts = {"failover.run.id": ["r"], "candidate.provider": 5, "candidate.outcome": {"a": 1}, "failover.findings": 7}
+    odd = [
+        span(name, number, 1, attributes=facts)
+        for number, name in enumerate(("candidate", "skip", "", "failover.hung"), 2)
+    ]
+    (picture, *_) = Gathering().add([*odd, span("failover", 1, attributes=facts)], 0)
+    assert drawn(TraceTree(picture.views))
 
 
 # --- what is still going ----------------------------------------------------------------------------------------------

@@ -219,26 +219,44 @@ def test_a_call_outside_that_cannot_have_served_it_changes_nothing(
 
 
 def by_httpx(each: Stand) -> None:
-    body = {"model": "m", "messages": MESSAGES}
+    body = {"model": each.candidate.model, "messages": MESSAGES}
     httpx.post(f"{each.server.base_url}/chat/completions", json=body).raise_for_status()
 
 
 def by_groq(each: Stand) -> None:
     groq = pytest.importorskip("groq")
     client = groq.Groq(base_url=each.server.endpoint, api_key="k", max_retries=0)
-    client.chat.completions.create(model="m", messages=MESSAGES)
+    client.chat.completions.create(model=each.candidate.model, messages=MESSAGES)
+
+
+def by_another_way(each: Stand) -> None:
+    """Ask by a path of nobody's dialect: it may be a question, and may be anything."""
+    httpx.post(f"{each.server.endpoint}/v1/ask", json={"text": "hello"}).raise_for_status()
 
 
 @pytest.mark.parametrize("way", [by_httpx, by_groq])
 @pytest.mark.parametrize("declared", [True, False], ids=["a chain", "no chain"])
-def test_an_sdk_without_an_adapter_is_unseen(
+def test_an_sdk_without_an_adapter_serves_as_any_other(
     telemetry: Telemetry, stack: ExitStack, way: Callable[[Stand], None], declared: bool
 ) -> None:
+    """What it sends is a call by itself, and so an attempt."""
     first, second = (stack.enter_context(stand("openai", each)) for each in (Answer.openai_quota(), Answer.ok()))
     with failover_run("chat", chain=[first.candidate, second.candidate] if declared else None):
         with contextlib.suppress(openai.OpenAIError):
             first.ask()
         way(second)
+    assert said(telemetry.run) == ("fallback", "UNSET", None)
+    assert telemetry.run["candidate.index"] == 1
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["a chain", "no chain"])
+def test_what_is_in_nobodys_dialect_is_unseen(telemetry: Telemetry, stack: ExitStack, declared: bool) -> None:
+    first = stack.enter_context(stand("openai", Answer.openai_quota()))
+    second = stack.enter_context(stand("openai", Answer.raw(200, "{}", content_type="application/json")))
+    with failover_run("chat", chain=[first.candidate, second.candidate] if declared else None):
+        with contextlib.suppress(openai.OpenAIError):
+            first.ask()
+        by_another_way(second)
     assert said(telemetry.run) == UNSEEN
 
 
@@ -247,7 +265,8 @@ def test_such_a_call_keeps_no_run_alive(telemetry: Telemetry, stack: ExitStack) 
     run = failover_run("chat", chain=[first.candidate])
     with run:
         first.ask()
-        by_httpx(first)
+        with contextlib.suppress(httpx.HTTPError):
+            by_another_way(first)
     gone = weakref.ref(run)
     del run
     gc.collect()
@@ -257,7 +276,7 @@ def test_such_a_call_keeps_no_run_alive(telemetry: Telemetry, stack: ExitStack) 
 def test_what_such_an_sdk_was_refused_served_nobody(telemetry: Telemetry, stack: ExitStack) -> None:
     first, second = (stack.enter_context(stand("openai", Answer.openai_quota())) for _ in range(2))
     with failover_run("chat", chain=[first.candidate]):
-        for ask in (first.ask, lambda: by_httpx(second)):
+        for ask in (first.ask, lambda: by_another_way(second)):
             with contextlib.suppress(openai.OpenAIError, httpx.HTTPError):
                 ask()
     assert (telemetry.run["failover.outcome"], telemetry.run.status) == ("exhausted", "ERROR")
@@ -319,10 +338,10 @@ def test_a_loop_that_says_so_has_failed(telemetry: Telemetry, ways: str) -> None
 
 
 def test_an_error_of_an_sdk_that_is_not_seen_is_no_local_failure(telemetry: Telemetry, stack: ExitStack) -> None:
-    """A chain asked by bare HTTP, or in a thread without the context, and its last error thrown out."""
+    """A chain asked in nobody's dialect, or in a thread without the context, and its last error thrown out."""
     first, second = (stack.enter_context(stand("openai", Answer.openai_quota())) for _ in range(2))
     with contextlib.suppress(httpx.HTTPError), failover_run("wire", chain=[first.candidate, second.candidate]):
-        by_httpx(first)
+        by_another_way(first)
     with contextlib.suppress(openai.OpenAIError), failover_run("thread", chain=[first.candidate, second.candidate]):
         in_an_executor(second.ask)
     for name in ("wire", "thread"):

@@ -116,7 +116,7 @@ WAYS: dict[str, tuple[Any, Callable[[LocalProvider], Any]]] = {
     "invoke": ("bedrock", invoke), "invoke stream": ("bedrock", invoke_stream),
     "httpx": ("openai", by_httpx),
 }  # fmt: skip
-UNREAD = ("httpx", "invoke")
+UNREAD = ("invoke",)
 """What no SDK reads is not looked into for a text that it lacks."""
 TEXTS = {"nothing": "", "a part": "I can tell you that"}
 each_way = pytest.mark.parametrize("way", WAYS)

@@ -141,6 +141,11 @@ async def read(session: Any, url: str) -> Any:
         return response
 
 
+async def _no_question(session: Any, url: str) -> Any:
+    async with session.post(url, json={"text": "hello"}) as response:
+        return await response.read()
+
+
 async def raise_if_bad(session: Any, url: str) -> None:
     response = await session.post(url, json=ASKED)
     if response.status >= 400:
@@ -335,9 +340,9 @@ def test_other_traffic_outside_attempts_leaves_nothing_behind(telemetry: Telemet
     """What goes to a host that no candidate has is nobody's, even where it is under way when one is first tried there."""
     provider = provider_of(stack, Answer.hang(1), Answer.ok())
     url = by_name(provider.base_url) + "/chat/completions"
-    asks = _asks(read, 30)
+    asks, other = _asks(read, 30), _asks(_no_question, 30)
     candidate = Candidate("openai", "m", url)
-    with under_way(provider, lambda: asks(url)):
+    with under_way(provider, lambda: other(url)):
         assert telemetry.spans == []
         with failover_run("chat", chain=[candidate]) as run, run.attempt(candidate):
             asks(url)

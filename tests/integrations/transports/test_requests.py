@@ -312,7 +312,7 @@ def test_other_traffic_outside_attempts_leaves_nothing_behind(telemetry: Telemet
     provider = provider_of(stack, Answer.hang(1), Answer.ok())
     url = by_name(provider.base_url) + "/chat/completions"
     candidate = Candidate("openai", "m", url)
-    with under_way(provider, lambda: post(url, timeout=30)):
+    with under_way(provider, lambda: requests.post(url, json={"text": "hello"}, timeout=30)):
         assert telemetry.spans == []
         with failover_run("chat", chain=[candidate]) as run, run.attempt(candidate):
             post(url, timeout=30)

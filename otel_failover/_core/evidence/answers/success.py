@@ -86,6 +86,15 @@ def document(content: object, *, doubtful: bool = False) -> Document | None:
     return Document(found) if isinstance(found, Mapping) else None
 
 
+def looks_like_error(content: bytes) -> bool:
+    """Whether something in a body, or in a part of one, may be an error: worth decoding.
+
+    Args:
+        content: As it came.
+    """
+    return _SIGN.search(content) is not None
+
+
 def _of_events(content: bytes) -> Any:
     """Return the event of a stream that holds an error, where the host has read the whole stream as a body."""
     for line in content.splitlines():

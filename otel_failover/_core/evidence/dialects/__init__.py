@@ -7,9 +7,10 @@ input or output; nothing here raises, and no text of a request or an answer is k
 
 from __future__ import annotations
 
-from otel_failover._core.evidence.dialects.answer import Answer, Usage, answer_in
+from otel_failover._core.evidence.dialects.answer import Answer, Usage
 from otel_failover._core.evidence.dialects.inference import Inference, inference_in
 from otel_failover._core.evidence.dialects.paths import is_inference_path
 from otel_failover._core.evidence.dialects.stream import AnswerStream
+from otel_failover._core.evidence.dialects.whole_body import answer_in
 
 __all__ = ["Answer", "AnswerStream", "Inference", "Usage", "answer_in", "inference_in", "is_inference_path"]

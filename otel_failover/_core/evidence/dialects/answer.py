@@ -1,4 +1,4 @@
-"""What an answer says of itself: id, model, how it ended, tokens; and whether it is one."""
+"""What is known of an answer: id, model, how it ended, tokens; and whether it is one."""
 
 from __future__ import annotations
 
@@ -45,14 +45,3 @@ class Answer:
         self.empty: bool | None = None
         self.refused = False
         self.error: ErrorBody | None = None
-
-
-def answer_in(dialect: str, content: bytes) -> Answer:
-    """Return what a whole body says of itself.
-
-    Args:
-        dialect: Of the request, as `inference_in` names it.
-        content: The body, decoded.
-    """
-    del dialect, content  # not read yet
-    return Answer()

@@ -30,6 +30,7 @@ from otel_failover.integrations.loops.shared.held_open import NOTHING, HeldOpen,
 from otel_failover.integrations.loops.shared.library_run import current_run, run_between_attempts
 from otel_failover.integrations.loops.shared.wrappers import aaround, around, driven, opened_by
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.seams import ASYNC_GENERATOR, GENERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,13 +136,17 @@ def _stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 def _where_used() -> tuple[Patch, ...]:
     """Return the places where agents and teams have the loops by name."""
     run, arun = (each(_run_of, _with_recovery_outside) for each in (around, aaround))
-    whole = (("call_model_with_fallback", run), ("acall_model_with_fallback", arun))
-    streamed = (("call_model_stream_with_fallback", _run_stream), ("acall_model_stream_with_fallback", _run_stream))
+    whole = (("call_model_with_fallback", run, ""), ("acall_model_with_fallback", arun, ""))
+    streamed = (
+        ("call_model_stream_with_fallback", _run_stream, GENERATOR),
+        ("acall_model_stream_with_fallback", _run_stream, ASYNC_GENERATOR),
+    )
+    why, takes = "one pass of the chain, imported by name", "model, fallback_config, *, run_response"
     return tuple(
-        Patch(f"agno.{owner}.{module}", name, wrapper, "one pass of the chain, imported by name", apart=True)
+        Patch(f"agno.{owner}.{module}", name, wrapper, why, apart=True, kind=kind, takes=takes)
         for owner in ("agent", "team")
         for module, functions in (("_run", whole), ("_response", streamed))
-        for name, wrapper in functions
+        for name, wrapper, kind in functions
     )
 
 
@@ -150,7 +155,7 @@ _BASE: Final = "agno.models.base"
 AGNO: Final = Library(
     NAME,
     "agno",
-    ">=2.6,<4",
+    ">=2.6",
     (
         Patch(
             _BASE,
@@ -159,8 +164,8 @@ AGNO: Final = Library(
             "one model, tools and retries inside; no class of agno overrides it",
         ),
         Patch(_BASE, "Model.aresponse", aaround(_attempt_of), "the same, asynchronous"),
-        Patch(_BASE, "Model.response_stream", _stream, "the same, streamed"),
-        Patch(_BASE, "Model.aresponse_stream", _stream, "the same, streamed asynchronously"),
+        Patch(_BASE, "Model.response_stream", _stream, "the same, streamed", kind=GENERATOR),
+        Patch(_BASE, "Model.aresponse_stream", _stream, "the same, streamed asynchronously", kind=ASYNC_GENERATOR),
         Patch("agno.models.fallback", "get_fallback_models", _choose, "which models are for an error", apart=True),
         *_where_used(),
     ),

@@ -20,6 +20,7 @@ from otel_failover.integrations.loops.shared.library_run import run_between_atte
 from otel_failover.integrations.loops.shared.methods import wrap_where_defined
 from otel_failover.integrations.loops.shared.wrappers import steps
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.seams import ASYNC_GENERATOR
 
 _METHOD: Final = "generate_content_async"
 
@@ -61,10 +62,22 @@ _MODULE: Final = "google.adk.models._fallback_model"
 GOOGLE_ADK: Final = Library(
     NAME,
     "google-adk",
-    ">=2.9,<3",
+    ">=2.9",
     (
-        Patch(_MODULE, f"FallbackModel.{_METHOD}", steps(_run_of), "one pass of the chain, the same from 2.9 to 2.13"),
-        Patch(_MODULE, "FallbackModel._delegate", _delegate, "where the next candidate is known, by its place too"),
+        Patch(
+            _MODULE,
+            f"FallbackModel.{_METHOD}",
+            steps(_run_of),
+            "one pass of the chain, the same from 2.9 to 2.13",
+            kind=ASYNC_GENERATOR,
+        ),
+        Patch(
+            _MODULE,
+            "FallbackModel._delegate",
+            _delegate,
+            "where the next candidate is known, by its place too",
+            takes="entry",
+        ),
     ),
 )
 """What is wrapped of google-adk."""

@@ -119,14 +119,23 @@ _CLASS: Final = "ModelFallbackMiddleware"
 LANGCHAIN: Final = Library(
     NAME,
     "langchain",
-    ">=1,<2",
+    ">=1",
     (
         Patch(
             _MODULE,
             f"{_CLASS}.wrap_model_call",
             around(_run_of, _with_attempts),
             "one pass of an agent's models, since 1.0; the handler asks one of them",
+            takes="request, handler",
+            group="wrap_model_call",
         ),
-        Patch(_MODULE, f"{_CLASS}.awrap_model_call", aaround(_run_of, _with_aattempts), "the same, asynchronous"),
+        Patch(
+            _MODULE,
+            f"{_CLASS}.awrap_model_call",
+            aaround(_run_of, _with_aattempts),
+            "the same, asynchronous",
+            takes="request, handler",
+            group="awrap_model_call",
+        ),
     ),
 )

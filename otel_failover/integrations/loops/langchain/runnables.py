@@ -25,6 +25,7 @@ from otel_failover.integrations.loops.shared.wrappers import (
     steps,
 )
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.seams import ASYNC_GENERATOR, GENERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,30 +128,53 @@ _CLASS: Final = "RunnableWithFallbacks"
 LANGCHAIN_CORE: Final = Library(
     NAME,
     "langchain-core",
-    ">=0.3,<2",
+    ">=0.3",
     (
         Patch(
             _MODULE,
             f"{_CLASS}.invoke",
             around(partial(_run_of, "invoke")),
             "one pass of the chain, the same since 0.3",
+            group="invoke",
         ),
         Patch(
-            _MODULE, f"{_CLASS}.ainvoke", aaround(partial(_run_of, "ainvoke")), "one pass of the chain, asynchronous"
+            _MODULE,
+            f"{_CLASS}.ainvoke",
+            aaround(partial(_run_of, "ainvoke")),
+            "one pass of the chain, asynchronous",
+            group="ainvoke",
         ),
         Patch(
             _MODULE,
             f"{_CLASS}.stream",
             steps(partial(_run_of, "stream")),
             "one pass of the chain, streamed; `transform` comes by here",
+            kind=GENERATOR,
+            group="stream",
         ),
-        Patch(_MODULE, f"{_CLASS}.astream", steps(partial(_run_of, "astream")), "the same, asynchronous"),
+        Patch(
+            _MODULE,
+            f"{_CLASS}.astream",
+            steps(partial(_run_of, "astream")),
+            "the same, asynchronous",
+            kind=ASYNC_GENERATOR,
+            group="astream",
+        ),
         Patch(
             _MODULE,
             f"{_CLASS}.batch",
             around(partial(_batch_of, "batch")),
             "one pass of the chain for several items; errors are values",
+            takes="inputs, config",
+            group="batch",
         ),
-        Patch(_MODULE, f"{_CLASS}.abatch", aaround(partial(_batch_of, "abatch")), "the same, asynchronous"),
+        Patch(
+            _MODULE,
+            f"{_CLASS}.abatch",
+            aaround(partial(_batch_of, "abatch")),
+            "the same, asynchronous",
+            takes="inputs, config",
+            group="abatch",
+        ),
     ),
 )

@@ -65,11 +65,18 @@ def _setting(router: Any, name: str) -> Any:
     return read(settings() if settings is not None else router, name)
 
 
-def candidates_of(router: Any, group: str) -> list[Candidate]:
-    """Return a group's deployments as candidates."""
+def candidates_of(router: Any, group: str, order: object = None) -> list[Candidate]:
+    """Return a group's deployments as candidates.
+
+    Args:
+        router: The router.
+        group: The group's name.
+        order: Only those of this order, where a router goes by that.
+    """
     found = deployments_of(router, group)
     ids = [id_of(each) for each in found]
-    return [candidate_of(each["litellm_params"], label_of(group, ids, id_of(each))) for each in found]
+    meant = [each for each in found if order is None or each["litellm_params"].get("order") == order]
+    return [candidate_of(each["litellm_params"], label_of(group, ids, id_of(each))) for each in meant]
 
 
 def id_of(deployment: Mapping[str, Any]) -> object:

@@ -22,7 +22,7 @@ from opentelemetry import context as context_api
 from otel_failover._core import context as scope
 from otel_failover._core.failsafe import guarded, text_of
 from otel_failover.integrations import patching
-from otel_failover.integrations.loops.litellm import streams
+from otel_failover.integrations.loops.litellm import native_core, streams
 from otel_failover.integrations.loops.litellm.candidates import chain_of, chain_of_models
 from otel_failover.integrations.loops.litellm.run import (
     NAME,
@@ -34,7 +34,12 @@ from otel_failover.integrations.loops.litellm.run import (
     noted_in_call,
 )
 from otel_failover.integrations.loops.shared.held_open import NOTHING, OpenPastCall
-from otel_failover.integrations.loops.shared.wrappers import OpenDuringCall, aaround_result
+from otel_failover.integrations.loops.shared.wrappers import (
+    OpenDuringCall,
+    aaround_result,
+    around_result,
+    opened_by,
+)
 from otel_failover.integrations.patching import Library, Patch
 
 if TYPE_CHECKING:
@@ -49,8 +54,13 @@ _OPERATIONS: Final = {
     "_acompletion": "chat",
     "_embedding": "embeddings",
     "_aembedding": "embeddings",
+    "_atext_completion": "text_completion",
+    "_image_generation": "generate_content",
+    "_aimage_generation": "generate_content",
 }
 """What the router's own functions ask for; a loop over any other is none of ours."""
+_GENERIC: Final = {"aresponses": "chat", "anthropic_messages": "chat"}
+"""The same, of litellm's functions that it asks by one and the same function of its own."""
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
@@ -58,7 +68,9 @@ _OPERATIONS: Final = {
 @guarded(fallback=NOTHING)
 def _run_of(router: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldOpen:
     """Return a new run for the outermost hop of a router, which the router's stream keeps open."""
-    operation = _OPERATIONS.get(getattr(kwargs.get("original_function"), "__name__", ""))
+    generic = kwargs.get("original_generic_function")
+    known, function = (_OPERATIONS, kwargs.get("original_function")) if generic is None else (_GENERIC, generic)
+    operation = known.get(getattr(function, "__name__", ""))
     around = current()
     if operation is None:
         return NOTHING
@@ -66,6 +78,19 @@ def _run_of(router: Any, _: tuple[Any, ...], kwargs: Mapping[str, Any]) -> HeldO
         return NOTHING
     run = LitellmRun(operation, text_of(kwargs.get("model")), chain_of(router, kwargs), router)
     return OpenPastCall(run, partial(streams.drive, run))
+
+
+async def _hop(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Wrap `Router.async_function_with_fallbacks`, one hop of a router; the first is its loop.
+
+    A router that was built before us has its own hold of what it is to ask.
+    """
+    opened = opened_by(_run_of, instance, args, kwargs)
+    asks = kwargs.get("original_generic_function")
+    if opened is not NOTHING and asks is not None and not isinstance(asks, patching.Wrapper):
+        kwargs = {**kwargs, "original_generic_function": patching.Wrapper(asks, _aask)}
+    with opened:
+        return opened.returned(await wrapped(*args, **kwargs))
 
 
 @guarded(fallback=NOTHING)
@@ -98,9 +123,7 @@ def _attempt_of(function: Any, args: Any, kwargs: Any) -> HeldOpen:
         return NOTHING
     asked = {**dict(zip(inspect.signature(function).parameters, args, strict=False)), **kwargs} if args else kwargs
     attempt = run.attempt(asked)
-    return (
-        OpenPastCall(attempt, partial(streams.hold, run, attempt)) if kwargs.get("stream") else OpenDuringCall(attempt)
-    )
+    return streams.OpenPastStream(run, attempt) if kwargs.get("stream") else OpenDuringCall(attempt)
 
 
 async def _aask(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
@@ -167,30 +190,50 @@ def _hop_sync(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # no
     return wrapped(*args, **kwargs)
 
 
-_HOP: Final = aaround_result(_run_of)
 _MODELS: Final = aaround_result(_run_over_models)
-_ROUTER: Final = "litellm.router"
 _FALLBACK: Final = "litellm.litellm_core_utils.fallback_utils"
 _STREAM: Final = "litellm.litellm_core_utils.streaming_handler"
 _LOGGING: Final = "litellm.litellm_core_utils.litellm_logging"
 _ASKED: Final = "what its loops call for one candidate, found there at each call"
 _LOGS: Final = "what runs the callbacks for one call"
 
+_CORE: Final = "litellm.router_rust.core"
+_DRIVE: Final = aaround_result(native_core.run_of)
+_CALL: Final = around_result(native_core.run_of)
+_ASYNCHRONOUS: Final = (
+    "acompletion",
+    "aembedding",
+    "atext_completion",
+    "aimage_generation",
+    "aresponses",
+    "anthropic_messages",
+)
+_SYNCHRONOUS: Final = ("completion", "embedding", "image_generation")
+
+
+def _router(name: str, wrapper: Any, why: str) -> Patch:
+    """Return a place of the router that is written in Python, before litellm 1.110."""
+    return Patch("litellm.router", f"Router.{name}", wrapper, why, unless=_CORE, group="routers")
+
+
+def _core(name: str, wrapper: Any, why: str, takes: str) -> Patch:
+    """Return a place of the router whose core is native, from litellm 1.110."""
+    return Patch(_CORE, name, wrapper, why, apart=True, takes=takes, group="routers")
+
+
 LITELLM: Final = Library(
     NAME,
     "litellm",
-    ">=1.70,<1.110",
+    ">=1.70",
     (
-        Patch(_ROUTER, "Router.async_function_with_fallbacks", _HOP, "one hop of a router; the first is its loop"),
-        Patch(_ROUTER, "Router.async_function_with_retries", _group, "one model group, retries inside it"),
-        Patch(_ROUTER, "Router.function_with_fallbacks", _hop_sync, "the synchronous way into the same loop"),
+        _router("async_function_with_fallbacks", _hop, "one hop of a router; the first is its loop"),
+        _router("async_function_with_retries", _group, "one model group, retries inside it"),
+        _router("function_with_fallbacks", _hop_sync, "the synchronous way into the same loop"),
         Patch(_FALLBACK, "async_completion_with_fallbacks", _MODELS, "the loop of completion(fallbacks=)"),
         Patch("litellm.main", "async_completion_with_fallbacks", _MODELS, "acompletion's copy of it, taken by name"),
         Patch(_FALLBACK, "run_async_function", _in_thread, "its copy, for completion(fallbacks=)"),
-        Patch("litellm", "acompletion", _aask, _ASKED),
-        Patch("litellm", "completion", _ask, _ASKED),
-        Patch("litellm", "aembedding", _aask, _ASKED),
-        Patch("litellm", "embedding", _ask, _ASKED),
+        *(Patch("litellm", name, _aask, _ASKED) for name in _ASYNCHRONOUS),
+        *(Patch("litellm", name, _ask, _ASKED) for name in _SYNCHRONOUS),
         Patch(_STREAM, "CustomStreamWrapper.__anext__", streams.anext_chunk, "one chunk of an answer"),
         Patch(_STREAM, "CustomStreamWrapper.__next__", streams.next_chunk, "the same"),
         Patch(_STREAM, "CustomStreamWrapper.fetch_stream", streams.afetch, "sends the request of a lazy stream"),
@@ -199,5 +242,9 @@ LITELLM: Final = Library(
         Patch(_LOGGING, "Logging.failure_handler", _log, _LOGS),
         Patch(_LOGGING, "Logging.async_success_handler", _alog, _LOGS),
         Patch(_LOGGING, "Logging.async_failure_handler", _alog, _LOGS),
+        _core("RustCore._drive", _DRIVE, "one call of a router", "plan, request"),
+        _core("RustCore._call_sync", _CALL, "the same, synchronous", "plan, request"),
+        _core("_Driver.take_events", native_core.events, "tells what native code has decided", "events"),
+        _core("_Driver.allow_fallback", native_core.allowed, "whether a group may be asked", "target"),
     ),
 )

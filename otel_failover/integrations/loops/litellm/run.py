@@ -36,6 +36,23 @@ RUN: Final = context_api.create_key("failover-litellm")
 _SYNC: Final = context_api.create_key("failover-litellm-sync")
 
 
+class _Hop:
+    """A model group that a router has gone on to.
+
+    Args:
+        group: The group.
+        order: Which of its deployments may be asked, where the router goes by their order.
+        again: The router comes from the same group: who was asked there is not meant again.
+        tried: How many attempts had been made before.
+    """
+
+    __slots__ = ("again", "group", "order", "reason", "tried")
+
+    def __init__(self, group: str, order: object, tried: int, *, again: bool) -> None:
+        self.group, self.order, self.tried, self.again = group, order, tried, again
+        self.reason = ""
+
+
 class LitellmRun(LibraryRun):
     """One pass of a loop.
 
@@ -50,12 +67,21 @@ class LitellmRun(LibraryRun):
         super().__init__(Run(operation, chain, library=NAME, name=name), key=RUN)
         self.router, self.tried = router, 0
         self._declared = chain or []
+        self._attempted: list[Candidate] = []
+        self._hop: _Hop | None = None
+        self._refused: set[str] = set()
         self._outside = context_api.get_current()
 
     def open_detached(self) -> None:
         """Open the run, and remember the context that it is opened in."""
         self._outside = context_api.get_current()
         super().open_detached()
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End the run; the group that it was at may have failed before anybody was asked."""
+        if isinstance(problem, Exception):
+            self.leave_hop(problem)
+        super().leave(problem)
 
     def explain(self, problem: BaseException | None) -> None:
         """Record `stop` once a stream has failed after its output began: nobody else is asked then."""
@@ -81,6 +107,7 @@ class LitellmRun(LibraryRun):
         self.tried += 1
         self.began = False
         candidate = candidate_of(asked, self._profile(asked))
+        self._attempted.append(candidate)
         index = next((at for at, each in enumerate(self._declared) if each.is_like(candidate)), -1)
         if index >= 0 and candidate not in self._declared:
             return self.run.attempt_at(index, candidate)
@@ -95,6 +122,8 @@ class LitellmRun(LibraryRun):
         ids = [id_of(each) for each in deployments_of(self.router, group)]
         return label_of(group, ids, info.get("id"))
 
+    # --- who is passed over -------------------------------------------------------------------------------------------
+
     @guarded(fallback=None)
     def passed_over(self, group: object, problem: Exception) -> None:
         """Record a skip: a group failed though nobody was asked.
@@ -103,8 +132,57 @@ class LitellmRun(LibraryRun):
             group: The model group.
             problem: What the router says of it: no provider's error, whatever status it bears.
         """
-        reason = _reason(problem)
-        for candidate in candidates_of(self.router, text_of(group)) or [Candidate("", text_of(group))]:
+        self._skip(text_of(group), candidates_of(self.router, text_of(group)), _reason(problem))
+
+    def begin_hop(self, group: str, order: object = None, *, again: bool = False) -> None:
+        """Take note that the router goes on to a group, where it tells so.
+
+        Args:
+            group: The model group.
+            order: Which of its deployments may be asked; None for all.
+            again: It comes from the same group.
+        """
+        self._hop = _Hop(group, order, self.tried, again=again)
+
+    def pick_failed(self, reason: str) -> None:
+        """Take note that the router has found nobody to ask; it may yet look again.
+
+        Args:
+            reason: Why.
+        """
+        if self._hop is not None:
+            self._hop.reason = reason
+
+    @guarded(fallback=None)
+    def leave_hop(self, problem: BaseException | None) -> None:
+        """Record a skip where the router leaves a group in which nobody was asked.
+
+        Args:
+            problem: What it says of it.
+        """
+        hop, self._hop = self._hop, None
+        if hop is None or hop.tried != self.tried:
+            return
+        reason = hop.reason or (_reason(problem) if isinstance(problem, Exception) else "")
+        found = candidates_of(self.router, hop.group, hop.order)
+        if hop.again:
+            found = [each for each in found if each not in self._attempted]
+        self._skip(hop.group, found, reason)
+
+    @guarded(fallback=None)
+    def refused(self, group: str, reason: str) -> None:
+        """Record a skip, once: a check forbids the router to ask a group.
+
+        Args:
+            group: The model group.
+            reason: Why.
+        """
+        if group not in self._refused:
+            self._refused.add(group)
+            self._skip(group, candidates_of(self.router, group), reason)
+
+    def _skip(self, group: str, found: list[Candidate], reason: str) -> None:
+        for candidate in found or [Candidate("", group)]:
             self.run.skip(candidate, reason)
 
     def outside(self) -> Context:

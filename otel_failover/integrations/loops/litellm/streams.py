@@ -1,7 +1,8 @@
-"""Streams of litellm's: an attempt lasts until the `CustomStreamWrapper` that it gave has ended, failed or been left.
+"""Streams of litellm's: an attempt lasts until the stream that it gave has ended, failed or been left.
 
-The host gets litellm's own object, whose steps are made inside the attempt. A router wraps it once more, in a generator
-that goes on to the next candidate where the stream fails; that generator is driven inside the run.
+The host gets litellm's own object, whose steps are made inside the attempt: a `CustomStreamWrapper`, or what reads the
+events of another endpoint; in older releases that may be a plain generator, which is driven. A router wraps it once
+more, in a generator that goes on to the next candidate where the stream fails; that is driven inside the run.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from otel_failover._core.failsafe import guarded, read
 from otel_failover._core.spans import deferred
 from otel_failover.integrations.loops.litellm import stream_events
 from otel_failover.integrations.loops.litellm.run import NAME, RUN, LitellmRun
-from otel_failover.integrations.loops.shared.held_open import OpenUntilLeft, is_steps
+from otel_failover.integrations.loops.shared.held_open import HeldOpen, OpenPastCall, OpenUntilLeft, is_steps
 from otel_failover.integrations.loops.shared.methods import wrap_where_defined
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _GENERATORS: Final = ("_async_generator", "_sync_generator")
 
 
-class OpenDuringChunks:
+class OpenDuringChunks(HeldOpen):
     """An attempt that is held open by litellm's stream of chunks.
 
     Args:
@@ -56,8 +57,16 @@ class OpenDuringChunks:
     @guarded(fallback=None)
     def output(self, stream: object) -> None:  # noqa: ARG002 - as `watch` has it
         """Called for each chunk that was handed on."""
+        self.stream_output()
+
+    def stream_output(self) -> None:
+        """Called for each chunk that was handed on."""
         self._began = True
         self._attempt.stream_output()
+
+    def leave(self, problem: BaseException | None) -> None:
+        """End the attempt."""
+        self.ended(problem)
 
     def watch(self, result: Any) -> None:
         """See the events of the stream, once its request has been sent.
@@ -101,31 +110,43 @@ class OpenDuringChunks:
 _streams: Final[weakref.WeakKeyDictionary[Any, OpenDuringChunks]] = weakref.WeakKeyDictionary()
 
 
-def is_stream(result: object) -> bool:
-    """Whether a call has given a stream of litellm's."""
-    return any(each.__name__ == "CustomStreamWrapper" for each in type(result).__mro__)
+def _is_patched(kind: type) -> bool:
+    """Whether a stream is of the kind whose steps are made inside its attempt from the start."""
+    return any(each.__name__ == "CustomStreamWrapper" for each in kind.__mro__)
 
 
-@guarded(fallback=False)
-def hold(run: LitellmRun, attempt: Attempt, result: Any) -> bool:
-    """Keep an attempt open until its stream is over.
+class OpenPastStream(OpenPastCall):
+    """An attempt around one call, kept open by the stream that it gives.
 
     Args:
         run: The run.
-        attempt: Its attempt, open without being current.
-        result: What the candidate gave.
-
-    Returns:
-        Whether it is held.
+        attempt: Its attempt.
     """
-    if not is_stream(result):
-        return False
-    stream = _streams[result] = OpenDuringChunks(run, attempt)
-    stream.watch(result)
-    # A stream that nobody reads to its end or closes is over when it is collected; that may be under any lock.
-    weakref.finalize(result, deferred.end_when_safe, stream.ended).atexit = False
-    wrap_where_defined(NAME, type(result), "aclose", close)
-    return True
+
+    def __init__(self, run: LitellmRun, attempt: Attempt) -> None:
+        super().__init__(attempt, self._hold)
+        self._library_run, self._attempt = run, attempt
+
+    def returned(self, result: Any) -> Any:
+        """Keep the attempt open; a plain generator can only be driven by another."""
+        if not is_steps(result):
+            return super().returned(result)
+        self._kept = True
+        return OpenUntilLeft(OpenDuringChunks(self._library_run, self._attempt)).steps(result)
+
+    @guarded(fallback=False)
+    def _hold(self, result: Any) -> bool:
+        kind = type(result)
+        if not _is_patched(kind) and not [
+            name for name, step in _STEPS.items() if wrap_where_defined(NAME, kind, name, step)
+        ]:
+            return False
+        stream = _streams[result] = OpenDuringChunks(self._library_run, self._attempt)
+        stream.watch(result)
+        # A stream that nobody reads to its end or closes is over when it is collected; that may be under any lock.
+        weakref.finalize(result, deferred.end_when_safe, stream.ended).atexit = False
+        wrap_where_defined(NAME, kind, "aclose", close)
+        return True
 
 
 @guarded(fallback=False)
@@ -195,6 +216,8 @@ next_chunk: Final = _stepped(OpenDuringChunks.output)
 """Wraps `__next__`: a chunk is made inside the attempt, and an error that comes out is the candidate's."""
 anext_chunk: Final = _astepped(OpenDuringChunks.output)
 """Wraps `__anext__` likewise."""
+_STEPS: Final = {"__anext__": anext_chunk, "__next__": next_chunk}
+
 fetch: Final = _stepped(OpenDuringChunks.watch)
 """Wraps `fetch_sync_stream`, which sends the request of providers that are asked without an SDK."""
 afetch: Final = _astepped(OpenDuringChunks.watch)

@@ -27,6 +27,7 @@ from otel_failover.integrations.loops.shared.methods import class_that_defines, 
 from otel_failover.integrations.loops.shared.streamed_answer import awaited, hand_over, listen
 from otel_failover.integrations.loops.shared.wrappers import OpenDuringCall, aaround, around_manager
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.seams import ASYNC_MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,16 +153,37 @@ def _model_request_stream(wrapped: Any, instance: Any, args: Any, kwargs: Any) -
 
 _FALLBACK: Final = "pydantic_ai.models.fallback"
 _GRAPH: Final = "pydantic_ai._agent_graph"
+_MODEL: Final = "FallbackModel"
+_CAPABILITY: Final = "ModelFallback"
 
 PYDANTIC_AI: Final = Library(
     NAME,
     "pydantic-ai-slim",
-    ">=1,<3",
+    ">=1",
     (
-        Patch(_FALLBACK, "FallbackModel.request", aaround(_run_of), "one pass of the chain, unchanged since 1.0"),
-        Patch(_FALLBACK, "FallbackModel.request_stream", around_manager(_run_of), "one pass of the chain, streamed"),
         Patch(
-            _GRAPH, "ModelRequestNode._request_attempts", aaround(_run_of_step), "one step's loop over models", "2.64"
+            _FALLBACK,
+            "FallbackModel.request",
+            aaround(_run_of),
+            "one pass of the chain, unchanged since 1.0",
+            group=_MODEL,
+        ),
+        Patch(
+            _FALLBACK,
+            "FallbackModel.request_stream",
+            around_manager(_run_of),
+            "one pass of the chain, streamed",
+            kind=ASYNC_MANAGER,
+            group=_MODEL,
+        ),
+        Patch(
+            _GRAPH,
+            "ModelRequestNode._request_attempts",
+            aaround(_run_of_step),
+            "one step's loop over models",
+            "2.64",
+            takes="ctx, _, request_context",
+            group=_CAPABILITY,
         ),
         Patch(
             _GRAPH,
@@ -169,10 +191,27 @@ PYDANTIC_AI: Final = Library(
             aaround(_run_of_step),
             "one step's loop until a stream is open",
             "2.64",
+            takes="ctx, _, request_context",
+            group=_CAPABILITY,
         ),
         Patch(
-            _GRAPH, "model_request", aaround(_attempt_of_step), "one model of that loop, continuations inside", "2.64"
+            _GRAPH,
+            "model_request",
+            aaround(_attempt_of_step),
+            "one model of that loop, continuations inside",
+            "2.64",
+            takes="model, *, request_context",
+            group=_CAPABILITY,
         ),
-        Patch(_GRAPH, "model_request_stream", _model_request_stream, "the same, streamed", "2.64"),
+        Patch(
+            _GRAPH,
+            "model_request_stream",
+            _model_request_stream,
+            "the same, streamed",
+            "2.64",
+            kind=ASYNC_MANAGER,
+            takes="model, *, request_context",
+            group=_CAPABILITY,
+        ),
     ),
 )

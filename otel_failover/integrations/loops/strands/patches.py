@@ -21,6 +21,7 @@ from otel_failover.integrations.loops.shared.library_run import current_run, run
 from otel_failover.integrations.loops.shared.wrappers import driven, steps
 from otel_failover.integrations.loops.strands.run import NAME, RUN, StrandsRun
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.seams import ASYNC_GENERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,13 +70,15 @@ _LOOP: Final = "strands.event_loop.event_loop"
 STRANDS: Final = Library(
     NAME,
     "strands-agents",
-    ">=1.53,<2",
+    ">=1.53",
     (
         Patch(
             _LOOP,
             "_handle_model_execution",
             steps(_run_of),
             "an agent's calls of models until no hook asks for another",
+            kind=ASYNC_GENERATOR,
+            takes="agent, _, _, invocation_state",
         ),
         Patch(_LOOP, "_make_invoke_model_terminal", _make_terminal, "one call of a model, behind every middleware"),
         Patch(
@@ -83,6 +86,7 @@ STRANDS: Final = Library(
             "stream_messages",
             steps(_inside),
             "that call below Strands' span, which it makes under another parent",
+            kind=ASYNC_GENERATOR,
         ),
     ),
 )

@@ -27,7 +27,7 @@ def started(
     command = ["uvicorn", "tests.host.frameworks.servers.fastapi_app:app", "--port", str(free_port), "--no-access-log"]
     off = "fastapi,starlette,asgi" if request.param == "no span" else ""
     with LocalProvider("openai") as first, LocalProvider("anthropic") as second:
-        with running(command, log, (first, second), port=free_port, off=off) as server:
+        with running(command, log, (first, second), port=free_port, off=off, SPANS="none" if off else "") as server:
             yield Service(server, first, second, traced=not off)
 
 

@@ -17,6 +17,7 @@ from otel_failover.integrations import patching
 from otel_failover.testing.providers import Answer
 from tests.integrations.loops.litellm.bench import (
     FALLS_BACK_MIDWAY,
+    NATIVE,
     WAYS,
     WRITES_ON_PARENTS,
     Bench,
@@ -296,7 +297,9 @@ def test_its_behaviour_is_the_same_with_us(case: str, way: str) -> None:
 def test_everything_is_taken_off_again(telemetry: Telemetry) -> None:
     FailoverInstrumentor().uninstrument()
     try:
-        places = [litellm.acompletion, litellm.completion, litellm.Router.async_function_with_fallbacks]
+        core: Any = importlib.import_module("litellm.router_rust.core") if NATIVE else None
+        loop = core.RustCore._drive if NATIVE else litellm.Router.async_function_with_fallbacks
+        places = [litellm.acompletion, litellm.completion, litellm.aresponses, loop]
         assert not [each for each in places if isinstance(each, (patching.Wrapper, patching.BoundWrapper))]
     finally:
         FailoverInstrumentor().instrument(tracer_provider=telemetry.provider)

@@ -1,0 +1,84 @@
+"""What happens in the Python of a watched command: it is instrumented, and its spans are sent to whoever watches.
+
+As `opentelemetry-instrument` does it, by OpenTelemetry's own machinery where that is installed: the configurator of a
+distribution or the SDK's, then all instrumentations. What the environment says of exporters is kept; the spans go to
+the watcher besides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PORT: Final = "FAILOVER_WATCH_PORT"
+"""Variable of the environment: the port on loopback where the watcher listens. No setting, so of no setting's name."""
+_DELAY: Final = 200
+"""Milliseconds between two sends."""
+_PATIENCE: Final = 2
+_START: Final = str(Path(__file__).parent / "start")
+
+
+def begin() -> None:
+    """Instrument this process, and send its spans to the watcher.
+
+    Raises:
+        Exception: Whatever keeps it from being watched.
+    """
+    with _without_us_in_children():
+        _instrument()
+    _send_to(int(os.environ[PORT]))
+
+
+@contextlib.contextmanager
+def _without_us_in_children() -> Iterator[None]:
+    """Let processes that are started while the SDK is set up be none of ours: each would start further ones."""
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in before.split(os.pathsep) if path != _START)
+    try:
+        yield
+    finally:
+        os.environ["PYTHONPATH"] = before
+
+
+def _instrument() -> None:
+    if not entry_points(group="opentelemetry_configurator"):
+        _configure_sdk()
+    try:
+        from opentelemetry.instrumentation.auto_instrumentation import initialize
+    except ImportError:
+        from otel_failover.instrumentor import FailoverInstrumentor
+
+        FailoverInstrumentor().instrument()
+    else:
+        initialize()
+
+
+def _configure_sdk() -> None:
+    """Configure the SDK by the environment, where no distribution does."""
+    from opentelemetry.sdk import _configuration
+
+    configurator: Any = _configuration._OTelSDKConfigurator  # noqa: SLF001 - what each distribution's is made of
+    configurator().configure()
+
+
+def _send_to(port: int) -> None:
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+
+    provider: Any = trace.get_tracer_provider()
+    if not hasattr(provider, "add_span_processor"):
+        raise TypeError(f"no SDK is configured: the tracer provider is a {type(provider).__name__}")
+    exporter: SpanExporter = OTLPSpanExporter(
+        endpoint=f"http://127.0.0.1:{port}/v1/traces", headers={}, timeout=_PATIENCE
+    )
+    session: Any = getattr(exporter, "_session", None)
+    if hasattr(session, "trust_env"):
+        session.trust_env = False  # no proxy stands between this machine and itself
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=_DELAY))
