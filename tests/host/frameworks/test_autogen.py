@@ -107,6 +107,13 @@ def test_one_team_after_another(telemetry: Telemetry, desk: Desk, where: str) ->
     check_failover(telemetry)
 
 
+def test_missed_is_a_loop_without_any_span(telemetry: Telemetry, desk: Desk) -> None:
+    """Its clients ask in a task of their own."""
+    clients = [gpt(desk, Answer.openai_quota()), claude(desk, Answer.ok("The tide is late."))]
+    assert asyncio.run(one_client_after_another(clients)) == "The tide is late."
+    check_none(telemetry, calls=2)
+
+
 # --- what is none -----------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -113,6 +114,16 @@ def indexed(desk: Desk, *answers: Answer) -> Any:
     embedder = embeddings(api_base=options.pop("base_url"), **options)
     documents = [core.Document(text="The bells follow the tide, which is late in winter.")]
     return core.VectorStoreIndex.from_documents(documents, embed_model=embedder)
+
+
+def test_missed_is_a_loop_whose_calls_begin_a_trace_each(telemetry: Telemetry, desk: Desk) -> None:
+    """An instrumentation makes a span for each of its calls, and no span is around them."""
+    models = [gpt(desk, Answer.openai_quota()), claude(desk, Answer.ok("The tide is late."))]
+    with setting(telemetry, "its spans alone", THEIRS):
+        with suppress(Exception):
+            ask(models[0], "chat")
+        assert ask(models[1], "chat") == "The tide is late."
+    check_none(telemetry, calls=2)
 
 
 # --- what is none -----------------------------------------------------------------------------------------------------

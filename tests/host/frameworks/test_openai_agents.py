@@ -120,6 +120,15 @@ def test_in_the_middle_of_its_steps(telemetry: Telemetry, desk: Desk, where: str
     check_failover(telemetry, reasons=("server_error",))
 
 
+@pytest.mark.parametrize("where", ["alone", "its spans alone"])
+def test_missed_is_a_loop_without_a_span_around_it(telemetry: Telemetry, desk: Desk, where: str) -> None:
+    """The runner asks in a task of its own, and its spans begin a trace for each run of an agent."""
+    models = [model(desk, GPT, Answer.openai_quota()), model(desk, CLAUDE, Answer.ok("The tide is late."))]
+    with setting(telemetry, where, THEIRS):
+        assert asyncio.run(first_that_answers(agents.Agent("harbour", instructions=ASKED), models))
+    check_none(telemetry, calls=2)
+
+
 # --- what is none -----------------------------------------------------------------------------------------------------
 
 
