@@ -283,7 +283,10 @@ LEFT_OUT: Final = {
 
 ALIKE: Final = (
     "core/attribution/test_random_cases.py",
+    "core/domain/test_providers.py",
+    "core/evidence/dialects",
     "core/findings/test_rules.py",
+    "core/runs/test_question.py",
     "core/text",
     "docs/test_contributing.py",
     "docs/test_site.py",

@@ -463,7 +463,14 @@ def _holds(case: _Case) -> bool:
     if claim.word is not None and held.is_foreign(claim.word, own, case.others):
         return False
     said = (text for text in case.said if text is not claim.word and matching.normalise(text))
-    return all(held.holds(text, case.said, own, case.others) for text in said)
+    rendered_own = tuple(matching.normalise(each.text) for each in case.renderings if _is_of_own_answer(each, own))
+    return all(held.holds(text, case.said, own, case.others, rendered_own) for text in said)
+
+
+def _is_of_own_answer(rendering: Rendering, own: OwnFacts) -> bool:
+    """Whether a rendering is an HTTP library's of an own answer: it tells status and URL, and both are own."""
+    address = rendering.address
+    return address is not None and rendering.status in own.statuses and own.went_to(address)
 
 
 def _names_other_host(rendering: Rendering, case: _Case) -> bool:

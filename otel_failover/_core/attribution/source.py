@@ -182,7 +182,8 @@ class Source:
             order=self._order,
             key=self.key,
             left=[each for each in (*self.left, *(raised.reference for raised in self.raised)) if each.weak],
-            complete=self.complete,
+            # What its texts were is not known any more, so nothing can be proved by their absence.
+            complete=False,
             reason=self.reason,
             sentence=self.sentence,
         )

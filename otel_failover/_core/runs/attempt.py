@@ -800,6 +800,11 @@ class Attempt:
         return self._span.context
 
     @property
+    def end_time(self) -> int:
+        """When it ended, if that is now or was before, in nanoseconds since the epoch."""
+        return self._end_time or time.time_ns()
+
+    @property
     def is_untouched(self) -> bool:
         """Whether its answer's headers came, and the host has not begun to read on."""
         return self.ledger.stream.untouched

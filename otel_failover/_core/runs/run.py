@@ -108,6 +108,9 @@ class Run:
         name: The operation or route, for people.
     """
 
+    is_inferred = False
+    """Nobody declared it."""
+
     def __init__(
         self,
         operation: str = "chat",
@@ -494,6 +497,14 @@ class Run:
             source.is_probe = source.order in probes
         found.sort(key=lambda source: source.order)
         return found, self._tally.count <= len(found)
+
+    def began_within(self, span_id: int) -> int | None:  # noqa: ARG002 - for runs that are inferred
+        """Return None: a span around it is around all of it.
+
+        Args:
+            span_id: Of a span around it.
+        """
+        return None
 
     @property
     def operation(self) -> str:

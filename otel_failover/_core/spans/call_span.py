@@ -64,8 +64,8 @@ def write_answer(span: Span, response_id: str | None, response_model: str, resul
     attributes: dict[str, Any] = {}
     if response_id:
         attributes[names.GEN_AI_RESPONSE_ID] = response_id[:_LONG]
-        if response_model:
-            attributes[names.GEN_AI_RESPONSE_MODEL] = response_model[:_LONG]
+    if response_model:  # Ollama names the model alone
+        attributes[names.GEN_AI_RESPONSE_MODEL] = response_model[:_LONG]
     if result is not None:
         attributes.update(_usage(read(result, "usage")))
     if attributes:

@@ -93,6 +93,9 @@ class AttributionProcessor(SpanProcessor):
         # processor was added before ours. Nearly every span of a service leaves by this test, which has to be cheap.
         if bound or enclosing or span.status.status_code is StatusCode.ERROR or has_error_provider(span):
             _check(span, writable=True)
+        # Here and not below, where it can be helped: what is inside a span is exported before it.
+        if around and span.context.span_id in around:
+            _end_inside(span.context.span_id)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Judge a span that the hook above did not show us: an older SDK, or a host that hides the hook."""
@@ -301,8 +304,14 @@ def _held(span: Any, runs: list[EnclosedRun], place: Place | None, found: Readin
     """Return whom a span around attempts, or beside them, is held against."""
     from otel_failover._core.attribution.enclosing import Part, hold  # late: see `judgement`
 
-    told = [run.attempts_so_far() for run in runs]
-    parts = [Part(sources, [], whole, started_in=False) for sources, whole in told]
+    parts = []
+    for run in runs:
+        (sources, whole), since = run.attempts_so_far(), run.began_within(span.context.span_id)
+        if since is None:
+            parts.append(Part(sources, [], whole, started_in=False))
+        else:
+            inside = [source for source in sources if source.order >= since]
+            parts.append(Part(inside, [each for each in sources if each.order < since], whole, started_in=True))
     return hold(found, parts, None) if place is None else place.held(found, span.attributes, parts)
 
 

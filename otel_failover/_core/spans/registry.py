@@ -78,6 +78,12 @@ if TYPE_CHECKING:
         def may_tell_errors(self) -> bool:
             """Whether one of its attempts has failed, or is still open and may."""
 
+        def began_within(self, span_id: int) -> int | None:
+            """Return the order of the first attempt inside a span that a loop has made for a try of its own.
+
+            None where the span is around all of the run.
+            """
+
         def attempts_so_far(self) -> tuple[list[Source], bool]:
             """Return what its attempts can be held against, in order, open ones included; and whether that is all."""
 

@@ -117,6 +117,17 @@ def _held_open(frame: FrameType) -> Iterator[Run]:
         listeners = (read(values.get("self"), "_listener"), values.get("call"))
         runs += [run for each in listeners if (run := _run_of_listener(each)) is not None and run.served is None]
     yield from (run for run in runs if run.is_left)
+    inferred = _inferred_of(read(values.get("call"), "attempt"))
+    if inferred is not None and inferred.served is None:
+        yield inferred  # nobody says when such a loop is over
+
+
+def _inferred_of(attempt: object) -> Run | None:
+    """Return the inferred run that a call belongs to, or has turned out to."""
+    if not isinstance(attempt, Attempt):
+        return None
+    run = attempt.run if attempt.inferred_in is None else attempt.inferred_in()
+    return run if isinstance(run, Run) and run.is_inferred else None
 
 
 def _run_in(value: object, depth: int = _NESTED) -> Run | None:

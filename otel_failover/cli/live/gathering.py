@@ -123,7 +123,7 @@ class Gathering:
         return pictures + self._overflow()
 
     def due(self, now: int) -> list[Picture]:
-        """Return the runs and calls whose time to be drawn has come, in the order in which they began.
+        """Return the runs and calls whose time to be drawn has come, in the order in which they ended.
 
         Args:
             now: In nanoseconds since the epoch.
@@ -132,6 +132,7 @@ class Gathering:
         # The outermost first: a run inside it that has come with it is drawn in it, and is not due any more.
         ready.sort(key=lambda key: self._traces[key[0]][key[1]].start)
         pictures = [self._complete(key) for key in ready if self._due.pop(key, None) is not None]
+        pictures.sort(key=lambda picture: picture.views[0].end)
         return pictures + self._released() if pictures else pictures
 
     def rest(self) -> list[Picture]:

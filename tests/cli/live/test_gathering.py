@@ -148,6 +148,12 @@ failover chat  fallback, served by b/m, N.NN s
     assert ids(Gathering().add(whole, 0)) == [{1, 2, 3, 4}]
 
 
+def test_what_comes_at_once_is_drawn_in_the_order_in_which_it_ended() -> None:
+    """An inferred run began with the call that it links to."""
+    earlier = replace(call(5, None, **{"candidate.outcome": "error"}), end=1)
+    assert ids(Gathering().add([replace(run(4), end=2), earlier], 0)) == [{5}, {4}]
+
+
 def test_a_run_may_wait_a_little_for_other_processes() -> None:
     gathering = Gathering(grace=SECOND)
     assert gathering.add([candidate(2, 1), run(1)], 0) == []

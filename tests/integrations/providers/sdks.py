@@ -32,8 +32,8 @@ class Sdk(NamedTuple):
         client: Makes its client: of the module, a local provider and a patience in seconds.
         ask: Asks once: of the client, and whether it shall be streamed.
         aclient, aask: The same, asynchronous; None where there is none.
-        sends: How many requests a question makes that fails at the provider: some SDKs always try again.
-        is_patient: Its waiting cannot be limited.
+        tries_again: It always does so by itself, without a header that says so, and its patience cannot be told.
+        unread: Whose refusals' bodies it leaves unread: of `streams`, of `all`, of none.
         has_adapter: Its calls are seen by an adapter of its own.
     """
 
@@ -45,8 +45,8 @@ class Sdk(NamedTuple):
     ask: Callable[[Any, str, bool], Any]
     aclient: Callable[[Any, LocalProvider, float], Any] | None = None
     aask: Callable[[Any, str, bool], Any] | None = None
-    sends: int = 1
-    is_patient: bool = False
+    tries_again: bool = False
+    unread: str = ""
     has_adapter: bool = False
 
     def opened(self, at: LocalProvider, patience: float, *, asynchronous: bool = False) -> Any:
@@ -311,7 +311,7 @@ SDKS: Final = {
     "sambanova": _stainless("sambanova", "SambaNova", "openai", "sambanova", "Llama-4-Maverick"),
     "zai": _stainless("zai", "ZaiClient", "openai", "zhipu_ai", "glm-5", "/api/paas/v4"),
     "zhipuai": _stainless("zhipuai", "ZhipuAI", "openai", "zhipu_ai", "glm-5", "/api/paas/v4"),
-    "portkey": _stainless("portkey_ai", "Portkey", "openai", "openai", "gpt-5.5")._replace(sends=2, is_patient=True),
+    "portkey": _stainless("portkey_ai", "Portkey", "openai", "openai", "gpt-5.5")._replace(tries_again=True),
     "openrouter": Sdk("openrouter", "openrouter", "openrouter", "z-ai/glm-5", _openrouter, _ask_openrouter, _openrouter, _aask_openrouter),
     "ollama": Sdk("ollama", "ollama", "ollama", "llama3.3", _of_ollama("Client"), _ask_ollama, _of_ollama("AsyncClient"), _ask_ollama),
     "ollama generate": Sdk("ollama", "ollama", "ollama", "llama3.3", _of_ollama("Client"), _generate_ollama, _of_ollama("AsyncClient"), _generate_ollama),
@@ -321,8 +321,8 @@ SDKS: Final = {
     "azure": Sdk("azure.ai.inference", "openai", "azure.ai.inference", "Phi-4", _azure, _ask_azure, _aazure, _ask_azure),
     "openai at vLLM": _stainless("openai", "OpenAI", "vllm", "vllm", "Qwen/Qwen3")._replace(has_adapter=True),
     "openai at OpenRouter": _stainless("openai", "OpenAI", "openrouter", "openrouter", "z-ai/glm-5")._replace(has_adapter=True),
-    "httpx": Sdk("httpx", "openai", "deepseek", "deepseek-chat", _raw, _ask_httpx, _raw, _aask_httpx),
-    "httpx2": Sdk("httpx2", "openai", "deepseek", "deepseek-chat", _raw, _ask_httpx, _raw, _aask_httpx),
-    "requests": Sdk("requests", "openai", "deepseek", "deepseek-chat", _raw, _ask_requests),
-    "aiohttp": Sdk("aiohttp", "openai", "deepseek", "deepseek-chat", _no_client, _ask_requests, _raw, _aask_aiohttp),
+    "httpx": Sdk("httpx", "openai", "deepseek", "deepseek-chat", _raw, _ask_httpx, _raw, _aask_httpx, unread="streams"),
+    "httpx2": Sdk("httpx2", "openai", "deepseek", "deepseek-chat", _raw, _ask_httpx, _raw, _aask_httpx, unread="streams"),
+    "requests": Sdk("requests", "openai", "deepseek", "deepseek-chat", _raw, _ask_requests, unread="streams"),
+    "aiohttp": Sdk("aiohttp", "openai", "deepseek", "deepseek-chat", _no_client, _ask_requests, _raw, _aask_aiohttp, unread="all"),
 }  # fmt: skip

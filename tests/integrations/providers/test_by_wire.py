@@ -59,6 +59,11 @@ class Case(NamedTuple):
         """Whether nobody was served."""
         return self.outcome != "success"
 
+    @property
+    def is_late_error(self) -> bool:
+        """Whether an error came in the middle of the stream."""
+        return self.answer.then == "error"
+
 
 _LATE: Final = Answer.stream(2, then="hang", hang_seconds=2)
 CASES: Final = {
@@ -182,8 +187,8 @@ def known(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_seen_and_the_host_sees_nothing_of_it(
     sdk: Sdk, asynchronous: bool, case: Case, switch_on: Callable[[], Telemetry]
 ) -> None:
-    if sdk.is_patient and case.patience == SHORT:
-        pytest.skip("its patience cannot be told")
+    if sdk.tries_again and (case.patience == SHORT or case.status == 500):
+        pytest.skip("it asks again by itself, and nothing tells that from another question")
     with LocalProvider(sdk.kind, default=case.answer) as at:
         candidate = Candidate(sdk.provider, sdk.model, at.endpoint)
 
@@ -220,31 +225,47 @@ def assert_facts(spans: tuple[Exported, Exported], sdk: Sdk, case: Case, log: li
     told_by, call = spans
     for span in spans:
         assert (span["candidate.provider"], span["candidate.model"]) == (sdk.provider, sdk.model)
-    operation = "text_completion" if call["gen_ai.operation.name"] == "text_completion" else "chat"
-    assert call.name.strip() == f"{operation} {sdk.model}".strip()
+    operation = "text_completion" if "generate" in log[-1].path or log[-1].path == "/" else "chat"
+    assert (call.name, call["gen_ai.operation.name"]) == (f"{operation} {sdk.model}", operation)
     assert call["gen_ai.provider.name"] == sdk.provider
-    if told_by is not call:
-        assert told_by["candidate.outcome"] == case.outcome
+    assert told_by["candidate.outcome"] == case.outcome
     assert told_by["failover.wire.requests"] == len(log)
     assert told_by["http.response.status_code"] == case.status
-    assert told_by.verdict == ("verified", None)
-    assert told_by["failover.evidence"] == "complete", told_by["failover.evidence_gap"]
     assert told_by.status == ("ERROR" if case.has_failed else "UNSET")
-    reason = case.reason
-    if case.answer.then == "error" and case.streamed:
-        assert told_by["failover.reason.code"] in ("server_error", "overloaded", "partial_stream"), told_by
-        assert GAVE_WAY in told_by.description or "cohere v1" in str(sdk)
-    else:
-        assert told_by["failover.reason.code"] == reason
+    assert told_by["failover.reason.code"] in reasons_of(sdk, case)
+    if case.answer.kind == "error" and (sdk.unread == "all" or (sdk.unread and case.streamed)):
+        assert (told_by["failover.evidence"], told_by["failover.evidence_gap"]) == ("partial", "body_not_seen")
+        assert told_by.verdict in (("unverified", "evidence_incomplete"), ("verified", None))
+        return
+    assert (told_by["failover.evidence"], told_by["failover.evidence_gap"]) == ("complete", None)
+    # Mistral's SDK says of an error event only what it had expected instead: no provider said that.
+    is_unbound = case.is_late_error and sdk.module == "mistralai" and told_by is not call and told_by.verdict[1]
+    assert told_by.verdict == (("unverified", "nothing_bound") if is_unbound else ("verified", None))
+    if case.answer.message and sdk.model != "command-r":  # Cohere's first version has no words in a stream
+        assert case.answer.message in told_by.description
     if not case.has_failed:
-        served = log[-1]
-        assert call["gen_ai.response.id"] == served.response_id
-        if not (sdk.has_adapter and case.streamed):
-            assert call["gen_ai.response.model"] == served.response_model
-        if sdk.has_adapter or case.leaves:
-            return
-        tokens = (call["gen_ai.usage.input_tokens"], call["gen_ai.usage.output_tokens"])
-        assert tokens == ((12, 2) if not case.streamed or sdk.kind in TELLS_USAGE else (None, None))
+        assert_answer(call, sdk, case, log[-1])
+
+
+def reasons_of(sdk: Sdk, case: Case) -> tuple[str | None, ...]:
+    """Return what a reason may be: a status is clear, and codes are the provider's own."""
+    if case.is_late_error:
+        return "server_error", "overloaded", "partial_stream"
+    return ("overloaded",) if case.status == 429 and sdk.kind == "tgi" else (case.reason,)
+
+
+def assert_answer(call: Exported, sdk: Sdk, case: Case, served: Served) -> None:
+    """Compare what a call's span says of an answer with what the answer said of itself."""
+    assert call["gen_ai.response.id"] == served.response_id
+    if sdk.has_adapter and case.streamed:
+        return
+    assert call["gen_ai.response.model"] == served.response_model
+    if case.leaves:
+        return
+    tells = not case.streamed or sdk.kind in TELLS_USAGE or (sdk.kind == "tgi" and served.path == "/")
+    told = (call["gen_ai.usage.input_tokens"], call["gen_ai.usage.output_tokens"])
+    asked = None if served.path == "/" and not case.streamed else 12  # TGI's whole answers do not say
+    assert told == ((asked, 2) if tells else (None, None))
 
 
 # --- theft, and its honest twin ---------------------------------------------------------------------------------------

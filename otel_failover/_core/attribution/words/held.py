@@ -5,7 +5,8 @@ an error as it came: they put their own class before it, their name, what waitin
 nothing, or little ("Overloaded"), that is all there is. So a text is own, too, where nothing is left of it once these
 are taken out:
 
-1. own texts, short ones included: an error's message, what an SDK or a transport raised;
+1. own texts, short ones included: an error's message, what an SDK or a transport raised, what an HTTP library says of
+   an own answer's status and URL;
 2. what says nothing of any answer: names of classes and of the candidate, the words that renderings are made of,
    numbers (a status that is not own aside), and what the interpreter says of a value ("object has no attribute");
 3. the own reason in words.
@@ -83,7 +84,9 @@ _OF_REASON: Final[dict[str, frozenset[str]]] = {
 _UNANSWERED: Final = frozenset({reasons.TIMEOUT, reasons.CONNECTION})
 
 
-def holds(raw: str, said: Iterable[str], own: OwnFacts, others: Sequence[SourceFacts]) -> bool:
+def holds(
+    raw: str, said: Iterable[str], own: OwnFacts, others: Sequence[SourceFacts], renderings: Sequence[str] = ()
+) -> bool:
     """Whether own evidence holds everything that a text says of an answer.
 
     Args:
@@ -91,11 +94,12 @@ def holds(raw: str, said: Iterable[str], own: OwnFacts, others: Sequence[SourceF
         said: All the claim's texts, as they were said: numbers stand in them.
         own: The judged attempt's evidence.
         others: The other attempts of the run, the same candidate's earlier ones included.
+        renderings: What HTTP libraries make of own answers ("Client error '429 …' for url '…"), normalised.
     """
     text = matching.normalise(raw)
     if any(matching.holds(mine, text) for mine in own.texts):
         return True
-    rest, found = _without_own(text, (*own.texts, *own.answers(), *_phrases(own.statuses)))
+    rest, found = _without_own(text, (*renderings, *own.texts, *own.answers(), *_phrases(own.statuses)))
     rest, of_runtime = _RUNTIME.subn(" ", rest)
     if _is_of_others(rest, own, others):
         return False

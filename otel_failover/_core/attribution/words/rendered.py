@@ -34,6 +34,7 @@ _PREFIX: Final = (
     r"|status_code:\s+(?P<named>\d{3}),\s+(?:model_name|body):"
     r"|API\s+error\s+occurred:\s+Status\s+(?P<mistral>\d{3})(?!\d)"
     r"|(?:Client|Server)\s+error\s+'(?P<httpx>\d{3})[^']{0,64}'\s+for\s+url\s+'(?P<url>[^'\s]*)"
+    r"(?:'\s*For\s+more\s+information\s+check:\s+https://(?:developer\.mozilla\.org|httpstatuses\.com)/[\w/-]{1,64})?"
     r"|(?<!\d)(?P<requests>\d{3})\s+(?:Client|Server)\s+Error:[^\n]{0,128}?\s+for\s+url:\s+(?P<plain_url>\S+)"
     r"|(?P<bare>\{\s*['\"](?:type['\"]\s*:\s*['\"]error['\"]\s*,\s*['\"])?error['\"]\s*:\s*\{)"
 )

@@ -72,12 +72,33 @@ def is_over(asker: weakref.ref[Any]) -> bool:
     if found is None:
         return True
     if isinstance(found, Work):
-        return False
+        return _has_gone_on(found.thread)
     done: Any = read(found, "done")
     if callable(done):
         return bool(done())
     coroutine = read(found, "coro")  # trio's task has no word for it
     return coroutine is not None and read(coroutine, "cr_frame") is None
+
+
+def _has_gone_on(thread: int) -> bool:
+    """Whether a thread does other work by now, or none, though garbage still holds the context of what it did.
+
+    Args:
+        thread: Its number.
+    """
+    if thread == threading.get_ident():
+        # What is at work here now was not begun inside that: it would have inherited it.
+        return True
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - there is no other way to see what a thread does
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _WAITING:
+            return False
+        frame = frame.f_back
+    return True
+
+
+_WAITING: Final = frozenset({"threading", "queue", "concurrent", "asyncio", "anyio", "selectors", "socket"})
+"""Packages in whose code alone a thread of a pool stands while it hands its result over, or waits for work."""
 
 
 class Place(NamedTuple):

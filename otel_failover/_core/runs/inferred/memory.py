@@ -132,8 +132,10 @@ class Memory:
         """Whether neither a failure nor a run is remembered: then nothing needs to be looked at."""
         return not self._order and not self._runs
 
-    def __len__(self) -> int:
-        return len(self._order)
+    @property
+    def streaks(self) -> list[Streak]:
+        """The failures that are remembered, in the order of the last of each."""
+        return list(self._order)
 
     @property
     def runs(self) -> list[Any]:

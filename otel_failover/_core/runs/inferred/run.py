@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry import context as context_api
 from opentelemetry.trace import Link
@@ -83,6 +83,8 @@ class InferredRun(Run):
         is_claimed: A call is about to be its next attempt, so that no other may be.
     """
 
+    is_inferred = True
+
     def __init__(
         self,
         operation: str,
@@ -100,6 +102,7 @@ class InferredRun(Run):
         self._last_end_ns = time.time_ns()
         self._doubt = ""
         self._watched = 0
+        self._tries: dict[int, int] = {}
         self._knows_killer = False
         self._finalizer: Any = None
 
@@ -117,8 +120,8 @@ class InferredRun(Run):
 
     @property
     def is_busy(self) -> bool:
-        """Whether one of its attempts is under way."""
-        return self.is_claimed or any(each not in self._cancelled for each in self._open)
+        """Whether one of its attempts is under way: not one that only waits to be settled by its next step."""
+        return self.is_claimed or any(each.ledger.stopped is None for each in self._open)
 
     @property
     def takes_attempts(self) -> bool:
@@ -218,12 +221,25 @@ class InferredRun(Run):
         self.asker = asker
         self.who.add(who)
         attempt = self.infer(asked._replace(credential=askers.hashed(asked.credential)))
-        is_below = self.context is self._context
+        around, is_below = context_api.get_current(), self.context is self._context
         attempt.enter()
         self.is_claimed = False
+        span: Any = around.get(scope.SPAN)
+        here = span.get_span_context().span_id if span is not None else 0
         if not is_below and self._span is not None:
             attempt.link(self._span.span.get_span_context())
+            RunSpan.note_enclosing(self, around)
+        if here and (here != self._watched or not is_below) and len(self._tries) < _TRIES:
+            self._tries.setdefault(here, attempt.order)
         return attempt
+
+    def began_within(self, span_id: int) -> int | None:
+        """Return the order of the first attempt inside a span that the loop has made for a try; None of any other.
+
+        Args:
+            span_id: Of a span around some of its attempts.
+        """
+        return self._tries.get(span_id)
 
     # --- what becomes of it -------------------------------------------------------------------------------------------
 
@@ -237,8 +253,7 @@ class InferredRun(Run):
 
     def attempt_ended(self, attempt: Attempt, record: AttemptRecord, source: Source | None, ended: float) -> None:
         """Take in what became of an attempt."""
-        self.last_end = ended
-        self._last_end_ns = time.time_ns() - int((time.monotonic() - ended) * 1e9)
+        self.last_end, self._last_end_ns = ended, attempt.end_time
         super().attempt_ended(attempt, record, source, ended)
         if record.outcome == SUCCESS and not self._watched:
             self.leave(None)
@@ -279,12 +294,20 @@ class InferredRun(Run):
         """
         if self.is_left:
             return
+        self._forget_around()
+        self._on_left(self)
+        super().leave(problem)
+
+    def abandon(self) -> None:
+        """Let go of it in a forked child: its parent ends it."""
+        self.is_left = self.is_over = True
+        self._forget_around()
+
+    def _forget_around(self) -> None:
         if self._watched:
             registry.unwatch(self._watched, self._around_ended)
         if self._finalizer is not None:
             self._finalizer.detach()
-        self._on_left(self)
-        super().leave(problem)
 
     def _killer(self) -> str:
         return super()._killer() if self._knows_killer else ""
@@ -293,7 +316,11 @@ class InferredRun(Run):
         """Log nothing: the passes that its first candidate served are not seen."""
 
 
-_BY_CALLER = Outcome(outcome=ERROR, reason=TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout")
+_TRIES: Final = 64
+"""Of so many spans it is known that the loop has made them for one try."""
+_BY_CALLER: Final = Outcome(
+    outcome=ERROR, reason=TIMEOUT, origin=FROM_TRANSPORT, timeout="caller", killed_by="caller_timeout"
+)
 
 
 def _link(failed: Failed, record: AttemptRecord) -> Link | None:

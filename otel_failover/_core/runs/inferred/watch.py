@@ -75,11 +75,15 @@ class Known:
 
 
 class Watch:
-    """Remembers failures outside any run, and infers runs of them."""
+    """Remembers failures outside any run, and infers runs of them.
+
+    Attributes:
+        memory: What is remembered.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._memory = Memory(math.inf)
+        self.memory = Memory(math.inf)
         self._runtime: Runtime | None = None
         self._has_run = False
 
@@ -102,16 +106,16 @@ class Watch:
         question = self._question(call.asked)
         # Nothing of the SDK's or of logging is called under the lock: an exporter may take its time.
         with self._lock:
-            self._memory.sweep(begun)
-            found = self._memory.asked(place.where, me, question, who, begun)
+            self.memory.sweep(begun)
+            found = self.memory.asked(place.where, me, question, who, begun)
             call.known = Known(place._replace(span=None), question, who, found.repeats)
             at_once = begun - usage_hints.AT_ONCE if place.span is None else 0.0
-            before = self._memory.follows(place.where, who, at_once)
+            before = self.memory.follows(place.where, who, at_once)
             run = found.run
             if found.opens and question is not None:
                 run = InferredRun(call.asked.operation or "chat", question, place, me, self._left)
                 run.who.update(streak.who for streak in found.opens)
-                self._memory.add(run)
+                self.memory.add(run)
             if run is not None:
                 run.is_claimed = True
             over = self._over()
@@ -189,7 +193,7 @@ class Watch:
             found = Streak(where, me, known.question, known.who)
             found.failures = [each for before in known.repeats for each in before.failures]
             found.failures = [*found.failures[-_REPEATS:], failure]
-            self._memory.failed(found)
+            self.memory.failed(found)
             outside.watch = self
         call.known = None
 
@@ -212,8 +216,8 @@ class Watch:
         if known.question is None:
             return
         with self._lock:
-            self._memory.answered(known.place.where, known.question, known.who)
-            others = [run for run in self._memory.asking(known.place.where, known.question) if run is not attempt.run]
+            self.memory.answered(known.place.where, known.question, known.who)
+            others = [run for run in self.memory.asking(known.place.where, known.question) if run is not attempt.run]
             over = self._over()
         for run in others:
             if attempt.run is None or isinstance(attempt.run, InferredRun):
@@ -227,15 +231,15 @@ class Watch:
 
     def _left(self, run: InferredRun) -> None:
         with self._lock:
-            self._memory.remove(run)
-            if self._memory.is_empty:
+            self.memory.remove(run)
+            if self.memory.is_empty:
                 outside.watch = None
 
     @guarded(fallback=None)
     def sweep(self) -> None:
         """Forget what is too old, and leave runs that have been silent for too long."""
         with self._lock:
-            self._memory.sweep(time.monotonic())
+            self.memory.sweep(time.monotonic())
             over = self._over()
         for run in over:
             run.left_alone()
@@ -244,7 +248,7 @@ class Watch:
     def close(self) -> None:
         """Leave all runs and forget everything: the process ends, or we are switched off."""
         with self._lock:
-            runs = self._memory.clear()
+            runs = self.memory.clear()
             outside.watch = None
         for run in runs:
             run.left_alone()
@@ -252,7 +256,9 @@ class Watch:
     def after_fork(self) -> None:
         """Forget everything in a forked child: its parent goes on with it."""
         self._lock = threading.RLock()
-        self._memory = Memory(math.inf)
+        for run in self.memory.clear():
+            run.abandon()
+        self.memory = Memory(math.inf)
         self._runtime = outside.watch = None
 
     # --- awake and asleep ---------------------------------------------------------------------------------------------
@@ -268,15 +274,15 @@ class Watch:
         if self._runtime is not active:
             self.close()
             self._runtime = active
-            self._memory = Memory(active.settings.infer_within)
+            self.memory = Memory(active.settings.infer_within)
         if not runtime.sweeps:
             runtime.sweeps.append(self.sweep)
 
     def _over(self) -> list[InferredRun]:
         """Return the runs that are to be left, and fall asleep where nothing is remembered."""
-        if self._memory.is_empty:
+        if self.memory.is_empty:
             outside.watch = None
-        return self._memory.over()
+        return self.memory.over()
 
 
 _REPEATS: Final = 63
