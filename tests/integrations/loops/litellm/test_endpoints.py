@@ -222,9 +222,12 @@ def test_a_stream_fails_after_its_output_began(telemetry: Telemetry, bench: Benc
 
 @pytest.mark.skipif(not NATIVE, reason="older routers give up, or ask on in a run of their own")
 @pytest.mark.parametrize("name", ["responses", "messages"])
-def test_a_stream_fails_before_its_output(telemetry: Telemetry, bench: Bench, name: str) -> None:
+@pytest.mark.parametrize("ending", ["error", "cut"])
+def test_a_stream_fails_before_its_output(telemetry: Telemetry, bench: Bench, name: str, ending: Any) -> None:
     """The router asks the next one while the host reads, in the host's context: in the same run."""
-    two(bench, Answer.stream([], then="error", message="Overloaded", type="server_error"), Answer.stream(["fi", "ne"]))
+    failing = Answer.stream([], then=ending, message="Overloaded", type="overloaded_error")
+    bench.add("a", "anthropic", failing, model="claude-3-haiku-20240307")
+    bench.add("b", "openai", Answer.stream(["fi", "ne"]), model="gpt-4o-mini")
     router = bench.router()
 
     async def read(stream: Any) -> str:
@@ -232,5 +235,12 @@ def test_a_stream_fails_before_its_output(telemetry: Telemetry, bench: Bench, na
             return "".join([str(chunk) async for chunk in stream])
 
     assert "fi" in consumed(lambda: ENDPOINTS[name][1](router, stream=True), read)
-    assert [line[2:4] for line in told(telemetry)] == [(0, "error"), (1, "success")]
+    gc.collect()
+    assert [line[:4] for line in told(telemetry)] == [
+        ("anthropic", "claude-3-haiku-20240307", 0, "error"),
+        ("openai", "gpt-4o-mini", 1, "success"),
+    ]
+    if ending == "error":
+        assert telemetry.candidates[0]["failover.reason.code"] == "overloaded"
+    assert {span.verdict[0] for span in telemetry.candidates} == {"verified"}
     assert telemetry.run["failover.outcome"] == "fallback"
