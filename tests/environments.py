@@ -56,7 +56,7 @@ TESTS_OF: Final = {
     "aiohttp": "integrations/transports/test_aiohttp",
     "httpx2": "integrations/transports/test_httpx",
     "litellm": f"""integrations/loops/litellm/test_litellm integrations/loops/litellm/test_ends
-        integrations/loops/litellm/test_groups integrations/loops/litellm/test_callback_v2
+        integrations/loops/litellm/test_groups integrations/loops/litellm/test_callback_v2 integrations/loops/litellm/test_endpoints
         core/summary/test_libraries core/summary/test_loops {_WRAPPERS}""",
     "livekit": f"integrations/loops/test_livekit core/summary/test_loops {_WRAPPERS}",
     "haystack": f"integrations/loops/test_haystack core/summary/test_libraries core/summary/test_loops {_WRAPPERS}",
