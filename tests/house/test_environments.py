@@ -10,7 +10,8 @@ import pytest
 from otel_failover.integrations.libraries import NEWEST, libraries
 from tests import environments
 from tests.environments import ALIKE, BESIDE, COEXISTENCE, ENDS, LEFT_OUT, PYTHONS, QUICK, ZERO_CODE, Environment
-from tests.support.taken import taken_in, tested, told
+from tests.support import taken
+from tests.support.taken import taken_in, told
 
 ROOT = Path(__file__).parents[2]
 ALL = (*ENDS, *BESIDE, COEXISTENCE, ZERO_CODE)
@@ -40,7 +41,7 @@ def test_the_releases_of_each_library_are_compared() -> None:
     known = {each.name: each.distribution for each in libraries()}
     del known["bedrock"]  # botocore's
     assert known == environments.LIBRARIES
-    assert tested() == {known[name]: version for name, version in NEWEST.items() if name in known}
+    assert taken.tested() == {known[name]: version for name, version in NEWEST.items() if name in known}
 
 
 def test_of_which_libraries_the_newest_was_taken_is_told(tmp_path: Path) -> None:
