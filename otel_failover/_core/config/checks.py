@@ -73,6 +73,11 @@ def _choice(*allowed: str) -> Callable[[Any], Any]:
     return check
 
 
+def _switch(value: Any) -> Any:
+    """Return `on` or `off`; YAML reads both as a truth value where they stand without quotes."""
+    return _choice("on", "off")({True: "on", False: "off"}[value] if isinstance(value, bool) else value)
+
+
 def _words(value: Any) -> list[str]:
     if isinstance(value, str):
         value = [word.strip() for word in value.split(",") if word.strip()]
@@ -224,7 +229,7 @@ CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "disabled_rules": _disabled,
     "enabled_rules": _enabled,
     "ignore": _words,
-    "infer_runs": _choice("on", "off"),
+    "infer_runs": _switch,
     "infer_within": _seconds,
     "provider_aliases": _aliases,
     "gateways": _hosts,

@@ -93,6 +93,12 @@ def test_the_same_value_comes_in_both_ways(name: str, tmp_path: Path, caplog: py
     assert not _warnings(caplog)
 
 
+@pytest.mark.parametrize(("given", "word"), [(True, "on"), (False, "off")])
+def test_a_switch_is_understood_as_yaml_reads_it(given: bool, word: str) -> None:
+    """`infer_runs: off` is a truth value there."""
+    assert load({"infer_runs": given}, {}).infer_runs == word
+
+
 def test_an_argument_wins_over_the_environment() -> None:
     environment = {"OTEL_FAILOVER_CALL_SPANS": "on", "OTEL_FAILOVER_ERROR_TEXT": "none"}
     settings = load({"call_spans": "off", "error_text": None}, environment)
