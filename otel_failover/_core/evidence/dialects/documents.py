@@ -247,7 +247,7 @@ def _broken_off(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the error for which an answer says that it ended: Cohere's and Mistral's are words for how it did."""
     delta, choices = document.get("delta"), _each(document.get("choices"))
     for each in (document, delta, *choices[:1]):
-        finish = _get(each, "finish_reason")
+        finish = _word(each, ("finish_reason",))
         if finish in _BROKEN_OFF:
             said = _get(each, "error")
             message = said if isinstance(said, str) else ""
