@@ -3,11 +3,12 @@
 Answers are told apart by what stands in them, not by who was asked: a gateway answers a request in one dialect with
 another's error, and Bedrock's models answer in the dialect of their makers. Errors, refusals and emptiness are decided
 by `error_body.look_closer`, as for an SDK's object; here they are only shown to it in a shape that it knows.
+
+All of it was decoded by `json`, so that an object is a `dict` and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.evidence.answers.content import chunk_text
@@ -15,6 +16,8 @@ from otel_failover._core.evidence.answers.success import Document
 from otel_failover._core.evidence.error_body import look_closer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from otel_failover._core.evidence.dialects.answer import Answer
 
 _LONG: Final = 255
@@ -56,7 +59,7 @@ _NOT_YET: Final = frozenset({"", "null", "not_finished", "in_progress", "process
 
 
 def _get(thing: object, name: str) -> Any:
-    return thing.get(name) if isinstance(thing, Mapping) else None
+    return thing.get(name) if isinstance(thing, dict) else None
 
 
 def _first(thing: object, name: str) -> Any:
@@ -67,7 +70,13 @@ def _first(thing: object, name: str) -> Any:
 
 def _word(thing: object, names: tuple[str, ...]) -> str | None:
     """Return the first text under some names."""
-    return next((found[:_LONG] for name in names if isinstance(found := _get(thing, name), str) and found), None)
+    if not isinstance(thing, dict):
+        return None
+    for name in names:
+        found = thing.get(name)
+        if found and isinstance(found, str):
+            return found[:_LONG]
+    return None
 
 
 def _places(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -75,32 +84,38 @@ def _places(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield document
     for name in _WITHIN:
         inner = document.get(name)
-        if isinstance(inner, Mapping):
+        if isinstance(inner, dict):
             yield inner
 
 
 # --- id, model, tokens ------------------------------------------------------------------------------------------------
 
 
-def note(answer: Answer, document: Mapping[str, Any]) -> None:
+def note(answer: Answer, document: Mapping[str, Any], *, is_first: bool = True) -> None:
     """Take note of what a document says of the answer: id and model as the first has them, the rest as the last.
 
     Args:
         answer: What is known by now.
         document: Whole, or an event.
+        is_first: It comes before those that are still to come; else behind them, and what is known stays.
     """
     places = list(_places(document))
     for place in places:
         answer.id = answer.id or _word(place, _IDS)
         answer.model = answer.model or _word(place, _MODELS)
-    answer.finish = _finish(document, places) or answer.finish
+    if is_first or answer.finish is None:
+        answer.finish = _finish(document, places) or answer.finish
+    usage = answer.usage
+    keeps_input, keeps_output = (
+        not is_first and known is not None for known in (usage.input_tokens, usage.output_tokens)
+    )
     for found in _usages(places):
         given, made = _number(found, _INPUT), _number(found, _OUTPUT)
         thoughts = found.get(_THOUGHTS)
         if made is not None and isinstance(thoughts, int):
             made += thoughts
-        answer.usage.input_tokens = answer.usage.input_tokens if given is None else given
-        answer.usage.output_tokens = answer.usage.output_tokens if made is None else made
+        usage.input_tokens = usage.input_tokens if given is None or keeps_input else given
+        usage.output_tokens = usage.output_tokens if made is None or keeps_output else made
 
 
 def _finish(document: Mapping[str, Any], places: list[Mapping[str, Any]]) -> str | None:
@@ -120,12 +135,12 @@ def _finish(document: Mapping[str, Any], places: list[Mapping[str, Any]]) -> str
 def _usages(places: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Yield what may count tokens, what counts them best last: Cohere's `tokens` beside what it bills."""
     for place in places:
-        inner = [found for name in _AROUND_USAGE if isinstance(found := place.get(name), Mapping)]
+        inner = [found for name in _AROUND_USAGE if isinstance(found := place.get(name), dict)]
         for outer in (place, *inner):
             counts = [outer, *(outer.get(name) for name in _USAGES)]
             counts += [_get(each, "tokens") for each in counts]
             counts.append(_first(outer, "results"))
-            yield from (each for each in counts if isinstance(each, Mapping))
+            yield from (each for each in counts if isinstance(each, dict))
 
 
 def _number(thing: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
@@ -185,7 +200,7 @@ _BLOCKS: Final = (("contentBlockDelta", "delta"), ("contentBlockStart", "start")
 
 
 def _says(place: object) -> bool:
-    if not isinstance(place, Mapping):
+    if not isinstance(place, dict):
         return False
     if any(isinstance(text := place.get(name), str) and text for name in _TEXTS):
         return True
@@ -212,7 +227,7 @@ def judge(answer: Answer, document: Mapping[str, Any], *, is_whole: bool) -> boo
     """
     for name in ("response", "interaction"):
         inner = document.get(name)
-        if isinstance(inner, Mapping) and inner.get("status") == "failed":
+        if isinstance(inner, dict) and inner.get("status") == "failed":
             document = inner
     found = look_closer(Document(_broken_off(document) or document), None)
     if found.error is not None:
@@ -232,7 +247,7 @@ def _broken_off(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the error for which an answer says that it ended: Cohere's and Mistral's are words for how it did."""
     delta, choices = document.get("delta"), _each(document.get("choices"))
     for each in (document, delta, *choices[:1]):
-        finish = _get(each, "finish_reason")
+        finish = _word(each, ("finish_reason",))
         if finish in _BROKEN_OFF:
             said = _get(each, "error")
             message = said if isinstance(said, str) else ""
@@ -242,13 +257,13 @@ def _broken_off(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _shown(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """Show an answer as Anthropic's is, `stop_reason` and `content`; None where it is shown well as it is."""
-    if isinstance(document.get("response"), Mapping):  # Cohere's last event has the whole answer
+    if isinstance(document.get("response"), dict):  # Cohere's last event has the whole answer
         return _shown(document["response"])
     result = document.get("result")
-    if isinstance(result, Mapping):  # Cloudflare's envelope
+    if isinstance(result, dict):  # Cloudflare's envelope
         return _shown(result) or dict(result)
     output = document.get("output")
-    if isinstance(output, Mapping) and isinstance(output.get("choices"), list):
+    if isinstance(output, dict) and isinstance(output.get("choices"), list):
         return {"choices": output["choices"]}
     pieces = [output] if isinstance(output, str) else _each(output)
     if pieces and all(isinstance(each, str) for each in pieces):  # Replicate's
@@ -263,7 +278,7 @@ def _shown(document: Mapping[str, Any]) -> dict[str, Any] | None:
     finish = next((word for each in sources if (word := _word(each, _FINISHES))), None)
     delta = document.get("delta")
     finish = finish or _word(delta, _FINISHES) or _word(document.get("messageStop"), _FINISHES)
-    parts = [part for each in sources if isinstance(each, Mapping) for part in _parts(each)]
+    parts = [part for each in sources if isinstance(each, dict) for part in _parts(each)]
     parts += [{"type": _SILENT.get(kind, kind)} for each in items if not _known(each) and (kind := kind_of(each))]
     if not parts and finish is None and not any(_known(each) for each in sources):
         return None
@@ -280,7 +295,7 @@ def _each(found: object) -> list[Any]:
 
 def _known(place: object) -> bool:
     """Whether an answer, empty or not, stands here."""
-    return isinstance(place, Mapping) and any(isinstance(place.get(name), str) for name in _TEXTS)
+    return isinstance(place, dict) and any(isinstance(place.get(name), str) for name in _TEXTS)
 
 
 def _parts(place: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -290,7 +305,7 @@ def _parts(place: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if isinstance(found, str):
             yield {"type": "thinking" if name == "thinking" else "text", "text": found}
     for block in _each(place.get("content")):
-        if isinstance(block, Mapping):
+        if isinstance(block, dict):
             kind = block.get("type") or ("text" if "text" in block else next(iter(block), "text"))
             yield {"type": "thinking" if kind == "reasoningContent" else kind, "text": block.get("text")}
     for name in _CALLS:

@@ -5,7 +5,7 @@ Three ways to be sure, by what is known of the host:
 | host | a request asks a model where |
 |---|---|
 | well known, and the path is one of its own | always: an error in the body is for the provider to find |
-| named by the user, or a well-known gateway | the path has the shape, and a body that can be read asks something |
+| a chain's, named by the user, or a gateway | the path has the shape, and a body that can be read asks something |
 | any other | it has besides the dialect's own body: a model, and messages, an input or a prompt |
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from otel_failover._core.domain.endpoint import DEPLOYMENTS
-from otel_failover._core.domain.providers import GATEWAYS
+from otel_failover._core.domain.providers import GATEWAYS, provider_of_host
 from otel_failover._core.evidence.dialects import paths
 from otel_failover._core.evidence.dialects.large_body import top_of
 from otel_failover._core.evidence.dialects.paths import Shape
@@ -104,7 +104,7 @@ def inference_in(
     if shape is None or _is_for_no_model(shape.model):
         return None
     is_own = is_known and paths.is_hosts_own(host, shape)
-    is_relayed = is_named or host in GATEWAYS
+    is_relayed = is_named or host in GATEWAYS or (is_known and provider_of_host(host) is None)
     if not is_own and not _may_be_asked(shape, is_named=is_named, is_known=is_relayed or is_known):
         return None
     if not _is_json(headers, content):

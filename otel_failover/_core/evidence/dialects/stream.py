@@ -10,18 +10,17 @@ from __future__ import annotations
 import json
 import zlib
 from collections import deque
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.evidence.answers.success import looks_like_error
 from otel_failover._core.evidence.dialects import documents, paths
-from otel_failover._core.evidence.dialects.answer import Answer
+from otel_failover._core.evidence.dialects.answer import Answer, Usage
 from otel_failover._core.evidence.dialects.framing import EXCEPTION, Frames, Lines, Objects
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.text.escapes import compiled, from_base64
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from otel_failover._core.evidence.dialects.framing import Framing
     from otel_failover._core.evidence.error_body import ErrorBody
@@ -30,9 +29,8 @@ _FIRST: Final = 64
 """Events at the start that are taken apart until output has begun; a model may think aloud for longer."""
 _NAMED_BY: Final = 4
 """Events by which an answer has said its id and model, if it ever does before its end."""
-_LAST: Final = 12
+_LAST: Final = 8
 _TAIL: Final = 16_384
-_HINTS: Final = (b"error", b"base_resp", b"xception")
 _OUTPUT: Final = r'"(?:content|text|response|result|delta|partial_json|arguments|generated_text)"\s*:\s*"[^"]'
 _DONE: Final = b"[DONE]"
 _TEXT: Final = 4_096
@@ -145,7 +143,7 @@ class AnswerStream:
             self._look_at_first(whole)
         elif not self.has_output:
             self.has_output = self._shows_output(whole)
-        if self.error is None and any(hint in whole for hint in _HINTS):
+        if self.error is None and (b"error" in whole or b"base_resp" in whole or b"xception" in whole):
             self._look_for_error(whole)
 
     # --- events -------------------------------------------------------------------------------------------------------
@@ -190,12 +188,7 @@ class AnswerStream:
             self._look_at(left)
         kept = framing.tail(b"".join((*self._kept, left)), _TAIL)
         events = list(framing.events(kept))[-_LAST:]
-        for kind, data in events:
-            self._last = self._last or data == _DONE
-            event = self._document(kind, data)
-            if event is not None and documents.judge(self._answer, event, is_whole=False):
-                documents.note(self._answer, event)
-                self._last = self._last or documents.is_last(event)
+        self._look_at_last(events)
         self.error = self._answer.error
         if isinstance(framing, Objects) and self._dialect != paths.GEMINI and events and framing.is_closed:
             self._last = True  # no stream, though one was asked for
@@ -204,6 +197,25 @@ class AnswerStream:
         elif self._answer.refused or self.error is not None:
             self._answer.empty = True
 
+    def _look_at_last(self, events: list[tuple[str, bytes]]) -> None:
+        """Take the last events apart, from the end on, until the answer has said why it ended and what it cost."""
+        answer, end = self._answer, Answer()
+        for kind, data in reversed(events):
+            self._last = self._last or data == _DONE
+            event = self._document(kind, data)
+            if event is None or not documents.judge(answer, event, is_whole=False):
+                continue
+            documents.note(end, event, is_first=False)
+            self._last = self._last or documents.is_last(event)
+            if self._last and end.finish is not None and end.usage.output_tokens is not None:
+                break
+        answer.id, answer.model = answer.id or end.id, answer.model or end.model
+        answer.finish = end.finish or answer.finish
+        for name in Usage.__slots__:
+            found = getattr(end.usage, name)
+            if found is not None:
+                setattr(answer.usage, name, found)
+
     def _document(self, kind: str, data: bytes) -> Mapping[str, Any] | None:
         """Return an event, decoded; None where it says nothing."""
         try:
@@ -211,13 +223,13 @@ class AnswerStream:
         except (ValueError, RecursionError):
             found = None
         if isinstance(found, list):
-            found = next((each for each in found if isinstance(each, Mapping)), None)
+            found = next((each for each in found if isinstance(each, dict)), None)
         if kind.startswith(EXCEPTION):
-            said = found.get("message") or found.get("Message") if isinstance(found, Mapping) else None
+            said = found.get("message") or found.get("Message") if isinstance(found, dict) else None
             return {"type": "error", "code": kind.removeprefix(EXCEPTION), "message": said or ""}
         if isinstance(self._framing, Frames):
             return _in_frame(kind, found)
-        if isinstance(found, Mapping):
+        if isinstance(found, dict):
             return {**found, "type": kind} if kind and "type" not in found else found
         text = data[:_TEXT].decode("utf-8", "replace")
         if kind in ("error", "output"):  # Replicate's are texts
@@ -238,7 +250,7 @@ def _framing_of(dialect: str, content_type: str) -> Framing:
 
 def _in_frame(kind: str, found: object) -> Mapping[str, Any] | None:
     """Return the event of a frame: Converse's under its type, an invoked model's as that wrote it."""
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         return None
     packed = found.get("bytes")
     if not isinstance(packed, str):
@@ -247,4 +259,4 @@ def _in_frame(kind: str, found: object) -> Mapping[str, Any] | None:
         inner = json.loads(from_base64(packed))
     except (ValueError, RecursionError):
         return None
-    return inner if isinstance(inner, Mapping) else None
+    return inner if isinstance(inner, dict) else None

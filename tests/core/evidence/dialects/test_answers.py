@@ -15,14 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_failover._core.evidence.dialects import AnswerStream, answer_in
+from otel_failover._core.evidence.dialects.stream import AnswerStream
+from otel_failover._core.evidence.dialects.whole_body import answer_in
 from otel_failover._core.failsafe import read
 from tests.core.evidence.dialects.answers import AWS, ERRORS, JSON, SSE, STREAMS, WHOLE, chunk, event, said, sse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from otel_failover._core.evidence.dialects import Answer
+    from otel_failover._core.evidence.dialects.answer import Answer
     from tests.core.evidence.dialects.answers import Streamed
 
 DIALECTS: Final = sorted({whole.dialect for whole in WHOLE.values()} | {each.dialect for each in STREAMS.values()})
@@ -348,8 +349,9 @@ def test_nothing_of_an_answers_text_is_kept_once_it_has_passed() -> None:
 
 
 def test_a_chunk_costs_little_and_one_of_hundreds_of_events_hardly_more() -> None:
-    """Against decoding each event, which is what the host's SDK does besides."""
-    events = [sse(chunk({"content": f" word{place}"})) for place in range(2_000)]
+    """Against decoding each event, which is what the host's SDK does besides; in windows so short that some are quiet."""
+    events = [sse(chunk({"content": f" word{place}"})) for place in range(200)]
+    texts = [each[6:] for each in events]
 
     def seconds(pieces: list[bytes]) -> float:
         stream = heard(STREAMS["A"], STREAMS["A"].events[:9])
@@ -360,10 +362,10 @@ def test_a_chunk_costs_little_and_one_of_hundreds_of_events_hardly_more() -> Non
 
     def decoded() -> float:
         started = time.perf_counter()
-        for each in events:
-            json.loads(each[6:])
+        for each in texts:
+            json.loads(each)
         return time.perf_counter() - started
 
-    floor = min(decoded() for _ in range(5))
-    assert min(seconds(events) for _ in range(5)) < 1.5 * floor
-    assert min(seconds([b"".join(events)]) for _ in range(5)) < 0.5 * floor
+    floor = min(decoded() for _ in range(60))
+    assert min(seconds(events) for _ in range(60)) < 1.5 * floor
+    assert min(seconds([b"".join(events)]) for _ in range(60)) < 0.3 * floor
