@@ -48,6 +48,8 @@ FOREIGN: Final = (
 """Variables that change what libraries do: a test meets none that it did not set."""
 SILENT: Final = {
     "AGNO_TELEMETRY": "false",
+    "ANONYMIZED_TELEMETRY": "false",
+    "CREWAI_DISABLE_TELEMETRY": "true",
     "HAYSTACK_TELEMETRY_ENABLED": "False",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
 }

@@ -56,7 +56,7 @@ TESTS_OF: Final = {
     "aiohttp": "integrations/transports/test_aiohttp",
     "httpx2": "integrations/transports/test_httpx",
     "litellm": f"""integrations/loops/litellm/test_litellm integrations/loops/litellm/test_ends
-        integrations/loops/litellm/test_groups integrations/loops/litellm/test_callback_v2
+        integrations/loops/litellm/test_groups integrations/loops/litellm/test_callback_v2 integrations/loops/litellm/test_endpoints
         core/summary/test_libraries core/summary/test_loops {_WRAPPERS}""",
     "livekit": f"integrations/loops/test_livekit core/summary/test_loops {_WRAPPERS}",
     "haystack": f"integrations/loops/test_haystack core/summary/test_libraries core/summary/test_loops {_WRAPPERS}",
@@ -71,6 +71,17 @@ TESTS_OF: Final = {
     "urllib3": "integrations/transports/test_urllib3",
     "google.adk": f"integrations/loops/google_adk/test_google_adk core/summary/test_loops {_WRAPPERS}",
     "openinference.instrumentation.langchain": "integrations/loops/langchain/test_beside",
+    "agents": "host/frameworks/test_openai_agents",
+    "autogen_agentchat": "host/frameworks/test_autogen",
+    "browser_use": "host/frameworks/test_browser_use",
+    "celery": "host/frameworks/servers/test_celery",
+    # LangGraph's loops are of this set, not of the old releases that LangChain's own tests are run with:
+    "crewai": "host/frameworks/test_crewai host/frameworks/test_langgraph",
+    "fastapi": "host/frameworks/servers/test_fastapi",
+    "flask": "host/frameworks/servers/test_flask",
+    "instructor": "host/frameworks/test_instructor",
+    "llama_index": "host/frameworks/test_llama_index",
+    "smolagents": "host/frameworks/test_smolagents",
     "groq": "integrations/providers/test_by_wire",
 }
 
@@ -158,6 +169,24 @@ ENDS: Final = (
         """langchain langchain-openai langchain-anthropic langgraph botocore requests
         openinference-instrumentation-langchain opentelemetry-instrumentation-langchain
         opentelemetry-instrumentation-botocore""",
+    ),
+    # Loops by hand inside frameworks and servers that have none of their own; two sets, by which SDKs they agree on.
+    Environment(
+        "frameworks",
+        "crewai llama_index instructor autogen_agentchat langgraph agents smolagents openinference",
+        """crewai[anthropic]>=1.15 llama-index-core llama-index-llms-openai llama-index-llms-anthropic
+        llama-index-embeddings-openai instructor autogen-agentchat autogen-ext[openai,anthropic] langgraph
+        langchain-openai langchain-anthropic openai-agents smolagents openinference-instrumentation-openai-agents
+        openinference-instrumentation-crewai openinference-instrumentation-llama-index
+        openinference-instrumentation-instructor openinference-instrumentation-smolagents
+        openinference-instrumentation-autogen-agentchat openinference-instrumentation-langchain""",
+    ),
+    Environment(
+        "servers",
+        "fastapi flask celery browser_use agents opentelemetry.distro",
+        """fastapi uvicorn flask gunicorn celery tenacity browser-use>=0.13 openai-agents>=0.24
+        opentelemetry-distro opentelemetry-instrumentation-fastapi opentelemetry-instrumentation-flask
+        opentelemetry-instrumentation-celery opentelemetry-instrumentation-threading""",
     ),
     Environment(
         "by_wire_oldest",
