@@ -133,7 +133,7 @@ def unknown(settings: Settings, libraries: tuple[Patched, ...]) -> Iterator[str]
 def problems(libraries: tuple[Patched, ...], *, is_service: bool) -> Iterator[str]:
     """Yield what was left out against the user's will; a library that is only installed is not, nobody misses it."""
     for library in libraries:
-        if _is_missed(library, is_service=is_service):
+        if _is_missed(library):
             yield _lacking(library)
     if not any(library.status == PATCHED for library in libraries):
         waiting = [library.name for library in libraries if library.status == WAITING]
@@ -142,17 +142,10 @@ def problems(libraries: tuple[Patched, ...], *, is_service: bool) -> Iterator[st
         yield f"nothing is patched{idle}; supported are {supported}"
 
 
-def _is_missed(library: Patched, *, is_service: bool) -> bool:
-    if library.status == PATCHED or not library.supported:  # of a configured loop, whatever is wrong was asked for
+def _is_missed(library: Patched) -> bool:
+    if not library.supported:  # of a configured loop, whatever is wrong was asked for
         return bool(library.why) or library.status in (SKIPPED, WAITING)
-    if library.status == SKIPPED:
-        return library.imported or (not is_service and not _is_of_its_version(library))
-    return False
-
-
-def _is_of_its_version(library: Patched) -> bool:
-    """Whether a library was skipped for its version, before anything of it was looked at."""
-    return (library.why or "").startswith("version ")
+    return library.imported and library.status in _LACKING and bool(library.why)
 
 
 def _lacking(library: Patched) -> str:
@@ -170,7 +163,9 @@ def notes(libraries: tuple[Patched, ...]) -> Iterator[str]:
     if newer:
         yield f"newer than any that was tested, and patched since their seams look as they did: {', '.join(newer)}"
     for library in libraries:
-        if library.status == SKIPPED and _is_of_its_version(library) and not library.imported:
+        if not library.supported or library.imported:
+            continue
+        if library.status in _LACKING and library.why:
             yield f"{_lacking(library)}. Nothing is missed where the service does not import it"
-        elif library.status == WAITING and library.supported and library.why:
+        elif library.status == WAITING and library.why:
             yield f"{library.name} {library.version} {library.why}. Nothing is missed where the service does not use it"

@@ -231,6 +231,29 @@ def test_an_unsupported_library_that_is_only_installed_is_none(tmp_path: Path) -
     assert note.endswith("Nothing is missed where the service does not import it")
 
 
+@pytest.mark.parametrize("imported", [True, False])
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ("skipped", "version 0.1 is outside >=1"),
+        ("skipped", "acme:Router.route is not there in version 9"),
+        ("patched", "arun: acme:Router.arun is a plain function, where a coroutine function was in version 9"),
+    ],
+)
+def test_what_is_not_patched_is_a_problem_where_it_is_imported_and_a_note_where_not(
+    status: str, why: str, imported: bool
+) -> None:
+    lacking = patched.Patched("acme", status, "9", ">=1", why, advice="install 'acme<=8'", imported=imported)
+    well = patched.Patched("openai", "patched", "3.57.0", ">=1.66", None, imported=True)
+    told = {True: list(patched.problems((lacking, well), is_service=True)), False: list(patched.notes((lacking, well)))}
+    assert told[not imported] == []
+    (line,) = told[imported]
+    assert line.startswith(
+        f"acme 9 is {'not patched: ' if status == 'skipped' else 'patched in part, without '}{why}; install"
+    )
+    assert line.endswith("Nothing is missed where the service does not import it") is not imported
+
+
 @pytest.mark.parametrize(
     ("given", "is_bad"),
     [
