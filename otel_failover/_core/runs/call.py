@@ -23,6 +23,8 @@ from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked, provider_of
 from otel_failover._core.domain.candidate import Candidate, asked_at
 from otel_failover._core.domain.chain import EMPTY
+from otel_failover._core.domain.endpoint import host_of
+from otel_failover._core.domain.providers import GATEWAYS, PROVIDERS
 from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.answers import content as response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
@@ -219,6 +221,8 @@ class Call:
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
         self.provider = attempt.provider
+        if self._is_the_attempt and self.provider not in PROVIDERS:
+            self._note_unknown()
         self.started = attempt.started if self._is_the_attempt else time.monotonic()
         if not attempt.provider or not attempt.model:
             attempt.learn(self.candidate(attempt.run if isinstance(attempt.run, Run) else None))

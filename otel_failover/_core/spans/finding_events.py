@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_failover._core.config import usage_hints
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.failsafe import exportable
 from otel_failover._core.findings.record import Thresholds
