@@ -97,8 +97,8 @@ def _library(name: str, supported: str, core: str) -> Library:
         name,
         supported,
         (
-            Patch(name, "Client.send", send, why),
-            Patch(name, "AsyncClient.send", asend, why),
+            Patch(name, "Client.send", send, why, takes="request, *, stream"),
+            Patch(name, "AsyncClient.send", asend, why, takes="request, *, stream"),
             Patch(name, "Response.iter_raw", pieces, each_piece, kind=GENERATOR, group="bodies"),
             Patch(name, "Response.aiter_raw", pieces, each_piece, kind=ASYNC_GENERATOR, group="bodies"),
             Patch(name, "Response.close", close, "the end of a stream that is closed early"),
