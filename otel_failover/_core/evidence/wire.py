@@ -11,6 +11,7 @@ In one file: what a request may be, and all that a transport reports of it, stan
 
 from __future__ import annotations
 
+import os
 import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -97,6 +98,10 @@ class Bodies:
         entries[number] = (call, weakref.ref(holder, forget))
         return number
 
+    def clear(self) -> None:
+        """Forget everything, in a forked child."""
+        self._entries.clear()
+
     def forget(self, number: int, call: object) -> None:
         """Forget an object, if it is still this call's."""
         if (held := self._entries.get(number)) is not None and held[0] is call:
@@ -107,6 +112,16 @@ bodies: Final = Bodies()
 
 unread: dict[Any, None] = {}
 """Calls by wire that were refused, and nobody has read why: they settle at the host's next step at the latest."""
+
+
+def _after_fork() -> None:
+    """Leave what the parent reads to the parent: a forked child would settle it once more."""
+    bodies.clear()
+    unread.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def settle_unread(of: Callable[[Any], bool]) -> None:
