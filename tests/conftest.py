@@ -39,6 +39,14 @@ if TYPE_CHECKING:
 TESTS: Final = Path(__file__).parent
 MUST_HAVE: Final = os.environ.get("FAILOVER_MUST_HAVE", "").split()
 """Modules that an environment was made for: where one of them cannot be imported, its tests fail instead of skipping."""
+DECLARED: Final = (
+    "integrations/loops",
+    "core/summary",
+    "truth/test_honest",
+    "truth/test_incident",
+    "truth/test_reports",
+)
+"""Tests whose loops are declared, all of them."""
 _import_or_skip: Final = pytest.importorskip
 
 
@@ -121,10 +129,11 @@ def our_failures() -> Iterator[Counter[str]]:
 
 
 @pytest.fixture
-def telemetry() -> Iterator[Telemetry]:
+def telemetry(request: pytest.FixtureRequest) -> Iterator[Telemetry]:
     """Instrument everything that is installed, with providers of its own, and take it off again.
 
-    At the end no planted key may be in anything that has left: spans, metrics, log lines.
+    At the end no planted key may be in anything that has left: spans, metrics, log lines. And no run may have been
+    inferred where every loop is declared, by a library's adapter or by hand.
     """
     exporter = SerialisingExporter()
     provider = TracerProvider()
@@ -138,6 +147,8 @@ def telemetry() -> Iterator[Telemetry]:
     yield found
     try:
         planted.check(found, lines.written)
+        if request.path.relative_to(TESTS).as_posix().startswith(DECLARED):
+            assert [span for span in found.spans if span["failover.library"] == "inferred"] == [], "nobody's run"
     finally:
         logging.getLogger("otel_failover").removeHandler(lines)
         FailoverInstrumentor().uninstrument()

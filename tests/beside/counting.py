@@ -63,6 +63,9 @@ class Beside:
     Args:
         on: The family.
         is_expected: Tells whether the test is expected to fail: what it looks at does not count.
+
+    Attributes:
+        infers: What is done next is a loop that nobody declares, of which a run may be inferred.
     """
 
     def __init__(self, on: Neighbours, is_expected: Callable[[], bool] = lambda: False) -> None:
@@ -70,6 +73,7 @@ class Beside:
             on, on.family, on.provider, on.exporter, on.members,
         )  # fmt: skip
         self._is_expected, self._aside = is_expected, Count()
+        self.infers = False
 
     @property
     def count(self) -> Count:
@@ -187,6 +191,8 @@ class Beside:
         self.on.seen += len(self.seen) + len(self.judged)
         known = [span for span in self.flagged if span.name in lying]
         alarms = [described(span) for span in self.flagged if span.name not in lying]
+        alarms += [described(run) for run in self.runs if run["failover.library"] == "inferred" and not self.infers]
+        self.infers = False
         self.count.lies += len(known)
         self.count.alarms += alarms
         assert not alarms, "\n".join(alarms)

@@ -203,6 +203,7 @@ class Loop:
     @contextlib.contextmanager
     def _running(self, stands: list[Stand]) -> Iterator[Callable[[Stand], Any]]:
         if self.place == "outside":
+            self.beside.infers = True
             yield lambda _: contextlib.nullcontext()
             return
         with failover_run("chat", chain=[each.candidate for each in stands]) as run:

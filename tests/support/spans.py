@@ -55,10 +55,18 @@ class SerialisingExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - the SDK's signature
         message = encode_spans(spans)
         self.raw.append(message.SerializeToString())
-        for resource in message.resource_spans:
-            for scope in resource.scope_spans:
-                self.spans += [_exported(span, scope.scope.name) for span in scope.spans]
+        self.spans += spans_in(message)
         return SpanExportResult.SUCCESS
+
+
+def spans_in(message: Any) -> list[Exported]:
+    """Return the spans that a message of OTLP carries."""
+    return [
+        _exported(span, scope.scope.name)
+        for resource in message.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
 
 
 def _exported(span: Any, scope: str) -> Exported:

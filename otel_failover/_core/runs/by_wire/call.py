@@ -77,6 +77,11 @@ class WireCall(Call):
         self.ended_at: int | None = None
         self.where = where_now()
 
+    @property
+    def is_the_attempt(self) -> bool:
+        """Whether it is an attempt by itself."""
+        return self._is_the_attempt
+
     # --- the answer came ----------------------------------------------------------------------------------------------
 
     @guarded(fallback=None)
