@@ -156,6 +156,10 @@ def _of_hub(name: str) -> Callable[[Any, LocalProvider, float], Any]:
     return lambda sdk, at, patience: getattr(sdk, name)(base_url=at.endpoint, token=KEY, timeout=patience)
 
 
+def _of_server(name: str) -> Callable[[Any, LocalProvider, float], Any]:
+    return lambda sdk, at, patience: getattr(sdk, name)(model=at.endpoint, token=KEY, timeout=patience)
+
+
 def _ask_hub(client: Any, model: str, streamed: bool) -> Any:
     return client.chat_completion(MESSAGES, model=model, stream=streamed)
 
@@ -317,7 +321,7 @@ SDKS: Final = {
     "ollama": Sdk("ollama", "ollama", "ollama", "llama3.3", _of_ollama("Client"), _ask_ollama, _of_ollama("AsyncClient"), _ask_ollama),
     "ollama generate": Sdk("ollama", "ollama", "ollama", "llama3.3", _of_ollama("Client"), _generate_ollama, _of_ollama("AsyncClient"), _generate_ollama),
     "huggingface_hub": Sdk("huggingface_hub", "tgi", "hugging_face", "Qwen/Qwen3", _of_hub("InferenceClient"), _ask_hub, _of_hub("AsyncInferenceClient"), _ask_hub),
-    "huggingface_hub generate": Sdk("huggingface_hub", "tgi", "hugging_face", "", _of_hub("InferenceClient"), _generate_hub, _of_hub("AsyncInferenceClient"), _generate_hub),
+    "huggingface_hub generate": Sdk("huggingface_hub", "tgi", "hugging_face", "", _of_server("InferenceClient"), _generate_hub, _of_server("AsyncInferenceClient"), _generate_hub),
     "dashscope": Sdk("dashscope", "dashscope", "alibaba_cloud", "qwen-max", _dashscope, _ask_dashscope, _dashscope, _aask_dashscope, tries_again="timeouts"),
     "azure": Sdk("azure.ai.inference", "openai", "azure.ai.inference", "Phi-4", _azure, _ask_azure, _aazure, _ask_azure),
     "openai at vLLM": _stainless("openai", "OpenAI", "vllm", "vllm", "Qwen/Qwen3")._replace(has_adapter=True),

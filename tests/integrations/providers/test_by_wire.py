@@ -92,6 +92,11 @@ each_way = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "
 # --- how a host asks --------------------------------------------------------------------------------------------------
 
 
+def show(reply: Any) -> Any:
+    """Return a result as a host would look at it; DashScope's raise KeyError for what they do not have."""
+    return masked(reply) if type(reply).__module__.startswith("dashscope.") else shown(reply)
+
+
 def ask(sdk: Sdk, at: LocalProvider, case: Case, got: list[Any], *, asynchronous: bool) -> None:
     """Ask once, as a host does; what it gets is put into `got`, what is raised leaves."""
     if asynchronous:
@@ -101,10 +106,10 @@ def ask(sdk: Sdk, at: LocalProvider, case: Case, got: list[Any], *, asynchronous
     with client if hasattr(client, "__exit__") else contextlib.nullcontext():
         reply = sdk.ask(client, sdk.model, case.streamed)
         if not case.streamed:
-            got.append(shown(reply))
+            got.append(show(reply))
             return
         for chunk in reply:
-            got.append(shown(chunk))
+            got.append(show(chunk))
             if case.leaves:
                 break
         if case.leaves:
@@ -119,10 +124,10 @@ async def _aask(sdk: Sdk, at: LocalProvider, case: Case, got: list[Any]) -> None
         if inspect.isawaitable(reply):
             reply = await reply
         if not case.streamed:
-            got.append(shown(reply))
+            got.append(show(reply))
             return
         async for chunk in reply:
-            got.append(shown(chunk))
+            got.append(show(chunk))
             if case.leaves:
                 break
         if case.leaves:
@@ -201,7 +206,7 @@ def test_it_is_seen_and_the_host_sees_nothing_of_it(
         for place in (outside, in_a_run(candidate), in_an_attempt(candidate)):
             assert observed(place, at, call) == without
             span = told(telemetry, place is outside, case)
-            assert_facts(span, sdk, case, at.log)
+            assert_facts(span, sdk, case, at.log, is_read=is_read(sdk, case, without["raised"]))
             telemetry.clear()
 
 
@@ -221,7 +226,16 @@ def told(telemetry: Telemetry, is_outside: bool, case: Case) -> tuple[Exported, 
     return attempt, call
 
 
-def assert_facts(spans: tuple[Exported, Exported], sdk: Sdk, case: Case, log: list[Served]) -> None:
+def is_read(sdk: Sdk, case: Case, raised: Any) -> bool:
+    """Whether the host reads what it is answered: mistralai 1.0 cannot read a refusal to stream."""
+    if case.answer.kind != "error" or "ResponseNotRead" in str(raised):
+        return case.answer.kind != "error"
+    return sdk.unread != "all" and not (sdk.unread and case.streamed)
+
+
+def assert_facts(
+    spans: tuple[Exported, Exported], sdk: Sdk, case: Case, log: list[Served], *, is_read: bool = True
+) -> None:
     """Compare what the spans say with what the provider did."""
     told_by, call = spans
     for span in spans:
@@ -234,7 +248,7 @@ def assert_facts(spans: tuple[Exported, Exported], sdk: Sdk, case: Case, log: li
     assert told_by["http.response.status_code"] == case.status
     assert told_by.status == ("ERROR" if case.has_failed else "UNSET")
     assert told_by["failover.reason.code"] in reasons_of(sdk, case)
-    if case.answer.kind == "error" and (sdk.unread == "all" or (sdk.unread and case.streamed)):
+    if not is_read:
         assert (told_by["failover.evidence"], told_by["failover.evidence_gap"]) == ("partial", "body_not_seen")
         assert told_by.verdict in (("unverified", "evidence_incomplete"), ("verified", None))
         return

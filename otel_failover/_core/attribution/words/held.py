@@ -48,8 +48,8 @@ _RUNTIME: Final = re.compile(
 """What the interpreter and its JSON decoder say of a value, normalised: this process said it, no provider."""
 _NEUTRAL: Final = frozenset(
     {
-        "a", "after", "an", "and", "answer", "as", "at", "attempt", "attempts", "b", "because", "body", "by", "call",
-        "calling",
+        "a", "after", "an", "and", "answer", "api", "as", "at", "attempt", "attempts", "b", "because", "body", "by",
+        "call", "calling",
         "cause", "caused", "code", "configured", "detail", "details", "elapsed", "endpoint", "error", "error_str",
         "errors", "exception", "failed", "failure", "false", "for", "from",
         "got", "handle", "http", "in", "is", "it", "llm",

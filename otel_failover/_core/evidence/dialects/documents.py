@@ -34,6 +34,7 @@ _AROUND_USAGE: Final = ("metadata", "delta", "meta")
 _INPUT: Final = (
     "prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens", "prompt_eval_count", "tokens_evaluated",
     "input_token_count", "inputTokenCount", "inputTextTokenCount", "prompt_token_count", "total_input_tokens",
+    "input_length",
 )  # fmt: skip
 _OUTPUT: Final = (
     "completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens", "eval_count", "tokens_predicted",

@@ -145,3 +145,40 @@ def test_a_class_says_nothing_while_nothing_is_known() -> None:
     nothing = OwnFacts(complete=False, sent=1)
     found = judge(Claim(texts=("ReadTimeout",)), UNBOUND, nothing)
     assert (found.verdict, found.rule) == ("unverified", "evidence_incomplete")
+
+
+# --- what HTTP libraries say of a status ------------------------------------------------------------------------------
+
+HERE: Final = ("https://api.deepseek.com/v1/chat/completions", ("api.deepseek.com", 443))
+THERE: Final = ("https://api.openai.com/v1/chat/completions", ("api.openai.com", 443))
+CHECK: Final = "\nFor more information check: https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/{status}"
+RAISED_FOR_STATUS: Final = {
+    "httpx": "Client error '{status} Too Many Requests' for url '{url}'" + CHECK,
+    "httpx, 0.25": "Client error '{status} Too Many Requests' for url '{url}'"
+    "\nFor more information check: https://httpstatuses.com/{status}",
+    "requests": "{status} Client Error: Too Many Requests for url: {url}",
+    "told by the loop": "deepseek failed: Client error '{status} Too Many Requests' for url '{url}'" + CHECK,
+}
+
+
+@pytest.mark.parametrize("said", RAISED_FOR_STATUS.values(), ids=RAISED_FOR_STATUS)
+def test_what_is_raised_for_an_own_status_is_own(said: str) -> None:
+    facts = OwnFacts(
+        sent=1,
+        answered=1,
+        statuses=frozenset({429}),
+        texts=(normalise("This candidate of all is limited"),),
+        reasons=frozenset({"rate_limit"}),
+        names=("deepseek", "deepseek-chat"),
+        went_to=lambda address: address == HERE[1],
+    )
+    other = SourceFacts("openai", index=0, statuses=frozenset({429, 401}), addresses=frozenset({THERE[1]}))
+
+    def verdict(status: int, url: str) -> tuple[str, str | None]:
+        text = said.format(status=status, url=url)
+        found = judge(Claim(texts=(text,), status=status), UNBOUND, facts, (other,))
+        return found.verdict, found.rule
+
+    assert verdict(429, HERE[0]) == ("verified", None)
+    for status, url in ((429, THERE[0]), (401, HERE[0]), (401, THERE[0])):
+        assert verdict(status, url)[0] != "verified", (status, url)
