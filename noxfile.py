@@ -6,6 +6,7 @@ it. What follows `--` goes to pytest. Which packages each environment has stands
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ from tests.environments import (  # noqa: E402 - found by the line above: nox do
     COEXISTENCE,
     ENDS,
     LEFT_OUT,
+    LIBRARIES,
     OLDEST,
     ZERO_CODE,
     Environment,
@@ -77,8 +79,26 @@ def install(session: nox.Session, *wanted: str, groups: Iterable[str] = ()) -> N
     session.install(*asked)
 
 
+def note_taken(session: nox.Session) -> None:
+    """Say which releases of the libraries an environment has, and write it down where `.ci/run` compares them."""
+    listed = session.run("python", "-c", _TAKEN, silent=True)
+    everything = json.loads(listed) if isinstance(listed, str) else {}
+    taken = {name: everything[name] for name in LIBRARIES.values() if name in everything}
+    session.log("taken: %s", ", ".join(f"{name} {version}" for name, version in taken.items()))
+    if folder := os.environ.get("FAILOVER_TAKEN"):
+        (Path(folder) / f"{session.name}.json").write_text(json.dumps(taken), "utf-8")
+
+
+_TAKEN: Final = """
+import importlib.metadata, json
+found = {each.metadata["Name"].lower().replace("_", "-"): each.version for each in importlib.metadata.distributions()}
+print(json.dumps(found))
+"""
+
+
 def run_pytest(session: nox.Session, *arguments: str, must_have: str = "") -> None:
     """Run tests in an environment without variables that are not theirs."""
+    note_taken(session)
     foreign = {name: None for name in os.environ if name.startswith(FOREIGN)}
     given = {"FAILOVER_MUST_HAVE": must_have} if must_have else {}
     session.run("python", "-m", "pytest", *arguments, env={**foreign, **SILENT, **given})

@@ -56,7 +56,7 @@ TESTS_OF: Final = {
     "aiohttp": "integrations/transports/test_aiohttp",
     "httpx2": "integrations/transports/test_httpx",
     "litellm": f"""integrations/loops/litellm/test_litellm integrations/loops/litellm/test_ends
-        integrations/loops/litellm/test_groups integrations/loops/litellm/test_callback_v2
+        integrations/loops/litellm/test_groups integrations/loops/litellm/test_callback_v2 integrations/loops/litellm/test_endpoints
         core/summary/test_libraries core/summary/test_loops {_WRAPPERS}""",
     "livekit": f"integrations/loops/test_livekit core/summary/test_loops {_WRAPPERS}",
     "haystack": f"integrations/loops/test_haystack core/summary/test_libraries core/summary/test_loops {_WRAPPERS}",
@@ -68,6 +68,7 @@ TESTS_OF: Final = {
     "botocore": """core/evidence/test_sentences core/runs/test_base_urls integrations/providers/test_bedrock
         integrations/transports/test_botocore""",
     "requests": "integrations/transports/test_requests",
+    "urllib3": "integrations/transports/test_urllib3",
     "google.adk": f"integrations/loops/google_adk/test_google_adk core/summary/test_loops {_WRAPPERS}",
     "openinference.instrumentation.langchain": "integrations/loops/langchain/test_beside",
     "agents": "host/frameworks/test_openai_agents",
@@ -83,6 +84,30 @@ TESTS_OF: Final = {
     "smolagents": "host/frameworks/test_smolagents",
     "groq": "integrations/providers/test_by_wire",
 }
+
+# --- which releases were taken ---------------------------------------------------------------------------------------
+
+LIBRARIES: Final = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "google_genai": "google-genai",
+    "pydantic_ai": "pydantic-ai-slim",
+    "litellm": "litellm",
+    "langchain_core": "langchain-core",
+    "langchain": "langchain",
+    "haystack": "haystack-ai",
+    "agno": "agno",
+    "google_adk": "google-adk",
+    "strands": "strands-agents",
+    "livekit": "livekit-agents",
+    "httpx": "httpx",
+    "httpx2": "httpx2",
+    "aiohttp": "aiohttp",
+    "botocore": "botocore",
+    "requests": "requests",
+    "urllib3": "urllib3",
+}
+"""What is patched, by its distribution: `.ci/run` says at its end of which of them it had the newest release there is."""
 
 # --- both ends of every range -----------------------------------------------------------------------------------------
 
@@ -128,9 +153,9 @@ ENDS: Final = (
     ),
     Environment(
         "langchain_1_0_botocore_1_35",
-        f"{_OF_LANGCHAIN} botocore requests",
+        f"{_OF_LANGCHAIN} botocore requests urllib3",
         f"""langchain==1.0.0 langchain-core==1.0.0 langchain-openai==1.0.0 langchain-anthropic==1.0.0 langgraph==1.0.0
-        langgraph-checkpoint<3 langgraph-prebuilt==1.0.0 botocore==1.35.0 requests==2.31.0 urllib3<2 {_SDKS}""",
+        langgraph-checkpoint<3 langgraph-prebuilt==1.0.0 botocore==1.35.0 requests==2.31.0 urllib3==1.26.18 {_SDKS}""",
     ),
     Environment(
         "haystack_newest",
@@ -140,7 +165,7 @@ ENDS: Final = (
     ),
     Environment(
         "langchain_newest",
-        f"{_OF_LANGCHAIN} botocore requests openinference.instrumentation.langchain opentelemetry.instrumentation",
+        f"{_OF_LANGCHAIN} botocore requests urllib3 openinference.instrumentation.langchain opentelemetry.instrumentation",
         """langchain langchain-openai langchain-anthropic langgraph botocore requests
         openinference-instrumentation-langchain opentelemetry-instrumentation-langchain
         opentelemetry-instrumentation-botocore""",
@@ -181,7 +206,7 @@ ENDS: Final = (
     ),
     Environment("livekit_newest", "livekit", "livekit-agents livekit-plugins-openai livekit-plugins-anthropic"),
     Environment("adk_2_9_strands_1_53", "google.adk strands", "google-adk==2.9.0 strands-agents==1.53.0"),
-    Environment("adk_newest_strands_newest", "google.adk google.genai strands", "google-adk<3 strands-agents<2"),
+    Environment("adk_newest_strands_newest", "google.adk google.genai strands", "google-adk>=2.9 strands-agents>=1.53"),
 )
 
 # --- neighbours -------------------------------------------------------------------------------------------------------
@@ -347,7 +372,7 @@ QUICK: Final = (
     "core/findings/test_live",
     "core/runs/test_aside",
     "core/runs/test_displaced",
-    "core/runs/test_inferred",
+    "core/runs/inferred/test_bare_calls",
     "core/runs/test_runs",
     "core/runs/test_side_by_side",
     "core/spans",

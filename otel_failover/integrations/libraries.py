@@ -27,6 +27,7 @@ NEWEST: Final = {
     "aiohttp": "3.14.5",
     "botocore": "1.44.8",
     "requests": "2.34.2",
+    "urllib3": "2.8.0",
 }
 """The newest release of each library that the tests have seen: the last one of its row in the support table.
 

@@ -67,6 +67,8 @@ def found(
 ) -> tuple[int, dict[str, Any]]:
     """Run `otel-failover doctor --json` in a process that complains of nothing; return its code and its document.
 
+    Where nothing is given of exporters, spans would go to the console: telemetry that goes nowhere is a bad result.
+
     Args:
         tmp_path: Where.
         given: Further variables of the environment.
@@ -74,6 +76,8 @@ def found(
         everything: Each library that is installed here is installed there too; else one of them.
         more: As for `run`.
     """
+    if not any(name.startswith(("OTEL_EXPORTER_", "OTEL_TRACES_EXPORTER")) for name in given or {}):
+        given = {"OTEL_TRACES_EXPORTER": "console", **(given or {})}
     before = before if everything else f"{ONE_LIBRARY}\n{before}"
     done = run("doctor", "--json", cwd=tmp_path, given=given, before=before, **more)
     assert done.stderr == b""

@@ -25,6 +25,7 @@ LONG: Final = [path for path in sorted(PACKAGE.rglob("*.py")) if len(path.read_t
 ROOMS: Final = {"core": "_core", "integrations": "integrations", "cli": "cli", "testing": "testing"}
 """Folders of the tests, and the folders of the package whose rooms they have. The other tests are of the whole."""
 TESTED_ELSEWHERE: Final = {
+    "cli/doctor/start": "by the services that are looked at",
     "integrations/loops/shared": "by each loop that is built of it",
     "testing/wire": "by the SDKs, to which the providers speak it",
     "testing/wire/compatible": "by the SDKs, to which the providers speak it",

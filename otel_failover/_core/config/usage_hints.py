@@ -1,12 +1,14 @@
 """What people should know of how they use this, logged once.
 
-Three things: a fallback loop that nobody declared, and that was inferred; calls outside any run that look like one and
-are none that can be inferred (a failure, then a call to another candidate, ten times); and a client that sends to
-another endpoint than its candidate declares.
+A fallback loop that nobody declared, and that was inferred; calls outside any run that look like one and
+are none that can be inferred (a failure, then a call to another candidate, ten times); a client that sends to
+another endpoint than its candidate declares; a host that is nobody's; a call that has lost its run in a thread.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Final
 
 from otel_failover._core.failsafe import logger
@@ -84,3 +86,81 @@ def sent_elsewhere(declared: str | None, asked: str) -> None:
         declared,
         asked,
     )
+
+
+# --- hosts that are nobody's ------------------------------------------------------------------------------------------
+
+unknown_hosts: Final[dict[str, None]] = {}
+"""Hosts of nobody that is known which were asked: each was logged once."""
+
+
+def unknown_host(host: str) -> None:
+    """Log once that a host is asked which is nobody's that is known.
+
+    Args:
+        host: Its name.
+    """
+    if not host or host in unknown_hosts or len(unknown_hosts) >= TIMES:
+        return
+    unknown_hosts[host] = None
+    logger.info("otel-failover: %s was asked, which is nobody's that is known: %s", host, _whose(host))
+
+
+def unknown_host_text(host: str) -> str:
+    """Return that a host is nobody's, and the lines that say whose it is."""
+    return f"{host} was asked, which is nobody's that is known: {_whose(host)}"
+
+
+def _whose(host: str) -> str:
+    return (
+        f"""metrics have 'other'. OTEL_FAILOVER_PROVIDER_ALIASES='{{"{host}": "openai"}}' says whose it is, with the """
+        f"provider's name; where it relays for several, OTEL_FAILOVER_GATEWAYS={host}"
+    )
+
+
+# --- threads without a context ----------------------------------------------------------------------------------------
+
+without_context: Final[list[str]] = []
+"""The thread in which a call was made without its run's context, where that was noticed and logged."""
+_rootless: Final[list[tuple[float, str]]] = []
+
+
+def rootless_call(*, run_is_open: bool) -> None:
+    """Take note of a call outside any run by whom nothing at all was current, as in a thread without a context.
+
+    Args:
+        run_is_open: Some attempt of a run is open just now, which may be waiting for it.
+    """
+    thread = threading.current_thread()
+    if without_context or thread is threading.main_thread():
+        return
+    _rootless[:] = [(time.monotonic(), thread.name)]
+    if run_is_open:
+        _lost_context()
+
+
+def run_unserved(seconds: float) -> None:
+    """Take note that nobody is known to have served a run: a call without a context, made meanwhile, may have been its.
+
+    Args:
+        seconds: Its length.
+    """
+    if _rootless and not without_context and time.monotonic() - _rootless[0][0] <= seconds:
+        _lost_context()
+
+
+def _lost_context() -> None:
+    without_context.append(_rootless[0][1])
+    logger.warning("otel-failover: a model was asked in the thread %s, %s", without_context[0], _LOST)
+
+
+def lost_context_text(thread: str) -> str:
+    """Return that a call has lost its run, and what helps."""
+    return f"a model was asked in the thread {thread}, {_LOST}"
+
+
+_LOST: Final = (
+    "which was started without a context, while a run was open that may be waiting for it: such calls belong to no "
+    "run. opentelemetry-instrumentation-threading carries the context (opentelemetry-instrument turns it on), and so "
+    "does contextvars.copy_context().run as what the thread runs"
+)

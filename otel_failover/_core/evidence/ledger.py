@@ -134,6 +134,7 @@ class Ledger:
         unseen: What an adapter could not see.
         rootless: Nothing at all was current when it began, as in a thread that was started without its context.
         stopped: When the attempt was left, in seconds of the monotonic clock, where it is settled later; None else.
+        last_sent: What the last call by wire was sent as, to know its repetitions by.
         failure_seen: The failure that `outcome` found last, and what it was found in.
     """
 
@@ -146,7 +147,7 @@ class Ledger:
         "stream", "answer",
         "unseen", "rootless",
         "started", "stopped", "closed", "pid",
-        "failure_seen", "_secrets",
+        "failure_seen", "last_sent", "_secrets",
     )  # fmt: skip
 
     def __init__(
@@ -177,6 +178,7 @@ class Ledger:
         self.stopped: float | None = None
         self.pid = _PID[0]
         self.failure_seen: tuple[Any, Any] = (None, None)
+        self.last_sent: object = None
         self._secrets: tuple[int, tuple[str, ...]] = (0, ())
 
     @property

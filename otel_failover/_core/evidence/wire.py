@@ -5,6 +5,8 @@ it goes to a provider, so that other HTTP traffic of the process costs next to n
 
 A POST that no open SDK call claims may be a call by itself, by the path and the body of what it asks: `Runtime.by_wire`
 decides that and opens it, since calls stand above the evidence.
+
+In one file: what a request may be, and all that a transport reports of it, stand side by side; half is docstrings.
 """
 
 from __future__ import annotations

@@ -45,6 +45,8 @@ class AttemptRecord(NamedTuple):
         probe: It only asked whether the candidate is back.
         cancelled_before: The run's caller had cancelled it, or the loop had said stop, before this attempt began.
         span_id: Of its span; empty with tracing off.
+        repeats: It is no call of its own for whoever counts retries, but the one before once more: an SDK that is seen
+            by wire tries again by itself.
         refused: For each of its calls that was refused by 401, 402, 403 or 404 a number, which is equal where the same
             was refused in the same way: address, model, credential, code and message. It never leaves this process.
     """
@@ -60,6 +62,7 @@ class AttemptRecord(NamedTuple):
     requests: int = 0
     sends: int = 0
     calls: int = 0
+    repeats: bool = False
     retries: int | None = None
     messages: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()

@@ -44,7 +44,7 @@ def retry_storm(record: Record, thresholds: Thresholds) -> Iterator[Finding]:
     for group in by_candidate(record, lambda each: not each.probe):
         attempts = [record.tried[position] for position in group]
         requests = sum(each.requests for each in attempts)
-        why = _unexplained(attempts, requests, thresholds.max_requests)
+        why = _unexplained(_as_calls(attempts), requests, thresholds.max_requests)
         if why:
             sent = f"{counted(requests, 'request')} in {counted(len(group), 'attempt')}"
             yield about_attempts(
@@ -56,6 +56,17 @@ def retry_storm(record: Record, thresholds: Thresholds) -> Iterator[Finding]:
                 attempts=len(group),
                 calls=sum(each.calls for each in attempts),
             )
+
+
+def _as_calls(attempts: Sequence[AttemptRecord]) -> list[AttemptRecord]:
+    """Return attempts with those that only repeat the one before counted as a part of that."""
+    found: list[AttemptRecord] = []
+    for each in attempts:
+        if each.repeats and found:
+            found[-1] = found[-1]._replace(requests=found[-1].requests + each.requests)
+        else:
+            found.append(each)
+    return found
 
 
 def _unexplained(attempts: Sequence[AttemptRecord], requests: int, most: int | None) -> str | None:

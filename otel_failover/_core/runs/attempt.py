@@ -206,6 +206,8 @@ class Attempt:
     """Of a provider call outside any run that did not succeed, once it is over: what may be kept of it, and its end."""
     inferred_in: Any = None
     """A weak reference to the run that a provider call outside any has turned out to belong to."""
+    repeats = False
+    """It asks the one before once more: an SDK that is seen by wire tries again by itself."""
     _refused: tuple[int, ...] = ()
 
     def __init__(
@@ -711,6 +713,7 @@ class Attempt:
             requests=len(own),
             sends=len(ledger.exchanges),
             calls=ledger.calls,
+            repeats=self.repeats,
             retries=ledger.retries,
             messages=(settled.message, *messages) if settled.message else messages,
             claims=self._judgement.claimed,

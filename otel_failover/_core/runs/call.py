@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as context_api
 
 from otel_failover._core import context as scope
-from otel_failover._core.config import runtime
+from otel_failover._core.config import runtime, usage_hints
 from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked, provider_of
 from otel_failover._core.domain.candidate import Candidate, asked_at
 from otel_failover._core.domain.chain import EMPTY
+from otel_failover._core.domain.endpoint import host_of
+from otel_failover._core.domain.providers import GATEWAYS, PROVIDERS
 from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.answers import content as response_content
 from otel_failover._core.evidence.call_error import CallError, error_in_exception
@@ -172,6 +174,12 @@ class Call:
         provider = provider_of(self.asked, chain, active.aliases, active.gateways, self._told)
         return asked_at(provider, self.model, self.endpoint or None, self.asked.base)
 
+    def _note_unknown(self) -> None:
+        """Take note of a host that is nobody's: neither a gateway, nor what the user calls by a name of their own."""
+        host = host_of(self.endpoint)
+        if self.provider == host and host not in runtime.current().gateways and host not in GATEWAYS:
+            usage_hints.unknown_host(host)
+
     def _told(self) -> str:
         """Return whom another instrumentation's span of this call names; kept, for whoever asks again."""
         span: Any = context_api.get_current().get(scope.SPAN)
@@ -205,6 +213,9 @@ class Call:
         if beside is None:
             # A thread that was started without its context looks like this: an attempt elsewhere may own the call.
             ledger.rootless = not current
+            if ledger.rootless:
+                waiting = any(each.run is not None for each in tuple(active.open_attempts))
+                usage_hints.rootless_call(run_is_open=waiting)
             outside.asked = ledger.started
 
     def _start(self) -> None:
@@ -219,6 +230,8 @@ class Call:
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
         self.provider = attempt.provider
+        if self.provider not in PROVIDERS and self._is_the_attempt and self.provider not in usage_hints.unknown_hosts:
+            self._note_unknown()
         self.started = attempt.started if self._is_the_attempt else time.monotonic()
         if not attempt.provider or not attempt.model:
             attempt.learn(self.candidate(attempt.run if isinstance(attempt.run, Run) else None))

@@ -143,6 +143,7 @@ class Run:
         self._cancelled: list[Attempt] = []
         self._answered: Attempt | None = None
         self._left_at: tuple[int, float] | None = None
+        self.last_sent: object = None
         self._ended_as = ""
 
     # --- for the host -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_failover._core.config import usage_hints
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.failsafe import exportable
 from otel_failover._core.findings.record import Thresholds
@@ -37,6 +38,8 @@ def write(runtime: Runtime, span: Span, record: Record, loop: tuple[object, ...]
     thresholds = Thresholds(settings.stale_after, settings.max_requests or None, settings.starved_below)
     found = find(record, thresholds, runtime.disabled_rules, settings.enabled_rules)
     for finding in found:
+        if finding.rule in _ONCE:
+            usage_hints.run_unserved(record.seconds)
         span.add_event(names.EVENT_FINDING + finding.rule, _attributes(runtime, finding))
         runtime.metrics.findings.add(finding.rule, record.library)
         first = finding.rule in _ONCE and runtime.logs.is_first((finding.rule, *loop))

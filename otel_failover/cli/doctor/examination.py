@@ -16,33 +16,26 @@ import re
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 
-from otel_failover import instrumentor
 from otel_failover._core.config import runtime
-from otel_failover._core.config.checks import did_you_mean
 from otel_failover._core.config.settings import Settings, load
-from otel_failover._core.failsafe import logger, text_of
+from otel_failover._core.failsafe import logger
 from otel_failover._core.spans.processor import AttributionProcessor
 from otel_failover._core.text.redaction import redact
-from otel_failover.cli.doctor import telemetry
+from otel_failover.cli.doctor import frameworks, patched, telemetry, usage
 from otel_failover.instrumentor import FailoverInstrumentor
-from otel_failover.integrations.libraries import libraries
-from otel_failover.integrations.loops.configured import patches as configured
-from otel_failover.integrations.patching import PATCHED, SKIPPED, WAITING, installed
-from otel_failover.integrations.seams import is_there
+from otel_failover.integrations.patching import installed
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_failover._core.config.loop import Loop
+    from otel_failover.cli.doctor.patched import Patched
     from otel_failover.cli.doctor.telemetry import Exporter
-    from otel_failover.integrations.patching import Library
 
 _LOOKED_FOR: Final = (
     "opentelemetry-api",
@@ -60,31 +53,15 @@ _GENAI: Final = re.compile(
 """Distributions that make GenAI spans, as their names stand on PyPI."""
 
 _TOLD_AS_PROBLEM: Final = re.compile(
-    r"not patched|nothing was patched| skipped: | waits for a module |^disabled_libraries names "
+    r"not patched|patched in part|nothing was patched| skipped: | waits for a module |^disabled_libraries names "
 )
 
-_NOT_FOUND: Final = "is found on sys.path"
+_NOT_ON: Final = (
+    "otel-failover is not turned on in this process: start it by opentelemetry-instrument, or call "
+    "FailoverInstrumentor().instrument() in its code"
+)
 
 _SWITCHED_OFF: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
-
-
-@dataclass(frozen=True, slots=True)
-class Patched:
-    """What became of one library.
-
-    Args:
-        name: As in the support table.
-        status: `patched`, `waiting`, `missing`, `skipped`, `disabled`.
-        version: What is installed.
-        supported: What is supported.
-        why: Why it is not patched; of a configured loop, which paths lead nowhere, too.
-    """
-
-    name: str
-    status: str
-    version: str | None
-    supported: str
-    why: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +123,27 @@ class Examination:
         return {"ok": self.healthy, **asdict(self)}
 
 
-def examine() -> Examination:
-    """Look at everything, and leave the process as it was."""
+def examine(*, is_service: bool = False) -> Examination:
+    """Look at everything, and leave the process as it was.
+
+    Args:
+        is_service: This process is the service itself: nothing is turned on or imported to be looked at.
+    """
     active = bool(FailoverInstrumentor().is_instrumented_by_opentelemetry)
+    before = frozenset(sys.modules)
     with _warnings() as bad_settings:
         load({})
     with _warnings() as warnings:
-        if not active:
+        if not active and not is_service:
             FailoverInstrumentor().instrument()
         try:
-            libraries = tuple(_libraries())
+            libraries = tuple(patched.look_at(before, is_service=is_service))
             settings = runtime.current().settings
             provider = _provider()
         finally:
-            if not active:
+            if not active and not is_service:
                 FailoverInstrumentor().uninstrument()
-    found = telemetry.look()
+    found = telemetry.look(is_service=is_service)
     others = _genai_instrumentations()
     notes = [text for text in warnings if text not in bad_settings]
     return Examination(
@@ -175,24 +157,22 @@ def examine() -> Examination:
         settings=_shown(settings),
         changed=tuple(name for name, value in asdict(settings).items() if value != asdict(Settings())[name]),
         genai_instrumentations=others,
-        problems=(*bad_settings, *_unknown(settings, libraries), *_problems(libraries), *found.problems),
-        notes=(*notes, *found.notes, *_notes(provider, others)),
+        problems=(
+            *bad_settings,
+            *patched.unknown(settings, libraries),
+            *(patched.problems(libraries, is_service=is_service) if active or not is_service else (_NOT_ON,)),
+            *found.problems,
+            *usage.problems(),
+        ),
+        notes=(
+            *notes,
+            *found.notes,
+            *_notes(provider, others),
+            *patched.notes(libraries),
+            *frameworks.told(settings.loops),
+            *usage.notes(settings),
+        ),
     )
-
-
-# --- libraries --------------------------------------------------------------------------------------------------------
-
-
-def _imported(library: Library) -> tuple[str, str | None]:
-    """Import what a library's patches wait for; return its name, and why it cannot be imported."""
-    if installed(library.distribution) is not None:
-        try:
-            for patch in library.patches:
-                if not patch.apart or is_there(patch.module):  # one apart is not in every release
-                    importlib.import_module(patch.module)
-        except Exception as problem:
-            return library.name, f"cannot be imported: {type(problem).__name__}: {problem}"
-    return library.name, None
 
 
 def _shown(settings: Settings) -> dict[str, Any]:
@@ -202,59 +182,6 @@ def _shown(settings: Settings) -> dict[str, Any]:
         for loop in asdict(settings)["loops"]
     ]
     return {**asdict(settings), "loops": loops}
-
-
-def _imported_loop(loop: Loop) -> tuple[str, str | None]:
-    """Import what a configured loop waits for, the user's own code; return its name, and why it cannot be imported."""
-    try:
-        for place in filter(None, (loop.run, loop.attempt)):
-            importlib.import_module(place.partition(":")[0])
-    except (Exception, SystemExit) as problem:
-        return loop.run, f"cannot be imported: {type(problem).__name__}: {problem}"
-    return loop.run, None
-
-
-def _libraries() -> Iterator[Patched]:
-    """Import what is to be patched, and yield what became of it."""
-    failed = dict(_imported(library) for library in libraries())
-    loops = runtime.current().settings.loops
-    waiting = {state.name for state in instrumentor.states() if state.status == WAITING}
-    failed |= dict(_imported_loop(loop) for loop in loops if text_of(loop.run) in waiting)
-    for state in instrumentor.states():
-        why = _hinted(state.why) or failed.get(state.name)
-        if state.status == PATCHED:
-            mine = [loop for loop in loops if text_of(loop.run) == state.name]
-            names = (name for loop in mine for name in configured.unknown_names(loop))
-            why = "; ".join(filter(None, (state.why, *names))) or None
-        yield Patched(state.name, state.status, state.version, state.supported, why)
-
-
-def _hinted(why: str | None) -> str | None:
-    """Return why a loop waits, with what helps: a console script does not look in the directory where it is called."""
-    if why is None or _NOT_FOUND not in why:
-        return why
-    if Path.cwd() in map(Path.absolute, map(Path, sys.path)):
-        return f"{why}. Its module must be importable: name its directory in PYTHONPATH"
-    return f"{why}. The current directory is not on it: PYTHONPATH=. otel-failover doctor looks there, too"
-
-
-def _unknown(settings: Settings, libraries: tuple[Patched, ...]) -> Iterator[str]:
-    known = [library.name for library in libraries]
-    for name in settings.disabled_libraries:
-        if name not in known:
-            yield f"disabled_libraries names {name}{did_you_mean(name, known)}; known are {', '.join(known)}"
-
-
-def _problems(libraries: tuple[Patched, ...]) -> Iterator[str]:
-    for library in libraries:
-        if library.status == PATCHED and library.why:
-            yield f"{library.name}: {library.why}"
-        if library.status in (SKIPPED, WAITING):
-            version = f" {library.version}" if library.version else ""
-            yield f"{library.name}{version} is not patched: {library.why or 'its modules were not imported'}"
-    if not any(library.status == PATCHED for library in libraries):
-        supported = ", ".join(f"{library.name} {library.supported}" for library in libraries if library.supported)
-        yield f"nothing is patched; supported are {supported}"
 
 
 # --- where spans go ---------------------------------------------------------------------------------------------------

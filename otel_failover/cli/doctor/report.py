@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from otel_failover.cli.doctor.examination import Examination, Patched, Provider
+    from otel_failover.cli.doctor.examination import Examination, Provider
+    from otel_failover.cli.doctor.patched import Patched
     from otel_failover.cli.doctor.telemetry import Exporter
 
 
@@ -54,7 +55,7 @@ def _versions(found: Examination) -> Iterator[tuple[str, str]]:
 def _library(library: Patched) -> tuple[str, str]:
     if library.version is None and library.supported:
         return library.name, f"not installed (supported: {library.supported})"
-    why = f": {library.why}" if library.why else ""
+    why = f": {library.why}" if library.why else f" ({library.note})" if library.note else ""
     version = f"{library.version} " if library.version else ""
     return library.name, f"{version}{library.status}{why}"
 

@@ -35,8 +35,21 @@ _LAUNCHER: Final = "opentelemetry.instrumentation.auto_instrumentation"
 _DISABLED: Final = "OTEL_SDK_DISABLED"
 _NO_SDK: Final = (
     "no OpenTelemetry SDK is configured in this process: spans go nowhere. To see what a service sees: "
-    "opentelemetry-instrument otel-failover doctor (with opentelemetry-distro installed)"
+    "otel-failover doctor -- and the command that starts it, or opentelemetry-instrument otel-failover doctor (with "
+    "opentelemetry-distro installed)"
 )
+_NOWHERE: Final = (
+    "no OpenTelemetry SDK is configured in this process, and opentelemetry-instrument would configure none: spans go "
+    "nowhere. Install opentelemetry-distro, or set a TracerProvider in the service's code and look at that: "
+    "otel-failover doctor -- and the command that starts it"
+)
+_NONE_IN_IT: Final = (
+    "no OpenTelemetry SDK is configured in this process: spans go nowhere. Set a TracerProvider with an exporter, or "
+    "start it by opentelemetry-instrument (with opentelemetry-distro installed)"
+)
+_DROPS_ALL: Final = re.compile(r"AlwaysOffSampler|TraceIdRatioBased\{0(\.0*)?\}")
+_DROPS_ROOTS: Final = re.compile(r"ParentBased\{root:(AlwaysOffSampler|TraceIdRatioBased\{0(\.0*)?\})")
+_SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _WRONG_PORT: Final = {
     (GRPC, 4318): "OTLP over gRPC is sent to port 4318, where collectors listen for HTTP: set the port 4317, or "
     "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
@@ -94,12 +107,18 @@ class Telemetry:
     notes: tuple[str, ...] = ()
 
 
-def look() -> Telemetry:
-    """Return where telemetry goes, with a short try of each address."""
+def look(*, is_service: bool = False) -> Telemetry:
+    """Return where telemetry goes, with a short try of each address.
+
+    Args:
+        is_service: This process is the service itself, and not one that only looks at its environment.
+    """
     if _is_disabled():
         return Telemetry(problems=(f"{_DISABLED} is true: there are no spans and no metrics at all",))
     if hasattr(trace.get_tracer_provider(), "add_span_processor"):
         return _live()
+    if is_service and _LAUNCHER not in sys.modules:
+        return Telemetry(problems=(_NONE_IN_IT,))
     if _LAUNCHER in sys.modules:
         return Telemetry(problems=(_unconfigured(),))
     return _would_be()
@@ -131,7 +150,37 @@ def _would_be() -> Telemetry:
     tried = _trial()
     found = [_exporter(target, tried, live=False) for signal in SIGNALS for target in exporting.targets(signal)]
     problems = ["OTEL_TRACES_EXPORTER is none: spans go nowhere"] if exporting.is_none(TRACES) else []
-    return _telemetry(found, problems, [_NO_SDK])
+    notes = [_NO_SDK]
+    named = os.environ.get(_SAMPLER, "").strip().lower()
+    ratio = os.environ.get(f"{_SAMPLER}_ARG", "").strip()
+    if named == "always_off" or (named == "traceidratio" and _is_zero(ratio)):
+        problems.append(_dropping(f"{_SAMPLER} is {named}{f' with {ratio}' if ratio else ''}"))
+    elif named == "parentbased_always_off" or (named == "parentbased_traceidratio" and _is_zero(ratio)):
+        notes.append(_dropping_roots(f"{_SAMPLER} is {named}{f' with {ratio}' if ratio else ''}"))
+    if not (problems or found or exporting.has_configurator()):
+        return _telemetry(found, [_NOWHERE], notes[1:])
+    return _telemetry(found, problems, notes)
+
+
+def _is_zero(ratio: str) -> bool:
+    try:
+        return float(ratio) == 0
+    except ValueError:
+        return False
+
+
+def _dropping(what: str) -> str:
+    return (
+        f"{what}: every span is dropped, so none is exported, and spans of others are not judged; metrics and the log "
+        "go on. Record all, or a ratio above 0, and let a collector choose"
+    )
+
+
+def _dropping_roots(what: str) -> str:
+    return (
+        f"{what}: only what a caller has sampled already is recorded; a script, a worker or a request without such a "
+        "parent has no spans"
+    )
 
 
 # --- what is at work --------------------------------------------------------------------------------------------------
@@ -142,12 +191,26 @@ def _live() -> Telemetry:
     root = read(provider, "_active_span_processor")
     targets = [*_span_targets(root), *_metric_targets(metrics.get_meter_provider())]
     found = [_exporter(target, tried, live=True) for target in targets]
+    problems, notes = _sampling(provider)
     if root is None:
-        return _telemetry(found, [], [f"the exporters of {_named(provider)} cannot be seen"])
+        return _telemetry(found, problems, [*notes, f"the exporters of {_named(provider)} cannot be seen"])
     if any(each.signal == TRACES for each in found):
-        return _telemetry(found, [], [])
+        return _telemetry(found, problems, notes)
     why = " (OTEL_TRACES_EXPORTER is none)" if exporting.is_none(TRACES) else ""
-    return _telemetry(found, [f"no exporter is attached to the tracer provider: spans go nowhere{why}"], [])
+    problems.append(f"no exporter is attached to the tracer provider: spans go nowhere{why}")
+    return _telemetry(found, problems, notes)
+
+
+def _sampling(provider: object) -> tuple[list[str], list[str]]:
+    """Return what is wrong with a provider's sampler, and what is worth knowing: as it describes itself."""
+    describe = read(read(provider, "sampler"), "get_description")
+    try:
+        described = str(describe()) if callable(describe) else ""
+    except Exception:
+        described = ""
+    if _DROPS_ALL.match(described):
+        return [_dropping(f"the sampler is {described}")], []
+    return [], [_dropping_roots(f"the sampler is {described}")] if _DROPS_ROOTS.match(described) else []
 
 
 def _unwrapped(provider: object) -> object:

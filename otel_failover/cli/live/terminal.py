@@ -96,6 +96,8 @@ class Terminal:
         text = _rendered(thing, stream)
         try:
             _hand_over(text, stream)
+        except BlockingIOError:  # it takes nothing now, and may later; what could not be written is lost
+            return
         except (OSError, ValueError):
             self.is_gone = True
 

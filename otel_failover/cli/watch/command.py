@@ -16,7 +16,6 @@ from otel_failover.cli.watch.listener import HOST, Listener
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from otel_failover.cli.live.terminal import Terminal
     from otel_failover.cli.watch.showing import Showing
 
 NEEDS: Final = "otel-failover watch needs: pip install 'otel-failover[watch]'"
@@ -60,12 +59,16 @@ def run(options: argparse.Namespace) -> int:
     terminal = Terminal(sys.stderr if words else sys.stdout)
     showing = Showing(terminal)
     with contextlib.ExitStack() as stack:
+        # Before it is said that we listen: from then on a signal may come.
+        asked = [] if words else stack.enter_context(_asked_to_end())
         try:
             port = _listen(stack, showing, options, is_alone=not words)
         except OSError as problem:
             return _failed(f"otel-failover watch cannot listen: {problem}", "another port: --port PORT")
         if not words:
-            return _listen_only(showing, terminal, port)
+            showing.until(lambda: bool(asked) or terminal.is_gone)
+            _say_if_nothing_came(showing, port)
+            return 0
         return _watch(words, showing, port)
 
 
@@ -120,9 +123,7 @@ def _note(text: str) -> None:
 # --- listening only ---------------------------------------------------------------------------------------------------
 
 
-def _listen_only(showing: Showing, terminal: Terminal, port: int) -> int:
-    with _asked_to_end() as asked:
-        showing.until(lambda: bool(asked) or terminal.is_gone)
+def _say_if_nothing_came(showing: Showing, port: int) -> None:
     if not showing.spans:
         _note(
             f"no spans came. A service sends them here with OTEL_EXPORTER_OTLP_ENDPOINT=http://{HOST}:{port} and "
@@ -132,7 +133,6 @@ def _listen_only(showing: Showing, terminal: Terminal, port: int) -> int:
         _note(
             f"{showing.spans} spans came, none of otel-failover's: is it instrumented? `otel-failover doctor` says so"
         )
-    return 0
 
 
 @contextlib.contextmanager

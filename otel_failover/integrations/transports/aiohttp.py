@@ -276,6 +276,7 @@ def _has_read(response: Any) -> None:
 
 
 _BODY: Final = "the body of a call by wire, while the host reads it"
+_BODIES: Final = "bodies"
 _NO_FURTHER: Final = "the end of a body that is not read to its end"
 
 AIOHTTP: Final = Library(
@@ -287,12 +288,12 @@ AIOHTTP: Final = Library(
         Patch("aiohttp.client_reqrep", "ClientResponse.start", start, "an answer that the session raises for"),
         Patch("aiohttp.connector", "BaseConnector.connect", connect, "nobody is there, before spans of others end"),
         Patch("aiohttp.client_reqrep", "ClientResponse.read", body, "the body, once the host has read it"),
-        Patch("aiohttp.client_reqrep", "ClientResponse.close", close, _NO_FURTHER),
-        Patch("aiohttp.client_reqrep", "ClientResponse.release", close, _NO_FURTHER),
-        Patch("aiohttp.streams", "StreamReader._read_nowait_chunk", piece, _BODY),
-        Patch("aiohttp.streams", "StreamReader._wait", wait, _BODY),
-        Patch("aiohttp.streams", "StreamReader.feed_eof", eof, _BODY),
-        Patch("aiohttp.streams", "StreamReader.set_exception", broken, _BODY),
+        Patch("aiohttp.client_reqrep", "ClientResponse.close", close, _NO_FURTHER, group=_BODIES),
+        Patch("aiohttp.client_reqrep", "ClientResponse.release", close, _NO_FURTHER, group=_BODIES),
+        Patch("aiohttp.streams", "StreamReader._read_nowait_chunk", piece, _BODY, group=_BODIES),
+        Patch("aiohttp.streams", "StreamReader._wait", wait, _BODY, group=_BODIES),
+        Patch("aiohttp.streams", "StreamReader.feed_eof", eof, _BODY, group=_BODIES),
+        Patch("aiohttp.streams", "StreamReader.set_exception", broken, _BODY, group=_BODIES),
     ),
 )
 """What is wrapped of aiohttp."""

@@ -17,6 +17,7 @@ from otel_failover._core.evidence import wire
 from otel_failover._core.failsafe import read
 from otel_failover._core.runs.by_wire.reading import listened
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.seams import ASYNC_GENERATOR, GENERATOR
 
 
 def send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG001 - wrapt's signature
@@ -96,10 +97,10 @@ def _library(name: str, supported: str, core: str) -> Library:
         name,
         supported,
         (
-            Patch(name, "Client.send", send, why),
-            Patch(name, "AsyncClient.send", asend, why),
-            Patch(name, "Response.iter_raw", pieces, each_piece),
-            Patch(name, "Response.aiter_raw", pieces, each_piece),
+            Patch(name, "Client.send", send, why, takes="request, *, stream"),
+            Patch(name, "AsyncClient.send", asend, why, takes="request, *, stream"),
+            Patch(name, "Response.iter_raw", pieces, each_piece, kind=GENERATOR, group="bodies"),
+            Patch(name, "Response.aiter_raw", pieces, each_piece, kind=ASYNC_GENERATOR, group="bodies"),
             Patch(name, "Response.close", close, "the end of a stream that is closed early"),
             Patch(name, "Response.aclose", aclose, "the end of a stream that is closed early"),
             Patch(core, "ConnectionPool.handle_request", below, early, apart=True),

@@ -13,6 +13,7 @@ from otel_failover._core.evidence import wire
 from otel_failover._core.failsafe import guarded, read, text_of
 from otel_failover._core.runs.by_wire.reading import listened, piece_of
 from otel_failover.integrations.patching import Library, Patch
+from otel_failover.integrations.seams import GENERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,18 +117,20 @@ def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 _BODY: Final = "the body of a call by wire, while the host reads it"
+_NO_FURTHER: Final = "the end of a body that is not read to its end"
+_BODIES: Final = "bodies"
 
 URLLIB3: Final = Library(
     "urllib3",
     "urllib3",
-    ">=1.26,<3",
+    ">=1.26.18",
     (
         Patch("urllib3.connectionpool", "HTTPConnectionPool.urlopen", urlopen, "every way of sending ends here"),
-        Patch("urllib3.response", "HTTPResponse.stream", stream, _BODY),
-        Patch("urllib3.response", "HTTPResponse.read_chunked", stream, _BODY),
-        Patch("urllib3.response", "HTTPResponse.read", piece, _BODY),
-        Patch("urllib3.response", "HTTPResponse.read1", piece, _BODY, since="2.3"),
-        Patch("urllib3.response", "HTTPResponse.close", close, "the end of a body that is not read to its end"),
+        Patch("urllib3.response", "HTTPResponse.stream", stream, _BODY, kind=GENERATOR, group=_BODIES),
+        Patch("urllib3.response", "HTTPResponse.read_chunked", stream, _BODY, kind=GENERATOR, group=_BODIES),
+        Patch("urllib3.response", "HTTPResponse.read", piece, _BODY, takes="amt, decode_content", group=_BODIES),
+        Patch("urllib3.response", "HTTPResponse.read1", piece, _BODY, since="2.3", group=_BODIES),
+        Patch("urllib3.response", "HTTPResponse.close", close, _NO_FURTHER, group=_BODIES),
     ),
 )
 """What is wrapped of urllib3."""

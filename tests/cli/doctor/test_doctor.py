@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 import os
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry._logs import LoggerProvider, NoOpLogger
 from opentelemetry.sdk._logs import LoggerProvider as SDKLoggerProvider
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 
 from otel_failover import FailoverInstrumentor
 from otel_failover.cli import main
-from otel_failover.cli.doctor import examination
+from otel_failover.cli.doctor import exporters, patched, telemetry
 from otel_failover.integrations import adapters
 from otel_failover.integrations.libraries import libraries
 from tests.cli.collector import Collector
@@ -33,6 +36,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No exporter and no setting in the environment; nothing is left on."""
     for name in ("", "TRACES_", "METRICS_"):
         monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT", raising=False)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
     yield
     assert not FailoverInstrumentor().is_instrumented_by_opentelemetry
 
@@ -45,7 +49,8 @@ def test_keys_are_stable(tmp_path: Path) -> None:
         "ok", "version", "python", "versions", "active", "libraries", "provider", "exporters", "settings", "changed",
         "genai_instrumentations", "problems", "notes",
     ]  # fmt: skip
-    assert list(document["libraries"][0]) == ["name", "status", "version", "supported", "why"]
+    keys = ["name", "status", "version", "supported", "why", "note", "advice", "imported"]
+    assert list(document["libraries"][0]) == keys
     assert list(document["provider"]) == ["kind", "sdk", "processor", "hook"]
     statuses = {library["name"]: library["status"] for library in document["libraries"]}
     assert statuses["openai"] == statuses["anthropic"] == "patched"
@@ -55,7 +60,7 @@ def test_keys_are_stable(tmp_path: Path) -> None:
 
 def test_text_says_the_same_to_people(tmp_path: Path) -> None:
     """Aligned, one fact a line, and the result last."""
-    done = run("doctor", cwd=tmp_path)
+    done = run("doctor", cwd=tmp_path, given={"OTEL_TRACES_EXPORTER": "console"})
     lines = done.stdout.decode().splitlines()
     assert done.returncode == 0
     assert lines[-1] == "ok"
@@ -189,19 +194,108 @@ def test_text_of_a_configured_loop(tmp_path: Path) -> None:
     assert "loops acme_here:route (set)" in lines
 
 
-def test_a_library_that_is_too_new_is_a_problem(
+def of_a_version(monkeypatch: pytest.MonkeyPatch, supported: str) -> None:
+    library = next(each for each in libraries() if each.name == "openai")
+    odd: tuple[Library, ...] = (library._replace(supported=supported),)
+    for module in (adapters, patched):
+        monkeypatch.setattr(module, "libraries", lambda: odd)
+
+
+def test_an_unsupported_library_that_is_imported_is_a_problem(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is installed, and nobody asked for it to be left out."""
-    library = next(each for each in libraries() if each.name == "openai")
-    old: tuple[Library, ...] = (library._replace(supported="<0.1"),)
-    for module in (adapters, examination):
-        monkeypatch.setattr(module, "libraries", lambda: old)
+    """It is used, and nobody asked for it to be left out: what to do, and what is still seen."""
+    importlib.import_module("openai")
+    of_a_version(monkeypatch, "<0.1")
     assert main(["doctor"]) == 1
     out = capsys.readouterr().out
     assert "is not patched: version" in out
-    assert "is outside <0.1" in out
+    assert "is outside <0.1; install 'openai<0.1', or a newer otel-failover; its calls are still seen by wire" in out
     assert out.endswith("not ok\n")
+
+
+TOO_OLD = """
+import importlib.metadata
+real = importlib.metadata.version
+importlib.metadata.version = lambda name: "0.1" if name == "openai" else real(name)
+"""
+
+
+def test_an_unsupported_library_that_is_only_installed_is_none(tmp_path: Path) -> None:
+    """It is not imported to be looked at, either."""
+    code, document = found(tmp_path, before=f"{TOO_OLD}\nimport sys; sys.modules['openai'] = None")
+    (state,) = [each for each in document["libraries"] if each["name"] == "openai"]
+    assert (code, state["status"], state["imported"], document["problems"]) == (0, "skipped", False, [])
+    (note,) = [note for note in document["notes"] if note.startswith("openai")]
+    assert "openai 0.1 is not patched: version 0.1 is outside >=1.66; install 'openai>=1.66'" in note
+    assert note.endswith("Nothing is missed where the service does not import it")
+
+
+@pytest.mark.parametrize(
+    ("given", "is_bad"),
+    [
+        ({"OTEL_TRACES_SAMPLER": "always_off"}, True),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}, True),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}, False),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, False),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_always_on"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_live", [False, True], ids=["as the environment says", "at work"])
+def test_a_sampler_that_drops_all_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], is_bad: bool, is_live: bool
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    if is_live:
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+        monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: provider)
+    document = telemetry.look()
+    assert any("every span is dropped" in problem for problem in document.problems) is is_bad
+    told = any("only what a caller has sampled" in note for note in document.notes)
+    assert told is (given.get("OTEL_TRACES_SAMPLER") == "parentbased_always_off")
+
+
+def test_without_an_sdk_and_anything_that_would_configure_one_the_result_is_bad(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Telemetry goes nowhere. A distribution, or an exporter that the environment names, would have it go somewhere."""
+    monkeypatch.delenv("OTEL_TRACES_EXPORTER")
+    monkeypatch.setattr(exporters, "has_configurator", lambda: False)
+    monkeypatch.setattr(exporters, "has_distro", lambda: False)
+    (problem,) = telemetry.look().problems
+    assert problem.startswith("no OpenTelemetry SDK is configured in this process")
+    monkeypatch.setattr(exporters, "has_configurator", lambda: True)
+    assert telemetry.look().problems == ()
+    (problem,) = telemetry.look(is_service=True).problems
+    assert problem.startswith("no OpenTelemetry SDK is configured in this process")
+
+
+def test_a_host_that_is_nobodys_is_told_with_the_line_to_write(tmp_path: Path) -> None:
+    given = {"OPENAI_BASE_URL": "https://llm.acme.example/v1", "ANTHROPIC_BASE_URL": "https://api.anthropic.com"}
+    _, document = found(tmp_path, given)
+    (note,) = [note for note in document["notes"] if "nobody's" in note]
+    assert """OTEL_FAILOVER_PROVIDER_ALIASES='{"llm.acme.example": "openai"}'""" in note
+    assert "OTEL_FAILOVER_GATEWAYS=llm.acme.example" in note
+    _, document = found(tmp_path, given | {"OTEL_FAILOVER_GATEWAYS": "llm.acme.example"})
+    assert not [note for note in document["notes"] if "nobody's" in note]
+
+
+def test_a_framework_whose_loop_is_not_known_is_told(tmp_path: Path) -> None:
+    """With the line that makes its passes runs; once that is written, no more."""
+    metadata = tmp_path / "browser_use-0.13.14.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: browser-use\nVersion: 0.13.14\n")
+    given = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    _, document = found(tmp_path, given)
+    (note,) = [note for note in document["notes"] if "browser-use" in note]
+    loops = note.partition("OTEL_FAILOVER_LOOPS='")[2].rstrip("'")
+    assert json.loads(loops) == [{"run": "browser_use.agent.service:Agent.get_model_output"}]
+    _, document = found(tmp_path, given | {"OTEL_FAILOVER_LOOPS": loops})
+    assert not [note for note in document["notes"] if note.startswith("browser-use")]
 
 
 def test_exporters_are_tried(tmp_path: Path) -> None:

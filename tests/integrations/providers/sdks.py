@@ -32,7 +32,8 @@ class Sdk(NamedTuple):
         client: Makes its client: of the module, a local provider and a patience in seconds.
         ask: Asks once: of the client, and whether it shall be streamed.
         aclient, aask: The same, asynchronous; None where there is none.
-        tries_again: It always does so by itself, without a header that says so, and its patience cannot be told.
+        tries_again: After which failures it always does so by itself, without a header that says so: `timeouts`, or
+            `all` that are no refusal.
         unread: Whose refusals' bodies it leaves unread: of `streams`, of `all`, of none.
         has_adapter: Its calls are seen by an adapter of its own.
     """
@@ -45,7 +46,7 @@ class Sdk(NamedTuple):
     ask: Callable[[Any, str, bool], Any]
     aclient: Callable[[Any, LocalProvider, float], Any] | None = None
     aask: Callable[[Any, str, bool], Any] | None = None
-    tries_again: bool = False
+    tries_again: str = ""
     unread: str = ""
     has_adapter: bool = False
 
@@ -311,13 +312,13 @@ SDKS: Final = {
     "sambanova": _stainless("sambanova", "SambaNova", "openai", "sambanova", "Llama-4-Maverick"),
     "zai": _stainless("zai", "ZaiClient", "openai", "zhipu_ai", "glm-5", "/api/paas/v4"),
     "zhipuai": _stainless("zhipuai", "ZhipuAI", "openai", "zhipu_ai", "glm-5", "/api/paas/v4"),
-    "portkey": _stainless("portkey_ai", "Portkey", "openai", "openai", "gpt-5.5")._replace(tries_again=True),
+    "portkey": _stainless("portkey_ai", "Portkey", "openai", "openai", "gpt-5.5")._replace(tries_again="all"),
     "openrouter": Sdk("openrouter", "openrouter", "openrouter", "z-ai/glm-5", _openrouter, _ask_openrouter, _openrouter, _aask_openrouter),
     "ollama": Sdk("ollama", "ollama", "ollama", "llama3.3", _of_ollama("Client"), _ask_ollama, _of_ollama("AsyncClient"), _ask_ollama),
     "ollama generate": Sdk("ollama", "ollama", "ollama", "llama3.3", _of_ollama("Client"), _generate_ollama, _of_ollama("AsyncClient"), _generate_ollama),
     "huggingface_hub": Sdk("huggingface_hub", "tgi", "hugging_face", "Qwen/Qwen3", _of_hub("InferenceClient"), _ask_hub, _of_hub("AsyncInferenceClient"), _ask_hub),
     "huggingface_hub generate": Sdk("huggingface_hub", "tgi", "hugging_face", "", _of_hub("InferenceClient"), _generate_hub, _of_hub("AsyncInferenceClient"), _generate_hub),
-    "dashscope": Sdk("dashscope", "dashscope", "alibaba_cloud", "qwen-max", _dashscope, _ask_dashscope, _dashscope, _aask_dashscope),
+    "dashscope": Sdk("dashscope", "dashscope", "alibaba_cloud", "qwen-max", _dashscope, _ask_dashscope, _dashscope, _aask_dashscope, tries_again="timeouts"),
     "azure": Sdk("azure.ai.inference", "openai", "azure.ai.inference", "Phi-4", _azure, _ask_azure, _aazure, _ask_azure),
     "openai at vLLM": _stainless("openai", "OpenAI", "vllm", "vllm", "Qwen/Qwen3")._replace(has_adapter=True),
     "openai at OpenRouter": _stainless("openai", "OpenAI", "openrouter", "openrouter", "z-ai/glm-5")._replace(has_adapter=True),

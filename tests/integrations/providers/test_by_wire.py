@@ -83,6 +83,7 @@ CASES: Final = {
 }
 TELLS_USAGE: Final = ("mistral", "cohere", "ollama", "openrouter", "dashscope")
 """Who says in a stream how much there was, without being asked to."""
+SAYS_LITTLE: Final = ("mistralai", "zai", "zhipuai")
 each_sdk = pytest.mark.parametrize("sdk", SDKS.values(), ids=SDKS)
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 each_way = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -187,7 +188,7 @@ def known(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_seen_and_the_host_sees_nothing_of_it(
     sdk: Sdk, asynchronous: bool, case: Case, switch_on: Callable[[], Telemetry]
 ) -> None:
-    if sdk.tries_again and (case.patience == SHORT or case.status == 500):
+    if (sdk.tries_again and case.patience == SHORT) or (sdk.tries_again == "all" and case.status == 500):
         pytest.skip("it asks again by itself, and nothing tells that from another question")
     with LocalProvider(sdk.kind, default=case.answer) as at:
         candidate = Candidate(sdk.provider, sdk.model, at.endpoint)
@@ -206,8 +207,8 @@ def test_it_is_seen_and_the_host_sees_nothing_of_it(
 
 def told(telemetry: Telemetry, is_outside: bool, case: Case) -> tuple[Exported, Exported]:
     """Return the span that says what came of a call, and the call's own; nothing else was made."""
-    if not telemetry.spans:  # some SDKs leave a stream open that has failed: it ends with the garbage
-        gc.collect()
+    if not any(span["gen_ai.operation.name"] for span in telemetry.spans):
+        gc.collect()  # some SDKs leave a stream open that has failed: it ends with the garbage
     assert telemetry.markers == []
     (call,) = [span for span in telemetry.spans if span["gen_ai.operation.name"]]
     if is_outside:
@@ -238,8 +239,8 @@ def assert_facts(spans: tuple[Exported, Exported], sdk: Sdk, case: Case, log: li
         assert told_by.verdict in (("unverified", "evidence_incomplete"), ("verified", None))
         return
     assert (told_by["failover.evidence"], told_by["failover.evidence_gap"]) == ("complete", None)
-    # Mistral's SDK says of an error event only what it had expected instead: no provider said that.
-    is_unbound = case.is_late_error and sdk.module == "mistralai" and told_by is not call and told_by.verdict[1]
+    # Some SDKs say of an error event only that it was none of what they had expected: no provider said that.
+    is_unbound = case.is_late_error and sdk.module in SAYS_LITTLE and told_by is not call and told_by.verdict[1]
     assert told_by.verdict == (("unverified", "nothing_bound") if is_unbound else ("verified", None))
     if case.answer.message and sdk.model != "command-r":  # Cohere's first version has no words in a stream
         assert case.answer.message in told_by.description

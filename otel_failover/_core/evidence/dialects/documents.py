@@ -192,6 +192,10 @@ def _says(place: object) -> bool:
     return any(place.get(name) for name in _CALLS) or place.get("reasoningContent") is not None
 
 
+_BROKEN_OFF: Final = frozenset({"ERROR", "TIMEOUT", "error"})
+"""How Cohere and Mistral say that an answer ended by an error of theirs."""
+
+
 # --- a whole answer ---------------------------------------------------------------------------------------------------
 
 
@@ -210,7 +214,7 @@ def judge(answer: Answer, document: Mapping[str, Any], *, is_whole: bool) -> boo
         inner = document.get(name)
         if isinstance(inner, Mapping) and inner.get("status") == "failed":
             document = inner
-    found = look_closer(Document(document), None)
+    found = look_closer(Document(_broken_off(document) or document), None)
     if found.error is not None:
         answer.error = answer.error or found.error
         if is_whole:
@@ -222,6 +226,18 @@ def judge(answer: Answer, document: Mapping[str, Any], *, is_whole: bool) -> boo
     if is_whole:
         answer.empty = seen.empty
     return True
+
+
+def _broken_off(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the error for which an answer says that it ended: Cohere's and Mistral's are words for how it did."""
+    delta, choices = document.get("delta"), _each(document.get("choices"))
+    for each in (document, delta, *choices[:1]):
+        finish = _get(each, "finish_reason")
+        if finish in _BROKEN_OFF:
+            said = _get(each, "error")
+            message = said if isinstance(said, str) else ""
+            return None if "error" in document else {"type": "error", "error": {"type": finish, "message": message}}
+    return None
 
 
 def _shown(document: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ How it ends, once:
 | none: the library raised | with what it raised |
 | is there when the library returns | then |
 | is read later | with the last byte, or with what broke the reading off; by `close`, or the collector |
+| tells an error in the midst | then: nothing is answered behind it |
 | is an error whose body is read later | likewise; at the latest with the host's next step, if nobody has read it |
 
 What passes is looked at and not kept, but for an error's body and a short answer that is no stream.
@@ -75,6 +76,11 @@ class WireCall(Call):
         self.said: Answer | None = None
         self.ended_at: int | None = None
         self.where = where_now()
+
+    @property
+    def is_the_attempt(self) -> bool:
+        """Whether it is an attempt by itself."""
+        return self._is_the_attempt
 
     # --- the answer came ----------------------------------------------------------------------------------------------
 
@@ -198,6 +204,10 @@ class WireCall(Call):
             reader.feed(chunk)
             if reader.has_output and self.ledger is not None:
                 self._keep(chunk, self.ledger)
+            if reader.error is not None:
+                # Nothing is answered behind it. An SDK may raise for it and leave the body open (groq), so that an
+                # attempt around would be over before it is closed.
+                self.stream_ended()
         except Exception as problem:
             note("runs.by_wire.call.WireCall.hear", problem)
             if strict():

@@ -66,12 +66,41 @@ def opened(
             return None
         exchange = call.wire = Exchange(sent, endpoint, "POST", stream=stream or (later and asked.streamed))
         call.ledger.add(exchange, call)
+        _note_repetition(call, sent)
         if call.ledger.rootless:
             orphans.add(exchange)
     except BaseException:
         call.leave()
         raise
     return exchange
+
+
+def _note_repetition(call: WireCall, sent: object) -> None:
+    """Take note of a call that is the one before once more: an SDK's own retry is no call of the loop's.
+
+    SDKs made by Stainless count their retries in a header; of others, a request that is sent again as it was is one.
+    """
+    attempt, ledger, asked = call.attempt, call.ledger, call.asked
+    if attempt is None or ledger is None:
+        return
+    bare = attempt.run is not None and call.is_the_attempt
+    place: Any = attempt.run if bare else ledger
+    content = content_of(sent)
+    body = hash(content) if isinstance(content, bytes) and len(content) <= _HASHED else None
+    who = (asked.endpoint, asked.base, asked.model, asked.credential)
+    before, place.last_sent = read(place, "last_sent"), (who, body)
+    headers: Any = read(sent, "headers")
+    counted = text_of(headers.get("x-stainless-retry-count") or "") if headers is not None else ""
+    if not isinstance(before, tuple) or before[0] != who:
+        return
+    if int(counted) > 0 if counted.isdecimal() else (body is not None and before[1] == body):
+        if bare:
+            attempt.repeats = True
+        else:
+            ledger.calls -= 1
+
+
+_HASHED: Final = 65_536
 
 
 def _read(

@@ -220,6 +220,8 @@ class InferredRun(Run):
         """
         self.asker = asker
         self.who.add(who)
+        # What was answered beside it before has not served it: the loop goes on.
+        self._tally.beside_at = 0.0
         attempt = self.infer(asked._replace(credential=askers.hashed(asked.credential)))
         around, is_below = context_api.get_current(), self.context is self._context
         attempt.enter()

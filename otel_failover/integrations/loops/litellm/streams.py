@@ -36,10 +36,12 @@ class OpenDuringChunks(HeldOpen):
     Args:
         run: The run.
         attempt: Its attempt, open without being current.
+        is_chat: Each chunk is output. The events of other endpoints begin with some that are none, which a router holds
+            back: there the wire tells whether output had begun.
     """
 
-    def __init__(self, run: LitellmRun, attempt: Attempt) -> None:
-        self._library_run, self._attempt = run, attempt
+    def __init__(self, run: LitellmRun, attempt: Attempt, *, is_chat: bool) -> None:
+        self._library_run, self._attempt, self._is_chat = run, attempt, is_chat
         self._over = self._began = self._watched = False
         self.working = False
 
@@ -61,8 +63,9 @@ class OpenDuringChunks(HeldOpen):
 
     def stream_output(self) -> None:
         """Called for each chunk that was handed on."""
-        self._began = True
-        self._attempt.stream_output()
+        if self._is_chat:
+            self._began = True
+            self._attempt.stream_output()
 
     def leave(self, problem: BaseException | None) -> None:
         """End the attempt."""
@@ -102,7 +105,7 @@ class OpenDuringChunks(HeldOpen):
         if isinstance(problem, (StopIteration, StopAsyncIteration)):
             problem = None
         if isinstance(problem, Exception):
-            self._library_run.stream_failed(began=self._began)
+            self._library_run.stream_failed(began=self._began or self._attempt.ledger.stream.begun)
         stream_events.ended(self._attempt.ledger, problem, watched=self._watched)
         self._attempt.leave(problem)
 
@@ -132,16 +135,15 @@ class OpenPastStream(OpenPastCall):
         if not is_steps(result):
             return super().returned(result)
         self._kept = True
-        return OpenUntilLeft(OpenDuringChunks(self._library_run, self._attempt)).steps(result)
+        return OpenUntilLeft(OpenDuringChunks(self._library_run, self._attempt, is_chat=False)).steps(result)
 
     @guarded(fallback=False)
     def _hold(self, result: Any) -> bool:
         kind = type(result)
-        if not _is_patched(kind) and not [
-            name for name, step in _STEPS.items() if wrap_where_defined(NAME, kind, name, step)
-        ]:
+        is_chat = _is_patched(kind)
+        if not is_chat and not [name for name, step in _STEPS.items() if wrap_where_defined(NAME, kind, name, step)]:
             return False
-        stream = _streams[result] = OpenDuringChunks(self._library_run, self._attempt)
+        stream = _streams[result] = OpenDuringChunks(self._library_run, self._attempt, is_chat=is_chat)
         stream.watch(result)
         # A stream that nobody reads to its end or closes is over when it is collected; that may be under any lock.
         weakref.finalize(result, deferred.end_when_safe, stream.ended).atexit = False
