@@ -100,6 +100,8 @@ class Watch:
         current = context_api.get_current()
         if not self._is_mine() or not _asks(call.asked) or is_suppressed(current):
             return None
+        if not current and _may_be_declared(call.asked.endpoint):
+            return None
         asker, begun = askers.current(), time.monotonic()
         me = weakref.ref(asker)
         place, who = askers.place_of(call.parent, asker), identity(call.asked, provider)
@@ -175,6 +177,8 @@ class Watch:
         kept, attempt.kept = attempt.kept, None
         current = context_api.get_current()
         if kept is None or not _asks(call.asked) or is_suppressed(current):
+            return
+        if attempt.ledger.rootless and _may_be_declared(call.asked.endpoint):
             return
         self._begin_with(runtime.current())
         asker = askers.current()
@@ -287,6 +291,21 @@ class Watch:
 
 _REPEATS: Final = 63
 """Of a candidate that is asked again and again, so many failures are kept besides the last."""
+
+
+def _may_be_declared(endpoint: str) -> bool:
+    """Whether a call in a thread without context may be part of an attempt that somebody has declared elsewhere.
+
+    That attempt takes it for its own where it meets what the call raised or returned.
+
+    Args:
+        endpoint: It is asked at.
+    """
+    for attempt in tuple(runtime.current().open_attempts):
+        run = attempt.run
+        if run is not None and not isinstance(run, InferredRun) and attempt.ledger.endpoint in (None, endpoint):
+            return True
+    return False
 
 
 def _asks(asked: Asked) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.host.frameworks.apps import check_failover, check_none
-from tests.host.frameworks.servers.process import Service, needs, running
+from tests.host.frameworks.servers.process import LATE, Service, needs, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ needs("celery", "kombu")
 
 APP = "tests.host.frameworks.servers.celery_app"
 CASES = [("solo", "its spans"), ("prefork", "its spans"), ("solo", "no span")]
+WITHIN = 4.0
+"""Seconds."""
 _SEND = f"""
 import json, sys
 from {APP} import app
@@ -50,7 +53,9 @@ def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     ]
     off = "celery" if spans == "no span" else ""
     with LocalProvider("openai") as first, LocalProvider("anthropic") as second:
-        with running(command, place / "log", (first, second), off=off, QUEUE=str(queue)) as worker:
+        with running(
+            command, place / "log", (first, second), off=off, QUEUE=str(queue), OTEL_FAILOVER_INFER_WITHIN=str(WITHIN)
+        ) as worker:
             yield Service(worker, first, second, traced=not off)
 
 
@@ -80,6 +85,11 @@ def test_a_loop(worker: Service) -> None:
 def test_a_loop_that_nobody_answers(worker: Service) -> None:
     worker.second.program(Answer.anthropic_overloaded())
     spans = work(worker, ("loop", ["Why does nobody answer?"]), calls=2)
+    if not worker.traced:
+        # As in a thread of Flask's: over once nobody has asked again for a while.
+        worker.second.program(Answer.ok(LATE))
+        time.sleep(WITHIN)
+        spans += work(worker, ("one", ["What else?", "claude"]), calls=1)
     check_failover(spans, outcome="exhausted", reasons=("billing", "overloaded"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 needs("flask", "gunicorn")
 
+WITHIN = 4.0
+"""Seconds."""
 WORKERS = {"sync": ["--workers", "1"], "gthread": ["--worker-class", "gthread", "--threads", "4"]}
 CASES = [("sync", "its spans"), ("gthread", "its spans"), ("sync", "no span"), ("gthread", "no span")]
 
@@ -29,7 +32,9 @@ def started(
     command = ["gunicorn", "tests.host.frameworks.servers.flask_app:app", *place, *WORKERS[workers]]
     off = "flask,wsgi" if spans == "no span" else ""
     with LocalProvider("openai") as first, LocalProvider("anthropic") as second:
-        with running(command, log, (first, second), port=free_port, off=off) as server:
+        with running(
+            command, log, (first, second), port=free_port, off=off, OTEL_FAILOVER_INFER_WITHIN=str(WITHIN)
+        ) as server:
             yield Service(server, first, second, traced=not off)
 
 
@@ -49,9 +54,15 @@ def test_a_loop(service: Service, path: str) -> None:
 
 
 def test_a_loop_that_nobody_answers(service: Service) -> None:
+    """Without a span its thread goes on to whatever comes: it is over once nobody has asked again for a while."""
     service.second.program(Answer.anthropic_overloaded())
     status, _, spans = service.ask("/sync", "Why does nobody answer?", calls=2)
     assert status == 502
+    if not service.traced:
+        service.second.program(Answer.ok(LATE))
+        time.sleep(WITHIN)
+        _, _, later = service.ask("/ask", "What else?", calls=1, model="claude")
+        spans += later
     check_failover(spans, outcome="exhausted", reasons=("billing", "overloaded"))
 
 
