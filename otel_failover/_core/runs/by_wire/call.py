@@ -198,7 +198,7 @@ class WireCall(Call):
             reader.feed(chunk)
             if reader.has_output and self.ledger is not None:
                 self._keep(chunk, self.ledger)
-            if reader.answer.error is not None:
+            if reader.error is not None:
                 # Nothing comes after it, and what reads it raises, maybe without ever closing the stream.
                 self.stream_ended()
         except Exception as problem:
