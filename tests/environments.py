@@ -146,6 +146,14 @@ ENDS: Final = (
     Environment("litellm_newest_openai_2", "litellm", "litellm openai==2.54.0"),
     Environment("litellm_newest", "litellm", "litellm"),
     Environment(
+        "litellm_proxy",
+        "litellm fastapi uvicorn soundfile opentelemetry.distro",
+        """litellm opentelemetry-distro gunicorn uvicorn uvloop fastapi starlette backoff pyyaml rq orjson apscheduler
+        fastapi-sso pyjwt python-multipart cryptography pynacl websockets boto3 azure-identity mcp restrictedpython
+        tomlkit soundfile expression semver backports-zstd polars azure-storage-blob granian hiredis httpx2""",
+        "integrations/loops/litellm/test_proxy integrations/loops/litellm/test_endpoints",
+    ),
+    Environment(
         "haystack_2_agno_2_core_0_3",
         "haystack agno langchain_core langchain_openai langchain_anthropic",
         f"""haystack-ai==2.19.0 agno==2.6.0 langchain-core==0.3.0 langchain-openai==0.2.0 langchain-anthropic==0.2.0

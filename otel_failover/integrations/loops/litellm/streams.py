@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core import context as scope
@@ -127,7 +128,7 @@ class OpenPastStream(OpenPastCall):
     """
 
     def __init__(self, run: LitellmRun, attempt: Attempt) -> None:
-        super().__init__(attempt, self._hold)
+        super().__init__(attempt, partial(_hold, run, attempt))
         self._library_run, self._attempt = run, attempt
 
     def returned(self, result: Any) -> Any:
@@ -137,18 +138,20 @@ class OpenPastStream(OpenPastCall):
         self._kept = True
         return OpenUntilLeft(OpenDuringChunks(self._library_run, self._attempt, is_chat=False)).steps(result)
 
-    @guarded(fallback=False)
-    def _hold(self, result: Any) -> bool:
-        kind = type(result)
-        is_chat = _is_patched(kind)
-        if not is_chat and not [name for name, step in _STEPS.items() if wrap_where_defined(NAME, kind, name, step)]:
-            return False
-        stream = _streams[result] = OpenDuringChunks(self._library_run, self._attempt, is_chat=is_chat)
-        stream.watch(result)
-        # A stream that nobody reads to its end or closes is over when it is collected; that may be under any lock.
-        weakref.finalize(result, deferred.end_when_safe, stream.ended).atexit = False
-        wrap_where_defined(NAME, kind, "aclose", close)
-        return True
+
+@guarded(fallback=False)
+def _hold(run: LitellmRun, attempt: Attempt, result: Any) -> bool:
+    """Keep an attempt open until the stream that it gave is over; return whether it is held."""
+    kind = type(result)
+    is_chat = _is_patched(kind)
+    if not is_chat and not [name for name, step in _STEPS.items() if wrap_where_defined(NAME, kind, name, step)]:
+        return False
+    stream = _streams[result] = OpenDuringChunks(run, attempt, is_chat=is_chat)
+    stream.watch(result)
+    # A stream that nobody reads to its end or closes is over when it is collected; that may be under any lock.
+    weakref.finalize(result, deferred.end_when_safe, stream.ended).atexit = False
+    wrap_where_defined(NAME, kind, "aclose", close)
+    return True
 
 
 @guarded(fallback=False)

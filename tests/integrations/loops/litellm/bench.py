@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 import os
@@ -131,7 +132,9 @@ async def settle() -> None:
         worker = importlib.import_module("litellm.litellm_core_utils.logging_worker")
     except ImportError:
         return
-    await worker.GLOBAL_LOGGING_WORKER.flush()
+    # In some releases it belongs to the first loop that it has met.
+    with contextlib.suppress(RuntimeError):
+        await worker.GLOBAL_LOGGING_WORKER.flush()
 
 
 async def until(done: Callable[[], bool], seconds: float = 10) -> None:
