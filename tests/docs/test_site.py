@@ -62,6 +62,7 @@ PROSE: Final = {
     "docs/beside-other-telemetry.md": {"whose span"},
     "docs/contributing/words.md": {"old word"},
     "docs/index.md": {"you want to", "question"},
+    "docs/loops/inferred.md": {"framework"},
     "docs/privacy.md": {"what"},
     "docs/promises.md": {"level"},
     "docs/reference/rules.md": {"where a span stands"},

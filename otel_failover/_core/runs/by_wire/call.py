@@ -43,6 +43,8 @@ _WHOLE: Final = 1_048_576
 _SHOWN: Final = 65_536
 """Bytes of an error's body that are kept; one more shows that it is longer."""
 _PIECE: Final = 2_048
+_MARK: Final = 40
+"""Bytes at a piece's end in which the mark of an answer's end would stand."""
 _FRAMED: Final = ("event-stream", "ndjson", "stream+json", "eventstream", "jsonl")
 """What a content type has in it whose body is a stream of events."""
 
@@ -208,6 +210,10 @@ class WireCall(Call):
                 # Nothing is answered behind it. An SDK may raise for it and leave the body open (groq), so that an
                 # attempt around would be over before it is closed.
                 self.stream_ended()
+            elif _ends(chunk) and reader.has_ended:
+                # Nor here: who stops reading at the mark may keep the response, and never close it (litellm to 1.107).
+                self._take(is_whole=True)
+                self.stream_ended()
         except Exception as problem:
             note("runs.by_wire.call.WireCall.hear", problem)
             if strict():
@@ -299,6 +305,15 @@ class WireCall(Call):
         self.ended_at = time.time_ns()
         if self._is_the_attempt and self.attempt is not None:
             self.attempt.stop_clock()
+
+
+def _ends(chunk: bytes) -> bool:
+    """Whether a piece seems to end with the mark behind which its dialect has nothing; the answer's reader is asked.
+
+    A mark that stands elsewhere, or is split, is noticed with the end of the body.
+    """
+    end = chunk[-_MARK:]
+    return b"[DONE]" in end or b"message_stop" in end
 
 
 def _header(response: Any, name: str) -> str:

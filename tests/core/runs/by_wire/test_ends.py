@@ -6,6 +6,7 @@ import contextlib
 import gc
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from otel_failover import Candidate, failover_run
@@ -125,6 +126,25 @@ def test_a_stream_that_is_cut_does_not_look_like_one_that_ended(telemetry: Telem
 def test_a_host_that_stops_early_is_no_error(telemetry: Telemetry, ask: Ask, act: str) -> None:
     ask_outside(ask, Answer.stream(50), "chat", stream=True, act=act)
     assert said(call(telemetry)) == ("success", None, "complete")
+
+
+@pytest.mark.parametrize("dialect", ["chat", "messages"])
+def test_a_stream_that_is_kept_behind_its_mark_of_the_end(telemetry: Telemetry, dialect: str) -> None:
+    """Neither closed nor dropped: its answer is there, and no run waits for it."""
+    with LocalProvider(DIALECTS[dialect].kind, Answer.stream(4)) as provider, httpx.Client() as client:
+        url, body = asked(provider, dialect, stream=True)
+        with failover_run("chat"):
+            response = client.send(client.build_request("POST", url, json=body), stream=True)
+            pieces = response.iter_raw()
+            heard = b""
+            while b"[DONE]" not in heard and b"message_stop" not in heard:
+                heard += next(pieces)
+        assert telemetry.run["failover.outcome"] == "primary"
+        (own,) = telemetry.candidates
+        assert said(own) == ("success", None, "complete")
+        assert call(telemetry)["gen_ai.response.model"] == "m"
+        response.close()
+    assert len(telemetry.candidates) == 1
 
 
 @pytest.mark.parametrize("name", ["httpx", "httpx2", "requests", "urllib3"])
