@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -21,16 +18,12 @@ if TYPE_CHECKING:
 
 needs("celery", "kombu")
 
+celery = pytest.importorskip("celery")
+
 APP = "tests.host.frameworks.servers.celery_app"
 CASES = [("solo", "its spans"), ("prefork", "its spans"), ("solo", "no span")]
 WITHIN = 4.0
 """Seconds."""
-_SEND = f"""
-import json, sys
-from {APP} import app
-for name, arguments in json.loads(sys.argv[1]):
-    app.send_task(f"{APP}.{{name}}", arguments)
-"""
 
 
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
@@ -66,12 +59,14 @@ def worker(started: Service) -> Service:
 
 
 def work(worker: Service, *tasks: tuple[str, list[str]], calls: int) -> list[Exported]:
-    """Send tasks, from a process without spans; return what the worker exports."""
+    """Send tasks, where there is no span; return what the worker exports."""
     before = {span.span_id for span in worker.server.spans}
-    subprocess.run(
-        [sys.executable, "-c", _SEND, json.dumps(tasks)], env=worker.server.environment, cwd=worker.server.log.parent,
-        check=True, capture_output=True, timeout=120,
-    )  # fmt: skip
+    queue = worker.server.environment["QUEUE"]
+    with celery.Celery("sender", broker="filesystem://", set_as_current=False) as sender:
+        sender.conf.broker_transport_options = {"data_folder_in": queue, "data_folder_out": queue}
+        sender.conf.control_folder = queue
+        for name, arguments in tasks:
+            sender.send_task(f"{APP}.{name}", arguments)
     return worker.new(before, calls)
 
 
