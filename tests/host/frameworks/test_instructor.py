@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import openai
 import pytest
-import tenacity
 from pydantic import BaseModel
 
 from otel_failover.testing.providers import Answer
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from tests.support.spans import Telemetry
 
 instructor = installed("instructor")
+tenacity = pytest.importorskip("tenacity")
 THEIRS = "openinference.instrumentation.instructor:InstructorInstrumentor"
 
 
