@@ -73,7 +73,7 @@ def test_text_says_the_same_to_people(tmp_path: Path) -> None:
 
 def test_it_needs_no_extra(tmp_path: Path) -> None:
     """Neither rich, nor SDKs, nor exporters; without a library to patch the result is bad."""
-    sdks = ("openai", "anthropic", "google.genai", "httpx", "httpx2", "aiohttp", "requests", "botocore")
+    sdks = ("openai", "anthropic", "google.genai", "httpx", "httpx2", "aiohttp", "requests", "urllib3", "botocore")
     hidden = ("rich", *sdks, "opentelemetry.exporter")
     before = f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))"
     code, document = found(tmp_path, before=before, everything=True)
