@@ -139,7 +139,6 @@ ENDS: Final = (
         """litellm==1.70.4 livekit-agents==1.0.2 livekit-plugins-openai==1.0.2 livekit-plugins-anthropic==1.0.2
         openai==1.109.1 anthropic==0.69.0""",
     ),
-    Environment("litellm_1_80", "litellm", "litellm==1.80.0 openai==2.54.0"),
     Environment("litellm_1_108", "litellm", "litellm==1.108.14"),
     Environment("litellm_1_109", "litellm", "litellm==1.109.3"),
     Environment("litellm_newest_openai_2", "litellm", "litellm openai==2.54.0"),

@@ -108,7 +108,15 @@ class OpenDuringChunks(HeldOpen):
         if isinstance(problem, Exception):
             self._library_run.stream_failed(began=self._began or self._attempt.ledger.stream.begun)
         stream_events.ended(self._attempt.ledger, problem, watched=self._watched)
+        self._let_go()
         self._attempt.leave(problem)
+
+    def _let_go(self) -> None:
+        """End the calls by wire whose bodies the stream was made of: litellm's log may hold them long after it."""
+        for exchange in self._attempt.ledger.own:
+            call = exchange.call
+            if call is not None and call.wire is exchange:
+                call.response_closed()
 
 
 _streams: Final[weakref.WeakKeyDictionary[Any, OpenDuringChunks]] = weakref.WeakKeyDictionary()

@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from packaging.version import Version
 
 pytest.importorskip("litellm")
 
 from otel_failover.testing.providers import Answer
-from tests.integrations.loops.litellm.bench import NATIVE, Bench, clear_clients, settle
+from tests.integrations.loops.litellm.bench import NATIVE, VERSION, Bench, clear_clients, settle
 from tests.support.hosts import MESSAGES
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.support.spans import Telemetry
 
+pytestmark = pytest.mark.skipif(VERSION < Version("1.108"), reason="older routers fall back from chat alone")
 PICTURE = Answer.raw(200, json.dumps({"created": 1, "data": [{"url": "http://localhost/picture.png"}]}))
 MODELS = ("gpt-4o", "gpt-4o-mini")
 """Models that litellm knows to have each endpoint, or asks by another."""
