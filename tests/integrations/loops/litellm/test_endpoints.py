@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.support.spans import Telemetry
 
-pytestmark = pytest.mark.skipif(VERSION < Version("1.108"), reason="older routers fall back from chat alone")
+pytestmark = pytest.mark.skipif(Version("1.108") > VERSION, reason="older routers fall back from chat alone")
 PICTURE = Answer.raw(200, json.dumps({"created": 1, "data": [{"url": "http://localhost/picture.png"}]}))
 MODELS = ("gpt-4o", "gpt-4o-mini")
 """Models that litellm knows to have each endpoint, or asks by another."""
