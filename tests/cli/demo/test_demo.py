@@ -450,12 +450,12 @@ def test_the_router_that_is_only_configured_knows_nothing_of_us() -> None:
     assert not [each for each in ast.walk(tree) if isinstance(each, ast.Import)]
 
 
-def test_a_router_that_nobody_named_has_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line of configuration is all that it takes, and it does take it."""
+def test_of_a_router_that_nobody_named_the_run_is_only_inferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line of configuration is all that it takes to declare it, and it does take it."""
     monkeypatch.setattr(scenarios, "LOOPS", ())
     with Stage() as stage:
         act = stage.play(INCIDENT_CONFIGURED)
-    assert act.deviations[0] == Deviation("the run", "spans", 1, 0)
+    assert act.deviations[0] == Deviation("failover chat", "failover.library", "configured", "inferred")
     assert act.played.reply == "Hello from the third."
 
 

@@ -688,6 +688,22 @@ CASES: Final[dict[str, Case]] = {
         NOTHING_BOUND,
         (OPENAI._replace(addresses=frozenset({("api.openai.com", 443)})),),
     ),
+    "its own host": Case(
+        "a status and a URL that are both its own, though the status is another's as well",
+        said("Client error '429 Too Many Requests' for url 'https://api.example.org/v1/chat/completions'"),
+        ANSWERED._replace(
+            statuses=frozenset({429}),
+            reasons=RATE_LIMITED,
+            went_to=lambda address: address == ("api.example.org", 443),
+        ),
+        VERIFIED,
+    ),
+    "nobody's host": Case(
+        "a status that two have, for a URL that nobody is known to have asked",
+        said("Client error '429 Too Many Requests' for url 'https://api.example.org/v1/chat/completions'"),
+        ANSWERED._replace(statuses=frozenset({429}), reasons=RATE_LIMITED),
+        NOTHING_BOUND,
+    ),
     "a name is no own text": Case(
         "'anthropic failed: <openai's text>' sums up nothing", said(f"anthropic failed with 504: {QUOTA}"), HUNG, STALE
     ),
