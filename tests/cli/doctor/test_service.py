@@ -95,6 +95,28 @@ def test_a_service_that_shows_nothing_is_told_why(tmp_path: Path, service: str, 
     assert all(any(word in problem for problem in problems) for word in told)
 
 
+LAUNCHER = """
+import os, sys
+os.environ["PYTHONPATH"] = os.pathsep.join([{own!r}, os.environ["PYTHONPATH"]])
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a launcher starts another process and ends")
+def test_a_launcher_with_a_sitecustomize_of_its_own_hides_nothing(tmp_path: Path) -> None:
+    """As `opentelemetry-instrument` and others do it: their folder first, and then the service in their place."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text("import builtins\nbuiltins.was_here = 'SERVED'\n")
+    (tmp_path / "service.py").write_text("import opentelemetry.trace\nprint(was_here)\n")
+    launch = [sys.executable, "-c", LAUNCHER.format(own=str(own)), "service.py"]
+    done = run("doctor", "--json", "--", *launch, cwd=tmp_path)
+    printed, _, document = done.stdout.decode().partition("{")
+    assert printed.strip() == "SERVED"
+    (process,) = json.loads("{" + document)["processes"]
+    assert process["process"].endswith(" service.py")
+
+
 def test_a_command_that_is_not_there(tmp_path: Path) -> None:
     done = run("doctor", "--", "acme-nowhere", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (127, b"")

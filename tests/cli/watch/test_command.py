@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.collector import Collector
 from tests.cli.command import MAIN, environment
+from tests.cli.doctor.test_doctor import launcher
 from tests.cli.live import service
 from tests.cli.live.test_exporter import PICTURE, masked
 
@@ -49,6 +50,15 @@ def test_a_command_is_watched_without_a_line_of_code(tmp_path: Path) -> None:
         *program(service.SERVICE, "print(sys.stdin.read())\nsys.exit(3)"), where=tmp_path, input="from standard input"
     )
     assert (done.returncode, done.stdout) == (3, "DATA\nfrom standard input\n")
+    assert masked(done.stderr) == PICTURE
+
+
+@posix_only
+@pytest.mark.skipif(launcher() is None, reason="opentelemetry-instrument is not installed")
+def test_a_command_that_opentelemetry_instrument_starts_is_watched_once(tmp_path: Path) -> None:
+    """It puts a `sitecustomize` of its own first, which would hide ours, and would set everything up a second time."""
+    done = watch("--", str(launcher()), *program(service.SERVICE, "print('END')")[1:], where=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "DATA\nEND\n")
     assert masked(done.stderr) == PICTURE
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 _FOLDER = os.environ.get("FAILOVER_DOCTOR_REPORTS", "")
+_HERE = str(Path(__file__).parent)
 
 
 def _report() -> None:
@@ -28,10 +29,16 @@ def _report() -> None:
             pass
 
 
+def _stay_first(event: str, arguments: object) -> None:  # noqa: ARG001 - a hook's signature
+    """Stand first again where a launcher such as `opentelemetry-instrument` becomes a Python with one of its own."""
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep) if event == "os.exec" else []
+    if _HERE in path:
+        os.environ["PYTHONPATH"] = os.pathsep.join([_HERE, *(each for each in path if each != _HERE)])
+
+
 def _import_hidden() -> None:
     """Import the `sitecustomize` that would have been imported without this one."""
-    here = str(Path(__file__).parent)
-    sys.path[:] = [path for path in sys.path if path != here]
+    sys.path[:] = [path for path in sys.path if path != _HERE]
     ours = sys.modules.pop(__name__)
     try:
         importlib.import_module("sitecustomize")
@@ -42,4 +49,5 @@ def _import_hidden() -> None:
 if _FOLDER and __name__ == "sitecustomize":
     # Registered first, so that it is called last: after what the service itself does at its end.
     atexit.register(_report)
+    sys.addaudithook(_stay_first)
     _import_hidden()
