@@ -252,7 +252,10 @@ def _line(view: SpanView, facts: Sequence[tuple[str, str]]) -> Text:
     """Return the line of a candidate or a skip: name, model and profile, facts, verdict."""
     profile = view.attributes.get(names.CANDIDATE_PROFILE)
     model = f"{view.attributes.get(names.CANDIDATE_MODEL, '')}" + (f" ({profile})" if profile else "")
-    text = Text.assemble((view.name, "bold"), f"  {model}" if model else "")
+    # A span's name has `other` for who is not known; whoever reads the tree has to tell two of them apart.
+    kind = view.name.split(" ")[0]
+    provider = view.attributes.get(names.CANDIDATE_PROVIDER)
+    text = Text.assemble((f"{kind} {provider}" if provider else view.name, "bold"), f"  {model}" if model else "")
     return _joined(text, facts).append_text(_verdict(view))
 
 
