@@ -12,6 +12,8 @@ from pathlib import Path
 
 _PORT = os.environ.get("FAILOVER_WATCH_PORT", "")
 _HERE = str(Path(__file__).parent)
+_IS_HELPER = any("multiprocessing.resource_tracker" in word for word in sys.orig_argv)
+"""Whether this is a process that `multiprocessing` starts beside its own, which runs nobody's code."""
 
 
 def _tell(text: str) -> None:
@@ -43,7 +45,7 @@ def _import_hidden() -> None:
         sys.modules[__name__] = ours
 
 
-if _PORT and __name__ == "sitecustomize":
+if _PORT and not _IS_HELPER and __name__ == "sitecustomize":
     try:
         from otel_failover.cli.watch.child import begin
 
