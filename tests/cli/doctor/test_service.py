@@ -117,6 +117,21 @@ def test_a_launcher_with_a_sitecustomize_of_its_own_hides_nothing(tmp_path: Path
     assert process["process"].endswith(" service.py")
 
 
+def test_a_process_that_a_signal_ends_is_named(tmp_path: Path) -> None:
+    """It can say nothing of itself, and what the others say is not about it; `multiprocessing`'s helper is nobody's."""
+    worker = "import opentelemetry.trace, os; os._exit(0)"
+    (tmp_path / "service.py").write_text(
+        f"import opentelemetry.trace, subprocess, sys\nsubprocess.run([sys.executable, '-c', {worker!r}])\n"
+        "from multiprocessing import resource_tracker\nresource_tracker.ensure_running()\n"
+    )
+    done = run("doctor", "--json", "--", sys.executable, "service.py", cwd=tmp_path)
+    document = json.loads(done.stdout)
+    assert [each["process"].endswith(" service.py") for each in document["processes"]] == [True]
+    assert [each.endswith(worker) for each in document["silent"]] == [True]
+    done = run("doctor", "--", sys.executable, "service.py", cwd=tmp_path)
+    assert b"1 more of its Pythons left no report" in done.stdout
+
+
 def test_a_command_that_is_not_there(tmp_path: Path) -> None:
     done = run("doctor", "--", "acme-nowhere", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (127, b"")

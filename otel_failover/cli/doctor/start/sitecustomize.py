@@ -5,6 +5,7 @@ Which Python that is cannot be known beforehand, so this imports nothing that ma
 """
 
 import atexit
+import contextlib
 import importlib
 import os
 import sys
@@ -12,9 +13,19 @@ from pathlib import Path
 
 _FOLDER = os.environ.get("FAILOVER_DOCTOR_REPORTS", "")
 _HERE = str(Path(__file__).parent)
+_IS_HELPER = any("multiprocessing.resource_tracker" in word for word in sys.orig_argv)
+"""Whether this is a process that `multiprocessing` starts beside its own, which runs nobody's code."""
+
+
+def _begin() -> None:
+    """Leave a note that this process is there: it is all that is known of one that a signal ends."""
+    with contextlib.suppress(OSError):
+        (Path(_FOLDER) / f"{os.getpid()}.began").write_text(" ".join(sys.orig_argv), "utf-8")
 
 
 def _report() -> None:
+    with contextlib.suppress(OSError):  # a fork has none
+        (Path(_FOLDER) / f"{os.getpid()}.began").unlink()
     if "opentelemetry" not in sys.modules and "otel_failover" not in sys.modules:
         return  # it has to do with neither: a shell's helper, a build tool
     try:
@@ -46,7 +57,8 @@ def _import_hidden() -> None:
         sys.modules[__name__] = ours
 
 
-if _FOLDER and __name__ == "sitecustomize":
+if _FOLDER and not _IS_HELPER and __name__ == "sitecustomize":
+    _begin()
     # Registered first, so that it is called last: after what the service itself does at its end.
     atexit.register(_report)
     sys.addaudithook(_stay_first)
