@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from otel_failover.cli.watch import process
 from tests.cli.collector import Collector
 from tests.cli.command import MAIN, environment
 from tests.cli.doctor.test_doctor import launcher
@@ -76,6 +77,24 @@ def test_what_the_command_sends_elsewhere_it_still_sends(tmp_path: Path) -> None
         assert b"candidate openai" in b"".join(collector.got["/v1/traces"])
     assert masked(done.stderr) == PICTURE
     assert "my-service" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "traces", "metrics"),
+    [
+        ({}, "none", "otlp"),
+        ({"OTEL_METRICS_EXPORTER": "none"}, "none", "none"),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "console", "otlp"),
+        ({"OTEL_TRACES_EXPORTER": "failover_console"}, "none", "otlp"),
+        ({"OTEL_TRACES_EXPORTER": "failover_console,otlp", "OTEL_METRICS_EXPORTER": "none"}, "otlp", "none"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4318"}, None, None),
+    ],
+)
+def test_what_is_said_of_one_signal_says_nothing_of_another(
+    given: dict[str, str], traces: str | None, metrics: str | None
+) -> None:
+    result = process.environment(given, 4318)
+    assert (result.get("OTEL_TRACES_EXPORTER"), result.get("OTEL_METRICS_EXPORTER")) == (traces, metrics)
 
 
 def test_processes_that_the_command_starts_are_watched_too(tmp_path: Path) -> None:
