@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from otel_failover.cli.drawing.span_view import LinkView
 
 _LEAST: Final = 16
+_INFERRED: Final = "inferred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,11 @@ def _run(view: SpanView) -> Text:
     else:
         style = "yellow" if outcome in (UNSEEN, UNASKED) else "red"
         became = (": ".join(filter(None, [outcome, view.description])), style)
-    return _joined(Text.assemble((view.name, "bold")), [became, (_seconds(view), ""), (view.note, "dim")])
+    # Who has declared no loop has to know that it was found, and that less is known of it.
+    origin = _INFERRED if get(names.LIBRARY) == _INFERRED else ""
+    return _joined(
+        Text.assemble((view.name, "bold")), [became, (_seconds(view), ""), (origin, "dim"), (view.note, "dim")]
+    )
 
 
 def _earlier(link: LinkView) -> Text | None:

@@ -18,7 +18,7 @@ _TEXTS: Final = frozenset({
     names.OUTCOME, names.SKIP_REASON, names.SKIP_CAUSE_SPAN_ID, names.REASON_CODE, names.ERROR_TYPE, names.VERDICT,
     names.RULE, names.EXPECTED_PROVIDER, names.SOURCE_PROVIDER, names.SOURCE_SPAN_ID, names.BOUND_BY,
     names.OWN_EVIDENCE, names.CLAIMED_REASON, names.CLAIMED_TYPE, names.CLAIMED_CODE, names.CLAIMED_MESSAGE,
-    names.GEN_AI_OPERATION, names.FINDING_RULE, names.FINDING_SENTENCE, names.FINDING_LEVEL,
+    names.GEN_AI_OPERATION, names.LIBRARY, names.FINDING_RULE, names.FINDING_SENTENCE, names.FINDING_LEVEL,
 })  # fmt: skip
 _NUMBERS: Final = frozenset({
     names.HTTP_STATUS, names.SILENT_DURATION, names.MISMATCH, names.SOURCE_INDEX, names.CLAIMED_STATUS_CODE,

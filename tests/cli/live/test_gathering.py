@@ -119,7 +119,9 @@ def test_a_call_that_was_made_before_its_run_was_known_has_a_line_in_it() -> Non
         "candidate.outcome": "error",
         "failover.reason.code": "rate_limit",
     }
-    inferred = replace(run(5), links=(LinkView(f"{2:016x}", facts), LinkView(f"{3:016x}", {"somebody": "else"})))
+    nobodys = run(5)
+    nobodys = replace(nobodys, attributes={**nobodys.attributes, "failover.library": "inferred"})
+    inferred = replace(nobodys, links=(LinkView(f"{2:016x}", facts), LinkView(f"{3:016x}", {"somebody": "else"})))
     gathering = Gathering()
     earlier = call(2, None, **{"candidate.outcome": "error"})
     assert ids(gathering.add([earlier], 0)) == [{2}]
@@ -127,7 +129,7 @@ def test_a_call_that_was_made_before_its_run_was_known_has_a_line_in_it() -> Non
     assert (
         drawn(TraceTree(picture.views))
         == """\
-failover chat  fallback, served by b/m, N.NN s
+failover chat  fallback, served by b/m, N.NN s, inferred
 ├── candidate openai  m  error rate_limit, asked before the run was known
 └── candidate b  m  success, N.NN s"""
     )
