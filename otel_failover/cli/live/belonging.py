@@ -124,9 +124,12 @@ def has_served(views: Iterable[SpanView]) -> bool:
 
 def still_going(age: float, views: Iterable[SpanView], attempts: Sequence[OpenAttempt], now: int) -> str:
     """Return the line of a run that is still going: what has ended in it, and what is open since when."""
-    parts = []
+    parts, views = [], list(views)
+    ended = {view.span_id for view in views}
     for view in views:
         get = view.attributes.get
+        if view.name == names.SPAN_HUNG and view.parent_id in ended:
+            continue  # it was silent, and has ended since
         said = "silent" if view.name == names.SPAN_HUNG else get(names.CANDIDATE_OUTCOME)
         facts = (get(names.CANDIDATE_PROVIDER), said, get(names.HTTP_STATUS), get(names.REASON_CODE))
         parts.append(" ".join(str(fact) for fact in facts if fact))

@@ -297,6 +297,16 @@ def test_what_is_open_in_this_process_is_told_with_what_has_ended() -> None:
     assert still(Gathering(), 12, open_now) == ["failover chat still going, 12 s: b m open for 10 s"]
 
 
+def test_a_candidate_that_was_silent_and_has_ended_is_told_once() -> None:
+    gathering = Gathering()
+    facts = {"failover.run.id": "r", "candidate.provider": "a", "failover.silent.duration": 7.0}
+    silent = span("failover.hung", 3, 2, attributes=facts)
+    gathering.add([silent], 0)
+    assert still(gathering, 12) == ["failover still going, 12 s: a silent"]
+    gathering.add([candidate(2, 1)], 12 * SECOND)
+    assert still(gathering, 25) == ["failover still going, 25 s: a error"]
+
+
 def test_a_run_that_was_served_is_not_still_going() -> None:
     """An inferred run ends with the span around it, however long that goes on."""
     gathering = Gathering()
