@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_failover._core.text.redaction import cut
 from otel_failover.cli.doctor.examination import examine
 from otel_failover.cli.doctor.report import report
 from otel_failover.cli.watch.process import NOT_FOUND, NOT_STARTED, Command
@@ -99,4 +100,4 @@ def run(words: Sequence[str], *, as_json: bool) -> int:
 
 def _told(reports: Sequence[Mapping[str, Any]], problems: Sequence[str], silent: Sequence[str]) -> list[str]:
     told = [f"process {each['process']}\n\n{each['text']}" for each in reports]
-    return [*told, *problems, *([_SILENT.format(number=len(silent), first=silent[0][:_WORDS])] if silent else [])]
+    return [*told, *problems, *([_SILENT.format(number=len(silent), first=cut(silent[0], _WORDS))] if silent else [])]

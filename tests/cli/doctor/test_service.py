@@ -107,14 +107,20 @@ def test_a_launcher_with_a_sitecustomize_of_its_own_hides_nothing(tmp_path: Path
     """As `opentelemetry-instrument` and others do it: their folder first, and then the service in their place."""
     own = tmp_path / "own"
     own.mkdir()
-    (own / "sitecustomize.py").write_text("import builtins\nbuiltins.was_here = 'SERVED'\n")
-    (tmp_path / "service.py").write_text("import opentelemetry.trace\nprint(was_here)\n")
+    (own / "sitecustomize.py").write_text(
+        "import builtins, os\nbuiltins.was_here = 'SERVED'\n"
+        f"os.environ['PYTHONPATH'] = os.pathsep.join([{str(own)!r}, os.environ['PYTHONPATH']])\n"
+    )
+    (tmp_path / "service.py").write_text(
+        "import opentelemetry.trace, subprocess, sys\nprint(was_here)\n"
+        "subprocess.run([sys.executable, '-c', 'import opentelemetry.trace'])\n"
+    )
     launch = [sys.executable, "-c", LAUNCHER.format(own=str(own)), "service.py"]
     done = run("doctor", "--json", "--", *launch, cwd=tmp_path)
     printed, _, document = done.stdout.decode().partition("{")
     assert printed.strip() == "SERVED"
-    (process,) = json.loads("{" + document)["processes"]
-    assert process["process"].endswith(" service.py")
+    processes = [each["process"].split(" ", 1)[1] for each in json.loads("{" + document)["processes"]]
+    assert sorted(processes) == ["-c import opentelemetry.trace", "service.py"]
 
 
 def test_a_process_that_a_signal_ends_is_named(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def _report() -> None:
             pass
 
 
-def _stay_first(event: str, arguments: object) -> None:  # noqa: ARG001 - a hook's signature
+def _stay_first(event: str, arguments: object = None) -> None:  # noqa: ARG001 - a hook's signature
     """Stand first again where a launcher such as `opentelemetry-instrument` becomes a Python with one of its own."""
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep) if event == "os.exec" else []
     if _HERE in path:
@@ -63,3 +63,4 @@ if _FOLDER and not _IS_HELPER and __name__ == "sitecustomize":
     atexit.register(_report)
     sys.addaudithook(_stay_first)
     _import_hidden()
+    _stay_first("os.exec")  # in what it starts, too: a hidden one puts itself first again
