@@ -151,8 +151,14 @@ def _wrong_in(pattern: str) -> str | None:
     return None
 
 
+_PORT: Final = re.compile(r":\d+$")
+
+
 def _aliases(value: Any) -> dict[str, str]:
-    """Return words, or hosts, with their providers; one that is not known but nearly so is logged, and kept."""
+    """Return words, or hosts, with their providers; of a URL, or with a port, the host is taken.
+
+    A provider that is not known but nearly so is logged, and kept.
+    """
     if not isinstance(value, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
         raise ValueError("a map of names to names")
     for word in value.values():
@@ -161,7 +167,17 @@ def _aliases(value: Any) -> dict[str, str]:
             logger.warning(
                 "otel-failover: provider_aliases: %s is no known provider%s; it is used as it is", quoted(word), near
             )
-    return {(_host(word) or word) if "://" in word else word: provider for word, provider in value.items()}
+    result: dict[str, str] = {}
+    for given, provider in value.items():
+        word = (_host(given) or given) if "://" in given or _PORT.search(given) else given
+        if providers.canonical(result.get(word, provider)) != providers.canonical(provider):
+            logger.warning(
+                "otel-failover: provider_aliases: the host %s is given to %s and to %s; ports are not looked at, and "
+                "the last counts",
+                quoted(word), quoted(result[word]), quoted(provider),
+            )  # fmt: skip
+        result[word] = provider
+    return result
 
 
 def _seconds(value: Any) -> float:

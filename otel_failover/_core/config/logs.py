@@ -52,7 +52,7 @@ class Logs:
             self._warn_no_sdk = False
             logger.warning(
                 "otel-failover: no OpenTelemetry SDK is configured: spans go nowhere, and spans of others are not "
-                "checked. Configure a TracerProvider, or start with opentelemetry-instrument."
+                "checked. Set a TracerProvider, or start with opentelemetry-instrument (and opentelemetry-distro)."
             )
 
     def log_limited(self, key: tuple[object, ...], message: Callable[[], str], level: int = logging.WARNING) -> None:

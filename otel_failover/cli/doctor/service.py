@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_failover._core.text.redaction import cut
 from otel_failover.cli.doctor.examination import examine
 from otel_failover.cli.doctor.report import report
 from otel_failover.cli.watch.process import NOT_FOUND, NOT_STARTED, Command
@@ -26,6 +27,12 @@ _NONE: Final = (
     "the command has left no report: it started no Python that ends by itself (a signal that it does not handle, or "
     "os._exit, leaves none), or one without otel-failover"
 )
+
+_SILENT: Final = (
+    "{number} more of its Pythons left no report, since a signal or os._exit ended them, so nothing here is said of "
+    "them: {first}. A server's workers end so: start it with one process to look at what it does"
+)
+_WORDS: Final = 120
 
 
 def environment(given: Mapping[str, str], folder: str) -> dict[str, str]:
@@ -74,17 +81,23 @@ def run(words: Sequence[str], *, as_json: bool) -> int:
                 return NOT_STARTED
             code = command.code
         reports = [json.loads(each.read_text("utf-8")) for each in sorted(Path(folder).glob("*.json"))]
+        silent = [each.read_text("utf-8") for each in sorted(Path(folder).glob("*.began"))]
         problems = [each.read_text("utf-8") for each in sorted(Path(folder).glob("*.problem"))]
     if not reports:
         problems.append(_NONE)
     ok = not problems and all(each["found"]["ok"] for each in reports)
     if as_json:
         processes = [{"process": each["process"], **each["found"]} for each in reports]
-        print(json.dumps({"ok": ok, "code": code, "processes": processes, "problems": problems}, indent=2))
+        print(
+            json.dumps(
+                {"ok": ok, "code": code, "processes": processes, "silent": silent, "problems": problems}, indent=2
+            )
+        )
     else:
-        print("\n\n".join(_told(reports, problems)))
+        print("\n\n".join(_told(reports, problems, silent if reports else ())))
     return 0 if ok else 1
 
 
-def _told(reports: Sequence[Mapping[str, Any]], problems: Sequence[str]) -> list[str]:
-    return [*(f"process {each['process']}\n\n{each['text']}" for each in reports), *problems]
+def _told(reports: Sequence[Mapping[str, Any]], problems: Sequence[str], silent: Sequence[str]) -> list[str]:
+    told = [f"process {each['process']}\n\n{each['text']}" for each in reports]
+    return [*told, *problems, *([_SILENT.format(number=len(silent), first=cut(silent[0], _WORDS))] if silent else [])]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from otel_failover.cli.drawing.span_view import LinkView
 
 _LEAST: Final = 16
+_INFERRED: Final = "inferred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,11 @@ def _run(view: SpanView) -> Text:
     else:
         style = "yellow" if outcome in (UNSEEN, UNASKED) else "red"
         became = (": ".join(filter(None, [outcome, view.description])), style)
-    return _joined(Text.assemble((view.name, "bold")), [became, (_seconds(view), ""), (view.note, "dim")])
+    # Who has declared no loop has to know that it was found, and that less is known of it.
+    origin = _INFERRED if get(names.LIBRARY) == _INFERRED else ""
+    return _joined(
+        Text.assemble((view.name, "bold")), [became, (_seconds(view), ""), (origin, "dim"), (view.note, "dim")]
+    )
 
 
 def _earlier(link: LinkView) -> Text | None:
@@ -252,7 +257,10 @@ def _line(view: SpanView, facts: Sequence[tuple[str, str]]) -> Text:
     """Return the line of a candidate or a skip: name, model and profile, facts, verdict."""
     profile = view.attributes.get(names.CANDIDATE_PROFILE)
     model = f"{view.attributes.get(names.CANDIDATE_MODEL, '')}" + (f" ({profile})" if profile else "")
-    text = Text.assemble((view.name, "bold"), f"  {model}" if model else "")
+    # A span's name has `other` for who is not known; whoever reads the tree has to tell two of them apart.
+    kind = view.name.split(" ")[0]
+    provider = view.attributes.get(names.CANDIDATE_PROVIDER)
+    text = Text.assemble((f"{kind} {provider}" if provider else view.name, "bold"), f"  {model}" if model else "")
     return _joined(text, facts).append_text(_verdict(view))
 
 

@@ -18,7 +18,7 @@ _TEXTS: Final = frozenset({
     names.OUTCOME, names.SKIP_REASON, names.SKIP_CAUSE_SPAN_ID, names.REASON_CODE, names.ERROR_TYPE, names.VERDICT,
     names.RULE, names.EXPECTED_PROVIDER, names.SOURCE_PROVIDER, names.SOURCE_SPAN_ID, names.BOUND_BY,
     names.OWN_EVIDENCE, names.CLAIMED_REASON, names.CLAIMED_TYPE, names.CLAIMED_CODE, names.CLAIMED_MESSAGE,
-    names.GEN_AI_OPERATION, names.FINDING_RULE, names.FINDING_SENTENCE, names.FINDING_LEVEL,
+    names.GEN_AI_OPERATION, names.LIBRARY, names.FINDING_RULE, names.FINDING_SENTENCE, names.FINDING_LEVEL,
 })  # fmt: skip
 _NUMBERS: Final = frozenset({
     names.HTTP_STATUS, names.SILENT_DURATION, names.MISMATCH, names.SOURCE_INDEX, names.CLAIMED_STATUS_CODE,
@@ -124,9 +124,12 @@ def has_served(views: Iterable[SpanView]) -> bool:
 
 def still_going(age: float, views: Iterable[SpanView], attempts: Sequence[OpenAttempt], now: int) -> str:
     """Return the line of a run that is still going: what has ended in it, and what is open since when."""
-    parts = []
+    parts, views = [], list(views)
+    ended = {view.span_id for view in views}
     for view in views:
         get = view.attributes.get
+        if view.name == names.SPAN_HUNG and view.parent_id in ended:
+            continue  # it was silent, and has ended since
         said = "silent" if view.name == names.SPAN_HUNG else get(names.CANDIDATE_OUTCOME)
         facts = (get(names.CANDIDATE_PROVIDER), said, get(names.HTTP_STATUS), get(names.REASON_CODE))
         parts.append(" ".join(str(fact) for fact in facts if fact))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -50,13 +51,16 @@ def _instrument() -> None:
     if not entry_points(group="opentelemetry_configurator"):
         _configure_sdk()
     try:
-        from opentelemetry.instrumentation.auto_instrumentation import initialize
+        from opentelemetry.instrumentation import auto_instrumentation
     except ImportError:
         from otel_failover.instrumentor import FailoverInstrumentor
 
         FailoverInstrumentor().instrument()
     else:
-        initialize()
+        auto_instrumentation.initialize()
+        # Where `opentelemetry-instrument` starts the command, its own `sitecustomize` would do all of it once more.
+        theirs = str(Path(auto_instrumentation.__file__).parent)
+        sys.path[:] = [path for path in sys.path if path != theirs]
 
 
 def _configure_sdk() -> None:

@@ -6,10 +6,12 @@ import argparse
 import contextlib
 import importlib
 import os
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_failover._core.text.redaction import cut, redact
 from otel_failover.cli.watch import process
 from otel_failover.cli.watch.listener import HOST, Listener
 
@@ -22,6 +24,7 @@ NEEDS: Final = "otel-failover watch needs: pip install 'otel-failover[watch]'"
 _NEEDED: Final = ("rich", "opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 _NEEDED_BY_COMMANDS: Final = ("opentelemetry.exporter.otlp.proto.http.trace_exporter",)
 _PORT, _GRPC_PORT = 4318, 4317
+_WORDS: Final = 120
 _PORTS: Final = range(65_536)
 
 
@@ -168,12 +171,13 @@ def _watch(words: list[str], showing: Showing, port: int) -> int:
             return process.NOT_STARTED
         showing.until(lambda: command.is_over)
     if not showing.ours:
-        _note(_why_nothing(showing))
+        _note(_why_nothing(showing, words))
     return command.code
 
 
-def _why_nothing(showing: Showing) -> str:
+def _why_nothing(showing: Showing, words: list[str]) -> str:
     """Return why nothing was drawn, and what to do."""
+    doctor = f"`otel-failover doctor -- {cut(redact(shlex.join(words)), _WORDS)}`"
     for problem in showing.problems:
         if "ModuleNotFoundError" in problem and "otel_failover" in problem:
             return f"no spans came: otel-failover is not installed for {problem.partition(': ')[0]}"
@@ -181,8 +185,8 @@ def _why_nothing(showing: Showing) -> str:
     if not showing.watched:
         return "no spans came: the command started no Python that can be watched (`python -I`, `-E`, `-S` cannot)"
     if showing.spans:
-        return f"{showing.spans} spans came, none of a provider's call: `otel-failover doctor` says which are seen"
+        return f"{showing.spans} spans came, none of a provider's call: {doctor} says which are seen"
     sampler = os.environ.get("OTEL_TRACES_SAMPLER", "")
     if sampler not in ("", "always_on", "parentbased_always_on"):
         return f"no spans came: OTEL_TRACES_SAMPLER is {sampler[:60]}, which leaves traces out"
-    return "no spans came: no provider was called, or by a way that is not seen; `otel-failover doctor` says which are"
+    return f"no spans came: no provider was called, or by a way that is not seen; {doctor} says which are"

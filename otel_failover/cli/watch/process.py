@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _START: Final = str(Path(__file__).parent / "start")
-_EXPORTERS: Final = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER")
+_TRACES: Final = "OTEL_TRACES_EXPORTER"
+_METRICS: Final = "OTEL_METRICS_EXPORTER"
+_SAME: Final = "failover_console"
 _OTLP: Final = "OTEL_EXPORTER_OTLP_"
 _PASSED: Final = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGINT")
 _FROM_KEYS: Final = ("SIGINT", "SIGQUIT")
@@ -29,8 +31,9 @@ NOT_STARTED: Final = 126
 def environment(given: Mapping[str, str], port: int) -> dict[str, str]:
     """Return the environment of the command: every Python in it is instrumented, and sends its spans to a port.
 
-    Who has said where telemetry goes is obeyed: that stays, and the watcher gets the spans besides. Else spans and logs
-    go nowhere but here; metrics do, since a candidate that hangs is noticed when they are read.
+    Who has said where telemetry goes is obeyed, of each signal: that stays, and the watcher gets the spans besides.
+    Else spans and logs go nowhere but here; metrics do, since a candidate that hangs is noticed when they are read.
+    What draws the same trees within the service is left out: they would come twice.
 
     Args:
         given: This process's.
@@ -40,16 +43,20 @@ def environment(given: Mapping[str, str], port: int) -> dict[str, str]:
     path = [each for each in given.get("PYTHONPATH", "").split(os.pathsep) if each and each != _START]
     result["PYTHONPATH"] = os.pathsep.join([_START, *path])
     result[child.PORT] = str(port)
-    if not any(name in _EXPORTERS or name.startswith(_OTLP) for name in given):
-        result |= {
-            "OTEL_TRACES_EXPORTER": "none",
-            "OTEL_LOGS_EXPORTER": "none",
-            "OTEL_METRICS_EXPORTER": "otlp",
+    if _TRACES in given:
+        kept = [each for each in given[_TRACES].split(",") if each.strip() != _SAME]
+        result[_TRACES] = ",".join(kept) or "none"
+    if any(name.startswith(_OTLP) for name in given):
+        return result
+    nothing = {_TRACES: "none", "OTEL_LOGS_EXPORTER": "none"}
+    if _METRICS not in given:
+        nothing |= {
+            _METRICS: "otlp",
             "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/protobuf",
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"http://{HOST}:{port}/v1/metrics",
-            "OTEL_METRIC_EXPORT_INTERVAL": given.get("OTEL_METRIC_EXPORT_INTERVAL", "10000"),
+            "OTEL_METRIC_EXPORT_INTERVAL": "10000",
         }
-    return result
+    return {**nothing, **result}
 
 
 class Command:

@@ -95,6 +95,49 @@ def test_a_service_that_shows_nothing_is_told_why(tmp_path: Path, service: str, 
     assert all(any(word in problem for problem in problems) for word in told)
 
 
+LAUNCHER = """
+import os, sys
+os.environ["PYTHONPATH"] = os.pathsep.join([{own!r}, os.environ["PYTHONPATH"]])
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a launcher starts another process and ends")
+def test_a_launcher_with_a_sitecustomize_of_its_own_hides_nothing(tmp_path: Path) -> None:
+    """As `opentelemetry-instrument` and others do it: their folder first, and then the service in their place."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text(
+        "import builtins, os\nbuiltins.was_here = 'SERVED'\n"
+        f"os.environ['PYTHONPATH'] = os.pathsep.join([{str(own)!r}, os.environ['PYTHONPATH']])\n"
+    )
+    (tmp_path / "service.py").write_text(
+        "import opentelemetry.trace, subprocess, sys\nprint(was_here)\n"
+        "subprocess.run([sys.executable, '-c', 'import opentelemetry.trace'])\n"
+    )
+    launch = [sys.executable, "-c", LAUNCHER.format(own=str(own)), "service.py"]
+    done = run("doctor", "--json", "--", *launch, cwd=tmp_path)
+    printed, _, document = done.stdout.decode().partition("{")
+    assert printed.strip() == "SERVED"
+    processes = [each["process"].split(" ", 1)[1] for each in json.loads("{" + document)["processes"]]
+    assert sorted(processes) == ["-c import opentelemetry.trace", "service.py"]
+
+
+def test_a_process_that_a_signal_ends_is_named(tmp_path: Path) -> None:
+    """It can say nothing of itself, and what the others say is not about it; `multiprocessing`'s helper is nobody's."""
+    worker = "import opentelemetry.trace, os; os._exit(0)"
+    (tmp_path / "service.py").write_text(
+        f"import opentelemetry.trace, subprocess, sys\nsubprocess.run([sys.executable, '-c', {worker!r}])\n"
+        "from multiprocessing import resource_tracker\nresource_tracker.ensure_running()\n"
+    )
+    done = run("doctor", "--json", "--", sys.executable, "service.py", cwd=tmp_path)
+    document = json.loads(done.stdout)
+    assert [each["process"].endswith(" service.py") for each in document["processes"]] == [True]
+    assert [each.endswith(worker) for each in document["silent"]] == [True]
+    done = run("doctor", "--", sys.executable, "service.py", cwd=tmp_path)
+    assert b"1 more of its Pythons left no report" in done.stdout
+
+
 def test_a_command_that_is_not_there(tmp_path: Path) -> None:
     done = run("doctor", "--", "acme-nowhere", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (127, b"")

@@ -156,6 +156,18 @@ failover chat  exhausted: 1 of 2 failed, N.NN s
     )
 
 
+def test_candidates_that_nobody_knows_are_told_apart() -> None:
+    """Their spans are named alike, `other`; a reader wants the host."""
+    facts = {"candidate.model": "m", "candidate.outcome": "success"}
+    views = [
+        span(f"candidate {name}", number, attributes={**facts, "candidate.provider": host})
+        for number, (name, host) in enumerate([("other", "llm.internal.example"), ("openai", "openai")], 1)
+    ]
+    assert [line.split("  ")[0] for line in drawn(TraceTree(views)).splitlines()] == [
+        "candidate llm.internal.example", "candidate openai",
+    ]  # fmt: skip
+
+
 def test_what_a_run_got_wrong_stands_below_it_as_a_sentence() -> None:
     """Warnings in yellow, information dimmed; where an event was dropped, the rule alone."""
     views = [

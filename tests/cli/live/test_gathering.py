@@ -119,7 +119,9 @@ def test_a_call_that_was_made_before_its_run_was_known_has_a_line_in_it() -> Non
         "candidate.outcome": "error",
         "failover.reason.code": "rate_limit",
     }
-    inferred = replace(run(5), links=(LinkView(f"{2:016x}", facts), LinkView(f"{3:016x}", {"somebody": "else"})))
+    nobodys = run(5)
+    nobodys = replace(nobodys, attributes={**nobodys.attributes, "failover.library": "inferred"})
+    inferred = replace(nobodys, links=(LinkView(f"{2:016x}", facts), LinkView(f"{3:016x}", {"somebody": "else"})))
     gathering = Gathering()
     earlier = call(2, None, **{"candidate.outcome": "error"})
     assert ids(gathering.add([earlier], 0)) == [{2}]
@@ -127,7 +129,7 @@ def test_a_call_that_was_made_before_its_run_was_known_has_a_line_in_it() -> Non
     assert (
         drawn(TraceTree(picture.views))
         == """\
-failover chat  fallback, served by b/m, N.NN s
+failover chat  fallback, served by b/m, N.NN s, inferred
 ├── candidate openai  m  error rate_limit, asked before the run was known
 └── candidate b  m  success, N.NN s"""
     )
@@ -293,6 +295,16 @@ def test_what_is_open_in_this_process_is_told_with_what_has_ended() -> None:
     open_now = OpenAttempt("r", "failover chat", "b m", 2 * SECOND, 0)
     assert still(gathering, 42, open_now) == ["failover chat still going, 42 s: a error, b m open for 40 s"]
     assert still(Gathering(), 12, open_now) == ["failover chat still going, 12 s: b m open for 10 s"]
+
+
+def test_a_candidate_that_was_silent_and_has_ended_is_told_once() -> None:
+    gathering = Gathering()
+    facts = {"failover.run.id": "r", "candidate.provider": "a", "failover.silent.duration": 7.0}
+    silent = span("failover.hung", 3, 2, attributes=facts)
+    gathering.add([silent], 0)
+    assert still(gathering, 12) == ["failover still going, 12 s: a silent"]
+    gathering.add([candidate(2, 1)], 12 * SECOND)
+    assert still(gathering, 25) == ["failover still going, 25 s: a error"]
 
 
 def test_a_run_that_was_served_is_not_still_going() -> None:

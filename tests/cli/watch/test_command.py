@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from otel_failover.cli.watch import process
 from tests.cli.collector import Collector
 from tests.cli.command import MAIN, environment
+from tests.cli.doctor.test_doctor import launcher
 from tests.cli.live import service
 from tests.cli.live.test_exporter import PICTURE, masked
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 WATCH = [sys.executable, "-c", MAIN, "watch"]
 GIVEN = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": service.OTHERS, "ANTHROPIC_OPEN_TELEMETRY_PROPAGATION": "false"}
+_UNSEEN = (
+    "no spans came: no provider was called, or by a way that is not seen; `otel-failover doctor -- " + sys.executable
+)
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals and pseudo-terminals are POSIX's")
 
 
@@ -52,6 +57,15 @@ def test_a_command_is_watched_without_a_line_of_code(tmp_path: Path) -> None:
     assert masked(done.stderr) == PICTURE
 
 
+@posix_only
+@pytest.mark.skipif(launcher() is None, reason="opentelemetry-instrument is not installed")
+def test_a_command_that_opentelemetry_instrument_starts_is_watched_once(tmp_path: Path) -> None:
+    """It puts a `sitecustomize` of its own first, which would hide ours, and would set everything up a second time."""
+    done = watch("--", str(launcher()), *program(service.SERVICE, "print('END')")[1:], where=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "DATA\nEND\n")
+    assert masked(done.stderr) == PICTURE
+
+
 def test_what_the_command_sends_elsewhere_it_still_sends(tmp_path: Path) -> None:
     with Collector() as collector:
         given = {
@@ -66,6 +80,24 @@ def test_what_the_command_sends_elsewhere_it_still_sends(tmp_path: Path) -> None
         assert b"candidate openai" in b"".join(collector.got["/v1/traces"])
     assert masked(done.stderr) == PICTURE
     assert "my-service" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "traces", "metrics"),
+    [
+        ({}, "none", "otlp"),
+        ({"OTEL_METRICS_EXPORTER": "none"}, "none", "none"),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "console", "otlp"),
+        ({"OTEL_TRACES_EXPORTER": "failover_console"}, "none", "otlp"),
+        ({"OTEL_TRACES_EXPORTER": "failover_console,otlp", "OTEL_METRICS_EXPORTER": "none"}, "otlp", "none"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4318"}, None, None),
+    ],
+)
+def test_what_is_said_of_one_signal_says_nothing_of_another(
+    given: dict[str, str], traces: str | None, metrics: str | None
+) -> None:
+    result = process.environment(given, 4318)
+    assert (result.get("OTEL_TRACES_EXPORTER"), result.get("OTEL_METRICS_EXPORTER")) == (traces, metrics)
 
 
 def test_processes_that_the_command_starts_are_watched_too(tmp_path: Path) -> None:
@@ -92,7 +124,7 @@ def test_processes_that_the_command_starts_are_watched_too(tmp_path: Path) -> No
         (["--", "no-such-command"], 127, "there is no command 'no-such-command'"),
         (["--", "./not-executable"], 126, "./not-executable cannot be started"),
         (["--", sys.executable, "-I", "-c", "0"], 0, "no spans came: the command started no Python that can be watched"),
-        ([sys.executable, "-c", "raise SystemExit(9)"], 9, "no spans came: no provider was called"),
+        ([sys.executable, "-c", "raise SystemExit(9)"], 9, f"{_UNSEEN} -c 'raise SystemExit(9)'` says which are"),
     ],
 )  # fmt: skip
 def test_what_to_do_is_said_where_there_is_nothing_to_see(

@@ -235,6 +235,17 @@ def test_a_provider_that_is_nearly_a_known_one_is_told_and_used(caplog: pytest.L
     assert "provider_aliases: 'opnai' is no known provider; did you mean openai?; it is used as it is" in warning
 
 
+def test_of_an_alias_the_host_counts_and_two_of_one_host_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    aliases = {"http://llm.example:8000/v1": "vllm", "127.0.0.1:1": "Gemini", "my:proxy": "groq", "a.example:2": "x"}
+    known = {"llm.example": "vllm", "127.0.0.1": "Gemini", "my:proxy": "groq", "a.example": "x"}
+    assert load({"provider_aliases": aliases}, {}).provider_aliases == known
+    assert _warnings(caplog) == []
+    given = {"localhost:11434": "ollama", "localhost:8000": "vllm"}
+    assert load({"provider_aliases": given}, {}).provider_aliases == {"localhost": "vllm"}
+    (warning,) = _warnings(caplog)
+    assert "the host 'localhost' is given to 'ollama' and to 'vllm'; ports are not looked at" in warning
+
+
 @pytest.mark.parametrize(
     ("given", "host"),
     [

@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 
 _PORT = os.environ.get("FAILOVER_WATCH_PORT", "")
+_HERE = str(Path(__file__).parent)
+_IS_HELPER = any("multiprocessing.resource_tracker" in word for word in sys.orig_argv)
+"""Whether this is a process that `multiprocessing` starts beside its own, which runs nobody's code."""
 
 
 def _tell(text: str) -> None:
@@ -25,10 +28,16 @@ def _tell(text: str) -> None:
         pass
 
 
+def _stay_first(event: str, arguments: object) -> None:  # noqa: ARG001 - a hook's signature
+    """Stand first again where a launcher such as `opentelemetry-instrument` becomes a Python with one of its own."""
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep) if event == "os.exec" else []
+    if _HERE in path:
+        os.environ["PYTHONPATH"] = os.pathsep.join([_HERE, *(each for each in path if each != _HERE)])
+
+
 def _import_hidden() -> None:
     """Import the `sitecustomize` that would have been imported without this one."""
-    here = str(Path(__file__).parent)
-    sys.path[:] = [path for path in sys.path if path != here]
+    sys.path[:] = [path for path in sys.path if path != _HERE]
     ours = sys.modules.pop(__name__)
     try:
         importlib.import_module("sitecustomize")
@@ -36,7 +45,7 @@ def _import_hidden() -> None:
         sys.modules[__name__] = ours
 
 
-if _PORT and __name__ == "sitecustomize":
+if _PORT and not _IS_HELPER and __name__ == "sitecustomize":
     try:
         from otel_failover.cli.watch.child import begin
 
@@ -45,4 +54,5 @@ if _PORT and __name__ == "sitecustomize":
         _tell(f"{sys.executable}: {type(_problem).__name__}: {_problem}")
     else:
         _tell("")
+    sys.addaudithook(_stay_first)
     _import_hidden()
