@@ -54,6 +54,8 @@ _BESIDE: Final = frozenset({"type", "id", "status", "annotations", "cache_contro
 """What may stand beside what a tool has answered, and is not the tool's."""
 _NOTHING: Final = ("cachePoint", "cache_point")
 _PREVIOUS: Final = ("previous_response_id", "previous_interaction_id", "conversation")
+_GUARD: Final = "guard"
+"""In the name of each: Llama Guard, Granite Guardian, gpt-oss-safeguard, Qwen3Guard, NemoGuard, WildGuard."""
 _START: Final = 64
 _TAIL: Final = 32
 _MOST: Final = 65_536
@@ -92,11 +94,12 @@ class Question(NamedTuple):
 
 
 @guarded(fallback=None)
-def question_of(body: object) -> Question | None:
+def question_of(body: object, model: str = "") -> Question | None:
     """Return what a body asks; None where no text of a user is found in it.
 
     Args:
         body: As the SDK was given it, a mapping in the dialect of its provider; or as it was sent, in bytes.
+        model: That is asked. One that guards others is given what they are, and asked whether it is safe.
     """
     body = _unpacked(body)
     turns = _turns(body)
@@ -117,7 +120,8 @@ def question_of(body: object) -> Question | None:
             others.append(_longest(piece)[-_TAIL:])
     if not texts:
         return None
-    asked = hash((_folded(" ".join(reversed(texts))), tuple(reversed(others)), len(results), "".join(results[:1])))
+    told = (_folded(" ".join(reversed(texts))), tuple(reversed(others)), len(results), "".join(results[:1]))
+    asked = hash((*told, _GUARD) if _GUARD in model.lower() else told)
     previous = next((found for name in _PREVIOUS if (found := _get(body, name))), None)
     went_before = hash(_longest(previous)) if previous else None
     return Question(asked, _system(body, turns), _tools(body), went_before, _schema(body))

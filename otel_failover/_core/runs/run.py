@@ -441,7 +441,7 @@ class Run:
         """Take in what a bare call was asked that failed, or that was answered outside the chain."""
         from otel_failover._core.runs.question import question_of  # late: for the import budget, few calls need it
 
-        question = question_of(asked.body)
+        question = question_of(asked.body, asked.model)
         if record.outcome != SUCCESS:
             self._tally.asked_in_vain(question)
         elif asked.operation != "embeddings":

@@ -49,19 +49,22 @@ class Sent:
         options: Of `ClientSession.request`.
     """
 
-    __slots__ = ("__weakref__", "_auth", "_common", "_options", "_timeout", "_url")
+    __slots__ = ("__weakref__", "_auth", "_base", "_common", "_options", "_timeout", "_url")
 
     def __init__(self, session: Any, url: object, options: Mapping[str, Any]) -> None:
         self._url, self._options = url, options
+        self._base: Any = read(session, "_base_url")
         self._common, self._timeout = read(session, "headers"), read(session, "timeout")
         self._auth: Any = options.get("auth") or read(session, "_default_auth")
 
     @property
     def url(self) -> str:
-        """The URL with its query."""
-        params = self._options.get("params")
+        """The URL with its query; a relative one below the session's base URL."""
+        params, url = self._options.get("params"), text_of(self._url)
+        if self._base is not None and "://" not in url:
+            url = text_of(self._base.join(type(self._base)(url)))
         query = params if isinstance(params, str) or not params else urlencode(params, doseq=True)
-        return f"{self._url}?{query}" if query else text_of(self._url)
+        return f"{url}?{query}" if query else url
 
     @property
     def headers(self) -> dict[str, str]:

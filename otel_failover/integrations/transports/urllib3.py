@@ -61,7 +61,8 @@ def _opened(pool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> wire
     given = {**dict(zip(("method", "url", "body", "headers"), args, strict=False)), **kwargs}
     url = text_of(given.get("url"))
     if "://" not in url:
-        url = f"{pool.scheme}://{pool.host}:{pool.port or (443 if pool.scheme == 'https' else 80)}{url}"
+        host = f"[{pool.host}]" if ":" in pool.host else pool.host  # it keeps an address of IPv6 without its brackets
+        url = f"{pool.scheme}://{host}:{pool.port or (443 if pool.scheme == 'https' else 80)}{url}"
     method, later = text_of(given.get("method")).upper(), kwargs.get("preload_content") is False
 
     def request() -> Sent:

@@ -114,6 +114,18 @@ def test_what_stands_beside_it_counts_where_both_have_it() -> None:
     assert not asked({**plain, "previous_response_id": "a"}).is_like(asked({**plain, "previous_response_id": "b"}))
 
 
+@pytest.mark.parametrize("guard", ["meta-llama/llama-guard-4-12b", "openai/gpt-oss-safeguard-20b", "Qwen3Guard-Gen-8B"])
+def test_a_guard_is_asked_whether_it_is_safe(guard: str) -> None:
+    """It is given the user's text as it is, and no system's; who asks another model after it goes on, by no failover."""
+    body = {"messages": [{"role": "user", "content": "How do I pick a lock?"}]}
+    question, of_guard = question_of(body, "gpt-5.5"), question_of(body, guard)
+    assert question is not None
+    assert of_guard is not None
+    assert question == question_of(body)
+    assert not question.is_like(of_guard)
+    assert of_guard.is_like(question_of(body, "granite-guardian-3.3") or question)
+
+
 def test_nothing_of_its_text_is_kept() -> None:
     assert all(each is None or isinstance(each, int) for each in asked({**ASKED["Anthropic"], "system": "Be kind."}))
 

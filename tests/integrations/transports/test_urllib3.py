@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,25 @@ def test_what_requests_sends_by_it_is_counted_once(telemetry: Telemetry, stack: 
         requests.post(provider.base_url + "/chat/completions", data=ASKED, headers=JSON, timeout=30)
     (span,) = telemetry.candidates
     assert (span["candidate.outcome"], span["failover.wire.requests"]) == ("success", 1)
+
+
+def test_what_requests_sends_to_an_address_of_ipv6_is_counted_once(telemetry: Telemetry) -> None:
+    """A pool keeps such an address without its brackets."""
+    requests = pytest.importorskip("requests")
+    with contextlib.suppress(requests.exceptions.ConnectionError):  # nobody is there
+        requests.post("http://[::1]:9/v1/chat/completions", data=ASKED, headers=JSON, timeout=30)
+    (span,) = telemetry.spans
+    assert (span.name, span["candidate.provider"]) == ("chat m", "::1")
+
+
+@pytest.mark.parametrize("host", ["[::1]", "127.0.0.1"])
+def test_a_pools_endpoint_is_whole(telemetry: Telemetry, host: str) -> None:
+    with contextlib.suppress(urllib3.exceptions.HTTPError):
+        urllib3.PoolManager(retries=False).request(
+            "POST", f"http://{host}:9/v1/chat/completions", body=ASKED, headers=JSON
+        )
+    (span,) = telemetry.spans
+    assert span["candidate.provider"] == host.strip("[]")
 
 
 def test_other_traffic_is_left_alone(telemetry: Telemetry, stack: ExitStack) -> None:

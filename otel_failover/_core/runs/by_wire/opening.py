@@ -85,7 +85,9 @@ def _note_repetition(call: WireCall, sent: object) -> None:
         return
     bare = attempt.run is not None and call.is_the_attempt
     place: Any = attempt.run if bare else ledger
-    content = content_of(sent)
+    # aiohttp's body is not encoded yet, which takes its time for a long one.
+    document: Any = read(sent, "document")
+    content = content_of(sent) if document is None or _is_short(document) else None
     body = hash(content) if isinstance(content, bytes) and len(content) <= _HASHED else None
     who = (asked.endpoint, asked.base, asked.model, asked.credential)
     before, place.last_sent = read(place, "last_sent"), (who, body)
@@ -101,6 +103,25 @@ def _note_repetition(call: WireCall, sent: object) -> None:
 
 
 _HASHED: Final = 65_536
+
+
+def _is_short(document: object) -> bool:
+    """Whether a body that is not encoded yet will be short enough to be compared whole.
+
+    Args:
+        document: As the library will encode it.
+    """
+    waiting, left = [document], _HASHED
+    while waiting and left > 0:
+        each: Any = waiting.pop()
+        left -= 1
+        if isinstance(each, str):
+            left -= len(each)
+        elif isinstance(each, Mapping):
+            waiting += each.values()
+        elif isinstance(each, (list, tuple)):
+            waiting += each
+    return left > 0
 
 
 def _read(

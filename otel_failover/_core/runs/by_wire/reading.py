@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any
 
 from otel_failover._core.evidence import wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable
 
     from otel_failover._core.runs.by_wire.call import WireCall
 
@@ -54,14 +55,12 @@ def piece_of(body: Any, read: Callable[[], bytes], wanted: int | None, *, is_dec
     return piece
 
 
-class _Pieces:
-    """The generator behind a body."""
+class _Pieces(Generator[Any, Any, Any]):
+    """The generator behind a body; a generator itself, for a host that looks."""
 
     def __init__(self, inner: Any, call: WireCall) -> None:
         self._inner, self._call = inner, call
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
+        self._is_closed = False
 
     def __next__(self) -> Any:
         call = self._call
@@ -69,7 +68,8 @@ class _Pieces:
         try:
             piece = next(self._inner)
         except StopIteration:
-            call.body_ended(None)
+            if not self._is_closed:
+                call.body_ended(None)
             raise
         except BaseException as problem:
             call.body_ended(problem)
@@ -79,18 +79,26 @@ class _Pieces:
         call.hear(piece)
         return piece
 
+    def send(self, value: Any) -> Any:
+        return next(self) if value is None else self._inner.send(value)
+
+    def throw(self, *problem: Any) -> Any:
+        return self._inner.throw(*problem)
+
+    def close(self) -> Any:
+        self._is_closed = True  # that no piece is left says nothing of the body any more
+        return self._inner.close()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
 
-class _AsyncPieces:
-    """The asynchronous generator behind a body."""
+class _AsyncPieces(AsyncGenerator[Any, Any]):
+    """The asynchronous generator behind a body; one itself, for a host that looks."""
 
     def __init__(self, inner: Any, call: WireCall) -> None:
         self._inner, self._call = inner, call
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
+        self._is_closed = False
 
     async def __anext__(self) -> Any:
         call = self._call
@@ -98,7 +106,8 @@ class _AsyncPieces:
         try:
             piece = await self._inner.__anext__()
         except StopAsyncIteration:
-            call.body_ended(None)
+            if not self._is_closed:
+                call.body_ended(None)
             raise
         except BaseException as problem:
             call.body_ended(problem)
@@ -107,6 +116,16 @@ class _AsyncPieces:
             call.busy = False
         call.hear(piece)
         return piece
+
+    def asend(self, value: Any) -> Any:
+        return self.__anext__() if value is None else self._inner.asend(value)
+
+    def athrow(self, *problem: Any) -> Any:
+        return self._inner.athrow(*problem)
+
+    def aclose(self) -> Any:
+        self._is_closed = True
+        return self._inner.aclose()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -162,7 +162,7 @@ class Watch:
         active = self._runtime
         if active is None or active.settings.infer_runs == "off":
             return None
-        return question_of(asked.body)
+        return question_of(asked.body, asked.model)
 
     # --- a call ends --------------------------------------------------------------------------------------------------
 

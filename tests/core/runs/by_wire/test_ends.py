@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -242,3 +244,26 @@ def test_a_streamed_body_is_the_same(ask: Ask, answer: Answer, switch_on: Callab
         return status, len(read)
 
     same_everywhere(switch_on, way, "openai", answer)
+
+
+def test_a_body_is_handed_on_by_a_generator(telemetry: Telemetry) -> None:
+    """Frameworks ask what they are given to stream whether it is one."""
+    with LocalProvider("openai", default=Answer.stream(4)) as provider:
+        url, body = asked(provider, "chat", stream=True)
+        with httpx.stream("POST", url, json=body) as response:
+            pieces = response.iter_raw()
+            assert isinstance(pieces, Generator)
+            first = pieces.send(None)
+            pieces.close()
+            assert (first != b"", list(pieces)) == (True, [])
+
+        async def ask() -> None:
+            async with httpx.AsyncClient() as client, client.stream("POST", url, json=body) as response:
+                pieces = response.aiter_raw()
+                assert isinstance(pieces, AsyncGenerator)
+                assert await pieces.asend(None) != b""
+                await pieces.aclose()
+                assert [each async for each in pieces] == []
+
+        asyncio.run(ask())
+    assert [span["candidate.outcome"] for span in telemetry.spans] == ["success", "success"]

@@ -410,3 +410,12 @@ def test_at_most_256_failures_are_remembered_and_no_object_of_the_hosts(telemetr
     assert all(each.attempt() is None for each in held), "nothing of ours keeps them"
     assert "secret question" not in repr(held)
     assert "exceeded your current quota" not in repr(held)
+
+
+def test_a_guard_that_fails_and_the_model_behind_it_are_no_run(telemetry: Telemetry, stack: ExitStack) -> None:
+    guard = stack.enter_context(stand("openai", Answer.openai_rate_limit()))
+    model = stack.enter_context(stand("anthropic", Answer.ok()))
+    with suppress(openai.RateLimitError):
+        guard.client.chat.completions.create(model="llama-guard-4-12b", messages=MESSAGES)
+    model.ask()
+    assert telemetry.starting("failover ") == []
