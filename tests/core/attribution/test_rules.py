@@ -35,6 +35,11 @@ CREDIT: Final = str(Answer.anthropic_credit_too_low().message)
 LIMIT: Final = str(Answer.anthropic_rate_limit().message)
 OWN_TEXT: Final = "Our scheduler could not place this request on any replica"
 TIMEOUT_TEXT: Final = "Request timed out."
+RAISED_FOR_STATUS: Final = (
+    "Client error '429 Too Many Requests' for url 'https://api.example.org/v1/chat/completions'\n"
+    "For more information check: https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/429"
+)
+"""As httpx says it."""
 
 OPENAI: Final = SourceFacts(
     "openai",
@@ -690,7 +695,7 @@ CASES: Final[dict[str, Case]] = {
     ),
     "its own host": Case(
         "a status and a URL that are both its own, though the status is another's as well",
-        said("Client error '429 Too Many Requests' for url 'https://api.example.org/v1/chat/completions'"),
+        said(RAISED_FOR_STATUS, status=429),
         ANSWERED._replace(
             statuses=frozenset({429}),
             reasons=RATE_LIMITED,
@@ -700,7 +705,7 @@ CASES: Final[dict[str, Case]] = {
     ),
     "nobody's host": Case(
         "a status that two have, for a URL that nobody is known to have asked",
-        said("Client error '429 Too Many Requests' for url 'https://api.example.org/v1/chat/completions'"),
+        said(RAISED_FOR_STATUS, status=429),
         ANSWERED._replace(statuses=frozenset({429}), reasons=RATE_LIMITED),
         NOTHING_BOUND,
     ),
