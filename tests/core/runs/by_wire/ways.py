@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -65,7 +64,7 @@ def asked(provider: LocalProvider, dialect: str, *, stream: bool) -> tuple[str, 
 
 def httpx_whole(name: str) -> Ask:
     def ask(url: str, body: Any, *, act: str = READ, seconds: float = 30) -> tuple[int, bytes]:
-        http = importlib.import_module(name)
+        http = pytest.importorskip(name)
         with http.Client(timeout=seconds) as client:
             response = client.post(url, json=body)
             return response.status_code, response.content
@@ -75,7 +74,7 @@ def httpx_whole(name: str) -> Ask:
 
 def httpx_streamed(name: str) -> Ask:
     def ask(url: str, body: Any, *, act: str = READ, seconds: float = 30) -> tuple[int, bytes]:
-        http = importlib.import_module(name)
+        http = pytest.importorskip(name)
         client = http.Client(timeout=seconds)
         if act == DROP:
             response = client.send(client.build_request("POST", url, json=body), stream=True)
@@ -88,7 +87,7 @@ def httpx_streamed(name: str) -> Ask:
 
 def httpx_awhole(name: str) -> Ask:
     async def main(url: str, body: Any, seconds: float) -> tuple[int, bytes]:
-        http = importlib.import_module(name)
+        http = pytest.importorskip(name)
         async with http.AsyncClient(timeout=seconds) as client:
             response = await client.post(url, json=body)
             return response.status_code, response.content
@@ -101,7 +100,7 @@ def httpx_awhole(name: str) -> Ask:
 
 def httpx_astreamed(name: str) -> Ask:
     async def main(url: str, body: Any, act: str, seconds: float) -> tuple[int, bytes]:
-        http = importlib.import_module(name)
+        http = pytest.importorskip(name)
         async with http.AsyncClient(timeout=seconds) as client, client.stream("POST", url, json=body) as response:
             return response.status_code, await _ataken(response.aiter_bytes(), act)
 
