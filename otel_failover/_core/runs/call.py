@@ -303,7 +303,8 @@ class Call:
         if self.inference:
             ledger.open_calls -= 1
         if isinstance(problem, Exception):
-            if not attempt.disowns(problem):
+            # Behind the attempt's end nothing is held against it; what cannot be held weakly would keep its frames.
+            if ledger.live and not attempt.disowns(problem):
                 ledger.call_raised(problem)
         elif problem is None and self.inference:
             ledger.call_returned(response_id)

@@ -318,9 +318,12 @@ def test_in_trio_too(telemetry: Telemetry, stack: ExitStack) -> None:
                 await second.aask()
 
     trio.run(main)
-    for span in telemetry.candidates:
-        gave_up(span)
-    assert telemetry.run["failover.outcome"] == "exhausted"
+    first_left, last_left = telemetry.candidates
+    gave_up(first_left)
+    if sys.version_info >= (3, 11):
+        gave_up(last_left)
+    else:  # nothing tells there that the loop took its cancellation back
+        assert last_left["candidate.outcome"] == "cancelled"
 
 
 def test_a_run_that_trio_cancels_as_a_whole_is_cancelled(telemetry: Telemetry, stack: ExitStack) -> None:

@@ -287,7 +287,12 @@ def test_what_is_returned_and_never_used_ends_its_run(stack: ExitStack) -> None:
 def test_threads_without_context_neither_crash_nor_borrow_another_run(stack: ExitStack) -> None:
     with instrumented(loop("Router.in_pool", "Router._try")) as telemetry:
         assert Router(failing(stack)).in_pool()
-        assert not telemetry.candidates
+        runs = {each["failover.library"]: each for each in telemetry.starting("failover ")}
+        assert {name: each["failover.outcome"] for name, each in runs.items()} == {
+            "configured": "unasked",
+            "inferred": "fallback",
+        }
+        assert {each["failover.run.id"] for each in telemetry.candidates} == {runs["inferred"]["failover.run.id"]}
         assert [each["candidate.model"] for each in telemetry.starting("chat ")] == ["gpt-5.5", "claude-opus-4-7"]
         assert not telemetry.markers
 
@@ -647,7 +652,8 @@ def test_a_wrong_name_in_a_module_that_comes_later_breaks_no_import(tmp_path: Pa
     late_package(tmp_path)
     printed = in_a_process(_LATE.format(path=str(tmp_path), name="rout"))
     assert (
-        "WARNING otel-failover: late_acme.router:rout skipped: late_acme.router has no 'rout'; did you mean" in printed
+        "WARNING otel-failover: late_acme.router:rout is not patched: late_acme.router has no 'rout'; did you mean"
+        in printed
     )
     assert "AFTER skipped asked" in printed
 
