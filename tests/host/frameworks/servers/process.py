@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 COMMAND: Final = Path(sys.executable).with_name("opentelemetry-instrument")
 LATE: Final = "The tide is late."
+SILENT = "such a run is told once nobody has asked again for a while: core/runs/inferred/test_processes"
+"""Why what is served without a span is not looked at where nobody answers."""
 PATIENCE: Final = 90.0
 """Seconds that a busy machine may need to start a server, or to export."""
 _ALWAYS: Final = [
