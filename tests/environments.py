@@ -300,6 +300,7 @@ OLDEST: Final = """opentelemetry-api==1.30.0 opentelemetry-sdk==1.30.0 opentelem
 
 LEFT_OUT: Final = {
     "before SDK 1.40 spans of others are not annotated; their markers are": [
+        "core/runs/inferred/test_traces.py::test_a_stale_error_is_found_across_the_two",
         "truth/test_enemy.py::test_an_exception_event_before_many_others",
         "truth/test_enemy.py::test_any_key_under_error_is_a_claim[error.message]",
         "truth/test_enemy.py::test_any_key_under_error_is_a_claim[error.description]",
