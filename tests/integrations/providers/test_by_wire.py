@@ -12,9 +12,11 @@ import functools
 import gc
 import inspect
 import json
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
+from packaging.version import Version
 
 from otel_failover import Candidate, failover_run
 from otel_failover.testing.providers import Answer, LocalProvider
@@ -85,6 +87,8 @@ TELLS_USAGE: Final = ("mistral", "cohere", "ollama", "openrouter", "dashscope")
 """Who says in a stream how much there was, without being asked to."""
 SLOW: Final = ("huggingface_hub", "timeout")
 SAYS_LITTLE: Final = ("mistralai", "zai", "zhipuai")
+OLD: Final = {"cohere": "7", "dashscope": "2", "groq": "1", "ollama": "0.6"}
+"""Releases since which an SDK ends its streams, or reads its refusals, as the table of SDKs says."""
 each_sdk = pytest.mark.parametrize("sdk", SDKS.values(), ids=SDKS)
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 each_way = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -295,6 +299,18 @@ def assert_answer(call: Exported, sdk: Sdk, case: Case, served: Served) -> None:
     assert told == ((asked, 2) if tells else (None, None))
 
 
+def skip_what_is_not_known_of_old(sdk: Sdk, case: Case, *, asynchronous: bool) -> None:
+    """Leave out what old releases do in a way of their own that has not been looked into."""
+    if sdk.module not in OLD:
+        return
+    pytest.importorskip(sdk.module)
+    if Version(version(sdk.module)) >= Version(OLD[sdk.module]):
+        return
+    unread = sdk.module == "ollama" and asynchronous and case.streamed and case.answer.kind == "error"
+    if case.leaves or unread or (sdk.module == "dashscope" and asynchronous):
+        pytest.skip("an old release ends its streams, or reads its refusals, in a way of its own")
+
+
 # --- theft, and its honest twin ---------------------------------------------------------------------------------------
 
 
@@ -305,6 +321,7 @@ def test_anothers_error_told_for_it_is_a_mismatch_and_its_own_is_none(
     sdk: Sdk, asynchronous: bool, telemetry: Telemetry
 ) -> None:
     case = CASES["whole 500"]
+    skip_what_is_not_known_of_old(sdk, case, asynchronous=asynchronous)
     # An own body that nobody has read may hold the words: then nothing is said of the theft, nor of the honest twin.
     stolen = ("unverified", "evidence_incomplete") if sdk.unread == "all" else ("mismatch", "stale_error")
     with stand("openai", Answer.openai_quota()) as first, LocalProvider(sdk.kind, default=case.answer) as at:
