@@ -207,6 +207,7 @@ def known(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_seen_and_the_host_sees_nothing_of_it(
     sdk: Sdk, asynchronous: bool, case: Case, switch_on: Callable[[], Telemetry]
 ) -> None:
+    skip_what_is_not_known_of_old(sdk, case, asynchronous=asynchronous)
     if (sdk.tries_again and case.patience == SHORT) or (sdk.tries_again == "all" and case.status == 500):
         pytest.skip("it asks again by itself, and nothing tells that from another question")
     with LocalProvider(sdk.kind, default=case.answer) as at:
