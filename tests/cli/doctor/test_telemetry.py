@@ -329,7 +329,7 @@ def test_opentelemetry_instrument_without_a_distro_is_a_problem(tmp_path: Path) 
 def test_opentelemetry_instrument_with_the_distro_exports_by_default(tmp_path: Path) -> None:
     """With nothing set it is OTLP over gRPC to this machine; metrics are left out here, as they would be sent."""
     given = {"OTEL_METRICS_EXPORTER": "none"}
-    _, document = found(tmp_path, given, start=(str(launcher()),), everything=True)
-    (traces,) = document["exporters"]
+    done = run("doctor", "--json", cwd=tmp_path, given=given, start=(str(launcher()),))
+    (traces,) = json.loads(done.stdout)["exporters"]
     assert told(traces, "signal", "kind", "live") == ("traces", "otlp grpc", True)
     assert traces["endpoint"].endswith("//localhost:4317")
