@@ -403,7 +403,7 @@ QUICK: Final = (
     "truth/test_incident",
     "truth/test_traces",
 )
-"""`pytest -m quick`: every room of the package, in under a minute. What repeats one thing by the thousand is left out, and
+"""`pytest -m quick`: every room of the package, in two minutes. What repeats one thing by the thousand is left out, and
 what is marked `slow`, or waits by its nature: for a provider that hangs."""
 
 PYTHONS: Final = {

@@ -75,6 +75,7 @@ def opened(
     return exchange
 
 
+@guarded(fallback=None)
 def _note_repetition(call: WireCall, sent: object) -> None:
     """Take note of a call that is the one before once more: an SDK's own retry is no call of the loop's.
 
