@@ -8,6 +8,7 @@ the watcher besides.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from importlib.metadata import entry_points
@@ -57,9 +58,13 @@ def _instrument() -> None:
 
         FailoverInstrumentor().instrument()
     else:
-        auto_instrumentation.initialize()
-        # Where `opentelemetry-instrument` starts the command, its own `sitecustomize` would do all of it once more.
         theirs = str(Path(auto_instrumentation.__file__).parent)
+        if hasattr(auto_instrumentation, "initialize"):
+            auto_instrumentation.initialize()
+        else:  # before 0.52b0 importing their `sitecustomize` is what does it, and it takes itself off PYTHONPATH
+            os.environ["PYTHONPATH"] = os.pathsep.join([theirs, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+            importlib.import_module(f"{auto_instrumentation.__name__}.sitecustomize")
+        # Where `opentelemetry-instrument` starts the command, its own `sitecustomize` would do all of it once more.
         sys.path[:] = [path for path in sys.path if path != theirs]
 
 

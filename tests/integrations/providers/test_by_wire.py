@@ -25,7 +25,7 @@ from tests.support.hosts import LONG, stand
 from tests.support.same import masked, seen, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from otel_failover.testing.providers import Served
     from tests.support.spans import Exported, Telemetry
@@ -105,7 +105,7 @@ def show(reply: Any) -> Any:
 def ask(sdk: Sdk, at: LocalProvider, case: Case, got: list[Any], *, asynchronous: bool) -> None:
     """Ask once, as a host does; what it gets is put into `got`, what is raised leaves."""
     if asynchronous:
-        asyncio.run(_aask(sdk, at, case, got))
+        _run(_aask(sdk, at, case, got))
         return
     client = sdk.opened(at, case.patience)
     with client if hasattr(client, "__exit__") else contextlib.nullcontext():
@@ -119,6 +119,16 @@ def ask(sdk: Sdk, at: LocalProvider, case: Case, got: list[Any], *, asynchronous
                 break
         if case.leaves:
             _close_now(reply)
+
+
+def _run(asked: Coroutine[Any, Any, None]) -> None:
+    """Do what `asyncio.run` does but for signals: together 1.3's errors have no repr, and it cannot put its own off."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(asked)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 def _close_now(reply: Any) -> None:

@@ -91,14 +91,22 @@ def _has_gone_on(thread: int) -> bool:
         return True
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - there is no other way to see what a thread does
     while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _WAITING:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in _WAITING:
             return False
+        if (module, frame.f_code.co_name) == _TAKES_WORK:
+            # What is further out, an instrumentation of threads for one, is of the thread and not of any work.
+            return True
         frame = frame.f_back
     return True
 
 
-_WAITING: Final = frozenset({"threading", "queue", "concurrent", "asyncio", "anyio", "selectors", "socket"})
+_WAITING: Final = frozenset(
+    {"_weakrefset", "anyio", "asyncio", "concurrent", "inspect", "queue", "selectors", "socket", "threading", "weakref"}
+)
 """Packages in whose code alone a thread of a pool stands while it hands its result over, or waits for work."""
+_TAKES_WORK: Final = ("concurrent.futures.thread", "_worker")
+"""Where a thread of a pool takes one piece of work after the other: module and function."""
 
 
 class Place(NamedTuple):

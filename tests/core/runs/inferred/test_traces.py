@@ -7,7 +7,9 @@ import gc
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -265,6 +267,25 @@ def test_each_in_a_thread_of_a_pool_that_carries_the_context(telemetry: Telemetr
                     await asyncio.to_thread(each.ask)
 
     asyncio.run(served())
+    assert inferred(telemetry)["failover.outcome"] == "fallback"
+
+
+@pytest.mark.parametrize("threads", ["plain", "instrumented"])
+def test_each_in_a_thread_of_a_pool_that_is_slow_to_let_go_of_its_context(
+    telemetry: Telemetry, stack: ExitStack, monkeypatch: pytest.MonkeyPatch, threads: str
+) -> None:
+    """What a thread of a pool did is over when it waits for more, whoever holds its context or wraps its threads."""
+    if threads == "instrumented":
+        run = threading.Thread.run
+        monkeypatch.setattr(threading.Thread, "run", lambda self: run(self))
+    asked = refused_and_answered(stack)
+    pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in asked]
+    held = []
+    with telemetry.tracer.start_as_current_span("POST /chat"):
+        for each, pool in zip(asked, pools, strict=True):
+            held.append(copy_context())
+            with suppress(openai.APIError):
+                pool.submit(held[-1].run, each.ask).result()
     assert inferred(telemetry)["failover.outcome"] == "fallback"
 
 
