@@ -213,9 +213,9 @@ def zero_code(session: nox.Session) -> None:
 
 @nox.session(default=False, tags=["ci"])
 def examples(session: nox.Session) -> None:
-    """The examples; their page in a real browser, where there is one."""
+    """The examples; their page, and the report's, in a real browser, where there is one."""
     install(session, ".[test]", "selenium", groups=["examples"])
-    run_pytest(session, "-q", *(session.posargs or ["tests/examples"]))
+    run_pytest(session, "-q", *(session.posargs or ["tests/examples", "tests/cli/report/test_browser.py"]))
 
 
 @nox.session(default=False, tags=["ci"])

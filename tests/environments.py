@@ -368,6 +368,8 @@ QUICK: Final = (
     "cli/doctor/test_doctor.py::test_settings_in_force",
     "cli/drawing",
     "cli/live/test_gathering",
+    "cli/report/test_entries",
+    "cli/report/test_reading",
     "cli/watch/test_payload",
     "cli/test_otlp_endpoints",
     "core/attribution/test_from_exception",
