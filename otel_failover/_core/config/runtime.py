@@ -99,10 +99,6 @@ class Runtime:
                 self._redacted.popitem(last=False)
         return known
 
-    def provider_alias(self, word: str) -> str | None:
-        """Return the provider that the user's aliases give for a word or a host."""
-        return self.aliases.get(word.lower())
-
     def next_order(self) -> int:
         """Return a number larger than any before: which of two incidents is the later."""
         self.order += 1

@@ -74,12 +74,13 @@ class InferredRun(Run):
 
     Args:
         operation: What is asked for.
-        question: What its calls ask.
+        question: What the call asks that opens it.
         place: Where the call is made that opens it.
         asker: Who makes it.
         on_left: Called when it has been left.
 
     Attributes:
+        questions: What its calls ask: one question, as each dialect has it.
         is_claimed: A call is about to be its next attempt, so that no other may be.
     """
 
@@ -94,7 +95,7 @@ class InferredRun(Run):
         on_left: Callable[[InferredRun], None],
     ) -> None:
         super().__init__(operation, library="inferred")
-        self.question, self.asker = question, asker
+        self.questions, self.asker = {question}, asker
         self.who: set[Hashable] = set()
         self.is_claimed = True
         self.last_end = time.monotonic()
@@ -112,6 +113,14 @@ class InferredRun(Run):
     def where(self) -> Hashable:
         """Where its calls are made: their trace, or who makes them."""
         return self._place.where
+
+    def asks(self, question: Question) -> bool:
+        """Whether each of its calls, in whatever dialect, asks a question.
+
+        Args:
+            question: It.
+        """
+        return all(each.is_like(question) for each in self.questions)
 
     @property
     def is_served(self) -> bool:

@@ -51,6 +51,20 @@ ROWS: Final = (
     Row("all by tasks of their own", "1:A- 1| 2:B- 2| 3:C+", ("A- B- C+ fallback",), TRACED),
     Row("repeats by tasks of their own", "1:A- 1| 2:A- 2| 3:B+", ("A- A- B+ fallback",), TRACED),
     Row("by the same task in the end", "1:A- 2:C2- 1:B+", ("A- B+ fallback",)),
+    # --- keys ---
+    Row("a token is fetched anew", "A! a+"),
+    Row("a token is fetched anew, by another task", "1:A! 1| 2:a+"),
+    Row("a token is fetched anew, twice", "A! a! A+"),
+    Row("a token is fetched anew in vain, and another candidate is asked", "A! a- B+", ("A- A- B+ fallback",)),
+    Row("a token is refused, and another candidate is asked", "A! B+", ("A- B+ fallback",)),
+    Row("the next key of a pool", "A- a+", ("A- A+ fallback",)),
+    Row("the next key of a pool, once one was refused", "A! a- A+", ("A- A- A+ primary",)),
+    # --- documents, panels, routers ---
+    Row("two documents, both failed over", "A8- B8- A9- B9+", ("A- B- exhausted", "A- B+ fallback")),
+    Row("two documents, the first left", "A8- A9- B9+", ("A- B+ fallback",)),
+    Row("two documents, each of one candidate", "A8- B9+"),
+    Row("a router fails, and the model is asked", "A6- B7+"),
+    Row("a router fails over, and so does the model", "A6- B6+ A7- B7+", ("A- B+ fallback", "A- B+ fallback")),
     # --- two requests in one trace ---
     Row("two users, each with its own", "1:A- 2:A- 1:B+ 2:B+", ("A- B+ fallback", "A- B+ fallback")),
     Row("two users, the second after a third's answer", "1:A- 2:A- 1:B+ 2:C+", ("A- B+ fallback",), TRACED),
