@@ -79,6 +79,7 @@ TESTS_OF: Final = {
     "crewai": "host/frameworks/test_crewai host/frameworks/test_langgraph",
     "fastapi": "host/frameworks/servers/test_fastapi",
     "flask": "host/frameworks/servers/test_flask",
+    "gunicorn": "cli/doctor/test_workers",
     "instructor": "host/frameworks/test_instructor",
     "llama_index": "host/frameworks/test_llama_index",
     "smolagents": "host/frameworks/test_smolagents",
@@ -189,7 +190,7 @@ ENDS: Final = (
     ),
     Environment(
         "servers",
-        "fastapi flask celery browser_use agents opentelemetry.distro",
+        "fastapi uvicorn flask gunicorn celery browser_use agents opentelemetry.distro",
         """fastapi uvicorn flask gunicorn celery tenacity browser-use>=0.13 openai-agents>=0.24
         opentelemetry-distro opentelemetry-instrumentation-fastapi opentelemetry-instrumentation-flask
         opentelemetry-instrumentation-celery opentelemetry-instrumentation-threading""",

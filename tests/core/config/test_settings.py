@@ -375,6 +375,7 @@ def test_strict_raises_our_own_errors_and_stops_with_us(monkeypatch: pytest.Monk
 def test_a_provider_that_is_none_is_told_and_the_global_one_used(
     given: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    importlib.import_module("httpx")  # which is patched then
     FailoverInstrumentor().instrument(**given)
     try:
         assert runtime.current().provider is None
