@@ -196,7 +196,7 @@ class Attempt:
         ledger: Where its evidence is kept.
         owner: The run it belongs to; `NO_RUN` for a provider call outside any run.
         number: 1-based, per candidate in this run.
-        doubled: Provider and model occur twice in the chain.
+        doubled: The provider occurs twice in the chain.
         probe: It only asks whether the candidate is back: it neither serves the request nor fails it.
     """
 
@@ -667,7 +667,8 @@ class Attempt:
             judgement.write_host_word(attributes, verdict, claim)
         if settled.message:
             judgement.remember(attributes, settled)
-        span.write(attributes, settled, verdict, self._own_error.message if self._own_error is not None else "")
+        message = self._own_error.message if self._own_error is not None else ""
+        span.write(attributes, settled, verdict, message, self._end_time)
         span.announce(verdict, claim, settled, self._end_time)
         return verdict
 

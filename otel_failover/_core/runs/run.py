@@ -201,7 +201,8 @@ class Run:
             self.positions.used.add(index)
         word = self._runtime.redacted(text_of(reason), (), 255)
         armed_by = self._recorder.skip(found, index, word, cause)
-        self._span.skip(found, index, word, armed_by, self.id, self._context)
+        doubled = self.positions.is_doubled(found)
+        self._span.skip(found, index, word, armed_by, self.id, self._context, doubled=doubled)
 
     def stop(self, reason: str) -> None:
         """Say that the loop ends on purpose with candidates left.
@@ -715,10 +716,11 @@ class Run:
         outer, self._outer = self._outer, None
         if outer is not None:
             outer.run_inside_ended(self, self._who_served())
-        self._settle(span)
+        end = self._left_at[0] if self._left_at is not None else time.time_ns()
+        self._settle(span, end)
         if registry.pools:
             registry.disown(span.span.get_span_context().span_id)
-        span.end(self._left_at[0] if self._left_at is not None else None)
+        span.end(end)
         self._attachment = self._context = None
         self.positions.forget()
         for source in self._sources:
@@ -728,7 +730,7 @@ class Run:
         return self._tally.who_served(declared=self.positions.declared)
 
     @guarded(fallback=None)
-    def _settle(self, span: RunSpan) -> None:
+    def _settle(self, span: RunSpan, end: int) -> None:
         """Write what became of it, and count it."""
         tally, outcome, served = self._tally, self.outcome, self._who_served()
         attributes: dict[str, Any] = {
@@ -748,7 +750,7 @@ class Run:
         begins_later = (tally.first or 0) > 0 and 0 not in self.positions.used
         in_a_row = self._runtime.logs.in_a_row(self._key, counts=begins_later) if self.has_chain and tally.count else 0
         if not self._is_plain(outcome):
-            self._write_findings(span, outcome, attributes, in_a_row)
+            self._write_findings(span, outcome, attributes, in_a_row, end)
         span.span.set_attributes(attributes)
         active = self._runtime
         if self.served is not None and who is not None and outcome != UNSEEN:
@@ -782,7 +784,7 @@ class Run:
         return quick and (outcome in (PRIMARY, EXHAUSTED)) and not self._open and self._recorder.is_plain
 
     @guarded(fallback=None)
-    def _write_findings(self, span: RunSpan, outcome: str, attributes: dict[str, Any], in_a_row: int) -> None:
+    def _write_findings(self, span: RunSpan, outcome: str, attributes: dict[str, Any], in_a_row: int, end: int) -> None:
         """Add what the run got wrong."""
         from otel_failover._core.spans.finding_events import write  # late: most runs have none, and its rules cost
 
@@ -793,7 +795,7 @@ class Run:
             self._tally.server_off_chain, asked_elsewhere=self._asks_elsewhere(outcome), begun_later=in_a_row,
             unseen=self._may_have_served(self._tally.failed_at) if outcome == UNSEEN else "",
         )  # fmt: skip
-        found = write(self._runtime, span.span, record, self._key)
+        found = write(self._runtime, span.span, record, end, self._key)
         if found:
             attributes[names.FINDINGS] = found
 

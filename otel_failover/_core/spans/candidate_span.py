@@ -19,6 +19,7 @@ from otel_failover._core.domain.endpoint import DEPLOYMENTS, deployment_in
 from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome, own_error
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
+from otel_failover._core.spans.marker import BEFORE_END
 from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.redaction import cut, redact
 
@@ -52,7 +53,7 @@ class CandidateSpan:
         index: The candidate's place in the chain, -1 outside it.
         number: Which attempt at the candidate it is, 1-based.
         in_run: It is a candidate's span: `error.type` is the reason; on a call's it is the exception's class.
-        doubled: Provider and model occur twice in the chain, so that the span's name needs the place.
+        doubled: The provider occurs twice in the chain, so that the span's name needs the place.
     """
 
     __slots__ = (
@@ -232,7 +233,9 @@ class CandidateSpan:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def write(self, attributes: dict[str, Any], settled: Outcome, verdict: Verdict, message: str) -> None:
+    def write(
+        self, attributes: dict[str, Any], settled: Outcome, verdict: Verdict, message: str, end: int | None = None
+    ) -> None:
         """Write what the wire said and what became of the claims.
 
         Args:
@@ -240,6 +243,7 @@ class CandidateSpan:
             settled: How the attempt ended.
             verdict: Of the claims.
             message: The own error in a sentence.
+            end: Of the span, in nanoseconds; None where it ends now.
         """
         span = self.span
         if span is None or not span.is_recording():
@@ -266,7 +270,7 @@ class CandidateSpan:
                 event = {names.EXCEPTION_TYPE: settled.exception[0]}
                 if self._runtime.settings.error_text != "none":
                     event[names.EXCEPTION_MESSAGE] = self.redacted(settled.exception[1])
-                span.add_event(names.EVENT_EXCEPTION, event)
+                span.add_event(names.EVENT_EXCEPTION, event, end - BEFORE_END if end is not None else None)
 
     def _add_facts(self, facts: dict[str, Any], settled: Outcome, verdict: Verdict) -> None:
         """Add what the wire said, as attributes."""
