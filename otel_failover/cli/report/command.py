@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="OTLP JSON (the demo's file, a collector's file exporter's) or Jaeger's JSON, gzipped or not; - is stdin",
     )
-    parser.add_argument("-o", "--out", metavar="PAGE", help="where it is written (default: named as the first file)")
+    parser.add_argument("--out", "-o", metavar="PAGE", help="where it is written (default: named as the first file)")
     parser.add_argument("--title", help="of the page (default: names the files)")
 
 
