@@ -197,10 +197,13 @@ ENDS: Final = (
     ),
     Environment(
         "by_wire_oldest",
-        "mistralai cohere groq together ollama huggingface_hub cerebras dashscope azure zhipuai httpx requests aiohttp",
+        """mistralai cohere groq together ollama huggingface_hub fireworks cerebras perplexity sambanova zai dashscope
+        portkey_ai azure zhipuai httpx requests aiohttp""",
+        # openrouter's oldest needs httpx 0.28.
         """mistralai==1.0.0 cohere==5.11.0 groq==0.13.0 together==1.3.3 ollama==0.2.0 huggingface_hub==0.28.0
-        cerebras-cloud-sdk==1.0.0 dashscope==1.20.0 azure-ai-inference==1.0.0b5 zhipuai==2.1.0 httpx==0.27.0
-        requests==2.31.0 aiohttp==3.10.11 urllib3<2 openai==1.66.0 pydantic<2.9""",
+        fireworks-ai==1.2.0 cerebras-cloud-sdk==1.0.0 perplexityai==0.13.0 sambanova==1.1.0 zai-sdk==0.0.2
+        dashscope==1.20.0 portkey-ai==1.10.0 azure-ai-inference==1.0.0b5 zhipuai==2.1.0 httpx==0.27.0 requests==2.31.0
+        aiohttp==3.10.11 urllib3<2 openai==1.66.0 pydantic<2.9""",
         "integrations/providers/test_by_wire",
     ),
     Environment(

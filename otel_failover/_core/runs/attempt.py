@@ -565,12 +565,17 @@ class Attempt:
         else:
             # `wait_for` around one candidate and a user who hangs up look the same from here: CancelledError leaves.
             # Which of them it was shows at the loop's next step: it goes on, or it is left by the cancellation as well.
-            self.stop_clock()
+            if self._end_time is None:
+                self.stop_clock()
             self._owner.attempt_cancelled(self)
 
     def stop_clock(self) -> None:
         """Keep this moment as its end; when it is settled shows later."""
         self._end_time, self.ledger.stopped = time.time_ns(), time.monotonic()
+
+    def restart_clock(self) -> None:
+        """Let go of the end that was kept: it goes on."""
+        self._end_time = self.ledger.stopped = None
 
     # --- streams ------------------------------------------------------------------------------------------------------
 

@@ -396,10 +396,16 @@ class Run:
             attempt.finish(killed="" if lost else "caller_timeout")
         self._tally.is_cancelled = self._tally.is_cancelled or by_user
 
-    def _settle_unread(self) -> None:
-        """End what was refused, and nobody has read why."""
+    def _settle_unread(self, *, interrupted: bool = True) -> None:
+        """End what was refused, and nobody has read why; and what is read no further since its reader was cancelled.
+
+        Args:
+            interrupted: The latter too, where this task has sent it: another one may yet read on.
+        """
         if wire.unread:
-            wire.settle_unread(lambda call: call.attempt.run is self)
+            wire.settle_unread(
+                lambda call: call.attempt.run is self and (not call.is_interrupted or (interrupted and call.is_ours))
+            )
 
     def attempt_answered(self, attempt: Attempt) -> None:
         """Keep an attempt that has answered until the loop's next step shows whether it took the answer."""
@@ -663,10 +669,11 @@ class Run:
         """
         if self._span is None or self.is_left:
             return
+        # A stream whose reader was cancelled may be read on behind the run, unless an error leaves that.
+        self._settle_unread(interrupted=problem is not None and not isinstance(problem, GeneratorExit))
         self.is_left = True
         if self._attachment is not None:
             self._attachment.detach()
-        self._settle_unread()
         # No further step will come: an answer that nobody refused was taken, unless an error leaves instead of it.
         answered, self._answered = self._answered, None
         if answered is not None:
