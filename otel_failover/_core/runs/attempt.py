@@ -651,8 +651,10 @@ class Attempt:
         if self.run is not None:
             record = self._record(settled, ended) or AttemptRecord(self.candidate, self.index, settled=settled)
             self._owner.attempt_ended(self, record, source, ended)
-        elif settled.outcome != SUCCESS and source is not None:
-            self.kept = self._reduced(settled, source, ended)
+        else:
+            if settled.outcome != SUCCESS and source is not None:
+                self.kept = self._reduced(settled, source, ended)
+            self.ledger.forget_raised()
         self._judgement.forget()
 
     @guarded(fallback=None)
