@@ -11,6 +11,7 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import shown
 from otel_failover._core.spans.registry import enclosing
+from otel_failover._core.text.gate import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +80,7 @@ class RunSpan:
             parent: The run's context.
         """
         attributes: dict[str, Any] = {
-            names.CANDIDATE_PROVIDER: candidate.provider,
+            names.CANDIDATE_PROVIDER: named(candidate.provider),
             names.CANDIDATE_MODEL: shown(candidate.model),
             names.CANDIDATE_INDEX: index,
             names.CANDIDATE_OUTCOME: "skipped",
