@@ -63,6 +63,15 @@ class Candidate:
         if self.profile is not None:
             object.__setattr__(self, "profile", exportable(self.profile))
 
+    def __repr__(self) -> str:
+        try:
+            told = [repr(shown(each)) for each in (self.provider, self.model)]
+            told += [f"endpoint={self.endpoint!r}"] if self.endpoint else []
+            told += [f"profile={shown(self.profile)!r}"] if self.profile else []
+            return f"Candidate({', '.join(told)})"
+        except Exception:  # shown by a debugger while it is being made
+            return "<Candidate>"
+
     def filled(self, other: "Candidate") -> "Candidate":
         """Return this candidate with what it leaves open taken from another.
 

@@ -17,7 +17,7 @@ from opentelemetry import context as context_api
 from otel_failover._core import context as scope
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers, reasons
-from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.candidate import Candidate, shown
 from otel_failover._core.domain.candidate_error import CandidateError
 from otel_failover._core.domain.endpoint import address_of
 from otel_failover._core.domain.outcome import (
@@ -245,6 +245,16 @@ class Attempt:
         chain = owner.positions.chain
         place = index if chain.doubled and chain.has_twice(candidate) else None
         ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile, place)
+
+    def __repr__(self) -> str:
+        try:
+            span, settled = self._span, self._settled_as
+            state = "current" if self.is_current else "open" if span.span is not None else "not begun"
+            if settled is not None:
+                state = " ".join(str(each) for each in (settled.outcome, settled.reason, settled.status) if each)
+            return f"<Attempt {span.number} at {shown(span.candidate.label)}: {state}>"
+        except Exception:  # shown by a debugger while it is being made
+            return "<Attempt>"
 
     # --- for the host -------------------------------------------------------------------------------------------------
 

@@ -147,6 +147,16 @@ class Run:
         self.last_sent: object = None
         self._ended_as = ""
 
+    def __repr__(self) -> str:
+        try:
+            served, tally = self._ended_as and self._who_served(), self._tally
+            name = self._loop or shown(text_of(self._name_given or self._operation))
+            state = self._ended_as or ("not begun" if self._span is None else "left" if self.is_left else "open")
+            by = f" by {shown(served[0].label)}" if served else ""
+            return f"<{type(self).__name__} {name!r} ({self._library}): {state}{by}, {tally.count} attempts>"
+        except Exception:  # shown by a debugger while it is being made
+            return f"<{type(self).__name__}>"
+
     # --- for the host -------------------------------------------------------------------------------------------------
 
     def attempt(self, candidate: object, *, probe: bool = False) -> Attempt:
