@@ -15,7 +15,7 @@ from otel_failover._core.config.loop import Loop
 from otel_failover._core.domain import endpoint, providers
 from otel_failover._core.domain.verdicts import FINDINGS, FINDINGS_OFF, RULES
 from otel_failover._core.failsafe import logger, text_of
-from otel_failover._core.text.redaction import cut, redact
+from otel_failover._core.text.gate import clean
 
 _QUOTED: Final = 60
 _NEAR_ENOUGH: Final = 0.75
@@ -45,18 +45,18 @@ def quoted(value: object) -> str:
     """
     try:
         if _is_plain(value) or (isinstance(value, (list, tuple)) and all(map(_is_plain, value))):
-            return cut(redact(repr(value)[:1_000]), _QUOTED)
+            return clean(repr(value), (), _QUOTED)
         if isinstance(value, dict) and all(map(_is_plain, (*value, *value.values()))):
-            return cut(redact(repr(value)[:1_000]), _QUOTED)
-    except Exception:
-        logger.debug("otel-failover: a value of a setting cannot be shown", exc_info=True)
+            return clean(repr(value), (), _QUOTED)
+    except Exception as problem:
+        logger.debug("otel-failover: a value of a setting cannot be shown: %s", type(problem).__name__)
     name = type(value).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def shortened(name: str) -> str:
     """Return a name that somebody wrote as a message shows it: redacted and cut."""
-    return cut(redact(name[:1_000]), _QUOTED)
+    return clean(name, (), _QUOTED)
 
 
 def _is_plain(value: object) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 
 from otel_failover._core.domain.endpoint import is_loopback
 from otel_failover._core.failsafe import logger
+from otel_failover._core.text.gate import named, shown
 
 TIMES: Final = 10
 AT_ONCE: Final = 5.0
@@ -42,8 +43,8 @@ def inferred(model: str, before: str) -> None:
         "otel-failover: a fallback loop that nobody declared was inferred: %s was asked what %s had failed at "
         "(failover.library=inferred). %s, tells more: who was left untried, the passes that the first candidate "
         "serves, what the loop itself says. infer_runs=off switches this off",
-        model,
-        before,
+        shown(model),
+        shown(before),
         _DECLARE,
     )
 
@@ -62,8 +63,8 @@ def follows(model: str, before: str) -> None:
         logger.info(
             "otel-failover: calls to %s follow failures of %s at once, as in a fallback loop that nobody declared; %s, "
             "shows it as one run",
-            model,
-            before,
+            shown(model),
+            shown(before),
             _DECLARE,
         )
 
@@ -84,8 +85,8 @@ def sent_elsewhere(declared: str | None, asked: str) -> None:
     logger.warning(
         "otel-failover: a candidate declares the endpoint %s, and its client asks %s; what is answered there is taken "
         "for the candidate's only where the error that leaves the attempt was made of it",
-        declared,
-        asked,
+        named(declared),
+        named(asked),
     )
 
 
@@ -105,12 +106,12 @@ def unknown_host(host: str, exact: str) -> None:
     if not host or host in unknown_hosts or len(unknown_hosts) >= TIMES:
         return
     name = unknown_hosts[host] = exact if is_loopback(host) else host
-    logger.info("otel-failover: %s was asked, which is nobody's that is known: %s", name, _whose(name))
+    logger.info("otel-failover: %s was asked, which is nobody's that is known: %s", named(name), _whose(named(name)))
 
 
 def unknown_host_text(host: str) -> str:
     """Return that a host is nobody's, and the lines that say whose it is."""
-    return f"{host} was asked, which is nobody's that is known: {_whose(host)}"
+    return f"{named(host)} was asked, which is nobody's that is known: {_whose(named(host))}"
 
 
 def _whose(host: str) -> str:
@@ -153,12 +154,12 @@ def run_unserved(seconds: float) -> None:
 
 def _lost_context() -> None:
     without_context.append(_rootless[0][1])
-    logger.warning("otel-failover: a model was asked in the thread %s, %s", without_context[0], _LOST)
+    logger.warning("otel-failover: a model was asked in the thread %s, %s", shown(without_context[0]), _LOST)
 
 
 def lost_context_text(thread: str) -> str:
     """Return that a call has lost its run, and what helps."""
-    return f"a model was asked in the thread {thread}, {_LOST}"
+    return f"a model was asked in the thread {shown(thread)}, {_LOST}"
 
 
 _LOST: Final = (

@@ -34,6 +34,7 @@ from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally
 from otel_failover._core.spans import deferred, processor, registry
 from otel_failover._core.spans.run_span import RunSpan
+from otel_failover._core.text.gate import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -210,7 +211,7 @@ class Run:
         Args:
             reason: Why: `deadline`, `budget`, `user` …
         """
-        self._tally.stop_reason = text_of(reason)[:255]
+        self._tally.stop_reason = self._runtime.redacted(text_of(reason), (), 255)
 
     def __enter__(self) -> Self:
         """Start the run's span and make it current."""
@@ -294,7 +295,8 @@ class Run:
                 raise TypeError("an iterator, which can be read only once; pass a list")  # noqa: TRY301
             self.positions.declare(chain_of(tuple(given)))
         except Exception as problem:
-            logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop, text_of(problem))
+            why = self._runtime.redacted(text_of(problem), (), 255)
+            logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop, why)
 
     def open_detached(self) -> None:
         """Open without becoming current: for a generator, which is current only while it works."""
@@ -747,7 +749,7 @@ class Run:
         }
         who = served or tally.last
         if who is not None and outcome != UNSEEN:
-            attributes[names.CANDIDATE_PROVIDER] = who[0].provider
+            attributes[names.CANDIDATE_PROVIDER] = named(who[0].provider)
             attributes[names.CANDIDATE_MODEL] = shown(who[0].model)
             attributes[names.CANDIDATE_INDEX] = who[1]
         if outcome in (EXHAUSTED, STOPPED):
@@ -761,7 +763,7 @@ class Run:
         span.span.set_attributes(attributes)
         active = self._runtime
         if self.served is not None and who is not None and outcome != UNSEEN:
-            self._log_served(f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}")
+            self._log_served(f"{attributes[names.CANDIDATE_PROVIDER]}/{attributes[names.CANDIDATE_MODEL]}")
         active.metrics.runs.add(self._library, self._loop, outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop, names.OUTCOME: outcome}
         active.metrics.run_duration.record(self._ended() - self.started, labels)

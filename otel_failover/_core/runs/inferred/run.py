@@ -26,6 +26,7 @@ from otel_failover._core.runs.inferred import askers
 from otel_failover._core.runs.run import Run
 from otel_failover._core.spans import deferred, registry
 from otel_failover._core.spans.run_span import RunSpan
+from otel_failover._core.text.gate import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -339,7 +340,7 @@ def _link(failed: Failed, record: AttemptRecord) -> Link | None:
     if not failed.span.is_valid:
         return None
     attributes: dict[str, Any] = {
-        names.CANDIDATE_PROVIDER: record.candidate.provider,
+        names.CANDIDATE_PROVIDER: named(record.candidate.provider),
         names.CANDIDATE_MODEL: shown(record.candidate.model),
         names.CANDIDATE_INDEX: record.index,
         names.CANDIDATE_OUTCOME: record.outcome,
