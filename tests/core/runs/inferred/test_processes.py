@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from textwrap import dedent
 
 import pytest
@@ -101,8 +100,8 @@ def test_switched_off_in_the_middle_it_ends() -> None:
     assert lines[-2:] == ["SPAN True failover chat exhausted", "THREADS off"]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="before, `wait_for` makes a task of each call")
 def test_a_deadline_around_each_is_seen_without_any_span() -> None:
+    """Before Python 3.12 `wait_for` makes a task of each call."""
     lines = _printed(
         """
         import asyncio

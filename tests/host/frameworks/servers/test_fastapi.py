@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,13 +51,11 @@ def test_a_loop(service: Service, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["threads", "patient"])
 def test_a_loop_whose_calls_are_threads_or_tasks(service: Service, path: str) -> None:
-    """Without a span only those are seen that are made in one thread or one task: `wait_for` makes tasks before 3.12."""
+    """Without a span those are seen that are made in one task, or in tasks that one waits for in turn."""
     status, said, spans = service.ask(f"/{path}", f"Why, asks {path}?", calls=2)
     assert (status, LATE in said) == (200, True)
-    if service.traced:
+    if service.traced or path == "patient":
         check_failover(spans)
-    elif path == "patient" and sys.version_info < (3, 12):
-        check_none(spans, calls=2)
 
 
 def test_a_loop_that_nobody_answers(service: Service) -> None:
