@@ -198,7 +198,8 @@ class InferredRun(Run):
         """Learn of the end of the span around it; where there is none, of the end of whoever asks."""
         place = self._place
         self._watched = place.shared(failures[-1].place) if place.is_recording else 0
-        watched: Any = self.asker()
+        # A task that asks for somebody who waits for it may be followed by another: its end is not the loop's.
+        watched: Any = askers.root_of(self.asker())
         if self._watched:
             registry.watch(self._watched, self._around_ended)
             watched = place.span if place.span_id == self._watched else None

@@ -197,7 +197,7 @@ class Watch:
             span = call.parent.get_span_context()
         failure = Failed(bare, attempt.started, ended, record, source, span, known.place, weakref.ref(attempt))
         with self._lock:
-            where = known.place.where if isinstance(known.place.where, int) else me
+            where = known.place.where if isinstance(known.place.where, int) else weakref.ref(askers.root_of(asker))
             found = Streak(where, me, known.question, known.who, is_unauthorised=_is_unauthorised(record))
             found.failures = [each for before in known.repeats for each in before.failures]
             found.failures = [*found.failures[-_REPEATS:], failure]
