@@ -54,10 +54,9 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
     endpoint = endpoint_of(client.meta.endpoint_url) or ""
     model = api_params.get("modelId") if isinstance(api_params, Mapping) else None
     model = model if isinstance(model, str) else ""
-    kind = "embeddings" if "embed" in model and operation_name == "InvokeModel" else "chat"
     return Asked(
         sdk=_SDK,
-        operation=kind if operation_name in _OPERATIONS else None,
+        operation=_operation(operation_name, model),
         model=model,
         endpoint=endpoint,
         is_default=(urlsplit(endpoint).hostname or "").endswith(_AWS_HOSTS),
@@ -70,6 +69,25 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
         base=base_of(text_of(client.meta.endpoint_url)),
         told="aws.bedrock",
     )
+
+
+def _operation(name: str, model: str) -> str | None:
+    """Return what is asked for: an invoked model may be of any kind, and its name tells which."""
+    if name not in _OPERATIONS:
+        return None
+    if name.startswith("Invoke"):
+        from otel_failover._core.evidence.dialects.models import (
+            answers_nobody,
+            makes_media,
+        )  # late: for the import budget
+
+        if "embed" in model:
+            return "embeddings" if name == "InvokeModel" else "chat"
+        if answers_nobody(model):
+            return None
+        if makes_media(model):
+            return "generate_content"
+    return "chat"
 
 
 def _credential(client: Any) -> object:
