@@ -217,9 +217,9 @@ ENDS: Final = (
     Environment(
         "by_wire_newest",
         """mistralai cohere groq together ollama huggingface_hub fireworks cerebras perplexity sambanova openrouter zai
-        dashscope portkey_ai azure httpx httpx2 requests aiohttp""",
+        dashscope portkey_ai azure aiobotocore httpx httpx2 requests aiohttp""",
         """mistralai cohere groq together ollama huggingface_hub fireworks-ai cerebras-cloud-sdk perplexityai sambanova
-        openrouter zai-sdk dashscope portkey-ai azure-ai-inference httpx httpx2 requests aiohttp""",
+        openrouter zai-sdk dashscope portkey-ai azure-ai-inference aiobotocore httpx httpx2 requests aiohttp""",
         "integrations/providers/test_by_wire",
     ),
     Environment("livekit_newest", "livekit", "livekit-agents livekit-plugins-openai livekit-plugins-anthropic"),

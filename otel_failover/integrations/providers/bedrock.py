@@ -4,7 +4,7 @@ One logical call is one `BaseClient._make_api_call` of a `bedrock-runtime` clien
 services pass untouched. A streamed answer is read from an `EventStream`, an invoked model's from a `StreamingBody`: the
 call stays open until that ends, fails, is closed or is dropped. `ClientError` carries a copy of the facts instead of
 the response; it is bound to the response with its request id. Guardrails, token counts and asynchronous invocations
-are no inference. aiobotocore does not pass here.
+are no inference. aiobotocore does not pass here: its calls are seen by wire.
 """
 
 from __future__ import annotations
