@@ -55,7 +55,7 @@ def test_at_exit_it_ends_before_the_provider(processor: str, around: str) -> Non
     code = "loop()" if around == "nothing" else "with trace.use_span(trace.get_tracer('x').start_span('main')): loop()"
     lines = _printed(code, processor)
     assert "SPAN True failover chat exhausted" in lines
-    assert "SPAN True candidate other None" in lines
+    assert "SPAN True candidate other #1 None" in lines
 
 
 def test_no_thread_is_started() -> None:
