@@ -42,34 +42,30 @@ def chat(client: openai.OpenAI, model: str) -> object:
     return client.chat.completions.create(model=model, messages=PROMPT)
 
 
-def answer(kind: str) -> str:
+def candidates(kind: str, stack: ExitStack) -> Any:
+    """Open the chain: each candidate, and how to ask it."""
+    first = Answer.openai_quota() if kind == "incident" else Answer.ok("Hello")
+    one = stack.enter_context(LocalProvider("openai", first))
+    two = stack.enter_context(LocalProvider("anthropic", Answer.hang(HANG + 30)))
+    three = stack.enter_context(LocalProvider("openai", Answer.ok("Hello")))
+    gpt = stack.enter_context(openai.OpenAI(base_url=one.base_url, api_key="k", max_retries=0))
+    groq = stack.enter_context(openai.OpenAI(base_url=three.base_url, api_key="k", max_retries=0))
+    claude = stack.enter_context(anthropic.Anthropic(base_url=two.base_url, api_key="k", max_retries=0, timeout=HANG))
+    return [
+        (Candidate("openai", "gpt-5.5", one.base_url), lambda: chat(gpt, "gpt-5.5")),
+        (
+            Candidate("anthropic", "claude-opus-4-7", two.base_url),
+            lambda: claude.messages.create(model="claude-opus-4-7", max_tokens=16, messages=PROMPT),
+        ),
+        (Candidate("groq", "llama-4", three.base_url), lambda: chat(groq, "llama-4")),
+    ]
+
+
+def answer(asks: Any) -> str:
     """Serve one request, and return its trace's id."""
-    with ExitStack() as stack:
-        first = Answer.openai_quota() if kind == "incident" else Answer.ok("Hello")
-        servers = [
-            stack.enter_context(LocalProvider(spoken, reply))  # type: ignore[arg-type]
-            for spoken, reply in (
-                ("openai", first), ("anthropic", Answer.hang(HANG + 30)), ("openai", Answer.ok("Hello")),
-            )
-        ]  # fmt: skip
-        one, two, three = servers
-        openais = [
-            stack.enter_context(openai.OpenAI(base_url=at.base_url, api_key="k", max_retries=0)) for at in (one, three)
-        ]
-        claude = stack.enter_context(
-            anthropic.Anthropic(base_url=two.base_url, api_key="k", max_retries=0, timeout=HANG)
-        )
-        asks: Any = [
-            (Candidate("openai", "gpt-5.5", one.base_url), lambda: chat(openais[0], "gpt-5.5")),
-            (
-                Candidate("anthropic", "claude-opus-4-7", two.base_url),
-                lambda: claude.messages.create(model="claude-opus-4-7", max_tokens=16, messages=PROMPT),
-            ),
-            (Candidate("groq", "llama-4", three.base_url), lambda: chat(openais[1], "llama-4")),
-        ]
-        with trace.get_tracer("checkout").start_as_current_span("POST /answer") as request:
-            loop(asks)
-            return f"{request.get_span_context().trace_id:032x}"
+    with trace.get_tracer("checkout").start_as_current_span("POST /answer") as request:
+        loop(asks)
+        return f"{request.get_span_context().trace_id:032x}"
 
 
 def loop(asks: Any) -> object:
@@ -100,8 +96,8 @@ def main() -> None:
     FailoverInstrumentor().instrument(tracer_provider=tracers, meter_provider=meters)
     for line in sys.stdin:
         kind, _, times = line.strip().partition(" ")
-        with ThreadPoolExecutor(4) as pool:
-            for found in pool.map(answer, [kind] * int(times or 1)):
+        with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
+            for found in pool.map(answer, [candidates(kind, stack)] * int(times or 1)):
                 print(json.dumps({"kind": kind, "trace": found}), flush=True)
         tracers.force_flush()
         print(json.dumps({"kind": "done"}), flush=True)
