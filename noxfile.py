@@ -220,13 +220,14 @@ def examples(session: nox.Session) -> None:
 
 @nox.session(default=False, tags=["ci"])
 def ops(session: nox.Session) -> None:
-    """From a lying span to a pager and back to the trace, through a real collector, Jaeger, Prometheus, Alertmanager."""
+    """From a lying span to a pager and back to the trace: real collector, Jaeger, Prometheus, Alertmanager."""
     if shutil.which("go") is None:
         session.skip("left out: the collector and Jaeger are built with Go, and there is none")
     install(session, ".[test]", "pyyaml")
     session.run("python", "-m", "examples.ops.up", "--build")
     session.env["FAILOVER_OPS"] = "1"
-    run_pytest(session, "-q", "-rs", *(session.posargs or ["tests/examples/test_ops.py", "tests/examples/test_ops_walk.py"]))
+    walk = ["tests/examples/test_ops.py", "tests/examples/test_ops_walk.py"]
+    run_pytest(session, "-q", "-rs", *(session.posargs or walk))
 
 
 @nox.session(default=False, tags=["ci"])
