@@ -139,8 +139,8 @@ class ChainPositions:
             there.sort(key=lambda i: chain[i].base is None)  # the same path is surer than none
         yield from (i for i in there if (path := chain[i].base) is None or is_base(path, base))
         yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
-        host = host_of(asked.endpoint)
-        if host.lower() not in aliases and providers.provider_of_host(host) is None:
+        known = providers.alias_of(asked.endpoint, aliases) if aliases else None
+        if known is None and providers.provider_of_host(host_of(asked.endpoint)) is None:
             yield from (i for i in same_model if chain[i].endpoint is None)
 
     # --- counting -----------------------------------------------------------------------------------------------------

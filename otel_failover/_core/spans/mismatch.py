@@ -16,6 +16,7 @@ from otel_failover._core.domain import providers
 from otel_failover._core.domain.verdicts import FOREIGN_RESPONSE, MISMATCH, WRONG_ENDPOINT
 from otel_failover._core.spans import marker
 from otel_failover._core.text.escapes import compiled
+from otel_failover._core.text.gate import issued, named, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,10 +42,10 @@ def verdict_attributes(verdict: Verdict, expected: str) -> dict[str, Any]:
         attributes[names.RULE] = verdict.rule
     if verdict.verdict == MISMATCH:
         attributes[names.MISMATCH] = True
-        attributes[names.EXPECTED_PROVIDER] = expected
+        attributes[names.EXPECTED_PROVIDER] = named(expected)
         attributes[names.BOUND_BY] = verdict.bound_by or ""
         if verdict.source is not None:
-            attributes[names.SOURCE_PROVIDER] = verdict.source.provider
+            attributes[names.SOURCE_PROVIDER] = named(verdict.source.provider)
             attributes[names.SOURCE_INDEX] = verdict.source.index
             if verdict.source.span_id:
                 attributes[names.SOURCE_SPAN_ID] = verdict.source.span_id
@@ -56,19 +57,15 @@ def claimed_attributes(claim: Claim, runtime: Runtime, secrets: Sequence[str]) -
     message = "\n".join(claim.texts[:2]) if claim.texts else ""
     facts = {
         names.CLAIMED_REASON: runtime.redacted(claim.word, secrets, 255) if claim.word else None,
-        names.CLAIMED_TYPE: claim.type,
+        names.CLAIMED_TYPE: shown(claim.type) if claim.type else claim.type,
         names.CLAIMED_STATUS_CODE: claim.status,
-        names.CLAIMED_CODE: _joined(claim.codes, runtime, secrets),
-        names.CLAIMED_REQUEST_ID: _joined(claim.request_ids, runtime, secrets),
+        names.CLAIMED_CODE: runtime.redacted(", ".join(sorted(claim.codes)), secrets, 255) if claim.codes else None,
+        names.CLAIMED_REQUEST_ID: ", ".join(issued(each, tuple(secrets)) for each in sorted(claim.request_ids)) or None,
         names.CLAIMED_MESSAGE: runtime.redacted(message, secrets)
         if message and runtime.settings.error_text != "none"
         else None,
     }
     return {name: value for name, value in facts.items() if value is not None}
-
-
-def _joined(words: frozenset[str], runtime: Runtime, secrets: Sequence[str]) -> str | None:
-    return runtime.redacted(", ".join(sorted(words)), secrets, 255) if words else None
 
 
 def announce(
@@ -96,7 +93,7 @@ def announce(
         end_time: The offender's end in nanoseconds, None for now.
         later: No span can be started here; the marker is made at our next step.
     """
-    provider, model, index = candidate
+    provider, model, index = candidate = (named(candidate[0]), shown(candidate[1]), candidate[2])
     now = time.time_ns() if end_time is None else end_time
     context = set_span_in_context(NonRecordingSpan(offender))
     attributes = {
@@ -141,7 +138,8 @@ def _who(verdict: Verdict, expected: str) -> str:
     source = verdict.source
     if source is None:
         return ""
-    return f"{source.provider} #{source.index}" if source.provider == expected else source.provider
+    provider = named(source.provider)
+    return f"{provider} #{source.index}" if provider == expected else provider
 
 
 def _explanation(
@@ -168,7 +166,7 @@ def _who_carries(verdict: Verdict, candidate: tuple[str, str, int]) -> str:
 
     Whoever asked somebody else in a candidate's place need not have claimed anything: the request is what went wrong.
     """
-    same = verdict.source is not None and verdict.source.provider == candidate[0]
+    same = verdict.source is not None and named(verdict.source.provider) == candidate[0]
     place = f" #{candidate[2]}" if same else ""
     what = f"carries {_whose(verdict, candidate[0])} {_what(verdict)}"
     if verdict.rule == WRONG_ENDPOINT:
@@ -185,7 +183,7 @@ def _sentence(
     offender: SpanContext,
 ) -> str:
     """Return the log line: both facts and ids, nothing of the provider's text but its codes."""
-    claimed = _claimed(claim, safe) or claim.type or ("an error" if claim.texts else "")
+    claimed = _claimed(claim, safe) or safe(claim.type or "") or ("an error" if claim.texts else "")
     source = f" source.span_id={verdict.source.span_id}" if verdict.source is not None else ""
     told = f"claimed {claimed}; " if claimed else ""
     return (

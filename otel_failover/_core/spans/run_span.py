@@ -12,6 +12,7 @@ from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import shown
 from otel_failover._core.spans.marker import LEAST
 from otel_failover._core.spans.registry import enclosing
+from otel_failover._core.text.gate import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +90,7 @@ class RunSpan:
             doubled: The provider occurs twice in the chain, so that the span's name needs the place.
         """
         attributes: dict[str, Any] = {
-            names.CANDIDATE_PROVIDER: candidate.provider,
+            names.CANDIDATE_PROVIDER: named(candidate.provider),
             names.CANDIDATE_MODEL: shown(candidate.model),
             names.CANDIDATE_INDEX: index,
             names.CANDIDATE_OUTCOME: "skipped",
