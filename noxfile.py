@@ -214,11 +214,11 @@ def zero_code(session: nox.Session) -> None:
 @nox.session(default=False, tags=["ci"])
 def examples(session: nox.Session) -> None:
     """The examples; their page, and the report's, in a real browser, where there is one."""
-    install(session, ".[test]", "selenium", groups=["examples"])
+    install(session, ".[test]", "selenium", "pyyaml", groups=["examples"])
     run_pytest(session, "-q", *(session.posargs or ["tests/examples", "tests/cli/report/test_browser.py"]))
 
 
-@nox.session(default=False, tags=["ci"])
+@nox.session(default=False)
 def ops(session: nox.Session) -> None:
     """From a lying span to a pager and back to the trace: real collector, Jaeger, Prometheus, Alertmanager."""
     if shutil.which("go") is None:
