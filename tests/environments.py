@@ -402,7 +402,6 @@ ALIKE: Final = (
 QUICK: Final = (
     "cli/demo/test_tables",
     "cli/doctor/test_doctor.py::test_an_instrumentation_that_is_on",
-    "cli/doctor/test_doctor.py::test_settings_in_force",
     "cli/drawing",
     "cli/live/test_gathering",
     "cli/report/test_entries",
@@ -426,7 +425,6 @@ QUICK: Final = (
     "core/text/test_matching",
     "docs/test_api",
     "docs/test_commands",
-    "docs/test_site",
     "host/test_bad_input",
     "host/test_introspection",
     "house/test_environments",
@@ -442,8 +440,28 @@ QUICK: Final = (
     "truth/test_incident",
     "truth/test_traces",
 )
-"""`pytest -m quick`: every room of the package, in two minutes. What repeats one thing by the thousand is left out, and
-what is marked `slow`, or waits by its nature: for a provider that hangs."""
+"""`pytest -m quick`: every room of the package, in a minute. What is marked `slow` is left out, or waits by its nature: for
+a provider that hangs; and what stands in `NOT_QUICK`."""
+
+NOT_QUICK: Final = (
+    "core/attribution/test_rules.py::test_no_step_can",
+    "core/config/test_settings.py::test_a_second_call",
+    "core/config/test_settings.py::test_settings_of_the_first",
+    "core/domain/test_attributes",
+    "core/domain/test_outcome",
+    "core/domain/test_provider_errors",
+    "core/evidence/answers/test_success.py::test_whatever",
+    "core/evidence/dialects/test_answers.py::test_however",
+    "core/evidence/dialects/test_answers.py::test_no_document",
+    "core/evidence/dialects/test_answers.py::test_what_is_kept",
+    "core/evidence/dialects/test_inference",
+    "core/evidence/test_error_body.py::test_any_document",
+    "core/findings/test_live.py::test_a_request_that_was_rightly",
+    "core/spans/test_log_records.py::test_a_logger_provider",
+    "core/text/test_matching.py::test_no_text",
+    "cli/live/test_gathering.py::test_whatever",
+)
+"""Of those rooms: tables of hundreds of rows, texts by the thousand that are made up, and processes that are started."""
 
 PYTHONS: Final = {
     "cli/doctor/test_doctor.py::test_an_unsupported": "importlib.metadata",
