@@ -12,12 +12,18 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import NoOpTracerProvider
+
+import otel_failover
 from bench import micro
-from bench.contenders import CONTENDERS, Contender, GenAIContender, Ours, two_failures
-from bench.stage import CHAIN, FIRST, cases, refused, silent, stream, success
-from otel_failover import failover_run
+from bench.contenders import CONTENDERS, Contender, GenAIContender, Ours, OursBare, OursOutside, two_failures
+from bench.stage import CHAIN, FIRST, cases, refused, refused_anew, silent, stream, success
+from otel_failover import FailoverInstrumentor, failover_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,16 +86,53 @@ def executed(task: Callable[[], object]) -> int:
     return found
 
 
-def usual(task: Callable[[], object]) -> float:
+def usual(task: Callable[[], object], count: Callable[[Callable[[], object]], float] = executed) -> float:
     """Return the median of some counts, once what is cached is cached.
 
     Args:
         task: What to call.
+        count: Counts what one call does.
     """
     for _ in range(_WARMING):
         task()
     gc.collect()
-    return statistics.median(executed(task) for _ in range(_TIMES))
+    return statistics.median(count(task) for _ in range(_TIMES))
+
+
+_OURS: Final = str(Path(otel_failover.__file__).parent)
+
+
+def entered(task: Callable[[], object]) -> list[str]:
+    """Return the functions of this package that one call enters in this thread, in order, each as `file:function`.
+
+    A generator counts each time that it is resumed; before Python 3.12 a comprehension is a function, too.
+
+    Args:
+        task: What to call.
+    """
+    found: list[str] = []
+
+    def called(frame: FrameType, event: str, _arg: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(_OURS):
+            name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
+            found.append(f"{frame.f_code.co_filename[len(_OURS) + 1 :]}:{name}")
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        task()
+    finally:
+        sys.setprofile(before)
+    return found
+
+
+def calls(task: Callable[[], object]) -> int:
+    """Return how many functions of this package one call enters in this thread.
+
+    Args:
+        task: What to call.
+    """
+    return len(entered(task))
 
 
 # --- what is counted --------------------------------------------------------------------------------------------------
@@ -184,6 +227,69 @@ def crowded() -> float:
     return found / alone
 
 
+# --- our own part -----------------------------------------------------------------------------------------------------
+
+
+class _SampledOut(Ours):
+    """A run whose spans are all sampled out."""
+
+    name = "sampled_out"
+    says = "the same, all sampled out"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.telemetry.traces.sampler = ALWAYS_OFF
+
+
+class _WithoutSDK(Ours):
+    """A run where OpenTelemetry has no SDK."""
+
+    name = "without_sdk"
+    says = "the same, without an SDK"
+
+    def put_on(self) -> None:
+        """Instrument."""
+        FailoverInstrumentor().instrument(tracer_provider=NoOpTracerProvider(), meter_provider=NoOpMeterProvider())
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one run makes us do.
+
+    Args:
+        kind: Of run.
+        calls: Functions of this package that are entered.
+        executed: Instructions beyond the bare SDK's.
+    """
+
+    kind: str
+    calls: float
+    executed: float
+
+
+def work() -> list[Work]:
+    """Count what each kind of run makes us do."""
+    asked = (success(), refused(), refused_anew(), stream())
+    bare = Contender()
+    with bare:
+        without = {case.name: usual(partial(bare.run, case)) for case in asked}
+    bare.telemetry.shutdown()
+    found = []
+    for make in (Ours, OursBare, OursOutside, _SampledOut, _WithoutSDK):
+        with make() as contender:
+            for case in asked:
+                task = partial(contender.run, case)
+                found.append(Work(f"{make.name}: {case.name}", usual(task, calls), usual(task) - without[case.name]))
+        contender.telemetry.shutdown()
+    first, second = refused(), silent()
+    with Ours() as ours:
+        for kind, stale in (("two failures", False), ("a mismatch", True)):
+            task = partial(two_failures, first, second, stale=stale)
+            found.append(Work(kind, usual(task, calls), usual(task)))
+    ours.telemetry.shutdown()
+    return found
+
+
 # --- the gate ---------------------------------------------------------------------------------------------------------
 
 
@@ -211,3 +317,8 @@ def gates() -> list[Gate]:
         Gate("one more bare call in a chain of 180 / of 2", growth(tried_bare), 1.05),
         Gate("a run while 300 others are open / alone", crowded(), 1.1),
     ]
+
+
+if __name__ == "__main__":
+    for each in work():
+        print(f"{each.kind:<24} {each.calls:>6.0f} calls {each.executed:>8.0f} instructions")

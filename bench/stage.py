@@ -113,6 +113,20 @@ def _refusal(http: Any, _: Any) -> Any:
     return http.Response(429, headers=_headers(next(_numbers), "application/json"), content=_REFUSAL)
 
 
+_LIMIT: Final = (
+    f"Rate limit reached for {MODEL} in organization org-local on tokens per min (TPM): Limit 200000, Used 1%d, "
+    "Requested 312. Please try again in %dms. Visit https://platform.openai.com/account/rate-limits to learn more."
+)
+
+
+def _refusal_anew(http: Any, _: Any) -> Any:
+    """OpenAI's answer to an account that is over its limit: the numbers in it differ each time."""
+    number = next(_numbers)
+    error = {"message": _LIMIT % (number, number), "type": "tokens", "param": None, "code": "rate_limit_exceeded"}
+    content = json.dumps({"error": error}, indent=4).encode()
+    return http.Response(429, headers=_headers(number, "application/json"), content=content)
+
+
 def _chunk(place: int, chunks: int) -> bytes:
     """Return one event, its number left open."""
     last = place == chunks - 1
@@ -207,6 +221,11 @@ def success() -> Case:
 def refused() -> Case:
     """A 429."""
     return Case("429", client_of(_refusal))
+
+
+def refused_anew() -> Case:
+    """A 429 whose text differs each time, so that nothing which is remembered by its text is of use."""
+    return Case("429 anew", client_of(_refusal_anew))
 
 
 def stream(chunks: int = CHUNKS) -> Case:

@@ -17,6 +17,7 @@ from bench import counted, micro, overhead
 from bench.contenders import CONTENDERS, Contender, Ours, assert_same_names, shape_of, two_failures
 from bench.figures import Figure
 from bench.stage import cases, refused, silent, success
+from otel_failover._core.failsafe import text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +98,19 @@ def test_what_is_executed_is_counted_alike_each_time_and_every_call_of_it() -> N
     with pytest.raises(ZeroDivisionError):
         counted.executed(lambda: 1 / 0)
     assert sys.gettrace() is before
+
+
+def test_functions_of_this_package_are_counted_and_nobody_elses() -> None:
+    def work(times: int) -> None:
+        for _ in range(times):
+            text_of("each")
+            json.dumps([])
+
+    assert [counted.calls(partial(work, times)) for times in (0, 1, 100)] == [0, 1, 100]
+    assert counted.entered(partial(work, 1))[0].startswith("_core/failsafe.py:text_of")
+    with pytest.raises(ZeroDivisionError):
+        counted.entered(lambda: 1 / 0)
+    assert sys.getprofile() is None
 
 
 def test_a_contender_that_does_more_is_counted_dearer() -> None:

@@ -279,7 +279,8 @@ def _opened(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> wire
 def _has_read(response: Any) -> None:
     """Keep a response that was read, until its attempt has ended."""
     exchange = _unread.pop(response, None)
-    if exchange is None or exchange.ledger is None or not exchange.ledger.live:
+    owner = exchange.owner() if exchange is not None else None
+    if exchange is None or owner is None or not owner.live:
         return
     wanted = exchange.is_error or not exchange.stream
     exchange.response = Reference(response, hold=exchange.hold and wanted)
