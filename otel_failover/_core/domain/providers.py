@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from otel_failover._core.text.gate import named
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -110,7 +112,7 @@ _USERS: Final[set[str]] = set()
 
 def admit(aliases: Mapping[str, str]) -> None:
     """Let the values of the user's `provider_aliases` into the closed table."""
-    _USERS.update(canonical(value) for value in aliases.values())
+    _USERS.update(named(canonical(value)) for value in aliases.values())
 
 
 @lru_cache(maxsize=1024)
