@@ -166,6 +166,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "bench/overhead.py", *(session.posargs or ["--quick", "--gate"]))
 
 
+@nox.session(reuse_venv=True, default=False)
+def cost(session: nox.Session) -> None:
+    """The whole benchmark, beside others' instrumentations: writes the figures, tables and plots of docs/cost.md."""
+    install(session, ".[test]", groups=["bench"])
+    session.run("python", "bench/overhead.py", *(session.posargs or ["--docs"]))
+
+
 # --- releases, neighbours, Pythons ------------------------------------------------------------------------------------
 
 

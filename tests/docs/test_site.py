@@ -42,7 +42,7 @@ COMPARED: Final = {
     "docs/contributing/add-a-loop.md": {"the framework's function"},
     "docs/contributing/architecture.md": {"question"},
     "docs/contributing/words.md": {"old", "word"},
-    "docs/cost.md": {"case", "figure"},
+    "docs/cost.md": {"case", "counted", "figure", "what"},
     "docs/loops/configured.md": {"name"},
     "docs/loops/library.md": {"library"},
     "docs/operations.md": {"level"},
