@@ -58,12 +58,13 @@ _ANSWERED: Final = ("content", "output", "outputs", "response", "result")
 _WRAPPERS: Final = ("text", "json", "result", "output", "response", "content", "document", "data")
 _BESIDE: Final = frozenset({"type", "id", "status", "annotations", "cache_control", "name", "citations", "title"})
 """What may stand beside what a tool has answered, and is not the tool's."""
+_KEPT_IN: Final = ("config", "input", "parameters", "toolConfig", "options")
 _NOTHING: Final = ("cachePoint", "cache_point")
 _PREVIOUS: Final = ("previous_response_id", "previous_interaction_id", "conversation")
 _GUARD: Final = "guard"
 """In the name of each: Llama Guard, Granite Guardian, gpt-oss-safeguard, Qwen3Guard, NemoGuard, WildGuard."""
-_HOSTED: Final = (*_PREVIOUS, "cachedContent", "cached_content", "agent_id", "assistant_id")
-"""With one of these the provider may hold what the system says."""
+_HOSTED: Final = (*_PREVIOUS, "cachedContent", "cached_content", "agent_id", "assistant_id", "prompt")
+"""With one of these the provider may hold what the system says, or the user's text may."""
 _CLOCK: Final = r"\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?"
 _START: Final = 64
 _TAIL: Final = 32
@@ -377,16 +378,17 @@ def _texts_in(said: object, depth: int = _DEPTH) -> Iterator[str]:
 
 def _around(body: object) -> tuple[Any, ...]:
     """Return a body, and what it keeps its options in."""
-    return body, *(_get(body, name) for name in ("config", "input", "parameters", "toolConfig", "options"))
+    return (body, *[found for name in _KEPT_IN if (found := _get(body, name)) and not isinstance(found, (str, list))])
 
 
 def _system(body: object, turns: list[Any], model: str) -> System | None:
     """Return hashes of what the system says, wherever the dialect has it; None where that cannot be told."""
-    given = [(name, found) for place in _around(body) for name in _SYSTEM if (found := _get(place, name))]
+    around = _around(body)
+    given = [(name, found) for place in around for name in _SYSTEM if (found := _get(place, name))]
     given += [("", turn) for turn in turns[:_FIRST] if _role_of(turn) in _ABOVE]
     found = _folded(" ".join(text for _, each in given for text in _texts_in(each)))
     if not found:
-        return SILENT if _has_place(body, turns) else None
+        return SILENT if _has_place(body, around, turns) else None
     name = model.rpartition("/")[2]
     bare = found.replace(model, "").replace(name, "") if len(name) > _NAME else found
     bare = compiled(_CLOCK).sub("", bare)
@@ -397,10 +399,12 @@ def _system(body: object, turns: list[Any], model: str) -> System | None:
     return System(dialect, (hash(found), hash(bare)), tuple((hash(found[:end]), hash(bare[:end])) for end in ends))
 
 
-def _has_place(body: object, turns: list[Any]) -> bool:
+def _has_place(body: object, around: tuple[Any, ...], turns: list[Any]) -> bool:
     """Whether the system could have said something in a body, and has not; nor is it kept where it is sent."""
-    if any(_get(place, name) for place in _around(body) for name in _HOSTED) or _get(body, "prompt"):
-        return False
+    for place in around:
+        for name in _HOSTED:
+            if _get(place, name):
+                return False
     if any(_role_of(turn) in _ABOVE for turn in turns):
         return False  # late in a conversation, where another dialect has it at its start
     name = _turns_name(body)
