@@ -54,6 +54,20 @@ def note(site: str, problem: BaseException) -> None:
             logger.warning("otel-failover failed in %s and goes on without it", site, exc_info=problem)
 
 
+def survived(site: str, problem: Exception) -> None:
+    """Go on after a failure of our own: for the few places where what comes next has to come, whatever failed before.
+
+    To be called where the exception is caught. In strict mode it is raised on.
+
+    Args:
+        site: The function that failed, as `module.name`.
+        problem: What it raised.
+    """
+    note(site, problem)
+    if strict():
+        raise problem
+
+
 def guarded(fallback: D) -> Callable[[Callable[P, R]], Callable[P, R | D]]:
     """Make a function of ours unable to raise into the host.
 

@@ -93,7 +93,9 @@ class Runtime:
         key = (text, tuple(secrets), limit)
         known = self._redacted.get(key)
         if known is None:
-            known = exportable(cut(redact(text[: 4 * limit], secrets, extra=self._patterns), limit))
+            known = redact(text[: 4 * limit], secrets, extra=self._patterns)
+            if len(known) > limit or not known.isascii():
+                known = exportable(cut(known, limit))
             self._redacted[key] = known
             if len(self._redacted) > _CACHED:
                 self._redacted.popitem(last=False)

@@ -82,14 +82,3 @@ def _usage(usage: object) -> dict[str, int]:
                     found[key] = value
                     break
     return found
-
-
-def write_inherited(span: Span, inherited: Mapping[str, Any]) -> None:
-    """Write once more whose attempt it is, where attribute limits have pushed that out.
-
-    Args:
-        span: The call's.
-        inherited: What stands on every span inside the call's attempt.
-    """
-    if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or names.CANDIDATE_PROVIDER):
-        span.set_attributes(inherited)

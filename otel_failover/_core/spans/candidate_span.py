@@ -53,11 +53,15 @@ class CandidateSpan:
         number: Which attempt at the candidate it is, 1-based.
         in_run: It is a candidate's span: `error.type` is the reason; on a call's it is the exception's class.
         doubled: Provider and model occur twice in the chain, so that the span's name needs the place.
+
+    Attributes:
+        span: None before it is opened.
+        span_id: 16 hex digits, empty with tracing off.
     """
 
     __slots__ = (
-        "_doubled", "_in_run", "_inherited", "_ledger", "_runtime", "_shown", "_span_id",
-        "candidate", "index", "number", "span",
+        "_doubled", "_in_run", "_inherited", "_ledger", "_runtime", "_shown",
+        "candidate", "index", "number", "span", "span_id",
     )  # fmt: skip
 
     def __init__(
@@ -75,7 +79,7 @@ class CandidateSpan:
         self.candidate, self.index, self.number = candidate, index, number
         self._inherited: dict[str, Any] | None = None
         self._shown: dict[str, str] = {}
-        self._span_id = ""
+        self.span_id = ""
         self.span: Span | None = None
 
     # --- who it is ----------------------------------------------------------------------------------------------------
@@ -113,11 +117,22 @@ class CandidateSpan:
         attributes[names.RUN_ID] = run_id
         if self.candidate.endpoint is not None:
             attributes[names.CANDIDATE_ENDPOINT] = self.candidate.endpoint
-        profile = self.profile
+        profile = self.candidate.profile if self.candidate.profile is not None else self.profile
         if profile is not None:
             attributes[names.CANDIDATE_PROFILE] = identity.shown(profile)
-        span = self.span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, attributes)
+        span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, attributes)
+        self.takes(span)
         return span
+
+    def takes(self, span: Span) -> None:
+        """Be this span.
+
+        Args:
+            span: Just opened.
+        """
+        self.span, context = span, span.get_span_context()
+        if context.is_valid:
+            self.span_id = f"{context.span_id:016x}"
 
     def _name(self) -> str:
         place = f" #{self.index}" if self._doubled else ""
@@ -144,12 +159,9 @@ class CandidateSpan:
         return (self.span or INVALID_SPAN).get_span_context()
 
     @property
-    def span_id(self) -> str:
-        """16 hex digits, empty with tracing off."""
-        if not self._span_id and self.span is not None:
-            context = self.span.get_span_context()
-            self._span_id = f"{context.span_id:016x}" if context.is_valid else ""
-        return self._span_id
+    def is_recording(self) -> bool:
+        """Whether anything that is written onto the span is kept: not where it is sampled out, or there is no SDK."""
+        return self.span is not None and self.span.is_recording()
 
     # --- what application code wrote here -----------------------------------------------------------------------------
 
@@ -226,14 +238,14 @@ class CandidateSpan:
             since: When the call began, in seconds of the monotonic clock; None for the attempt.
         """
         if settled.message and self._runtime.settings.error_text != "none":
-            shown = self.redacted(settled.message)
+            shown = self._shown.get(settled.message) or self.redacted(settled.message)
             return f"{shown}: {self.redacted(settled.relayed)}" if settled.relayed else shown
         return own_error(settled, settlement.seen(self._ledger, own, since), self.candidate.provider)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def write(self, attributes: dict[str, Any], settled: Outcome, verdict: Verdict, message: str) -> None:
-        """Write what the wire said and what became of the claims.
+        """Write what the wire said and what became of the claims; asked only where the span is recording.
 
         Args:
             attributes: What stands on it besides; taken over.
@@ -242,7 +254,7 @@ class CandidateSpan:
             message: The own error in a sentence.
         """
         span = self.span
-        if span is None or not span.is_recording():
+        if span is None:
             return
         # Own evidence last, in one call: what application code set under the same keys meanwhile is overwritten.
         self._add_facts(attributes, settled, verdict)
@@ -252,7 +264,9 @@ class CandidateSpan:
             from otel_failover._core.spans.mismatch import verdict_attributes  # late: for the import budget
 
             attributes.update(verdict_attributes(verdict, self.candidate.provider))
-        profile, secrets = self.profile, self._ledger.secrets
+        profile, secrets = self.candidate.profile, self._ledger.secrets
+        if profile is None:
+            profile = self.profile
         if profile is not None:
             attributes[names.CANDIDATE_PROFILE] = identity.shown(profile)
         if secrets:
@@ -273,7 +287,7 @@ class CandidateSpan:
         own = self._ledger.own
         facts[names.CANDIDATE_OUTCOME] = settled.outcome
         facts[names.WIRE_REQUESTS] = len(own)
-        facts[names.WIRE_STATUSES] = [str(e.heard_status or "-") for e in own[-_STATUSES:]]
+        facts[names.WIRE_STATUSES] = [str(each.status or each.begun or "-") for each in own[-_STATUSES:]]
         if settled.status is not None:
             facts[names.HTTP_STATUS] = settled.status
         if settled.request_id is not None:
@@ -357,14 +371,15 @@ def is_plain(value: str, plain: str, secrets: tuple[str, ...]) -> bool:
     """
     if compiled(plain).fullmatch(value) is None:
         return False
-    if len(value) >= _PIECE and not any(any(map(secret.__contains__, _quarters(value))) for secret in secrets):
-        return True
+    if len(value) >= _PIECE:
+        # In pieces of four: any eight of its characters in a row hold one of them.
+        quarters = compiled(_QUARTER).findall(value)
+        for secret in secrets:
+            if any(map(secret.__contains__, quarters)):
+                break
+        else:
+            return True
     return not any(value[at : at + _PIECE] in secret for secret in secrets for at in range(max(1, len(value) - 7)))
-
-
-def _quarters(value: str) -> list[str]:
-    """Return a text in pieces of four: any eight of its characters in a row hold one of them."""
-    return compiled(_QUARTER).findall(value)
 
 
 @lru_cache(maxsize=256)

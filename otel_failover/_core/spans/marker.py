@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from otel_failover._core.config.runtime import Runtime
 
-_waiting: Final[deque[Callable[[], None]]] = deque(maxlen=256)
+waiting: Final[deque[Callable[[], None]]] = deque(maxlen=256)
+"""Markers that could not be made where the mismatch was found."""
 
 
 def make(
@@ -42,10 +43,10 @@ def make_later(*marker: Any) -> None:
     Args:
         marker: As for `make`.
     """
-    _waiting.append(partial(make, *marker))
+    waiting.append(partial(make, *marker))
 
 
 def make_waiting() -> None:
     """Make the markers that could not be made where the mismatch was found."""
-    while _waiting:
-        _waiting.popleft()()
+    while waiting:
+        waiting.popleft()()

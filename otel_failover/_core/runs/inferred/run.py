@@ -314,7 +314,7 @@ class InferredRun(Run):
     def _killer(self) -> str:
         return super()._killer() if self._knows_killer else ""
 
-    def _log_served(self, who: str) -> None:
+    def _log_served(self, key: tuple[object, ...], who: str) -> None:
         """Log nothing: the passes that its first candidate served are not seen."""
 
 
