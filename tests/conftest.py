@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import gc
-import importlib
+import importlib.metadata
 import logging
 import os
 import ssl
@@ -23,6 +23,7 @@ import pytest
 from opentelemetry import context as context_api
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
@@ -106,6 +107,29 @@ def one_tls_context() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_look_at_what_is_installed() -> Iterator[None]:
+    """Read each distribution's version once: we ask for all that we know whenever we are turned on, here each test."""
+    version = importlib.metadata.version
+    known: dict[tuple[str, ...], str | None] = {}
+
+    def remembered(distribution_name: str) -> str:
+        asked = (distribution_name, *sys.path)
+        if asked not in known:
+            try:
+                known[asked] = version(distribution_name)
+            except importlib.metadata.PackageNotFoundError:
+                known[asked] = None
+        found = known[asked]
+        if found is None:
+            raise importlib.metadata.PackageNotFoundError(distribution_name)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.metadata, "version", remembered)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_context_leaks() -> Iterator[None]:
     """Fail a test that leaves something current, or in which telemetry failed by itself."""
@@ -128,6 +152,12 @@ def our_failures() -> Iterator[Counter[str]]:
     failsafe.failures.update(before)
 
 
+@functools.cache
+def resource() -> Resource:
+    """Return what the SDK finds out about this process, in threads of its own: once for all tests."""
+    return Resource.create()
+
+
 @pytest.fixture
 def telemetry(request: pytest.FixtureRequest) -> Iterator[Telemetry]:
     """Instrument everything that is installed, with providers of its own, and take it off again.
@@ -136,10 +166,10 @@ def telemetry(request: pytest.FixtureRequest) -> Iterator[Telemetry]:
     inferred where every loop is declared, by a library's adapter or by hand.
     """
     exporter = SerialisingExporter()
-    provider = TracerProvider()
+    provider = TracerProvider(resource=resource())
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     reader = InMemoryMetricReader()
-    meter_provider = MeterProvider(metric_readers=[reader])
+    meter_provider = MeterProvider(metric_readers=[reader], resource=resource())
     lines = planted.Lines()
     logging.getLogger("otel_failover").addHandler(lines)
     FailoverInstrumentor().instrument(tracer_provider=provider, meter_provider=meter_provider)

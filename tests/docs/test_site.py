@@ -70,6 +70,7 @@ PROSE: Final = {
     "docs/why.md": {"from the root of the repository"},  # the same
     "examples/fastapi_chat/README.md": {"channel"},
     "examples/fix_your_loop/README.md": {"from the root of the repository"},
+    "examples/ops/README.md": {"file"},
 }
 """Tables that are sentences in columns: nothing in the code to hold them against but for their links and words."""
 

@@ -80,7 +80,10 @@ def _said_by(problem: BaseException) -> tuple[str, list[object]]:
 
 def _transport_of(problem: BaseException) -> tuple[str, str | None]:
     """Return the transport error behind an SDK's exception: its cause's, else its own by name."""
-    cause = read(problem, "__cause__")
+    try:
+        cause = problem.__cause__
+    except Exception:  # a property of the host's own
+        cause = None
     if isinstance(cause, BaseException):
         found = transport_reason(cause)
         if found[0] != reasons.CLIENT_ERROR:

@@ -17,7 +17,7 @@ from opentelemetry import context as context_api
 from otel_failover._core import context as scope
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers, reasons
-from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.candidate import Candidate, shown
 from otel_failover._core.domain.candidate_error import CandidateError
 from otel_failover._core.domain.endpoint import address_of
 from otel_failover._core.domain.outcome import (
@@ -197,7 +197,7 @@ class Attempt:
         ledger: Where its evidence is kept.
         owner: The run it belongs to; `NO_RUN` for a provider call outside any run.
         number: 1-based, per candidate in this run.
-        doubled: Provider and model occur twice in the chain.
+        doubled: The provider occurs twice in the chain.
         probe: It only asks whether the candidate is back: it neither serves the request nor fails it.
     """
 
@@ -250,6 +250,16 @@ class Attempt:
         chain = owner.positions.chain
         place = index if chain.doubled and chain.has_twice(candidate) else None
         ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile, place)
+
+    def __repr__(self) -> str:
+        try:
+            span, settled = self.candidate_span, self._settled_as
+            state = "current" if self.is_current else "open" if span.span is not None else "not begun"
+            if settled is not None:
+                state = " ".join(str(each) for each in (settled.outcome, settled.reason, settled.status) if each)
+            return f"<Attempt {span.number} at {shown(span.candidate.label)}: {state}>"
+        except Exception:  # shown by a debugger while it is being made
+            return "<Attempt>"
 
     # --- for the host -------------------------------------------------------------------------------------------------
 
@@ -552,12 +562,17 @@ class Attempt:
         else:
             # `wait_for` around one candidate and a user who hangs up look the same from here: CancelledError leaves.
             # Which of them it was shows at the loop's next step: it goes on, or it is left by the cancellation as well.
-            self.stop_clock()
+            if self._end_time is None:
+                self.stop_clock()
             self._owner.attempt_cancelled(self)
 
     def stop_clock(self) -> None:
         """Keep this moment as its end; when it is settled shows later."""
         self._end_time, self.ledger.stopped = time.time_ns(), time.monotonic()
+
+    def restart_clock(self) -> None:
+        """Let go of the end that was kept: it goes on."""
+        self._end_time = self.ledger.stopped = None
 
     # --- streams ------------------------------------------------------------------------------------------------------
 
@@ -679,7 +694,8 @@ class Attempt:
             verdict = VERIFIED if self._evidence == "complete" else UNSEEN
         if settled.outcome != SUCCESS:
             self._own_error = self._candidate_error(settled)
-        attributes: dict[str, Any] | None = {names.EVIDENCE: self._evidence} if span.is_recording else None
+        is_recording = span.span is not None and span.span.is_recording()
+        attributes: dict[str, Any] | None = {names.EVIDENCE: self._evidence} if is_recording else None
         if attributes is not None:
             if gap:
                 attributes[names.EVIDENCE_GAP] = gap
@@ -688,7 +704,8 @@ class Attempt:
         if settled.message:
             judgement.remember(settled, attributes)
         if attributes is not None:
-            span.write(attributes, settled, verdict, self._own_error.message if self._own_error is not None else "")
+            message = self._own_error.message if self._own_error is not None else ""
+            span.write(attributes, settled, verdict, message, self._end_time)
         if claim is not None:
             span.announce(verdict, claim, settled, self._end_time)
         return verdict

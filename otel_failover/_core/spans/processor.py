@@ -32,8 +32,8 @@ from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded
-from otel_failover._core.spans import deferred
-from otel_failover._core.spans.registry import OPEN, Place, around, bound, enclosing, own_spans, pools
+from otel_failover._core.spans import deferred, registry
+from otel_failover._core.spans.registry import Place, around, bound, enclosing, own_spans, pools
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -199,8 +199,8 @@ def _bind(span: Span, attempt: Judge) -> None:
         return
     span.set_attributes(attempt.inherited())
     bound[span.context.span_id] = attempt
-    if len(bound) > OPEN:
-        bound.popitem(last=False)
+    if len(bound) > registry.OPEN:
+        registry.drop_oldest(bound)
 
 
 @guarded(fallback=None)
@@ -219,8 +219,8 @@ def _place(span: Span, context: Context) -> None:
     if run is None or run.is_over or not runtime.current().active:
         return
     bound[span.context.span_id] = Place(run, above if type(above) is Place and above.run is run else None, span)
-    if len(bound) > OPEN:
-        bound.popitem(last=False)
+    if len(bound) > registry.OPEN:
+        registry.drop_oldest(bound)
 
 
 @guarded(fallback=None)

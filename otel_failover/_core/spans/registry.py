@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from otel_failover._core.failsafe import reached
+
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Mapping, Sequence
@@ -89,10 +91,19 @@ if TYPE_CHECKING:
 
 
 OPEN: Final = 16_384
-"""At most so many spans of others are kept track of; the oldest go first."""
-_ENCLOSING: Final = 1_024
+"""At most so many open spans of others are kept track of, and as many that have runs inside; the oldest go first."""
 _RUNS: Final = 16
 _INSIDE: Final = 64
+
+
+def drop_oldest(kept: OrderedDict[int, Any]) -> None:
+    """Let go of the span that was opened first: it ends unjudged, which is counted, and said once.
+
+    Args:
+        kept: What is kept of open spans.
+    """
+    kept.popitem(last=False)
+    reached("_core.spans.registry", f"more than {OPEN:,} spans are open at a time: the oldest of them are not judged")
 
 
 class Enclosing(OrderedDict[int, "list[EnclosedRun]"]):
@@ -104,8 +115,8 @@ class Enclosing(OrderedDict[int, "list[EnclosedRun]"]):
         if len(runs) >= _RUNS:
             runs.pop(0)
         runs.append(run)
-        while len(self) > _ENCLOSING:
-            self.popitem(last=False)
+        if len(self) > OPEN:
+            drop_oldest(self)
 
     def take(self, span_id: int, parent: int | None) -> list[EnclosedRun]:
         """Return the runs inside a span that ends, and hand them to the span around it."""

@@ -17,7 +17,7 @@ from otel_failover._core.text.escapes import Span, compiled, from_base64, lowere
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["SCHEMES", "own_secrets", "own_spans"]
+__all__ = ["SCHEMES", "is_telling", "own_secrets", "own_spans", "words_in", "words_of"]
 
 _PIECE: Final = 8  # characters of a credential that must not be readable in a row
 _BASE64_PIECE: Final = 10  # base64 characters that eight bytes fix, at the worst alignment
@@ -181,6 +181,40 @@ def _hex_forms(data: bytes) -> frozenset[str]:
 def _words(data: bytes) -> list[int]:
     """Read bytes four at a time, as numbers: the cheapest pieces of text to compare many of."""
     return memoryview(data)[: len(data) & ~3].cast("I").tolist()
+
+
+def is_telling(secret: str) -> bool:
+    """Whether a credential is known by a piece of it wherever that stands: it is long, and no row of words.
+
+    Args:
+        secret: A credential.
+    """
+    return len(secret) >= _TELLING and len(compiled(_TURN).findall(secret)) >= _TURNS
+
+
+_TELLING: Final = 12
+_TURN: Final = r"[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])|[a-z](?=[A-Z])"
+_TURNS: Final = 4
+"""So many times letters turn to digits and back, or small letters to capitals: names of models seldom have them."""
+
+
+@functools.lru_cache(maxsize=32)
+def words_of(secrets: tuple[str, ...]) -> frozenset[int]:
+    """Return the words of some credentials in all their forms: a text that has none of them holds no piece of one.
+
+    Args:
+        secrets: Credentials; of those shorter than a piece nothing is known by words.
+    """
+    return frozenset[int]().union(*(_forms(secret)[0] for secret in secrets if len(secret) >= _PIECE))
+
+
+def words_in(text: str) -> list[int]:
+    """Return the words of a text, to be held against `words_of`; of less than two words there are none to speak of.
+
+    Args:
+        text: Any text.
+    """
+    return _words(text.lower().encode("utf-8", "surrogatepass")) if len(text) >= _PIECE else []
 
 
 def own_spans(text: str, small: str, secrets: Sequence[str]) -> list[Span]:

@@ -42,7 +42,14 @@ MASK: Final = "[redacted]"
 _ROUNDS: Final = 8
 
 
-def redact(text: str, secrets: Sequence[str] = (), *, extra: Sequence[re.Pattern[str]] = ()) -> str:
+def redact(
+    text: str,
+    secrets: Sequence[str] = (),
+    *,
+    extra: Sequence[re.Pattern[str]] = (),
+    known: Sequence[str] = (),
+    random: bool = True,
+) -> str:
     """Return the text with every credential in it replaced by `MASK`.
 
     A mask changes what stands beside it, and so may complete another match; the rules are therefore applied
@@ -53,9 +60,13 @@ def redact(text: str, secrets: Sequence[str] = (), *, extra: Sequence[re.Pattern
         text: Any string, lone surrogates included.
         secrets: Values that must not be in the result, as `own_secrets` gives them.
         extra: The user's patterns. Each match is masked whole. Their running time is their author's.
+        known: Further values that must not be in the result.
+        random: What only looks random is masked.
     """
+    if known:
+        secrets = tuple(dict.fromkeys((*secrets, *known)))
     for _ in range(_ROUNDS):
-        spans = _spans(text, secrets, extra)
+        spans = _spans(text, secrets, extra, random=random)
         if not spans:
             return text
         masked = _masked(text, spans)
@@ -99,7 +110,7 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
 # --- two readings of a text -------------------------------------------------------------------------------------------
 
 
-def _spans(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]]) -> list[Span]:
+def _spans(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]], *, random: bool) -> list[Span]:
     """Find what to mask, in the text as it stands and with its escapes undone.
 
     Rows of letters and digits are judged in the second alone: the first runs them into escapes ("%22sk").
@@ -107,12 +118,12 @@ def _spans(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]]) 
     if "%" in text or "\\" in text or ("&" in text and ";" in text):
         reading, starts = unescaped(text)
         if len(reading) < len(text):
-            found = _found(reading, secrets, extra)
+            found = _found(reading, secrets, extra, random=random)
             return [
                 *_found(text, secrets, extra, random=False),
                 *((starts[start], starts[stop]) for start, stop in found),
             ]
-    return _found(text, secrets, extra)
+    return _found(text, secrets, extra, random=random)
 
 
 def _found(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]], *, random: bool = True) -> list[Span]:
