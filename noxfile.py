@@ -166,6 +166,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "bench/overhead.py", *(session.posargs or ["--quick", "--gate"]))
 
 
+@nox.session(reuse_venv=True, default=False)
+def cost(session: nox.Session) -> None:
+    """The whole benchmark, beside others' instrumentations: writes the figures, tables and plots of docs/cost.md."""
+    install(session, ".[test]", groups=["bench"])
+    session.run("python", "bench/overhead.py", *(session.posargs or ["--docs"]))
+
+
 # --- releases, neighbours, Pythons ------------------------------------------------------------------------------------
 
 
@@ -213,9 +220,21 @@ def zero_code(session: nox.Session) -> None:
 
 @nox.session(default=False, tags=["ci"])
 def examples(session: nox.Session) -> None:
-    """The examples; their page in a real browser, where there is one."""
-    install(session, ".[test]", "selenium", groups=["examples"])
-    run_pytest(session, "-q", *(session.posargs or ["tests/examples"]))
+    """The examples; their page, and the report's, in a real browser, where there is one."""
+    install(session, ".[test]", "selenium", "pyyaml", groups=["examples"])
+    run_pytest(session, "-q", *(session.posargs or ["tests/examples", "tests/cli/report/test_browser.py"]))
+
+
+@nox.session(default=False)
+def ops(session: nox.Session) -> None:
+    """From a lying span to a pager and back to the trace: real collector, Jaeger, Prometheus, Alertmanager."""
+    if shutil.which("go") is None:
+        session.skip("left out: the collector and Jaeger are built with Go, and there is none")
+    install(session, ".[test]", "pyyaml")
+    session.run("python", "-m", "examples.ops.up", "--build")
+    session.env["FAILOVER_OPS"] = "1"
+    walk = ["tests/examples/test_ops.py", "tests/examples/test_ops_walk.py"]
+    run_pytest(session, "-q", "-rs", *(session.posargs or walk))
 
 
 @nox.session(default=False, tags=["ci"])

@@ -13,6 +13,7 @@ from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.failsafe import guarded, logger, read
 from otel_failover._core.spans.processor import attach
+from otel_failover._core.text.gate import shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -185,7 +186,7 @@ def _again(given: dict[str, Any]) -> None:
         logger.warning(
             "otel-failover: instrument() was called before, and the settings of that call stay; %s of this one %s "
             "ignored: pass all to one call, or set OTEL_FAILOVER_* in the environment, or call uninstrument() before",
-            ", ".join(others),
+            shown(", ".join(others)),
             "is" if len(others) == 1 else "are",
         )
         return
@@ -195,7 +196,7 @@ def _again(given: dict[str, Any]) -> None:
     _configure(settings, given)
     adapters.change(settings, before.settings)
     logger.info(
-        "otel-failover: instrument() was called again, after a start without settings: %s set", ", ".join(others)
+        "otel-failover: instrument() was called again, after a start without settings: %s set", shown(", ".join(others))
     )
 
 

@@ -49,9 +49,33 @@ def note(site: str, problem: BaseException) -> None:
     """
     failures[site] += 1
     if failures[site] == 1:
-        # With its traceback: a failure of ours that nobody can find will be there for good.
+        # With its traceback: a failure of ours that nobody can find will be there for good. What it says may quote
+        # anybody, and so may what it was raised from: that passes the gate, and the chain stays here.
         with contextlib.suppress(Exception):  # a filter of the host's may raise, here of all places
-            logger.warning("otel-failover failed in %s and goes on without it", site, exc_info=problem)
+            told = ToldError(f"{type(problem).__name__}: {_gate[0](text_of(problem))}").with_traceback(
+                problem.__traceback__
+            )
+            logger.warning("otel-failover failed in %s and goes on without it", site, exc_info=told)
+
+
+class ToldError(Exception):
+    """A failure of our own, as it is logged: its class, its place, and what it says, without credentials."""
+
+
+def _nothing(_: str) -> str:
+    return "…"
+
+
+_gate: list[Callable[[str], str]] = [_nothing]
+
+
+def tell_through(gate: Callable[[str], str]) -> None:
+    """Set what takes credentials out of what a failure says; until then nothing of that is told.
+
+    Args:
+        gate: It stands above this module.
+    """
+    _gate[0] = gate
 
 
 def guarded(fallback: D) -> Callable[[Callable[P, R]], Callable[P, R | D]]:

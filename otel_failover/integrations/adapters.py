@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_failover._core.failsafe import logger
+from otel_failover._core.text.gate import shown
 from otel_failover.integrations import patching
 from otel_failover.integrations.libraries import libraries
 from otel_failover.integrations.patching import MISSING, PATCHED, SKIPPED, WAITING, State
@@ -79,7 +80,8 @@ def _log_unknown(disabled: frozenset[str]) -> None:
     unknown = disabled - {state.name for state in _states}
     if unknown:
         known = ", ".join(state.name for state in _states)
-        logger.warning("otel-failover: disabled_libraries names %s; known are %s", ", ".join(sorted(unknown)), known)
+        named = shown(", ".join(sorted(unknown)))
+        logger.warning("otel-failover: disabled_libraries names %s; known are %s", named, known)
 
 
 def _log_states() -> None:

@@ -22,7 +22,8 @@ import wrapt
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from otel_failover._core.failsafe import guarded, logger, note, strict
+from otel_failover._core.failsafe import guarded, logger, note, strict, text_of
+from otel_failover._core.text.gate import clean
 from otel_failover.integrations.seams import fault_of, is_gone, is_there
 
 if TYPE_CHECKING:
@@ -314,7 +315,7 @@ def _wrap_all(library: Library, state: State) -> None:
         _put_all_on(library, state)
     except Exception as problem:
         take_off(state)
-        state.status, state.why = SKIPPED, f"{problem!r} while wrapping"
+        state.status, state.why = SKIPPED, f"{clean(repr(problem))} while wrapping"
         raise
     state.status = PATCHED
     _patched[library.name] = state
@@ -435,7 +436,7 @@ def _unwrap(module: object, name: str, handle: Any) -> None:
         try:
             unwrap_object(module, name, handle, missing_ok=True)
         except Exception as problem:
-            logger.debug("otel-failover: %s stays wrapped and passes through: %s", name, problem)
+            logger.debug("otel-failover: %s stays wrapped and passes through: %s", name, clean(text_of(problem)))
         _unwrap_behind(module, name, handle)
         return
     place, attribute = _place(module, name)

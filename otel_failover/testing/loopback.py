@@ -3,9 +3,10 @@
 `http.server` would do for well-behaved answers. The local providers also have to stay silent, break off in
 mid-body, reset the connection, and notice at once that a client has given up, with thousands of such
 connections open. So this is one event loop in one daemon thread: a silent connection costs a timer, and a
-client that leaves is an event.
+client that leaves is an event. What goes over the wire is h11's, which knows no sockets; an answer whose framing is
+to be broken goes past it, by its own wish.
 
-A handler gets one `Request` and returns a generator: it yields bytes to write and `Pause`s to wait, and
+A handler gets one `Request` and returns a generator: it yields a `Head`, pieces of the body and `Pause`s to wait, and
 returns the `Ending` of the connection. When the client leaves first, the generator is closed, so it learns of
 it as of any `GeneratorExit`.
 """
@@ -21,13 +22,23 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-__all__ = ["Ending", "LoopbackServer", "Pause", "Request", "Steps", "http_chunk", "http_head"]
+try:
+    import h11
+except ImportError:
+    raise ImportError("the local providers need h11: pip install 'otel-failover[testing]'") from None
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+__all__ = ["Ending", "Head", "Last", "LoopbackServer", "Pause", "Request", "Steps"]
 
 _ADDRESS = "127.0.0.1"
 _BACKLOG = 1024
 _STOP_TIMEOUT = 5.0
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+_LONGEST_HEAD = 1024 * 1024
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -37,6 +48,31 @@ class Ending(Enum):
     KEEP = "keep"  # open for the next request, where the client wants that
     CLOSE = "close"  # an orderly end (FIN)
     RESET = "reset"  # a broken one (RST)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The status line and the header fields of an answer, and the first of its body, in one piece.
+
+    Args:
+        status: Statuses the standard library has no phrase for (Anthropic's 529) get an empty one, which is valid.
+        fields: Without a `content-length`, the body goes out in chunks.
+        body: What goes out with it.
+        is_framed: The body is what the fields say. Where it is not, its bytes go out as they stand: too few of them,
+            too many, no chunks where the fields promise some.
+    """
+
+    status: int
+    fields: Mapping[str, str]
+    body: bytes = b""
+    is_framed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last piece of a body; its end goes out with it."""
+
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,57 +91,106 @@ class Request:
     query: str
     headers: dict[str, str]
     body: bytes = b""
-    keep_alive: bool = True
 
 
-Steps = Generator[bytes | Pause, None, Ending]
+Step: TypeAlias = "Head | bytes | Last | Pause"
+Steps = Generator[Step, None, Ending]
 
 
-def http_head(status: int, headers: Mapping[str, str]) -> bytes:
-    """Return the status line and the header fields of an answer.
+class _Wire:
+    """One connection's HTTP: requests out of bytes, bytes out of the steps of an answer."""
 
-    Statuses the standard library has no phrase for (Anthropic's 529) get an empty one, which is valid.
-    """
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status} {phrase}\r\n{fields}\r\n".encode("latin-1")
+    def __init__(self) -> None:
+        self._protocol = self._fresh()
+        self._head: h11.Request | None = None
+        self._body: list[bytes] = []
+        self._is_framed = self._keeps = True
 
+    @staticmethod
+    def _fresh() -> h11.Connection:
+        return h11.Connection(h11.SERVER, max_incomplete_event_size=_LONGEST_HEAD)
 
-def http_chunk(data: bytes) -> bytes:
-    """Return `data` as one chunk of a chunked body; empty data ends the body."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    def receive(self, data: bytes) -> None:
+        """Take in what came."""
+        self._protocol.receive_data(data)
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the client sends its body only once it has been told to."""
+        return bool(self._protocol.they_are_waiting_for_100_continue)
 
-def _parse_head(head: bytes) -> Request:
-    """Return the request a head describes, without its body; raises ValueError for what is not HTTP/1."""
-    request_line, *lines = head.decode("latin-1").split("\r\n")
-    method, target, version = request_line.split(" ")
-    if not version.startswith("HTTP/1."):
-        raise ValueError(f"{version!r} is not a version of HTTP/1")
-    fields = (line.partition(":") for line in lines)
-    headers = {name.strip().lower(): value.strip() for name, _, value in fields}
-    path, _, query = target.partition("?")
-    wanted = headers.get("connection", "").lower()
-    keep_alive = wanted != "close" if version == "HTTP/1.1" else wanted == "keep-alive"
-    return Request(method, path, query, headers, keep_alive=keep_alive)
+    def go_on(self) -> bytes:
+        """Return what tells it to."""
+        return self._sent(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
 
+    def next_request(self) -> Request | None:
+        """Return the next whole request; None while there is none.
 
-def _unchunk(data: bytearray) -> tuple[bytes, int] | None:
-    """Return a chunked body and the length it takes on the wire, or None while it is incomplete."""
-    parts: list[bytes] = []
-    position = 0
-    while (line_end := data.find(b"\r\n", position)) >= 0:
-        size = int(bytes(data[position:line_end]).partition(b";")[0], 16)
-        if size == 0:
-            end = data.find(b"\r\n\r\n", line_end)
-            return (b"".join(parts), end + 4) if end >= 0 else None
-        start = line_end + 2
-        parts.append(bytes(data[start : start + size]))
-        position = start + size + 2
-    return None
+        Raises:
+            h11.RemoteProtocolError: It is not HTTP/1.
+        """
+        while True:
+            event = self._protocol.next_event()
+            if isinstance(event, h11.Request):
+                self._head, self._body = event, []
+            elif isinstance(event, h11.Data):
+                self._body.append(bytes(event.data))
+            elif isinstance(event, h11.EndOfMessage):
+                return self._request()
+            else:
+                return None
+
+    def _request(self) -> Request:
+        assert self._head is not None
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._head.headers}
+        self._keeps = "close" not in headers.get("connection", "").lower() and self._head.http_version != b"1.0"
+        path, _, query = self._head.target.decode("latin-1").partition("?")
+        return Request(self._head.method.decode("latin-1"), path, query, headers, b"".join(self._body))
+
+    def bytes_of(self, step: Head | bytes | Last) -> bytes:
+        """Return what goes out for a step of an answer."""
+        if isinstance(step, Head):
+            self._is_framed = step.is_framed
+            return self._head_of(step) + self._data(step.body)
+        if isinstance(step, Last):
+            return self._data(step.data) + self.end()
+        return self._data(step)
+
+    def _head_of(self, head: Head) -> bytes:
+        try:
+            phrase = HTTPStatus(head.status).phrase
+        except ValueError:
+            phrase = ""
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.fields.items()]
+        return self._sent(h11.Response(status_code=head.status, headers=fields, reason=phrase.encode()))
+
+    def _data(self, data: bytes) -> bytes:
+        if not data or not self._is_framed:
+            return data
+        # An answer to HEAD has a body's fields and no body.
+        is_bare = self._head is not None and self._head.method == b"HEAD"
+        return b"" if is_bare else self._sent(h11.Data(data=data))
+
+    def end(self) -> bytes:
+        """Return the end of the answer, where it has not gone out yet."""
+        is_open = self._is_framed and self._protocol.our_state is h11.SEND_BODY
+        return self._sent(h11.EndOfMessage()) if is_open else b""
+
+    def starts_over(self) -> bool:
+        """Make ready for the next request; return whether there can be one on this connection."""
+        if not self._is_framed:
+            # h11 waits for the body that the head promised; the connection goes on as if it had come.
+            rest, _ = self._protocol.trailing_data
+            self._protocol, self._is_framed = self._fresh(), True
+            self._protocol.receive_data(rest) if rest else None
+            return self._keeps
+        if self._protocol.our_state is not h11.DONE:
+            return False
+        self._protocol.start_next_cycle()
+        return True
+
+    def _sent(self, event: h11.Event) -> bytes:
+        return self._protocol.send(event) or b""
 
 
 class _Connection(asyncio.Protocol):
@@ -118,8 +203,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, handler: Callable[[Request], Steps], connections: set[_Connection]) -> None:
         self._handler = handler
         self._connections = connections
-        self._received = bytearray()
-        self._head: Request | None = None
+        self._wire = _Wire()
         self._steps: Steps | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -139,7 +223,7 @@ class _Connection(asyncio.Protocol):
             self._steps.close()
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
+        self._wire.receive(data)
         self._serve()
 
     def abort(self) -> None:
@@ -150,80 +234,55 @@ class _Connection(asyncio.Protocol):
         """Answer the complete requests in order; an answer that takes its time keeps the next waiting."""
         while self._steps is None:
             try:
-                request = self._take_request()
-            except ValueError:
+                request = self._wire.next_request()
+            except h11.RemoteProtocolError:
                 self._transport.write(_BAD_REQUEST)
                 self._transport.close()
                 return
             if request is None:
+                if self._wire.is_waited_for:
+                    self._transport.write(self._wire.go_on())
                 return
             self._steps = self._handler(request)
-            self._advance(self._steps, request)
+            self._advance(self._steps)
 
-    def _advance(self, steps: Steps, request: Request) -> None:
+    def _advance(self, steps: Steps) -> None:
         """Play an answer up to its next pause or its end."""
         while True:
             try:
                 step = next(steps)
-            except StopIteration as stop:
-                self._end(stop.value, keep_alive=request.keep_alive)
+                if isinstance(step, Pause):
+                    self._timer = asyncio.get_running_loop().call_later(step.seconds, self._resume, steps)
+                    return
+                self._transport.write(self._wire.bytes_of(step))
+            except StopIteration as stop:  # noqa: PERF203 - any step may be its last
+                self._end(stop.value)
                 return
             except BaseException:
                 # A defect of ours: the client must not wait for it, and asyncio logs it.
                 self._transport.abort()
                 raise
-            if isinstance(step, Pause):
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(step.seconds, self._resume, steps, request)
-                return
-            self._transport.write(step)
 
-    def _resume(self, steps: Steps, request: Request) -> None:
+    def _resume(self, steps: Steps) -> None:
         self._timer = None
-        self._advance(steps, request)
+        self._advance(steps)
         self._serve()
 
-    def _end(self, ending: Ending, *, keep_alive: bool) -> None:
+    def _end(self, ending: Ending) -> None:
         """End one answer; if the connection ends with it, `_steps` stays set, so nothing more is served."""
         if ending is Ending.RESET:
             # Closing a socket that may not linger sends RST instead of FIN.
             sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
             self._transport.abort()
-        elif ending is Ending.CLOSE or not keep_alive:
-            self._transport.close()
-        else:
-            self._steps = None
-
-    def _take_request(self) -> Request | None:
-        """Remove one whole request from what was received; None while there is none."""
-        if self._head is None:
-            end = self._received.find(b"\r\n\r\n")
-            if end < 0:
-                return None
-            self._head = _parse_head(bytes(self._received[:end]))
-            del self._received[: end + 4]
-            if self._head.headers.get("expect", "").lower() == "100-continue":
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = self._take_body(self._head.headers)
-        if body is None:
-            return None
-        head, self._head = self._head, None
-        return Request(head.method, head.path, head.query, head.headers, body, head.keep_alive)
-
-    def _take_body(self, headers: Mapping[str, str]) -> bytes | None:
-        if "chunked" in headers.get("transfer-encoding", "").lower():
-            unchunked = _unchunk(self._received)
-            if unchunked is None:
-                return None
-            body, length = unchunked
-        else:
-            length = int(headers.get("content-length", 0))
-            if len(self._received) < length:
-                return None
-            body = bytes(self._received[:length])
-        del self._received[:length]
-        return body
+            return
+        if ending is Ending.KEEP:
+            if rest := self._wire.end():
+                self._transport.write(rest)
+            if self._wire.starts_over():
+                self._steps = None
+                return
+        self._transport.close()
 
 
 class LoopbackServer:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from otel_failover.testing.answers import Answer
-from otel_failover.testing.loopback import Ending, Pause, http_chunk, http_head
+from otel_failover.testing.loopback import Ending, Head, Last, Pause
 from otel_failover.testing.wire import anthropic as wire_anthropic
 from otel_failover.testing.wire import bedrock as wire_bedrock
 from otel_failover.testing.wire import cohere as wire_cohere
@@ -47,6 +47,7 @@ FORMATS: dict[Kind, WireFormat] = {
     "dashscope": wire_dashscope,
 }
 _ECHO = "$echo"
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 _TEXT_LIMIT = 64 * 1024
 _DEFAULT_MODEL = "local-model"
 # Time for the client to read what was sent: on some systems a reset discards what still waits to be read.
@@ -169,7 +170,7 @@ class Exchange:
         fields = self._fields(answer.content_type, len(answer.body), {})
         request_id = fields.get(self._format.REQUEST_ID_HEADER)
         self._note(kind="raw", status=answer.status, request_id=request_id, text_sent=_text(answer.body))
-        yield http_head(answer.status, fields) + answer.body
+        yield self._head(answer.status, fields, answer.body)
         return Ending.KEEP
 
     def _error(self, answer: Answer) -> Steps:
@@ -186,7 +187,7 @@ class Exchange:
             request_id=request_id,
             text_sent=_text(body),
         )
-        yield http_head(answer.status, fields) + body
+        yield self._head(answer.status, fields, body)
         return Ending.KEEP
 
     def _success(self) -> Steps:
@@ -198,7 +199,7 @@ class Exchange:
         body = json.dumps(self._format.whole(call, reply)).encode()
         fields = self._fields("application/json", len(body), self._format.headers(answer))
         self._note_success("ok", fields, reply)
-        yield http_head(answer.status, fields) + body
+        yield self._head(answer.status, fields, body)
         return Ending.KEEP
 
     def _stream(self, reply: Reply) -> Steps:
@@ -209,9 +210,9 @@ class Exchange:
         fields = self._fields(content_type, None, {**self._format.headers(answer), **own})
         self._note_success("stream", fields, reply)
         try:
-            yield http_head(answer.status, fields) + (http_chunk(script.opening) if script.opening else b"")
+            yield self._head(answer.status, fields, script.opening)
             for delta in script.deltas:
-                yield http_chunk(delta)
+                yield delta
                 if answer.drip:
                     yield Pause(answer.drip)
             return (yield from self._end_stream(script))
@@ -224,13 +225,13 @@ class Exchange:
         then = self._answer.then
         if then == "end":
             self._note(ending="end")
-            yield http_chunk(script.closing) + http_chunk(b"")
+            yield Last(script.closing)
             return Ending.KEEP
         if then in ("error", "failed"):
             fault = self._format.fault(self._answer)
             event = script.error if then == "error" else script.failed
             self._note(ending="error", message=fault.message, code=fault.code, text_sent=_text(event))
-            yield http_chunk(event) + http_chunk(b"")
+            yield Last(event)
             return Ending.KEEP
         if then == "cut":
             self._note(ending="cut")
@@ -242,6 +243,11 @@ class Exchange:
         self._note(ending="hang")
         yield Pause(self._answer.hang_seconds)
         return Ending.CLOSE
+
+    def _head(self, status: int, fields: dict[str, str], body: bytes) -> Head:
+        """Return the head with the first of the body; a length that was programmed may be a lie, and goes out so."""
+        is_framed = _FRAMING.isdisjoint(name for name, _ in self._answer.headers)
+        return Head(status, fields, body, is_framed)
 
     def _fields(self, content_type: str, length: int | None, own: dict[str, str]) -> dict[str, str]:
         """Return the header fields: the provider's own (none for a gateway), then the programmed ones."""

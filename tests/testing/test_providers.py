@@ -767,6 +767,39 @@ def test_what_is_no_http_is_refused_and_not_logged() -> None:
     assert received.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("head", [{"content-length": "3"}, {"transfer-encoding": "chunked"}])
+def test_framing_that_a_programmed_length_breaks_goes_out_as_it_stands(head: dict[str, str]) -> None:
+    """Too much for its length; no chunks where the head promises some. The connection serves on."""
+    with LocalProvider("openai", Answer.raw(502, "<html>", headers=head), Answer.ok()) as provider:
+        address = ("127.0.0.1", int(provider.endpoint.rsplit(":", 1)[1]))
+        request = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n"
+        with socket.create_connection(address, timeout=60) as connection:
+            connection.sendall(request + b"\r\n{}" + request + b"connection: close\r\n\r\n{}")
+            received = b"".join(iter(lambda: connection.recv(65536), b""))
+    first, _, second = received.partition(b"<html>")
+    assert first.endswith(b"\r\n\r\n")
+    assert second.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_client_that_waits_to_be_told_sends_its_body() -> None:
+    with LocalProvider("openai") as provider:
+        address = ("127.0.0.1", int(provider.endpoint.rsplit(":", 1)[1]))
+        with socket.create_connection(address, timeout=60) as connection:
+            head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+            connection.sendall(head + b"content-length: 14\r\nexpect: 100-continue\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
+            connection.sendall(b'{"model": "m"}')
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert only(provider).body == b'{"model": "m"}'
+
+
+def test_an_answer_to_head_has_no_body() -> None:
+    with LocalProvider("openai") as provider:
+        response = httpx.head(f"{provider.base_url}/models")
+    assert (response.status_code, response.content) == (404, b"")
+    assert int(response.headers["content-length"]) > 0
+
+
 def test_hanging_connections_cost_no_threads_and_end_with_their_clients() -> None:
     body = b'{"model": "m", "stream": true}'
     with LocalProvider("openai", default=Answer.stream(2, drip=600)) as provider:
@@ -775,7 +808,7 @@ def test_hanging_connections_cost_no_threads_and_end_with_their_clients() -> Non
         connections = [socket.create_connection(address) for _ in range(200)]
         for connection in connections:
             connection.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
             )
         assert eventually(lambda: [each.kind for each in provider.log] == ["stream"] * 200)
         assert threading.active_count() == before

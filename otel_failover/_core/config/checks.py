@@ -15,7 +15,7 @@ from otel_failover._core.config.loop import Loop
 from otel_failover._core.domain import endpoint, providers
 from otel_failover._core.domain.verdicts import FINDINGS, FINDINGS_OFF, RULES
 from otel_failover._core.failsafe import logger, text_of
-from otel_failover._core.text.redaction import cut, redact
+from otel_failover._core.text.gate import clean
 
 _QUOTED: Final = 60
 _NEAR_ENOUGH: Final = 0.75
@@ -45,18 +45,18 @@ def quoted(value: object) -> str:
     """
     try:
         if _is_plain(value) or (isinstance(value, (list, tuple)) and all(map(_is_plain, value))):
-            return cut(redact(repr(value)[:1_000]), _QUOTED)
+            return clean(repr(value), (), _QUOTED)
         if isinstance(value, dict) and all(map(_is_plain, (*value, *value.values()))):
-            return cut(redact(repr(value)[:1_000]), _QUOTED)
-    except Exception:
-        logger.debug("otel-failover: a value of a setting cannot be shown", exc_info=True)
+            return clean(repr(value), (), _QUOTED)
+    except Exception as problem:
+        logger.debug("otel-failover: a value of a setting cannot be shown: %s", type(problem).__name__)
     name = type(value).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def shortened(name: str) -> str:
     """Return a name that somebody wrote as a message shows it: redacted and cut."""
-    return cut(redact(name[:1_000]), _QUOTED)
+    return clean(name, (), _QUOTED)
 
 
 def _is_plain(value: object) -> bool:
@@ -118,7 +118,7 @@ def _count(value: Any) -> int:
 
 
 def _hosts(value: Any) -> list[str]:
-    """Return hosts; of a URL, or with a port, the host is taken."""
+    """Return hosts, each with its port where one is given; of a URL, only these are taken."""
     words = _words(value)
     hosts = [_host(word) for word in words]
     if not all(hosts):
@@ -127,7 +127,7 @@ def _hosts(value: Any) -> list[str]:
 
 
 def _host(word: str) -> str:
-    return endpoint.host_of(endpoint.endpoint_of(word) or "") or ("" if "/" in word else word)
+    return endpoint.name_in(word) or ("" if "/" in word else word)
 
 
 def _patterns(value: Any) -> list[str]:
@@ -155,7 +155,7 @@ _PORT: Final = re.compile(r":\d+$")
 
 
 def _aliases(value: Any) -> dict[str, str]:
-    """Return words, or hosts, with their providers; of a URL, or with a port, the host is taken.
+    """Return words, or hosts, with their providers; a host may have a port, and of a URL both are taken.
 
     A provider that is not known but nearly so is logged, and kept.
     """
@@ -172,8 +172,7 @@ def _aliases(value: Any) -> dict[str, str]:
         word = (_host(given) or given) if "://" in given or _PORT.search(given) else given
         if providers.canonical(result.get(word, provider)) != providers.canonical(provider):
             logger.warning(
-                "otel-failover: provider_aliases: the host %s is given to %s and to %s; ports are not looked at, and "
-                "the last counts",
+                "otel-failover: provider_aliases: the host %s is given to %s and to %s; the last counts",
                 quoted(word), quoted(result[word]), quoted(provider),
             )  # fmt: skip
         result[word] = provider

@@ -10,7 +10,6 @@ import os
 import random
 import re
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
@@ -21,8 +20,7 @@ from otel_failover._core.config.metrics import metrics_of
 from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers
-from otel_failover._core.failsafe import exportable
-from otel_failover._core.text.redaction import cut, redact
+from otel_failover._core.text.gate import LONG, Clean, clean, use
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
@@ -33,9 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
 
 
-_TEXT: Final = 2_048
 _MOST: Final = 1_024
-_CACHED: Final = 64
 
 
 class Runtime:
@@ -79,29 +75,14 @@ class Runtime:
         self.disabled_rules = frozenset(settings.disabled_rules)
         self.aliases = {word.lower(): providers.canonical(value) for word, value in settings.provider_aliases.items()}
         providers.admit(settings.provider_aliases)
-        self._redacted: OrderedDict[tuple[str, tuple[str, ...], int], str] = OrderedDict()
-        self._patterns = tuple(re.compile(pattern) for pattern in settings.redact)
+        self.patterns = tuple(re.compile(pattern) for pattern in settings.redact)
         self.attached_to: weakref.ref[Any] | None = None
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
-    def redacted(self, text: str, secrets: Sequence[str] = (), limit: int = _TEXT) -> str:
-        """Return a text without secrets, cut to a length; the one way a foreign text reaches a span or a log.
-
-        The same few come again and again, so the last 64 are kept.
-        """
-        key = (text, tuple(secrets), limit)
-        known = self._redacted.get(key)
-        if known is None:
-            known = exportable(cut(redact(text[: 4 * limit], secrets, extra=self._patterns), limit))
-            self._redacted[key] = known
-            if len(self._redacted) > _CACHED:
-                self._redacted.popitem(last=False)
-        return known
-
-    def provider_alias(self, word: str) -> str | None:
-        """Return the provider that the user's aliases give for a word or a host."""
-        return self.aliases.get(word.lower())
+    def redacted(self, text: str, secrets: Sequence[str] = (), limit: int = LONG) -> Clean:
+        """Return a text without secrets, cut to a length: through the gate, by the user's patterns too."""
+        return clean(text, tuple(secrets), limit, self.patterns)
 
     def next_order(self) -> int:
         """Return a number larger than any before: which of two incidents is the later."""
@@ -188,6 +169,7 @@ def configure(runtime: Runtime | None) -> None:
     """Put a runtime in place, or take it out."""
     global _runtime  # noqa: PLW0603 - the one module-level state: what instrument() configured
     _runtime = runtime
+    use(runtime.patterns if runtime is not None else ())
 
 
 def new_run_id() -> str:

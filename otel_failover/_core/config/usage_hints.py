@@ -11,7 +11,9 @@ import threading
 import time
 from typing import Final
 
+from otel_failover._core.domain.endpoint import is_loopback
 from otel_failover._core.failsafe import logger
+from otel_failover._core.text.gate import named, shown
 
 TIMES: Final = 10
 AT_ONCE: Final = 5.0
@@ -41,8 +43,8 @@ def inferred(model: str, before: str) -> None:
         "otel-failover: a fallback loop that nobody declared was inferred: %s was asked what %s had failed at "
         "(failover.library=inferred). %s, tells more: who was left untried, the passes that the first candidate "
         "serves, what the loop itself says. infer_runs=off switches this off",
-        model,
-        before,
+        shown(model),
+        shown(before),
         _DECLARE,
     )
 
@@ -61,8 +63,8 @@ def follows(model: str, before: str) -> None:
         logger.info(
             "otel-failover: calls to %s follow failures of %s at once, as in a fallback loop that nobody declared; %s, "
             "shows it as one run",
-            model,
-            before,
+            shown(model),
+            shown(before),
             _DECLARE,
         )
 
@@ -83,32 +85,33 @@ def sent_elsewhere(declared: str | None, asked: str) -> None:
     logger.warning(
         "otel-failover: a candidate declares the endpoint %s, and its client asks %s; what is answered there is taken "
         "for the candidate's only where the error that leaves the attempt was made of it",
-        declared,
-        asked,
+        named(declared),
+        named(asked),
     )
 
 
 # --- hosts that are nobody's ------------------------------------------------------------------------------------------
 
-unknown_hosts: Final[dict[str, None]] = {}
-"""Hosts of nobody that is known which were asked: each was logged once."""
+unknown_hosts: Final[dict[str, str]] = {}
+"""Hosts of nobody that is known which were asked, and as what each was logged once; of loopback with the port."""
 
 
-def unknown_host(host: str) -> None:
+def unknown_host(host: str, exact: str) -> None:
     """Log once that a host is asked which is nobody's that is known.
 
     Args:
         host: Its name.
+        exact: The same with the port: what tells servers of this machine apart.
     """
     if not host or host in unknown_hosts or len(unknown_hosts) >= TIMES:
         return
-    unknown_hosts[host] = None
-    logger.info("otel-failover: %s was asked, which is nobody's that is known: %s", host, _whose(host))
+    name = unknown_hosts[host] = exact if is_loopback(host) else host
+    logger.info("otel-failover: %s was asked, which is nobody's that is known: %s", named(name), _whose(named(name)))
 
 
 def unknown_host_text(host: str) -> str:
     """Return that a host is nobody's, and the lines that say whose it is."""
-    return f"{host} was asked, which is nobody's that is known: {_whose(host)}"
+    return f"{named(host)} was asked, which is nobody's that is known: {_whose(named(host))}"
 
 
 def _whose(host: str) -> str:
@@ -151,12 +154,12 @@ def run_unserved(seconds: float) -> None:
 
 def _lost_context() -> None:
     without_context.append(_rootless[0][1])
-    logger.warning("otel-failover: a model was asked in the thread %s, %s", without_context[0], _LOST)
+    logger.warning("otel-failover: a model was asked in the thread %s, %s", shown(without_context[0]), _LOST)
 
 
 def lost_context_text(thread: str) -> str:
     """Return that a call has lost its run, and what helps."""
-    return f"a model was asked in the thread {thread}, {_LOST}"
+    return f"a model was asked in the thread {shown(thread)}, {_LOST}"
 
 
 _LOST: Final = (

@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from otel_failover._core.domain.endpoint import base_of, deployment_in, endpoint_of
-from otel_failover._core.domain.providers import canonical
+from otel_failover._core.domain.providers import PROVIDERS, canonical
 from otel_failover._core.failsafe import exportable, guarded, logger, read, text_of
-from otel_failover._core.text.redaction import redact
+from otel_failover._core.text import gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Candidate:
             if type(value) is not str:
                 plain = getattr(value, "value", value) if isinstance(value, str) else value
                 object.__setattr__(self, name, "" if value is None else text_of(plain))
-        object.__setattr__(self, "provider", canonical(exportable(self.provider)))
+        provider = canonical(exportable(self.provider))
+        object.__setattr__(self, "provider", provider if provider in PROVIDERS else gate.named(provider))
         if not self.model.isascii():
             object.__setattr__(self, "model", exportable(self.model))
         if self.endpoint is not None:
@@ -61,6 +62,15 @@ class Candidate:
             object.__setattr__(self, "profile", text_of(self.profile))
         if self.profile is not None:
             object.__setattr__(self, "profile", exportable(self.profile))
+
+    def __repr__(self) -> str:
+        try:
+            told = [repr(shown(each)) for each in (self.provider, self.model)]
+            told += [f"endpoint={self.endpoint!r}"] if self.endpoint else []
+            told += [f"profile={shown(self.profile)!r}"] if self.profile else []
+            return f"Candidate({', '.join(told)})"
+        except Exception:  # shown by a debugger while it is being made
+            return "<Candidate>"
 
     def filled(self, other: "Candidate") -> "Candidate":
         """Return this candidate with what it leaves open taken from another.
@@ -101,7 +111,7 @@ class Candidate:
         """`provider/model`, as on `failover.chain`; the host's own label where neither is known beforehand."""
         if not self.provider and not self.model and self.profile:
             return shown(self.profile)
-        return f"{self.provider}/{shown(self.model)}"[:255]
+        return f"{gate.named(self.provider)}/{shown(self.model)}"[:255]
 
 
 def asked_at(provider: str, model: str, endpoint: str | None, base: str) -> Candidate:
@@ -118,10 +128,8 @@ def asked_at(provider: str, model: str, endpoint: str | None, base: str) -> Cand
     return found
 
 
-@lru_cache(maxsize=512)
-def shown(label: str) -> str:
-    """Return a host's label as it is exported: short, and without a key that was put there by mistake."""
-    return redact(label)[:255]
+shown: Final = gate.shown
+"""A host's label as it is exported: short, and without a key that was put there by mistake."""
 
 
 def parse(entry: object) -> Candidate:

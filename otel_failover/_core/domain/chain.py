@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.domain.endpoint import deployment_in, is_base
+from otel_failover._core.domain.providers import metric_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,8 +81,8 @@ class Chain:
         self.members = tuple(identity.parse(entry) for entry in entries)
         self.labels = [candidate.label for candidate in self.members]
         self.key = tuple(self.labels)
-        times = Counter((each.provider, each.model) for each in self.members)
-        self.doubled = frozenset(who for who, count in times.items() if count > 1)
+        times = Counter(metric_value(each.provider) for each in self.members)
+        self.doubled = frozenset(shown for shown, count in times.items() if count > 1)
         self.owners: dict[str, str] = {}
         self._by_entry: dict[int, list[int]] = {}
         self._by_member: dict[Candidate, list[int]] = {}

@@ -31,7 +31,7 @@ from otel_failover._core.text.matching import quoted_ids
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from otel_failover._core.evidence.ownership import SendingCall
 
@@ -97,6 +97,10 @@ class _Passed(NamedTuple):
     content: bytes
 
 
+def _nobody() -> None:
+    """Return nobody: whose evidence a request is in that has no attempt."""
+
+
 class Exchange:
     """One HTTP request, and what came back: an answer, a transport error, or nothing yet.
 
@@ -108,6 +112,8 @@ class Exchange:
         hold: Keep request and response alive until the attempt has ended; orphans are not.
 
     Attributes:
+        owner: Returns the evidence that it is in; None once that is gone, or where it is in none. Weakly, since that
+            holds it: an attempt that is over is freed at once, and waits for no collector.
         begun: Status of an answer whose body broke off before the library handed it back; None else.
         sibling: Place in the chain of the other member at the candidate's own endpoint that it goes to; None else.
     """
@@ -115,7 +121,7 @@ class Exchange:
     __slots__ = (  # noqa: RUF023 - what was sent, whose it is, what came back, what is read on demand
         "__weakref__",
         "request", "endpoint", "method", "stream", "hold", "started",
-        "kind", "call", "model", "sibling", "ledger", "taken",
+        "kind", "call", "model", "sibling", "owner", "taken",
         "stopped", "response", "status", "request_id", "issued_id", "retry_after",
         "failure", "problem", "begun", "said", "glimpse", "timeout", "timeout_configured", "refused", "looked",
         "_sent", "_headers", "_body", "_named_ids",
@@ -143,7 +149,7 @@ class Exchange:
         self.call: OpenCall | None = None
         self.model: str | None = None
         self.sibling: int | None = None
-        self.ledger: Owner | None = None
+        self.owner: Callable[[], Owner | None] = _nobody
         self.taken: weakref.ref[Owner] | None = None
         self._body: ErrorBody | None = None
         self._headers: dict[bytes, str] | None = None
@@ -176,7 +182,8 @@ class Exchange:
         self.failure, self.timeout = transport_reason(problem)
         self.said = text_of(problem)
         self.begun = status_begun(problem)
-        if self.ledger is not None and not self.ledger.closed:
+        owner = self.owner()
+        if owner is not None and not owner.closed:
             self.problem = Reference(problem)
         if self.timeout and isinstance(configured, dict):
             seconds = configured.get(self.timeout)

@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_failover._core.failsafe import read
+from otel_failover._core.text.gate import learn
 from otel_failover._core.text.redaction import own_secrets
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ def of_request(headers: object, url: object) -> Sent:
     query = read(url, "query")
     held: tuple[str, ...] = _of_headers(tuple(named))
     if query or read(url, "userinfo") or query is None:
-        held = (*held, *own_secrets((), str(url)))
+        of_url = own_secrets((), str(url))
+        learn(of_url)
+        held = (*held, *of_url)
     return Sent(held, tuple(ids))
 
 
@@ -130,4 +133,6 @@ def _matters_of_request(name: bytes) -> bool:
 @lru_cache(maxsize=64)
 def _of_headers(found: tuple[tuple[bytes, bytes], ...]) -> tuple[str, ...]:
     """Return the credentials of some headers; the same few come again and again."""
-    return own_secrets((name.decode("latin-1"), value.decode("latin-1")) for name, value in found)
+    secrets = own_secrets((name.decode("latin-1"), value.decode("latin-1")) for name, value in found)
+    learn(secrets)
+    return secrets

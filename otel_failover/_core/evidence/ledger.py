@@ -190,7 +190,7 @@ class Ledger:
 
     def add(self, exchange: Exchange, call: OpenCall | None = None) -> None:
         """Take one send into the evidence; an own one is that of the attempts around, too."""
-        exchange.call, exchange.ledger = call, self
+        exchange.call, exchange.owner = call, weakref.ref(self)
         exchange.model = call.model if call is not None else None
         path = _path_of(exchange) if self.siblings is not None and call is None else ""
         exchange.kind = whose(self, exchange.endpoint, exchange.method, call, path)
@@ -258,9 +258,14 @@ class Ledger:
         _ = self.secrets
         self.closed = True
         for exchange in (*self.exchanges, *self.to_others):
-            if exchange.ledger is self:
+            if exchange.owner() is self:
                 exchange.reduce()
         self.stream.begun, self.stream.chunks = self.heard, None
+
+    def forget_raised(self) -> None:
+        """Let go of exceptions that could not be remembered weakly: nobody else is held against them."""
+        for raised in self.raised:
+            raised.forget()
 
     # --- what the evidence says ---------------------------------------------------------------------------------------
 

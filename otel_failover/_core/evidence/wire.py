@@ -512,7 +512,7 @@ def charge(exchange: Exchange, problem: BaseException) -> None:
     """
     if exchange.call is not None or not isinstance(problem, Exception):
         return
-    raised, ledger = CallError(problem), exchange.ledger
+    raised, ledger = CallError(problem), exchange.owner()
     while isinstance(ledger, Ledger):
         if ledger.live:
             ledger.raised.append(raised)

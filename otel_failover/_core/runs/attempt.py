@@ -17,7 +17,7 @@ from opentelemetry import context as context_api
 from otel_failover._core import context as scope
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers, reasons
-from otel_failover._core.domain.candidate import Candidate
+from otel_failover._core.domain.candidate import Candidate, shown
 from otel_failover._core.domain.candidate_error import CandidateError
 from otel_failover._core.domain.endpoint import address_of
 from otel_failover._core.domain.outcome import (
@@ -196,7 +196,7 @@ class Attempt:
         ledger: Where its evidence is kept.
         owner: The run it belongs to; `NO_RUN` for a provider call outside any run.
         number: 1-based, per candidate in this run.
-        doubled: Provider and model occur twice in the chain.
+        doubled: The provider occurs twice in the chain.
         probe: It only asks whether the candidate is back: it neither serves the request nor fails it.
     """
 
@@ -245,6 +245,16 @@ class Attempt:
         chain = owner.positions.chain
         place = index if chain.doubled and chain.has_twice(candidate) else None
         ledger.who = (candidate.provider, candidate.model, candidate.endpoint, candidate.profile, place)
+
+    def __repr__(self) -> str:
+        try:
+            span, settled = self._span, self._settled_as
+            state = "current" if self.is_current else "open" if span.span is not None else "not begun"
+            if settled is not None:
+                state = " ".join(str(each) for each in (settled.outcome, settled.reason, settled.status) if each)
+            return f"<Attempt {span.number} at {shown(span.candidate.label)}: {state}>"
+        except Exception:  # shown by a debugger while it is being made
+            return "<Attempt>"
 
     # --- for the host -------------------------------------------------------------------------------------------------
 
@@ -555,12 +565,17 @@ class Attempt:
         else:
             # `wait_for` around one candidate and a user who hangs up look the same from here: CancelledError leaves.
             # Which of them it was shows at the loop's next step: it goes on, or it is left by the cancellation as well.
-            self.stop_clock()
+            if self._end_time is None:
+                self.stop_clock()
             self._owner.attempt_cancelled(self)
 
     def stop_clock(self) -> None:
         """Keep this moment as its end; when it is settled shows later."""
         self._end_time, self.ledger.stopped = time.time_ns(), time.monotonic()
+
+    def restart_clock(self) -> None:
+        """Let go of the end that was kept: it goes on."""
+        self._end_time = self.ledger.stopped = None
 
     # --- streams ------------------------------------------------------------------------------------------------------
 
@@ -636,8 +651,10 @@ class Attempt:
         if self.run is not None:
             record = self._record(settled, ended) or AttemptRecord(self.candidate, self.index, settled=settled)
             self._owner.attempt_ended(self, record, source, ended)
-        elif settled.outcome != SUCCESS and source is not None:
-            self.kept = self._reduced(settled, source, ended)
+        else:
+            if settled.outcome != SUCCESS and source is not None:
+                self.kept = self._reduced(settled, source, ended)
+            self.ledger.forget_raised()
         self._judgement.forget()
 
     @guarded(fallback=None)
@@ -657,7 +674,8 @@ class Attempt:
             judgement.write_host_word(attributes, verdict, claim)
         if settled.message:
             judgement.remember(attributes, settled)
-        span.write(attributes, settled, verdict, self._own_error.message if self._own_error is not None else "")
+        message = self._own_error.message if self._own_error is not None else ""
+        span.write(attributes, settled, verdict, message, self._end_time)
         span.announce(verdict, claim, settled, self._end_time)
         return verdict
 

@@ -23,7 +23,7 @@ from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked, provider_of
 from otel_failover._core.domain.candidate import Candidate, asked_at
 from otel_failover._core.domain.chain import EMPTY
-from otel_failover._core.domain.endpoint import host_of
+from otel_failover._core.domain.endpoint import names_of
 from otel_failover._core.domain.providers import GATEWAYS, PROVIDERS
 from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.answers import content as response_content
@@ -176,9 +176,9 @@ class Call:
 
     def _note_unknown(self) -> None:
         """Take note of a host that is nobody's: neither a gateway, nor what the user calls by a name of their own."""
-        host = host_of(self.endpoint)
-        if self.provider == host and host not in runtime.current().gateways and host not in GATEWAYS:
-            usage_hints.unknown_host(host)
+        exact, host = names = names_of(self.endpoint)
+        if self.provider == host and host not in GATEWAYS and runtime.current().gateways.isdisjoint(names):
+            usage_hints.unknown_host(host, exact)
 
     def _told(self) -> str:
         """Return whom another instrumentation's span of this call names; kept, for whoever asks again."""

@@ -34,6 +34,7 @@ from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally
 from otel_failover._core.spans import deferred, processor, registry
 from otel_failover._core.spans.run_span import RunSpan
+from otel_failover._core.text.gate import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -146,6 +147,16 @@ class Run:
         self.last_sent: object = None
         self._ended_as = ""
 
+    def __repr__(self) -> str:
+        try:
+            served, tally = self._ended_as and self._who_served(), self._tally
+            name = self._loop or shown(text_of(self._name_given or self._operation))
+            state = self._ended_as or ("not begun" if self._span is None else "left" if self.is_left else "open")
+            by = f" by {shown(served[0].label)}" if served else ""
+            return f"<{type(self).__name__} {name!r} ({self._library}): {state}{by}, {tally.count} attempts>"
+        except Exception:  # shown by a debugger while it is being made
+            return f"<{type(self).__name__}>"
+
     # --- for the host -------------------------------------------------------------------------------------------------
 
     def attempt(self, candidate: object, *, probe: bool = False) -> Attempt:
@@ -191,7 +202,8 @@ class Run:
             self.positions.used.add(index)
         word = self._runtime.redacted(text_of(reason), (), 255)
         armed_by = self._recorder.skip(found, index, word, cause)
-        self._span.skip(found, index, word, armed_by, self.id, self._context)
+        doubled = self.positions.is_doubled(found)
+        self._span.skip(found, index, word, armed_by, self.id, self._context, doubled=doubled)
 
     def stop(self, reason: str) -> None:
         """Say that the loop ends on purpose with candidates left.
@@ -199,7 +211,7 @@ class Run:
         Args:
             reason: Why: `deadline`, `budget`, `user` …
         """
-        self._tally.stop_reason = text_of(reason)[:255]
+        self._tally.stop_reason = self._runtime.redacted(text_of(reason), (), 255)
 
     def __enter__(self) -> Self:
         """Start the run's span and make it current."""
@@ -283,7 +295,8 @@ class Run:
                 raise TypeError("an iterator, which can be read only once; pass a list")  # noqa: TRY301
             self.positions.declare(chain_of(tuple(given)))
         except Exception as problem:
-            logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop, text_of(problem))
+            why = self._runtime.redacted(text_of(problem), (), 255)
+            logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop, why)
 
     def open_detached(self) -> None:
         """Open without becoming current: for a generator, which is current only while it works."""
@@ -385,10 +398,16 @@ class Run:
             attempt.finish(killed="" if lost else "caller_timeout")
         self._tally.is_cancelled = self._tally.is_cancelled or by_user
 
-    def _settle_unread(self) -> None:
-        """End what was refused, and nobody has read why."""
+    def _settle_unread(self, *, interrupted: bool = True) -> None:
+        """End what was refused, and nobody has read why; and what is read no further since its reader was cancelled.
+
+        Args:
+            interrupted: The latter too, where this task has sent it: another one may yet read on.
+        """
         if wire.unread:
-            wire.settle_unread(lambda call: call.attempt.run is self)
+            wire.settle_unread(
+                lambda call: call.attempt.run is self and (not call.is_interrupted or (interrupted and call.is_ours))
+            )
 
     def attempt_answered(self, attempt: Attempt) -> None:
         """Keep an attempt that has answered until the loop's next step shows whether it took the answer."""
@@ -652,10 +671,11 @@ class Run:
         """
         if self._span is None or self.is_left:
             return
+        # A stream whose reader was cancelled may be read on behind the run, unless an error leaves that.
+        self._settle_unread(interrupted=problem is not None and not isinstance(problem, GeneratorExit))
         self.is_left = True
         if self._attachment is not None:
             self._attachment.detach()
-        self._settle_unread()
         # No further step will come: an answer that nobody refused was taken, unless an error leaves instead of it.
         answered, self._answered = self._answered, None
         if answered is not None:
@@ -705,10 +725,11 @@ class Run:
         outer, self._outer = self._outer, None
         if outer is not None:
             outer.run_inside_ended(self, self._who_served())
-        self._settle(span)
+        end = self._left_at[0] if self._left_at is not None else time.time_ns()
+        self._settle(span, end)
         if registry.pools:
             registry.disown(span.span.get_span_context().span_id)
-        span.end(self._left_at[0] if self._left_at is not None else None)
+        span.end(end)
         self._attachment = self._context = None
         self.positions.forget()
         for source in self._sources:
@@ -718,7 +739,7 @@ class Run:
         return self._tally.who_served(declared=self.positions.declared)
 
     @guarded(fallback=None)
-    def _settle(self, span: RunSpan) -> None:
+    def _settle(self, span: RunSpan, end: int) -> None:
         """Write what became of it, and count it."""
         tally, outcome, served = self._tally, self.outcome, self._who_served()
         attributes: dict[str, Any] = {
@@ -728,7 +749,7 @@ class Run:
         }
         who = served or tally.last
         if who is not None and outcome != UNSEEN:
-            attributes[names.CANDIDATE_PROVIDER] = who[0].provider
+            attributes[names.CANDIDATE_PROVIDER] = named(who[0].provider)
             attributes[names.CANDIDATE_MODEL] = shown(who[0].model)
             attributes[names.CANDIDATE_INDEX] = who[1]
         if outcome in (EXHAUSTED, STOPPED):
@@ -738,11 +759,11 @@ class Run:
         begins_later = (tally.first or 0) > 0 and 0 not in self.positions.used
         in_a_row = self._runtime.logs.in_a_row(self._key, counts=begins_later) if self.has_chain and tally.count else 0
         if not self._is_plain(outcome):
-            self._write_findings(span, outcome, attributes, in_a_row)
+            self._write_findings(span, outcome, attributes, in_a_row, end)
         span.span.set_attributes(attributes)
         active = self._runtime
         if self.served is not None and who is not None and outcome != UNSEEN:
-            self._log_served(f"{who[0].provider}/{attributes[names.CANDIDATE_MODEL]}")
+            self._log_served(f"{attributes[names.CANDIDATE_PROVIDER]}/{attributes[names.CANDIDATE_MODEL]}")
         active.metrics.runs.add(self._library, self._loop, outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop, names.OUTCOME: outcome}
         active.metrics.run_duration.record(self._ended() - self.started, labels)
@@ -772,7 +793,7 @@ class Run:
         return quick and (outcome in (PRIMARY, EXHAUSTED)) and not self._open and self._recorder.is_plain
 
     @guarded(fallback=None)
-    def _write_findings(self, span: RunSpan, outcome: str, attributes: dict[str, Any], in_a_row: int) -> None:
+    def _write_findings(self, span: RunSpan, outcome: str, attributes: dict[str, Any], in_a_row: int, end: int) -> None:
         """Add what the run got wrong."""
         from otel_failover._core.spans.finding_events import write  # late: most runs have none, and its rules cost
 
@@ -783,7 +804,7 @@ class Run:
             self._tally.server_off_chain, asked_elsewhere=self._asks_elsewhere(outcome), begun_later=in_a_row,
             unseen=self._may_have_served(self._tally.failed_at) if outcome == UNSEEN else "",
         )  # fmt: skip
-        found = write(self._runtime, span.span, record, self._key)
+        found = write(self._runtime, span.span, record, end, self._key)
         if found:
             attributes[names.FINDINGS] = found
 

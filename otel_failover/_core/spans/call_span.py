@@ -13,6 +13,7 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.candidate import shown
 from otel_failover._core.domain.endpoint import address_of
 from otel_failover._core.failsafe import read
+from otel_failover._core.text.gate import issued, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from otel_failover._core.domain.asked import Asked
 
-_LONG: Final = 255
 _USAGE: Final = (
     ("gen_ai.usage.input_tokens", ("prompt_tokens", "input_tokens")),
     ("gen_ai.usage.output_tokens", ("completion_tokens", "output_tokens")),
@@ -42,10 +42,10 @@ def start(tracer: Tracer, asked: Asked, provider: str, inherited: Mapping[str, A
     """
     attributes: dict[str, Any] = dict(inherited)
     attributes[names.GEN_AI_OPERATION] = asked.operation
-    attributes[names.GEN_AI_PROVIDER] = provider
+    attributes[names.GEN_AI_PROVIDER] = named(provider)
     model = shown(asked.model)
     attributes[names.GEN_AI_REQUEST_MODEL] = model
-    host, port = address_of(asked.endpoint)
+    host, port = address_of(named(asked.endpoint))
     if host:
         attributes[names.SERVER_ADDRESS] = host
         attributes[names.SERVER_PORT] = port
@@ -63,9 +63,9 @@ def write_answer(span: Span, response_id: str | None, response_model: str, resul
     """
     attributes: dict[str, Any] = {}
     if response_id:
-        attributes[names.GEN_AI_RESPONSE_ID] = response_id[:_LONG]
+        attributes[names.GEN_AI_RESPONSE_ID] = issued(response_id, ())
     if response_model:  # Ollama names the model alone
-        attributes[names.GEN_AI_RESPONSE_MODEL] = response_model[:_LONG]
+        attributes[names.GEN_AI_RESPONSE_MODEL] = shown(response_model)
     if result is not None:
         attributes.update(_usage(read(result, "usage")))
     if attributes:

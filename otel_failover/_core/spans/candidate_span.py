@@ -19,8 +19,9 @@ from otel_failover._core.domain.endpoint import DEPLOYMENTS, deployment_in
 from otel_failover._core.domain.outcome import ERROR, PARTIAL, Outcome, own_error
 from otel_failover._core.domain.verdicts import MISMATCH
 from otel_failover._core.evidence import outcome as settlement
-from otel_failover._core.text.escapes import compiled
-from otel_failover._core.text.redaction import cut, redact
+from otel_failover._core.spans.marker import BEFORE_END
+from otel_failover._core.text.gate import LONG, SHORT, Clean, clean, issued, named, word
+from otel_failover._core.text.redaction import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 _STATUSES: Final = 8
 _LONG: Final = 48
-_PIECE: Final = 8
 _FAILED: Final = (ERROR, PARTIAL)
 _ERROR_KEYS: Final = ("error.", "http.response.status_code", "http.status_code")
 _VERIFIED: Final = {names.VERDICT: verdicts.VERIFIED}
@@ -52,7 +52,7 @@ class CandidateSpan:
         index: The candidate's place in the chain, -1 outside it.
         number: Which attempt at the candidate it is, 1-based.
         in_run: It is a candidate's span: `error.type` is the reason; on a call's it is the exception's class.
-        doubled: Provider and model occur twice in the chain, so that the span's name needs the place.
+        doubled: The provider occurs twice in the chain, so that the span's name needs the place.
     """
 
     __slots__ = (
@@ -74,7 +74,7 @@ class CandidateSpan:
         self._runtime, self._ledger, self._in_run, self._doubled = runtime, ledger, in_run, doubled
         self.candidate, self.index, self.number = candidate, index, number
         self._inherited: dict[str, Any] | None = None
-        self._shown: dict[str, str] = {}
+        self._shown: dict[str, Clean] = {}
         self._span_id = ""
         self.span: Span | None = None
 
@@ -95,7 +95,7 @@ class CandidateSpan:
         """Return the three attributes that stand on every span started inside the attempt."""
         if self._inherited is None:
             self._inherited = {
-                names.CANDIDATE_PROVIDER: self.candidate.provider,
+                names.CANDIDATE_PROVIDER: named(self.candidate.provider),
                 names.CANDIDATE_MODEL: identity.shown(self.candidate.model),
                 names.CANDIDATE_INDEX: self.index,
             }
@@ -112,7 +112,7 @@ class CandidateSpan:
         attributes[names.CANDIDATE_ATTEMPT] = self.number
         attributes[names.RUN_ID] = run_id
         if self.candidate.endpoint is not None:
-            attributes[names.CANDIDATE_ENDPOINT] = self.candidate.endpoint
+            attributes[names.CANDIDATE_ENDPOINT] = named(self.candidate.endpoint)
         profile = self.profile
         if profile is not None:
             attributes[names.CANDIDATE_PROFILE] = identity.shown(profile)
@@ -194,14 +194,14 @@ class CandidateSpan:
 
     # --- texts --------------------------------------------------------------------------------------------------------
 
-    def redacted(self, text: str) -> str:
+    def redacted(self, text: str) -> Clean:
         """Return a provider's text without secrets; kept, since several spans carry the same one."""
         shown = self._shown.get(text)
         if shown is None:
             shown = self._shown[text] = self._around_known(text)
         return shown
 
-    def _around_known(self, text: str) -> str:
+    def _around_known(self, text: str) -> Clean:
         """Redact a text; where it wraps one that was clean ("Error code: 429 - …"), only what is around that."""
         secrets = self._ledger.secrets
         # Redaction is the dearest step of a failure, and the same sentence comes three times: alone, in the SDK's
@@ -209,12 +209,8 @@ class CandidateSpan:
         for known, shown in self._shown.items():
             if known == shown and len(known) >= _LONG and known in text:
                 head, _, tail = text.partition(known)
-                return cut(
-                    self._runtime.redacted(head, secrets)
-                    + known
-                    + (self._runtime.redacted(tail, secrets) if tail else ""),
-                    2048,
-                )
+                before, behind = self._runtime.redacted(head, secrets), self._runtime.redacted(tail, secrets)
+                return Clean(cut(before + known + behind, LONG))
         return self._runtime.redacted(text, secrets)
 
     def message(self, settled: Outcome, own: list[Exchange] | None = None, since: float | None = None) -> str:
@@ -232,7 +228,9 @@ class CandidateSpan:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def write(self, attributes: dict[str, Any], settled: Outcome, verdict: Verdict, message: str) -> None:
+    def write(
+        self, attributes: dict[str, Any], settled: Outcome, verdict: Verdict, message: str, end: int | None = None
+    ) -> None:
         """Write what the wire said and what became of the claims.
 
         Args:
@@ -240,6 +238,7 @@ class CandidateSpan:
             settled: How the attempt ended.
             verdict: Of the claims.
             message: The own error in a sentence.
+            end: Of the span, in nanoseconds; None where it ends now.
         """
         span = self.span
         if span is None or not span.is_recording():
@@ -256,17 +255,18 @@ class CandidateSpan:
         if profile is not None:
             attributes[names.CANDIDATE_PROFILE] = identity.shown(profile)
         if secrets:
-            _clean(attributes, self.candidate.model, profile, secrets)
+            # Its own credential in what the host named it: what is no telling one is known here alone.
+            attributes.update(_cleaned(self.candidate.provider, self.candidate.model, profile, secrets))
         span.set_attributes(attributes)
         if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or self.inherited()):
             span.set_attributes(self.inherited())  # attribute limits have pushed it out
         if settled.outcome in _FAILED:
             span.set_status(StatusCode.ERROR, message)
             if settled.exception is not None:
-                event = {names.EXCEPTION_TYPE: settled.exception[0]}
+                event = {names.EXCEPTION_TYPE: identity.shown(settled.exception[0])}
                 if self._runtime.settings.error_text != "none":
                     event[names.EXCEPTION_MESSAGE] = self.redacted(settled.exception[1])
-                span.add_event(names.EVENT_EXCEPTION, event)
+                span.add_event(names.EVENT_EXCEPTION, event, end - BEFORE_END if end is not None else None)
 
     def _add_facts(self, facts: dict[str, Any], settled: Outcome, verdict: Verdict) -> None:
         """Add what the wire said, as attributes."""
@@ -277,7 +277,7 @@ class CandidateSpan:
         if settled.status is not None:
             facts[names.HTTP_STATUS] = settled.status
         if settled.request_id is not None:
-            facts[names.WIRE_REQUEST_ID] = settled.request_id
+            facts[names.WIRE_REQUEST_ID] = issued(settled.request_id, self._ledger.secrets)
         if verdict.synthetic is not None:
             facts[names.STATUS_SYNTHETIC] = verdict.synthetic
         if settled.reason is not None:
@@ -294,7 +294,7 @@ class CandidateSpan:
         found = (
             (names.REASON_CODE, settled.reason),
             (names.ERROR_ORIGIN, settled.origin),
-            (names.ERROR_CODE, settled.code),
+            (names.ERROR_CODE, word(settled.code, self._ledger.secrets) if settled.code is not None else None),
             (names.TIMEOUT_KIND, settled.timeout),
             (names.TIMEOUT_CONFIGURED, settled.timeout_configured),
             (names.KILLED_BY, settled.killed_by),
@@ -312,7 +312,7 @@ class CandidateSpan:
             settled: How the attempt would end now.
             message: The own error in a sentence.
         """
-        attributes: dict[str, Any] = {names.ERROR_TYPE: kind, **_VERIFIED}
+        attributes: dict[str, Any] = {names.ERROR_TYPE: identity.shown(kind), **_VERIFIED}
         if settled.status is not None:
             attributes[names.HTTP_STATUS] = settled.status
         span.set_attributes(attributes)
@@ -330,46 +330,13 @@ class CandidateSpan:
             )  # fmt: skip
 
 
-def _clean(attributes: dict[str, Any], model: str, profile: str | None, secrets: tuple[str, ...]) -> None:
-    """Keep the attempt's own credential out of what the host or the provider named."""
-    attributes.update(_cleaned(model, profile, secrets))
-    for name, plain in ((names.ERROR_CODE, _WORDS), (names.WIRE_REQUEST_ID, _ISSUED)):
-        value = attributes.get(name)
-        if value is not None and not is_plain(value, plain, secrets):
-            attributes[name] = redact(value[:255], secrets)
-
-
-_WORDS: Final = r"(?a)[a-z]{1,24}(?:[_-][a-z]{1,24}){0,5}"
-"""Codes that are no credential nor a piece of one: `insufficient_quota`, words without a digit."""
-
-_QUARTER: Final = r"(?s).{4}"
-_ISSUED: Final = r"(?a)req_[0-9A-Za-z]{8,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-"""Request ids as the providers issue them."""
-
-
-def is_plain(value: str, plain: str, secrets: tuple[str, ...]) -> bool:
-    """Whether a provider's word needs no redaction: a cheap test before it.
-
-    Args:
-        value: A code or an id.
-        plain: Pattern of what is harmless.
-        secrets: The attempt's own credentials.
-    """
-    if compiled(plain).fullmatch(value) is None:
-        return False
-    if len(value) >= _PIECE and not any(any(map(secret.__contains__, _quarters(value))) for secret in secrets):
-        return True
-    return not any(value[at : at + _PIECE] in secret for secret in secrets for at in range(max(1, len(value) - 7)))
-
-
-def _quarters(value: str) -> list[str]:
-    """Return a text in pieces of four: any eight of its characters in a row hold one of them."""
-    return compiled(_QUARTER).findall(value)
-
-
 @lru_cache(maxsize=256)
-def _cleaned(model: str, profile: str | None, secrets: tuple[str, ...]) -> dict[str, str]:
+def _cleaned(provider: str, model: str, profile: str | None, secrets: tuple[str, ...]) -> dict[str, str]:
     """Return the labels that are exported otherwise than they are; the same few come again and again."""
-    labels = ((names.CANDIDATE_MODEL, model), (names.CANDIDATE_PROFILE, profile))
-    found = {name: (label, redact(identity.shown(label), secrets)) for name, label in labels if label}
+    labels = (
+        (names.CANDIDATE_PROVIDER, provider, named(provider)),
+        (names.CANDIDATE_MODEL, model, identity.shown(model)),
+        (names.CANDIDATE_PROFILE, profile or "", identity.shown(profile or "")),
+    )
+    found = {name: (label, clean(shown, secrets, SHORT, None, False)) for name, label, shown in labels if label}
     return {name: cleaned for name, (label, cleaned) in found.items() if cleaned != label}

@@ -15,6 +15,7 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import candidate as identity
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.spans import marker
+from otel_failover._core.text.gate import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +99,7 @@ def _seen(attempt: Watched) -> tuple[Any, ...]:
 
 def _report(runtime: Runtime, attempt: Watched, seconds: float) -> None:
     """Make the marker below the attempt's span, which cannot be exported yet, and log it."""
-    sentence = f"{attempt.provider}/{identity.shown(attempt.model)} has been silent for {seconds:.1f} s"
+    sentence = f"{named(attempt.provider)}/{identity.shown(attempt.model)} has been silent for {seconds:.1f} s"
     attributes: dict[str, Any] = {**attempt.inherited(), names.SILENT_DURATION: round(seconds, 3)}
     if attempt.run_id:
         attributes[names.RUN_ID] = attempt.run_id

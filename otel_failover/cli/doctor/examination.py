@@ -25,7 +25,8 @@ from otel_failover._core.config import runtime
 from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.failsafe import logger
 from otel_failover._core.spans.processor import AttributionProcessor
-from otel_failover._core.text.redaction import redact
+from otel_failover._core.text.gate import clean
+from otel_failover._core.text.redaction import MASK
 from otel_failover.cli.doctor import frameworks, patched, telemetry, usage
 from otel_failover.instrumentor import FailoverInstrumentor
 from otel_failover.integrations.patching import installed
@@ -176,12 +177,18 @@ def examine(*, is_service: bool = False) -> Examination:
 
 
 def _shown(settings: Settings) -> dict[str, Any]:
-    """Return the settings by name; a literal of a configured loop may hold a key by mistake."""
-    loops = [
-        {name: redact(value) if isinstance(value, str) else value for name, value in loop.items()}
-        for loop in asdict(settings)["loops"]
-    ]
-    return {**asdict(settings), "loops": loops}
+    """Return the settings by name; any of them may hold a key by mistake, and a pattern one on purpose."""
+    found = {name: _cleaned(value) for name, value in asdict(settings).items()}
+    return found | {"redact": [MASK for _ in settings.redact]}
+
+
+def _cleaned(value: Any) -> Any:
+    """Return a setting's value without credentials, at any depth."""
+    if isinstance(value, dict):
+        return {_cleaned(name): _cleaned(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_cleaned(each) for each in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 # --- where spans go ---------------------------------------------------------------------------------------------------

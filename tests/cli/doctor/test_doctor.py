@@ -305,6 +305,9 @@ def test_a_host_that_is_nobodys_is_told_with_the_line_to_write(tmp_path: Path) -
     assert "OTEL_FAILOVER_GATEWAYS=llm.acme.example" in note
     _, document = found(tmp_path, given | {"OTEL_FAILOVER_GATEWAYS": "llm.acme.example"})
     assert not [note for note in document["notes"] if "nobody's" in note]
+    _, document = found(tmp_path, {"OLLAMA_HOST": "127.0.0.1:11434"})
+    (note,) = [note for note in document["notes"] if "nobody's" in note]
+    assert """OTEL_FAILOVER_PROVIDER_ALIASES='{"127.0.0.1:11434": "ollama"}'""" in note, "of this machine with the port"
 
 
 def test_a_framework_whose_loop_is_not_known_is_told(tmp_path: Path) -> None:

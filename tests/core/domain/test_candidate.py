@@ -18,7 +18,7 @@ from otel_failover._core.domain.endpoint import address_of, endpoint_of, host_of
 from otel_failover._core.domain.providers import canonical, metric_value
 from otel_failover.testing.providers import Answer
 from tests.support.fresh import as_imported
-from tests.support.hosts import stand
+from tests.support.hosts import KEYS, stand
 
 if TYPE_CHECKING:
     from tests.support.spans import Telemetry
@@ -256,3 +256,11 @@ def test_an_endpoint_may_be_the_clients_base_url() -> None:
 )
 def test_an_endpoint_that_cannot_be_parsed_keeps_no_user_info(url: str) -> None:
     assert "secret" not in str(Candidate("openai", "m", url).endpoint)
+
+
+def test_a_candidate_says_what_is_known_of_it_and_no_key() -> None:
+    full = Candidate("openai", "gpt-5.5", "https://user:secret@eu.example:8443/v1/key", "team-b")
+    assert repr(full) == "Candidate('openai', 'gpt-5.5', endpoint='https://eu.example:8443', profile='team-b')"
+    assert repr(Candidate("gemini", "m")) == "Candidate('gcp.gemini', 'm')"
+    assert KEYS["openai"][8:] not in repr(Candidate(KEYS["openai"], KEYS["openai"], None, KEYS["openai"]))
+    assert repr(object.__new__(Candidate)) == "<Candidate>"

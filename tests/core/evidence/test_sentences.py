@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from otel_failover import Candidate, failover_run
-from otel_failover.testing.loopback import Ending, LoopbackServer, Pause, http_head
+from otel_failover.testing.loopback import Ending, Head, LoopbackServer, Pause
 from otel_failover.testing.providers import Answer, LocalProvider
 from tests.support.hosts import KEYS, LONG, MESSAGES, MODELS, LoopError, stand
 
@@ -32,7 +32,7 @@ def stalling(status: int) -> Callable[[Request], Steps]:
     """Answer with a whole head and a piece of the body, and then never again."""
 
     def handle(_: Request) -> Steps:
-        yield http_head(status, {"content-type": "application/json", "content-length": "4000"}) + b'{"id": "msg_1", "ob'
+        yield Head(status, {"content-type": "application/json", "content-length": "4000"}, b'{"id": "msg_1", "ob')
         yield Pause(30)
         return Ending.CLOSE
 

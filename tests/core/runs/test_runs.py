@@ -23,7 +23,7 @@ from opentelemetry.trace import get_current_span
 
 from otel_failover import Candidate, failover_run
 from otel_failover.testing.providers import Answer
-from tests.support.hosts import LoopError, Stand, stand
+from tests.support.hosts import KEYS, LoopError, Stand, stand
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -228,7 +228,7 @@ def test_a_skip_is_a_span_without_length_that_names_what_armed_it(
         walk(stands[2:], run)
     (skip,) = telemetry.starting("skip ")
     assert skip.name == "skip anthropic"
-    assert skip.start == skip.end
+    assert skip.end - skip.start == 1000
     assert skip.status == "UNSET"
     assert skip.parent_id == telemetry.run.span_id
     assert skip["failover.skip.reason"] == "cooldown"
@@ -991,3 +991,36 @@ def test_an_answer_that_is_not_taken_is_empty_where_it_is(
         attempt.reject("empty reply")
     (span,) = telemetry.candidates
     assert (span["candidate.outcome"], span["failover.reason.code"]) == ("rejected", reason)
+
+
+# --- as a person sees them --------------------------------------------------------------------------------------------
+
+
+def test_a_run_and_its_attempts_say_what_became_of_them(telemetry: Telemetry, stack: ExitStack) -> None:
+    first, second = (stack.enter_context(stand(*each)) for each in (("openai", Answer.openai_quota()), ("anthropic",)))
+    run = failover_run("chat", chain=[first.candidate, second.candidate], name="support")
+    assert repr(run) == "<Run 'support' (manual): not begun, 0 attempts>"
+    with run:
+        assert repr(run) == "<Run 'support' (manual): open, 0 attempts>"
+        attempt = run.attempt(first.candidate)
+        assert repr(attempt) == "<Attempt 1 at openai/gpt-5.5: not begun>"
+        with suppress(openai.RateLimitError), attempt:
+            assert repr(attempt) == "<Attempt 1 at openai/gpt-5.5: current>"
+            first.ask()
+        assert repr(attempt) == "<Attempt 1 at openai/gpt-5.5: error billing 429>"
+        with run.attempt(second.candidate) as attempt:
+            second.ask()
+        assert repr(attempt) == "<Attempt 1 at anthropic/claude-opus-4-7: success 200>"
+    assert repr(run) == "<Run 'support' (manual): fallback by anthropic/claude-opus-4-7, 2 attempts>"
+
+
+def test_neither_shows_a_key_or_raises(telemetry: Telemetry) -> None:
+    """A key that was put into a name by mistake; what is looked at while it is being made."""
+    run = failover_run(KEYS["openai"], chain=[f"openai/{KEYS['openai']}"], name=KEYS["anthropic"])
+    shown = [repr(run)]
+    with run, run.attempt(f"openai/{KEYS['openai']}") as attempt:
+        shown += [repr(run), repr(attempt)]
+    shown += [repr(run), repr(attempt)]
+    assert not [key for key in KEYS.values() if key[8:] in "".join(shown)]
+    unmade = [repr(object.__new__(type(each))) for each in (run, attempt)]
+    assert unmade == ["<Run>", "<Attempt>"]
