@@ -150,8 +150,8 @@ def _agents(figures: dict[str, Any]) -> str:
         return "\n"
     plot = "![What is added to an agent's fallback of three models](assets/cost/agents.svg)"
     what = (
-        "pydantic-ai's `FallbackModel` of three OpenAI models, asked by an agent: what its own instrumentation adds, and "
-        "what ours does."
+        "pydantic-ai's `FallbackModel` of three OpenAI models, asked by an agent: what its own instrumentation adds, "
+        "and what ours does."
     )
     return f"\n## Agents\n{_filled(what)}\n{plot}\n\n"
 
