@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from otel_failover._core.text.redaction import redact
+from otel_failover._core.text.gate import clean
 
 TRACES: Final = "traces"
 METRICS: Final = "metrics"
@@ -43,7 +43,7 @@ class Endpoint:
         """The URL without user, password and query: nobody's credentials are printed."""
         parts = _parts(self.url)
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return redact(f"{parts.scheme or 'http'}://{host}:{self.port}{parts.path.rstrip('/')}")
+        return clean(f"{parts.scheme or 'http'}://{host}:{self.port}{parts.path.rstrip('/')}")
 
     @property
     def port(self) -> int:

@@ -200,3 +200,11 @@ def test_links_of_jaeger_lead_from_attributes_that_there_are() -> None:
     patterns = json.loads((HERE / "jaeger" / "ui.json").read_text("utf-8"))["linkPatterns"]
     assert {each["key"] for each in patterns} == {names.SOURCE_SPAN_ID, names.SKIP_CAUSE_SPAN_ID, names.RUN_ID}
     assert {each["key"] for each in patterns} <= wire
+
+
+def test_tempo_is_asked_for_what_there_is() -> None:
+    """No Tempo is run: the names in its queries are compared."""
+    wire = {value for key, value in vars(names).items() if key.isupper() and isinstance(value, str)}
+    queries = (HERE / "tempo" / "queries.traceql").read_text("utf-8")
+    assert {each.rstrip(".") for each in re.findall(r"span\.((?:failover|candidate)[\w.]+)", queries)} <= wire
+    assert set(re.findall(r'name = "([^"]+)"', queries)) == {names.SPAN_MISMATCH, names.SPAN_HUNG}

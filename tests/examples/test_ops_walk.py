@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.parse
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
@@ -160,17 +161,19 @@ def test_the_way_from_a_lying_span_to_a_pager_and_back(stack: Stack, pages: Page
         assert [each for each in pages.alerts[paged:] if each["status"] == "firing"] == []
 
 
+def whole(stack: Stack, trace_id: str) -> list[Any]:
+    """Return a trace's spans once the service's own, the last to end, is among them."""
+    spans = trace_in_jaeger(stack, trace_id)
+    return spans if any(each["operationName"] == "POST /answer" for each in spans) else []
+
+
 def every_incident_is_kept_whole(stack: Stack, lying: list[str]) -> None:
     """Names, statuses, attributes, events: all that a person looks for stands in Jaeger, though 1 % is sampled."""
     for trace_id in lying:
         spans = wait_for(
             f"trace {trace_id}",
-            lambda trace_id=trace_id: [
-                each
-                for each in [trace_in_jaeger(stack, trace_id)]
-                if any(s["operationName"] == "POST /answer" for s in each)
-            ],
-        )[0]
+            partial(whole, stack, trace_id),
+        )
         by_name = {span["operationName"]: span for span in spans}
         assert {
             "POST /answer",
@@ -209,7 +212,7 @@ def it_is_counted_once(stack: Stack, lying: list[str]) -> None:
     """By the service, in which nothing is sampled; and by the collector, by the markers' name, before it samples."""
     query = "sum by (failover_attribution_source_provider, failover_attribution_expected_provider) (%s) > 0"
     for counter in ("failover_attribution_mismatches_total", "failover_markers_total"):
-        (found,) = wait_for(counter, lambda counter=counter: asked(stack, query % counter))
+        (found,) = wait_for(counter, partial(asked, stack, query % counter))
         assert found["value"][1] == str(INCIDENTS), counter
         assert found["metric"] == {
             "failover_attribution_source_provider": "openai",
@@ -269,7 +272,7 @@ def test_spans_of_other_languages_are_flagged_by_what_their_keys_alone_show(stac
         resourceSpans=[{"resource": resource, "scopeSpans": [{"scope": {}, "spans": list(spans.values())}]}],
     )
     for name, (_, flagged) in OTHERS.items():
-        (span,) = wait_for(name, lambda name=name: trace_in_jaeger(stack, str(spans[name]["traceId"])))
+        (span,) = wait_for(name, partial(trace_in_jaeger, stack, str(spans[name]["traceId"])))
         assert tags(span).get(MARKER, False) is flagged, name
         assert not [key for key in tags(span) if key.startswith("tmp.")]
     counted = wait_for("what was flagged", lambda: asked(stack, "sum(failover_flagged_spans_total)"))

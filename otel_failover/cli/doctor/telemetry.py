@@ -17,7 +17,7 @@ from opentelemetry import metrics, trace
 
 from otel_failover._core.failsafe import read
 from otel_failover._core.spans.processor import AttributionProcessor
-from otel_failover._core.text.redaction import redact
+from otel_failover._core.text.gate import clean
 from otel_failover.cli.doctor import exporters as exporting
 from otel_failover.cli.doctor.exporters import CONSOLE, CUSTOM, GRPC, HTTP, Target
 from otel_failover.cli.otlp_endpoints import METRICS, SIGNALS, TRACES, Endpoint
@@ -300,7 +300,7 @@ def _exporter(target: Target, tried: Trial, *, live: bool) -> Exporter:
     reachable, unheard = None, None
     if target.has_address and endpoint.host and endpoint.port and not endpoint.is_proxied:
         reachable, unheard = tried(endpoint.host, endpoint.port)
-    shown = endpoint.shown if target.has_address else redact(target.url.partition("?")[0].rpartition("@")[2])
+    shown = endpoint.shown if target.has_address else clean(target.url.partition("?")[0].rpartition("@")[2])
     return Exporter(
         signal=target.signal,
         endpoint=shown,

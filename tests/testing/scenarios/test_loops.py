@@ -65,7 +65,11 @@ HABITS: Final[dict[Any, dict[str, str]]] = {
 
 @pytest.mark.parametrize(
     ("loop", "case", "verdict"),
-    [(loop, case, verdict) for loop, found in HABITS.items() for case, verdict in found.items()],
+    [
+        pytest.param(loop, case, verdict, marks=[pytest.mark.slow] if verdict in ("hung", "served late") else [])
+        for loop, found in HABITS.items()
+        for case, verdict in found.items()
+    ],
     ids=lambda each: getattr(each, "__name__", str(each)),
 )
 def test_a_habit_is_found_out_by_the_case_that_is_about_it(loop: Any, case: str, verdict: str) -> None:
@@ -75,6 +79,7 @@ def test_a_habit_is_found_out_by_the_case_that_is_about_it(loop: Any, case: str,
     assert (result.verdict, result.is_fault) == (verdict, verdict in FAULTS), result.happened
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", [loops.good, loops.good_async], ids=lambda each: each.__name__)
 def test_a_loop_without_a_habit_is_right_in_every_case(loop: Any) -> None:
     results = try_loop(loop)
@@ -87,6 +92,7 @@ def test_a_loop_without_a_habit_is_right_in_every_case(loop: Any) -> None:
     assert results[0].requests == (1, 0, 0)
 
 
+@pytest.mark.slow
 def test_the_sdks_own_retries_are_seen() -> None:
     """Two of them by default: as often again is the first asked that says nothing."""
     result = try_case(BY_NAME["hangs"], loops.with_sdks)
