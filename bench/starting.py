@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bench.claims import Broken
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 _OTHERS: Final = ("openai", "anthropic", "httpx", "httpx2", "rich")
 _BEFORE: Final = "import opentelemetry.sdk.trace, opentelemetry.metrics, opentelemetry.instrumentation.instrumentor"
@@ -91,8 +93,10 @@ def _started(before: str, what: str, times: int) -> Start:
         def run(counting: str) -> Any:
             script = _MEASURED.format(before=before, what=what, counting=counting, others=_OTHERS)
             ran = subprocess.run(
-                [sys.executable, "-c", script], env=environment, capture_output=True, check=True, text=True
+                [sys.executable, "-c", script], env=environment, capture_output=True, check=False, text=True
             )
+            if ran.returncode:
+                raise Broken(f"{what.strip()}: {ran.stderr[-2000:]}")
             return json.loads(ran.stdout)
 
         run("")

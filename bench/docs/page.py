@@ -57,6 +57,7 @@ def blocks(figures: dict[str, Any]) -> dict[str, str]:
         "lead": _lead(figures),
         "how": _how(figures),
         "calls": _calls(figures),
+        "agents": _agents(figures),
         "times": _times(figures),
         "counted": _counted(figures),
         "scale": _scale(figures),
@@ -139,9 +140,20 @@ def _readme(figures: dict[str, Any]) -> str:
 def _how(figures: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in figures["versions"].items())
     return _filled(
-        f"Measured with CPython {figures['python']} on {figures['cores']} cores, which had other work to do, and "
-        f"{versions}."
+        f"Measured with CPython {figures['python']} on {figures['cores']} cores, beside other work (a load average of "
+        f"{figures['load']}), and {versions}."
     )
+
+
+def _agents(figures: dict[str, Any]) -> str:
+    if not any(row["contender"] == "agent_own" for row in figures["calls"]):
+        return "\n"
+    plot = "![What is added to an agent's fallback of three models](assets/cost/agents.svg)"
+    what = (
+        "pydantic-ai's `FallbackModel` of three OpenAI models, asked by an agent: what its own instrumentation adds, "
+        "and what ours does."
+    )
+    return f"\n## Agents\n{_filled(what)}\n{plot}\n\n"
 
 
 def _filled(text: str) -> str:
