@@ -78,17 +78,17 @@ def tell_through(gate: Callable[[str], str]) -> None:
     _gate[0] = gate
 
 
-def reached(site: str, says: str) -> None:
+def reached(site: str, most: str) -> None:
     """Count that a bound of ours was reached, so that something is not looked at; say so once.
 
     Args:
         site: What has the bound, as `module.name`.
-        says: What is left out, in a sentence.
+        most: How many of what are kept track of.
     """
     failures[site] += 1
     if failures[site] == 1:
         with contextlib.suppress(Exception):  # as above
-            logger.warning("otel-failover: %s", says)
+            logger.warning("otel-failover keeps track of at most %s; the oldest of more go unjudged", most)
 
 
 def survived(site: str, problem: Exception) -> None:

@@ -103,7 +103,7 @@ def drop_oldest(kept: OrderedDict[int, Any]) -> None:
         kept: What is kept of open spans.
     """
     kept.popitem(last=False)
-    reached("_core.spans.registry", f"more than {OPEN:,} spans are open at a time: the oldest of them are not judged")
+    reached("_core.spans.registry", f"{OPEN:,} open spans")
 
 
 class Enclosing(OrderedDict[int, "list[EnclosedRun]"]):
