@@ -475,6 +475,7 @@ PYTHONS: Final = {
     "host/test_bad_input": "what the interpreter says of wrong types and of objects that raise",
     "host/test_coexistence": "forks, threads, and wrappers of several instrumentations around one function",
     "host/test_faults": "what runs in a pass of a loop is found by the interpreter's own tracing",
+    "host/test_freed": "what is in a cycle, and when it is freed, is the interpreter's",
     "host/test_introspection": "signatures and kinds of functions",
     "host/test_process": "the interpreter's start and end, and garbage",
     "host/test_same": "tracebacks, pickles, cancellation, threads",

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from otel_failover.testing import plugin
-from otel_failover.testing.scenarios import CASES, Target, load, try_case
+from otel_failover.testing.scenarios import CASES, Conditions, Target, load, try_case
 from otel_failover.testing.scenarios.judging import FAULTS, FINE, NOTES
 from otel_failover.testing.scenarios.telling import sentences
 from tests.docs.pages import page, plain, words
@@ -30,7 +30,7 @@ def documented() -> dict[str, Any]:
 
 def test_the_documented_loop_is_told_what_the_page_shows(documented: dict[str, Any]) -> None:
     (shown,) = PAGE.blocks("text")
-    result = try_case(BY_NAME["unknown_model"], documented["call"])
+    result = try_case(BY_NAME["unknown_model"], documented["call"], Conditions(timeout=30, deadline=60))
     told = sentences(BY_NAME["unknown_model"], result)
     assert _without_account(told) == _without_account(shown)
     assert list(documented["wrong_in"](documented["call"], "healthy", "out_of_quota", "bad_key")) == ["bad_key"]
