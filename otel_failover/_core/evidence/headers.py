@@ -102,6 +102,7 @@ def of_request(headers: object, url: object) -> Sent:
             named.append((name, value))
     query = read(url, "query")
     held: tuple[str, ...] = _of_headers(tuple(named))
+    learn(held)
     if query or read(url, "userinfo") or query is None:
         of_url = own_secrets((), str(url))
         learn(of_url)
@@ -133,6 +134,4 @@ def _matters_of_request(name: bytes) -> bool:
 @lru_cache(maxsize=64)
 def _of_headers(found: tuple[tuple[bytes, bytes], ...]) -> tuple[str, ...]:
     """Return the credentials of some headers; the same few come again and again."""
-    secrets = own_secrets((name.decode("latin-1"), value.decode("latin-1")) for name, value in found)
-    learn(secrets)
-    return secrets
+    return own_secrets((name.decode("latin-1"), value.decode("latin-1")) for name, value in found)
