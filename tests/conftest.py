@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import gc
-import importlib
+import importlib.metadata
 import logging
 import os
 import ssl
@@ -23,12 +23,13 @@ import pytest
 from opentelemetry import context as context_api
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import FailoverInstrumentor
 from otel_failover._core import failsafe
-from tests.environments import PYTHONS, QUICK
+from tests.environments import NOT_QUICK, PYTHONS, QUICK
 from tests.support import planted
 from tests.support.spans import SerialisingExporter, Telemetry
 
@@ -71,6 +72,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Import only what is quick, or can differ in another Python, where only that is asked for."""
     chosen = {"quick": QUICK, "python": tuple(PYTHONS)}.get(config.option.markexpr)
     name = collection_path.relative_to(TESTS).as_posix()
+    if config.option.markexpr == "quick" and name.startswith(NOT_QUICK):
+        return True
     if chosen is None or collection_path.suffix != ".py" or name.startswith(chosen):
         return None
     return None if any(each.startswith(name) for each in chosen) else True
@@ -84,7 +87,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         name = f"{item.path.relative_to(TESTS).as_posix()}::{item.nodeid.partition('::')[2]}"
-        if name.startswith(QUICK) and "hang" not in item.name and item.get_closest_marker("slow") is None:
+        waits = "hang" in item.name or item.get_closest_marker("slow") is not None
+        if name.startswith(QUICK) and not name.startswith(NOT_QUICK) and not waits:
             item.add_marker(pytest.mark.quick)
         if name.startswith(tuple(PYTHONS)):
             item.add_marker(pytest.mark.python)
@@ -103,6 +107,29 @@ def one_tls_context() -> Iterator[None]:
     """Read the certificates once: every client makes a context of its own, and none of them speaks TLS here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_look_at_what_is_installed() -> Iterator[None]:
+    """Read each distribution's version once: we ask for all that we know whenever we are turned on, here each test."""
+    version = importlib.metadata.version
+    known: dict[tuple[str, ...], str | None] = {}
+
+    def remembered(distribution_name: str) -> str:
+        asked = (distribution_name, *sys.path)
+        if asked not in known:
+            try:
+                known[asked] = version(distribution_name)
+            except importlib.metadata.PackageNotFoundError:
+                known[asked] = None
+        found = known[asked]
+        if found is None:
+            raise importlib.metadata.PackageNotFoundError(distribution_name)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.metadata, "version", remembered)
         yield
 
 
@@ -128,6 +155,12 @@ def our_failures() -> Iterator[Counter[str]]:
     failsafe.failures.update(before)
 
 
+@functools.cache
+def resource() -> Resource:
+    """Return what the SDK finds out about this process, in threads of its own: once for all tests."""
+    return Resource.create()
+
+
 @pytest.fixture
 def telemetry(request: pytest.FixtureRequest) -> Iterator[Telemetry]:
     """Instrument everything that is installed, with providers of its own, and take it off again.
@@ -136,10 +169,10 @@ def telemetry(request: pytest.FixtureRequest) -> Iterator[Telemetry]:
     inferred where every loop is declared, by a library's adapter or by hand.
     """
     exporter = SerialisingExporter()
-    provider = TracerProvider()
+    provider = TracerProvider(resource=resource())
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     reader = InMemoryMetricReader()
-    meter_provider = MeterProvider(metric_readers=[reader])
+    meter_provider = MeterProvider(metric_readers=[reader], resource=resource())
     lines = planted.Lines()
     logging.getLogger("otel_failover").addHandler(lines)
     FailoverInstrumentor().instrument(tracer_provider=provider, meter_provider=meter_provider)

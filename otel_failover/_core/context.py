@@ -25,10 +25,10 @@ CALL: Final = context_api.create_key("failover-call")
 SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, context_api.Context())))
 """OpenTelemetry's own key, of the span that is current: for adapters that leave ours out of a context."""
 
-_innermost: Final[ContextVar[Any]] = ContextVar("failover-attempt", default=None)
-"""The attempt of the context that we made current last; the OpenTelemetry context itself may have been exchanged."""
+_innermost: Final[ContextVar[Context | None]] = ContextVar("failover-attempt", default=None)
+"""The context that we made current last, where it is in an attempt; OpenTelemetry's own may have been exchanged."""
 entered: Final = _innermost.get
-"""Returns that attempt, None where there is none: asked for each span of the process, so without a function between."""
+"""Returns that context, None where there is none: asked for each span of the process, so without a function between."""
 
 
 def run_in(context: Context | None = None) -> Any:
@@ -39,7 +39,7 @@ def run_in(context: Context | None = None) -> Any:
 def attempt_in(context: Context | None = None) -> Any:
     """Return the `Attempt` of a context, live or not; `runs.attempt.current_attempt` is the same with its type."""
     found = (context_api.get_current() if context is None else context).get(ATTEMPT)
-    return displaced(context) if found is None else found
+    return displaced(context) if found is None and entered() is not None else found
 
 
 def attempt_of(run: Any) -> Any:
@@ -56,11 +56,13 @@ def displaced(context: Context | None) -> Any:
     """Return the attempt that was entered last, where a context lacks it that is used inside of it.
 
     Some instrumentations make a context current, or start spans in one, that they took before the attempt began
-    (OpenTelemetry's of LangChain: its span's around the whole loop). A context of another run is left alone.
+    (OpenTelemetry's of LangChain: its span's around the whole loop), or that they made of a request's headers alone
+    (FastAPI's own, of an application that is reached in this process). A context of another run is left alone.
     """
     # The variable is ours, so it follows the task and the thread as the OpenTelemetry context does, and nobody else
     # exchanges what is in it.
-    entered = _innermost.get()
+    innermost = _innermost.get()
+    entered: Any = innermost.get(ATTEMPT) if innermost is not None else None
     if entered is None or not entered.live:
         return None
     run = run_in(context)
@@ -68,8 +70,12 @@ def displaced(context: Context | None) -> Any:
 
 
 def call_in(context: Context | None = None) -> Any:
-    """Return the open SDK call of a context."""
-    return (context_api.get_current() if context is None else context).get(CALL)
+    """Return the open SDK call of a context; where that lacks its attempt, the one that we made current last."""
+    current = context_api.get_current() if context is None else context
+    found = current.get(CALL)
+    if found is None and (innermost := _innermost.get()) is not None and current.get(ATTEMPT) is None:
+        return innermost.get(CALL) if displaced(current) is not None else None
+    return found
 
 
 def with_values(values: dict[str, object], span: Span | None = None, base: Context | None = None) -> Context:
@@ -105,7 +111,7 @@ class Attachment:
 
     def __init__(self, context: Context) -> None:
         self._token: Any = context_api.attach(context)
-        self._before = _innermost.set(context.get(ATTEMPT))
+        self._before = _innermost.set(context if context.get(ATTEMPT) is not None else None)
 
     def detach(self) -> None:
         """Restore what was current before; never logs, never raises, and leaves a foreign context alone."""

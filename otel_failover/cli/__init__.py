@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from otel_failover.cli.demo import command as demo
     from otel_failover.cli.doctor import command as doctor
+    from otel_failover.cli.report import command as report
     from otel_failover.cli.watch import command as watch
 
     parser = argparse.ArgumentParser(
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, module, summary in (
         ("demo", demo, "play a failover that blames the wrong provider, and show what is told about it"),
         ("doctor", doctor, "say what is installed, what is patched, and where telemetry goes"),
+        ("report", report, "make one HTML page of a file of traces, for an incident review; it needs no backend"),
         ("watch", watch, "draw each run of your own service as it ends, of a command or of what sends OTLP here"),
     ):
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")

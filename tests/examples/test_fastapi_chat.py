@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import shutil
 import threading
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from fastapi.testclient import TestClient
 
 from examples.fastapi_chat.app import create_app
 from examples.fastapi_chat.stand_ins import GREETING, SITUATIONS, stand_ins
+from tests.support.browser import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,8 @@ WRONG_NAME, SILENCE, LIMITS, SERVED, BROKEN = SITUATIONS
 
 @pytest.fixture
 def client(telemetry: Telemetry) -> Iterator[TestClient]:
-    with stand_ins() as chains, TestClient(create_app(chains)) as opened:
-        yield opened
+    with stand_ins() as chains, TestClient(create_app(chains)) as asked:
+        yield asked
 
 
 def checked(problem: dict[str, Any]) -> list[tuple[str, int | None, str]]:
@@ -163,21 +163,8 @@ def address(telemetry: Telemetry) -> Iterator[str]:
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    selenium = pytest.importorskip(
-        "selenium.webdriver", reason="the page is looked at with selenium: pip install selenium"
-    )
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium or no chromedriver here: apt-get install chromium chromium-driver")
-    options = selenium.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=900,1150"):
-        options.add_argument(argument)
-    service = importlib.import_module("selenium.webdriver.chrome.service").Service(driver)
-    opened = selenium.Chrome(options=options, service=service)
-    yield opened
-    opened.quit()
+    with opened() as found:
+        yield found
 
 
 def ask_in(browser: Any, address: str, chain: str, way: str) -> None:

@@ -361,12 +361,17 @@ def parts_alone(told: Told) -> dict[str, Any]:
     return {
         "model": "m",
         "contents": [*told.texts, *(_part(inline_data=SimpleNamespace(data=each)) for each in told.images)],
+        "config": SimpleNamespace(system_instruction=told.system or None),
     }
 
 
-def text_alone(name: str) -> Callable[[Told], dict[str, Any]]:
-    """A text alone under a name."""
-    return lambda told: {"model": "m", name: "\n\n".join(told.texts)}
+def text_alone(name: str, system: str = "") -> Callable[[Told], dict[str, Any]]:
+    """A text alone under a name, and the system's under another, where there is one."""
+    return lambda told: {
+        "model": "m",
+        name: "\n\n".join(told.texts),
+        **(_given(**{system: told.system}) if system else {}),
+    }
 
 
 WHOLE: Final[dict[str, Callable[[Told], Any]]] = {
@@ -379,12 +384,15 @@ WHOLE: Final[dict[str, Callable[[Told], Any]]] = {
 WITHOUT_IMAGES: Final[dict[str, Callable[[Told], Any]]] = {"Cohere 1": cohere_1}
 WITHOUT_TOOLS: Final[dict[str, Callable[[Told], Any]]] = {"Ollama's prompt": ollama_generate, "parts": parts_alone}
 ALONE: Final[dict[str, Callable[[Told], Any]]] = {
-    "completions": text_alone("prompt"), "responses, a text": text_alone("input"), "watsonx": text_alone("input"),
-    "TGI": text_alone("inputs"), "Gemini, a text": text_alone("contents"), "Titan": text_alone("inputText"),
+    "completions": text_alone("prompt"), "responses, a text": text_alone("input", "instructions"),
+    "watsonx": lambda told: {"model_id": "m", "input": "\n\n".join(told.texts)}, "TGI": text_alone("inputs"),
+    "Gemini, a text": text_alone("contents", "systemInstruction"), "Titan": text_alone("inputText"),
     "Replicate": lambda told: {"input": text_alone("prompt")(told)},
     "DashScope's prompt": lambda told: {"model": "m", "input": text_alone("prompt")(told)},
 }  # fmt: skip
 """Dialects in which only a text can be asked."""
+UNSAID: Final = frozenset({"completions", "watsonx", "TGI", "Titan", "Replicate", "DashScope's prompt"})
+"""Those of them with no place for what the system says."""
 
 
 def renderers(told: Told) -> dict[str, Callable[[Told], Any]]:

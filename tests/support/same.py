@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,13 @@ def requests(provider: LocalProvider) -> list[tuple[str, str, dict[str, str], by
     return [(each.method, each.path, each.headers, each.body, each.status) for each in provider.log]
 
 
+def wait_until_heard(provider: LocalProvider) -> None:
+    """Wait until a provider has heard who has given up: on a busy machine it may not yet."""
+    until = time.monotonic() + 2
+    while not provider.log and time.monotonic() < until:
+        time.sleep(0.001)
+
+
 def observe(call: Callable[[], Any], provider: LocalProvider, answers: tuple[Answer, ...]) -> dict[str, Any]:
     """Run a call against a freshly programmed provider; return all that can be observed from outside."""
     provider.program(*answers)
@@ -79,6 +87,7 @@ def observe(call: Callable[[], Any], provider: LocalProvider, answers: tuple[Ans
         outcome["result"] = call()
     except Exception as problem:  # noqa: BLE001 - what was raised is what is looked at
         outcome["raised"] = seen(problem)
+        wait_until_heard(provider)
     outcome["requests"] = requests(provider)
     return outcome
 

@@ -158,11 +158,15 @@ def test_anthropic_shows_its_own_timeout_and_the_stale_error_is_pinned_on_openai
     (marker,) = telemetry.markers
     assert marker.parent_id == second.span_id
     assert marker.status == "ERROR"
-    assert marker.start == marker.end
+    assert marker.end - marker.start == 1000
     assert marker["candidate.provider"] == "anthropic"
     assert (
         telemetry.metric("failover.attribution.mismatches")[
-            (("failover.attribution.expected.provider", "anthropic"), ("failover.attribution.rule", "stale_error"))
+            (
+                ("failover.attribution.expected.provider", "anthropic"),
+                ("failover.attribution.rule", "stale_error"),
+                ("failover.attribution.source.provider", "openai"),
+            )
         ]
         == 1
     )

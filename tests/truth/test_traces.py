@@ -40,14 +40,15 @@ def drawn(telemetry: Telemetry) -> str:
 
 
 def lines(telemetry: Telemetry, span: Exported, known: dict[str, str], indent: str) -> Iterator[str]:
-    length = " (no length)" if span.start == span.end else ""
+    length = " (no length)" if span.end - span.start == 1000 else ""
     description = re.sub(r"within \d+\.\d s", "within <seconds> s", span.description)
     described = f": {description}" if description else ""
     yield f"{indent}{span.name}{length} {span.status}{described}"
     for key, value in sorted(span.attributes.items()):
         yield f"{indent}  {key} = {masked(key, value, known)}"
     for name, attributes in span.events:
-        yield f"{indent}  event {name}"
+        shown = re.sub(r"(Claimed: \d+) .*", r"\1 <as sent>", masked("", name, known))
+        yield f"{indent}  event {shown}"
         yield from (f"{indent}    {key} = {masked(key, value, known)}" for key, value in sorted(attributes.items()))
     for child in telemetry.children(span):
         yield from lines(telemetry, child, known, indent + "    ")
@@ -238,6 +239,8 @@ information on this error, read the docs: https://platform.openai.com/docs/guide
           failover.attribution.source.index = 0
           failover.attribution.source.provider = openai
           failover.attribution.source.span_id = <candidate openai>
+          event anthropic/claude-opus-4-7 carries openai's error. Its own: no response in <seconds> s (timeout). Claimed: \
+429 <as sent>
     candidate gcp.gemini UNSET
       candidate.attempt = 1
       candidate.endpoint = http://127.0.0.1:<port>

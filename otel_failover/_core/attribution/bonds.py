@@ -107,7 +107,8 @@ def adopt(thing: BaseException, ledger: Ledger) -> None:
         found = orphans.find(response, request, ledger) or recent_failures.find(response, request, ledger)
         for exchange in found:
             ledger.adopt(exchange)
-            if exchange.ledger is not None and exchange.ledger.heard:
+            owner = exchange.owner()
+            if owner is not None and owner.heard:
                 ledger.stream.begun = True
         if found and isinstance(link, BaseException):
             ledger.last_failed = CallError(link)

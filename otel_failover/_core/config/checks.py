@@ -118,7 +118,7 @@ def _count(value: Any) -> int:
 
 
 def _hosts(value: Any) -> list[str]:
-    """Return hosts; of a URL, or with a port, the host is taken."""
+    """Return hosts, each with its port where one is given; of a URL, only these are taken."""
     words = _words(value)
     hosts = [_host(word) for word in words]
     if not all(hosts):
@@ -127,7 +127,7 @@ def _hosts(value: Any) -> list[str]:
 
 
 def _host(word: str) -> str:
-    return endpoint.host_of(endpoint.endpoint_of(word) or "") or ("" if "/" in word else word)
+    return endpoint.name_in(word) or ("" if "/" in word else word)
 
 
 def _patterns(value: Any) -> list[str]:
@@ -155,7 +155,7 @@ _PORT: Final = re.compile(r":\d+$")
 
 
 def _aliases(value: Any) -> dict[str, str]:
-    """Return words, or hosts, with their providers; of a URL, or with a port, the host is taken.
+    """Return words, or hosts, with their providers; a host may have a port, and of a URL both are taken.
 
     A provider that is not known but nearly so is logged, and kept.
     """
@@ -172,8 +172,7 @@ def _aliases(value: Any) -> dict[str, str]:
         word = (_host(given) or given) if "://" in given or _PORT.search(given) else given
         if providers.canonical(result.get(word, provider)) != providers.canonical(provider):
             logger.warning(
-                "otel-failover: provider_aliases: the host %s is given to %s and to %s; ports are not looked at, and "
-                "the last counts",
+                "otel-failover: provider_aliases: the host %s is given to %s and to %s; the last counts",
                 quoted(word), quoted(result[word]), quoted(provider),
             )  # fmt: skip
         result[word] = provider

@@ -118,9 +118,19 @@ class Metrics:
             names.METRIC_INTERNAL_ERRORS, [_observe_failures], "{error}", "Failures of otel-failover itself"
         )
 
-    def mismatch(self, rule: str, expected: str, context: Context) -> None:
-        """Count one mismatch, in the offender's context so that the point has an exemplar."""
-        self.mismatches.add(1, {names.RULE: rule, names.EXPECTED_PROVIDER: expected}, context=context)
+    def mismatch(self, rule: str, expected: str, source: str | None, context: Context) -> None:
+        """Count one mismatch, in the offender's context so that the point has an exemplar.
+
+        Args:
+            rule: That fired.
+            expected: Whose span it is.
+            source: Whose error it is; None where that is nobody's.
+            context: The offender's.
+        """
+        labels = {names.RULE: rule, names.EXPECTED_PROVIDER: expected}
+        if source is not None:
+            labels[names.SOURCE_PROVIDER] = source
+        self.mismatches.add(1, labels, context=context)
 
     def _observe_ages(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(age, {names.CANDIDATE_PROVIDER: provider}) for provider, age in self.open_ages()]

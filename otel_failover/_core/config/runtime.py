@@ -84,10 +84,6 @@ class Runtime:
         """Return a text without secrets, cut to a length: through the gate, by the user's patterns too."""
         return clean(text, tuple(secrets), limit, self.patterns)
 
-    def provider_alias(self, word: str) -> str | None:
-        """Return the provider that the user's aliases give for a word or a host."""
-        return self.aliases.get(word.lower())
-
     def next_order(self) -> int:
         """Return a number larger than any before: which of two incidents is the later."""
         self.order += 1

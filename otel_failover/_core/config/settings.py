@@ -47,8 +47,9 @@ class Settings:
         infer_runs: `on`: calls outside any run that ask one question of several candidates, after a failure, are a run;
             `off`: they stay calls.
         infer_within: Seconds after a failure within which another candidate has to be asked the same.
-        provider_aliases: Other words, or hosts, for a provider: `{"my-proxy": "openai"}`.
-        gateways: Hosts that relay for many providers.
+        provider_aliases: Other words, or hosts, for a provider: `{"my-proxy": "openai"}`. One with a port is that
+            server only, and goes first: `{"127.0.0.1:8000": "vllm"}`.
+        gateways: Hosts that relay for many providers, with or without a port.
         error_text: `redacted`: the provider's own sentence, without secrets; `none`: no text of a provider at all.
         redact: Further regular expressions whose matches are masked.
         stale_after: Seconds after which a candidate that has not answered is hung.

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Final
 
+from otel_failover._core.domain.endpoint import is_loopback
 from otel_failover._core.failsafe import logger
 from otel_failover._core.text.gate import named, shown
 
@@ -91,20 +92,21 @@ def sent_elsewhere(declared: str | None, asked: str) -> None:
 
 # --- hosts that are nobody's ------------------------------------------------------------------------------------------
 
-unknown_hosts: Final[dict[str, None]] = {}
-"""Hosts of nobody that is known which were asked: each was logged once."""
+unknown_hosts: Final[dict[str, str]] = {}
+"""Hosts of nobody that is known which were asked, and as what each was logged once; of loopback with the port."""
 
 
-def unknown_host(host: str) -> None:
+def unknown_host(host: str, exact: str) -> None:
     """Log once that a host is asked which is nobody's that is known.
 
     Args:
         host: Its name.
+        exact: The same with the port: what tells servers of this machine apart.
     """
     if not host or host in unknown_hosts or len(unknown_hosts) >= TIMES:
         return
-    unknown_hosts[host] = None
-    logger.info("otel-failover: %s was asked, which is nobody's that is known: %s", named(host), _whose(named(host)))
+    name = unknown_hosts[host] = exact if is_loopback(host) else host
+    logger.info("otel-failover: %s was asked, which is nobody's that is known: %s", named(name), _whose(named(name)))
 
 
 def unknown_host_text(host: str) -> str:

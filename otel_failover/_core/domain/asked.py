@@ -4,11 +4,11 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from otel_failover._core.domain.endpoint import host_of
-from otel_failover._core.domain.providers import provider_of_host
+from otel_failover._core.domain.endpoint import host_of, names_of
+from otel_failover._core.domain.providers import alias_of, provider_of_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from otel_failover._core.domain.chain import Chain
 
@@ -53,7 +53,7 @@ def provider_of(
     asked: Asked,
     chain: "Chain",
     aliases: "Mapping[str, str]",
-    gateways: "Collection[str]",
+    gateways: "frozenset[str]",
     told: "Callable[[], str] | None" = None,
 ) -> str:
     """Return the provider that a call asks.
@@ -74,8 +74,8 @@ def provider_of(
     if declared:
         return declared
     host = host_of(asked.endpoint)
-    known = aliases.get(host.lower())
-    if known is None and host not in gateways:
+    known = alias_of(asked.endpoint, aliases) if aliases else None
+    if known is None and (not gateways or gateways.isdisjoint(names_of(asked.endpoint))):
         known = provider_of_host(host)
     if known is None and asked.is_default:
         known = asked.provider

@@ -57,6 +57,43 @@ def address_of(endpoint: str) -> tuple[str, int]:
     return parts.hostname or "", port
 
 
+# --- what users call them ---------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def names_of(endpoint: str) -> tuple[str, str]:
+    """Return what a user may call an endpoint, the more exact first: `127.0.0.1:8000`, `127.0.0.1`.
+
+    Args:
+        endpoint: Scheme, host and port.
+    """
+    host, port = address_of(endpoint)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}", host
+
+
+def name_in(given: str) -> str:
+    """Return a host, with its port where that is no default one, from what a user gave: a URL, or a host; else empty.
+
+    Args:
+        given: By the user.
+    """
+    endpoint = endpoint_of(given) or ""
+    host, shown = host_of(endpoint), endpoint.partition("//")[2]
+    return host if shown in (host, f"[{host}]") else shown
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, where the port tells one server from another.
+
+    Args:
+        host: Its name.
+    """
+    return host in _LOOPBACK or host.startswith("127.")
+
+
+_LOOPBACK: Final = ("localhost", "::1", "0.0.0.0", "host.docker.internal")  # noqa: S104 - compared, never listened on
+
+
 # --- base URLs --------------------------------------------------------------------------------------------------------
 
 

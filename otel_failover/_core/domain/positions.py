@@ -87,7 +87,10 @@ class ChainPositions:
             places = [at for at, each in enumerate(members) if each.is_like(candidate)]
         if len(places) > 1 and candidate.base is not None:
             places = [i for i in places if members[i].base == candidate.base] or places
-        return next((i for i in places if i not in self.used), places[-1] if places else -1)
+        for place in places:
+            if place not in self.used:
+                return place
+        return places[-1] if places else -1
 
     def of_call(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> tuple[Candidate, int]:
         """Return who a provider call outside any attempt asks, and its place.
@@ -139,8 +142,8 @@ class ChainPositions:
             there.sort(key=lambda i: chain[i].base is None)  # the same path is surer than none
         yield from (i for i in there if (path := chain[i].base) is None or is_base(path, base))
         yield from (i for i in same_model if chain[i].endpoint is None and chain[i].provider == provider)
-        host = host_of(asked.endpoint)
-        if host.lower() not in aliases and providers.provider_of_host(host) is None:
+        known = providers.alias_of(asked.endpoint, aliases) if aliases else None
+        if known is None and providers.provider_of_host(host_of(asked.endpoint)) is None:
             yield from (i for i in same_model if chain[i].endpoint is None)
 
     # --- counting -----------------------------------------------------------------------------------------------------
@@ -194,11 +197,11 @@ class ChainPositions:
         return [at for at in range(len(self.chain.members)) if at not in self.used]
 
     def is_doubled(self, candidate: Candidate) -> bool:
-        """Whether provider and model occur twice, so that the name needs the place."""
-        who = (candidate.provider, candidate.model)
+        """Whether the provider occurs twice, as span names show it, so that the name needs the place."""
+        shown = providers.metric_value(candidate.provider)
         if self.declared:
-            return who in self.chain.doubled
-        return sum((known.candidate.provider, known.candidate.model) == who for known in self._seen) > 1
+            return shown in self.chain.doubled
+        return sum(providers.metric_value(known.candidate.provider) == shown for known in self._seen) > 1
 
     def member_at(self, endpoint: str) -> Candidate | None:
         """Return the chain's only owner of an endpoint, or of a well-known host."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from otel_failover._core.domain.endpoint import names_of
 from otel_failover._core.text.gate import named
 
 if TYPE_CHECKING:
@@ -108,6 +109,17 @@ def metric_value(provider: str) -> str:
 
 
 _USERS: Final[set[str]] = set()
+
+
+def alias_of(endpoint: str, aliases: Mapping[str, str]) -> str | None:
+    """Return the provider that the user's `provider_aliases` give for an endpoint: by host and port, else by the host.
+
+    Args:
+        endpoint: Scheme, host and port.
+        aliases: By words in lower case.
+    """
+    exact, host = names_of(endpoint)
+    return aliases.get(exact) or aliases.get(host)
 
 
 def admit(aliases: Mapping[str, str]) -> None:

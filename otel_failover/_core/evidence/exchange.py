@@ -31,7 +31,7 @@ from otel_failover._core.text.matching import quoted_ids
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from otel_failover._core.evidence.ownership import SendingCall
 
@@ -97,6 +97,10 @@ class _Passed(NamedTuple):
     content: bytes
 
 
+def _nobody() -> None:
+    """Return nobody: whose evidence a request is in that has no attempt."""
+
+
 class Exchange:
     """One HTTP request, and what came back: an answer, a transport error, or nothing yet.
 
@@ -108,6 +112,9 @@ class Exchange:
         hold: Keep request and response alive until the attempt has ended; orphans are not.
 
     Attributes:
+        owner: Returns the evidence that it is in; None once that is gone, or where it is in none. Weakly, since that
+            holds it: an attempt that is over is freed at once, and waits for no collector.
+        is_error: The provider answered with an error: by its status, or in the body under a good one.
         begun: Status of an answer whose body broke off before the library handed it back; None else.
         sibling: Place in the chain of the other member at the candidate's own endpoint that it goes to; None else.
     """
@@ -115,8 +122,8 @@ class Exchange:
     __slots__ = (  # noqa: RUF023 - what was sent, whose it is, what came back, what is read on demand
         "__weakref__",
         "request", "endpoint", "method", "stream", "hold", "started",
-        "kind", "call", "model", "sibling", "ledger", "taken",
-        "stopped", "response", "status", "request_id", "issued_id", "retry_after",
+        "kind", "call", "model", "sibling", "owner", "taken",
+        "stopped", "response", "status", "is_error", "request_id", "issued_id", "retry_after",
         "failure", "problem", "begun", "said", "glimpse", "timeout", "timeout_configured", "refused", "looked",
         "_sent", "_headers", "_body", "_named_ids",
     )  # fmt: skip
@@ -138,12 +145,12 @@ class Exchange:
         self.begun: int | None = None
         self.timeout: str | None = None
         self.timeout_configured: float | None = None
-        self.refused = self.looked = False
+        self.is_error = self.refused = self.looked = False
         self.kind = UNRELATED
         self.call: OpenCall | None = None
         self.model: str | None = None
         self.sibling: int | None = None
-        self.ledger: Owner | None = None
+        self.owner: Callable[[], Owner | None] = _nobody
         self.taken: weakref.ref[Owner] | None = None
         self._body: ErrorBody | None = None
         self._headers: dict[bytes, str] | None = None
@@ -161,6 +168,7 @@ class Exchange:
         self.request_id = header_facts.issued_id(answer)
         self.stopped = time.monotonic()
         if status >= _HELD_STATUS:
+            self.is_error = True
             self._headers = answer
             self.retry_after = seconds_asked(answer)
             if self.request_id is not None and self.request_id not in self.sent.ids:
@@ -176,7 +184,8 @@ class Exchange:
         self.failure, self.timeout = transport_reason(problem)
         self.said = text_of(problem)
         self.begun = status_begun(problem)
-        if self.ledger is not None and not self.ledger.closed:
+        owner = self.owner()
+        if owner is not None and not owner.closed:
             self.problem = Reference(problem)
         if self.timeout and isinstance(configured, dict):
             seconds = configured.get(self.timeout)
@@ -189,7 +198,7 @@ class Exchange:
         Args:
             error: As it was read, whole.
         """
-        self._body, self.refused = error, True
+        self._body, self.is_error, self.refused = error, True, True
         if self.request_id is not None and self.request_id not in self.sent.ids:
             self.issued_id = self.request_id
 
@@ -247,11 +256,6 @@ class Exchange:
         return self.call is not None and self.call.inference and self.call.endpoint == self.endpoint
 
     @property
-    def is_error(self) -> bool:
-        """Whether the provider answered with an error: by its status, or in the body under a good one."""
-        return self.status is not None and (self.status >= _HELD_STATUS or self.refused)
-
-    @property
     def body(self) -> ErrorBody:
         """What the error body says; read once it is there, and only if the host has read it."""
         if self._body is None:
@@ -275,8 +279,7 @@ class Exchange:
         """What this request's own headers hold; read once, when they can no longer change."""
         if self._sent is not None:
             return self._sent
-        request = self.request.target
-        found = header_facts.of_request(read(request, "headers"), read(request, "url"))
+        found = header_facts.of_request(self.request.target)
         self._sent = found if self.stopped is not None else None
         return found
 
@@ -284,9 +287,9 @@ class Exchange:
     def named_ids(self) -> tuple[str, ...]:
         """The request ids that its error's body names, but for those that we had sent: an echo was issued by nobody."""
         if self._named_ids is None:
-            text = self.body.text if self.is_error else ""
+            text = (self._body or self.body).text if self.is_error else ""
             # Most bodies name none: to look for the key costs less than to look for what stands behind it.
-            if not any(key in text for key in _ID_KEYS):
+            if not any(map(text.__contains__, _ID_KEYS)):
                 return ()
             return tuple(name for name in quoted_ids(text) if not self.sent_id(name))
         return self._named_ids
@@ -308,12 +311,13 @@ class Exchange:
     def reduce(self) -> None:
         """Let go of everything but the facts, once the attempt has ended."""
         if self.is_error:
-            body = self.body
+            body = self._body or self.body
             self._named_ids = self.named_ids
             self._body = body._replace(text=body.text[:_KEPT]) if len(body.text) > _KEPT else body
-        self.request.release()
-        if self.response is not None:
-            self.response.release()
+        if self.request.weak:
+            self.request.held = None
+        if self.response is not None and self.response.weak:
+            self.response.held = None
         self.call = self.problem = self.glimpse = self._sent = self._headers = None
 
 
@@ -326,13 +330,17 @@ def is_of_the_wire(exchanges: Iterable[Exchange], problem: BaseException) -> boo
     """
     # Here the context counts, unlike in a claim: the question is only which of these sends raised it, and SDKs raise
     # their own error inside the `except` that catches the transport's.
-    response, cause = response_of(problem), read(problem, "__cause__")
-    made_in = None if read(problem, "__suppress_context__") else read(problem, "__context__")
+    response, links = response_of(problem), None
     for exchange in exchanges:
         if exchange.response is not None and exchange.response.is_(response):
             return True
         if exchange.failure is not None:
             raised = exchange.problem
-            if raised is None or any(raised.is_(each) for each in (problem, cause, made_in)):
+            if raised is None:
+                return True
+            if links is None:
+                made_in = None if read(problem, "__suppress_context__") else read(problem, "__context__")
+                links = problem, read(problem, "__cause__"), made_in
+            if any(raised.is_(each) for each in links):
                 return True
     return False

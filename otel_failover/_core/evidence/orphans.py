@@ -6,12 +6,14 @@ Both are found again by identity alone: an exception carries the request or the 
 from __future__ import annotations
 
 import os
-import weakref
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from otel_failover._core.evidence.exchange import Exchange, Owner
+
+    _Kept = tuple[Exchange, Owner | None]
+    """A send, and the evidence that it is in: the other sends of its call, and what its stream yielded."""
 
 
 class Orphans:
@@ -19,45 +21,49 @@ class Orphans:
 
     An attempt whose exception *is* an orphan's adopts it; an orphan to the candidate's own endpoint makes its evidence
     partial. Bounded: 1,024 endpoints, 32 sends each.
+
+    Attributes:
+        endpoints: What was sent where, by endpoint.
     """
 
-    __slots__ = ("_by_endpoint",)
+    __slots__ = ("endpoints",)
 
     def __init__(self) -> None:
-        self._by_endpoint: OrderedDict[str, deque[Exchange]] = OrderedDict()
+        self.endpoints: OrderedDict[str, deque[_Kept]] = OrderedDict()
 
     def add(self, exchange: Exchange) -> None:
         """Remember a send that had no attempt."""
-        recent = self._by_endpoint.get(exchange.endpoint)
+        recent = self.endpoints.get(exchange.endpoint)
         if recent is None:
-            recent = self._by_endpoint[exchange.endpoint] = deque(maxlen=32)
-            while len(self._by_endpoint) > 1024:
-                self._by_endpoint.popitem(last=False)
-        recent.append(exchange)
+            recent = self.endpoints[exchange.endpoint] = deque(maxlen=32)
+            while len(self.endpoints) > 1024:
+                self.endpoints.popitem(last=False)
+        recent.append((exchange, exchange.owner()))
 
     def overlap(self, endpoint: str, since: float, adopted: list[Exchange]) -> bool:
         """Whether an orphan to an endpoint was under way since a moment, adopted ones left out."""
-        recent = self._by_endpoint.get(endpoint)
+        recent = self.endpoints.get(endpoint)
         if not recent:
             return False
-        return any(
-            (orphan.stopped is None or orphan.stopped >= since) and not any(orphan is mine for mine in adopted)
-            for orphan in tuple(recent)
-        )
+        for orphan, _ in tuple(recent):
+            is_beside = orphan.stopped is None or orphan.stopped >= since
+            if is_beside and not any(orphan is mine for mine in adopted):
+                return True
+        return False
 
     def find(self, response: object, request: object, ledger: Owner) -> list[Exchange]:
         """Return the orphans of the call whose response or request this is; another attempt's are not found again."""
-        for recent in tuple(self._by_endpoint.values()):
-            for orphan in tuple(recent):
+        for recent in tuple(self.endpoints.values()):
+            for orphan, owner in tuple(recent):
                 if orphan.taken is not None and orphan.taken() is not ledger:
                     continue
                 if orphan.request.is_(request) or (orphan.response is not None and orphan.response.is_(response)):
-                    return orphan.ledger.own if orphan.ledger is not None else [orphan]
+                    return owner.own if owner is not None else [orphan]
         return []
 
     def clear(self) -> None:
         """Forget everything, in a forked child."""
-        self._by_endpoint.clear()
+        self.endpoints.clear()
 
 
 orphans = Orphans()
@@ -101,17 +107,19 @@ class RecentFailures:
     counts for another attempt, too, if that is at an equal candidate, was open while the send was under way, and is
     left by an exception that carries this very request or response.
 
-    Remembered weakly, the last 128.
+    The last 128 are remembered, whether their attempts are over or not.
     """
 
     __slots__ = ("_recent",)
 
     def __init__(self) -> None:
-        self._recent: deque[weakref.ref[Exchange]] = deque(maxlen=128)
+        self._recent: deque[tuple[Exchange, Owner]] = deque(maxlen=128)
 
     def add(self, exchange: Exchange) -> None:
         """Remember a request that failed."""
-        self._recent.append(weakref.ref(exchange))
+        owner = exchange.owner()
+        if owner is not None:
+            self._recent.append((exchange, owner))
 
     def find(self, response: object, request: object, ledger: Owner) -> list[Exchange]:
         """Return the sends of the call whose response or request this is, if it was under way at the same candidate.
@@ -121,10 +129,8 @@ class RecentFailures:
             request: That an exception carries.
             ledger: Of the attempt that shared it.
         """
-        for reference in tuple(self._recent):
-            exchange = reference()
-            owner = exchange.ledger if exchange is not None else None
-            if exchange is None or owner is None or owner is ledger or owner.who != ledger.who:
+        for exchange, owner in tuple(self._recent):
+            if owner is ledger or owner.who != ledger.who:
                 continue
             if None not in (owner.base, ledger.base) and owner.base != ledger.base:
                 continue

@@ -42,7 +42,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from otel_failover._core.domain import providers
-from otel_failover._core.domain.endpoint import DEPLOYMENTS, deployment_in, host_of
+from otel_failover._core.domain.endpoint import DEPLOYMENTS, deployment_in, host_of, names_of
 
 if TYPE_CHECKING:
     from otel_failover._core.domain.asked import Asked
@@ -120,8 +120,7 @@ def whose(candidate: Expected, endpoint: str, method: str, call: SendingCall | N
     if candidate.endpoint is not None:
         goes_to_it = endpoint == candidate.endpoint
     else:
-        host = host_of(endpoint)
-        known = None if host in candidate.gateways else providers.provider_of_host(host)
+        known = _provider_at(endpoint, candidate.gateways)
         if known is not None and candidate.provider in providers.PROVIDERS:
             goes_to_it = known == candidate.provider
         else:
@@ -175,6 +174,12 @@ def goes_to_another(candidate: Expected, endpoint: str, base: str = "", model: s
         return False
     if endpoint in candidate.neighbours:
         return True
-    host = host_of(endpoint)
-    known = None if host in candidate.gateways else providers.provider_of_host(host)
+    known = _provider_at(endpoint, candidate.gateways)
     return known is not None and known != candidate.provider and candidate.provider in providers.PROVIDERS
+
+
+def _provider_at(endpoint: str, gateways: frozenset[str]) -> str | None:
+    """Return whose an endpoint is by the table; a gateway is nobody's."""
+    if gateways and not gateways.isdisjoint(names_of(endpoint)):
+        return None
+    return providers.provider_of_host(host_of(endpoint))

@@ -17,6 +17,11 @@ dialect: a conversation that is told in two of them is one question.
 
 What users say in a row is one text: dialects whose turns alternate have it so.
 
+What the system says is compared whole within one dialect: a document, or an agent's part, may stand behind many equal
+words. Across two it is compared by its first half only, since a loop may add a word for one of them at its end. The
+model's own name and times of day are no difference. A system that says nothing is another than one that says something,
+where its dialect has a place for it: a router before the model, and the model.
+
 In one file: a question is read in one pass over a body, and each dialect is a line or two of it.
 """
 
@@ -28,6 +33,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from otel_failover._core.failsafe import guarded, read
+from otel_failover._core.text.escapes import compiled
 
 _TURNS: Final = ("messages", "contents", "input", "inputs")
 _ALONE: Final = ("prompt", "message", "inputText")
@@ -56,8 +62,16 @@ _NOTHING: Final = ("cachePoint", "cache_point")
 _PREVIOUS: Final = ("previous_response_id", "previous_interaction_id", "conversation")
 _GUARD: Final = "guard"
 """In the name of each: Llama Guard, Granite Guardian, gpt-oss-safeguard, Qwen3Guard, NemoGuard, WildGuard."""
+_HOSTED: Final = (*_PREVIOUS, "cachedContent", "cached_content", "agent_id", "assistant_id")
+"""With one of these the provider may hold what the system says."""
+_CLOCK: Final = r"\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?"
 _START: Final = 64
 _TAIL: Final = 32
+_SAMPLES: Final = 16
+_PLACE: Final = 48
+"""Characters of a sample; those of so many bytes are whole groups of three."""
+_NAME: Final = 2
+"""Characters from which on a model's name is looked for in what the system says."""
 _MOST: Final = 65_536
 _WHOLE: Final = 1_048_576
 """Bytes of a body that are parsed; a longer one asks a question that is not known."""
@@ -65,19 +79,50 @@ _FIRST: Final = 4
 _DEPTH: Final = 6
 
 
+class System(NamedTuple):
+    """What the system says: hashes of it as it stands, and of it without the model's name and times of day.
+
+    Args:
+        dialect: Where it stands in a body.
+        whole: Of all of it.
+        starts: Of its first 64 characters, 128, 256 …, up to half of it.
+    """
+
+    dialect: int
+    whole: tuple[int, int]
+    starts: tuple[tuple[int, int], ...]
+
+    def is_like(self, other: "System") -> bool:
+        """Whether another says the same.
+
+        Args:
+            other: What is said there.
+        """
+        if self.dialect == other.dialect:
+            mine, theirs = self.whole, other.whole
+        else:
+            shorter = min(len(self.starts), len(other.starts)) - 1
+            mine, theirs = self.starts[shorter], other.starts[shorter]
+        return mine[0] == theirs[0] or mine[1] == theirs[1]
+
+
+SILENT: Final = System(0, (0, 0), ((0, 0),))
+"""Of a body that has a place for it, where nothing stands."""
+
+
 class Question(NamedTuple):
     """What was asked.
 
     Args:
         asked: Of the user's last text, the parts beside it, and the results of tools after it.
-        system: Of the start of the system's text; None where there is none.
+        system: Of the system's text, `SILENT` where it says nothing; None where that cannot be told.
         tools: Of the tools' names; None where none are offered.
         previous: Of the answer that it goes on from; None where it starts by itself.
         schema: Of the name of the schema that the answer shall have; None where it has none.
     """
 
     asked: int
-    system: int | None = None
+    system: System | None = None
     tools: int | None = None
     previous: int | None = None
     schema: int | None = None
@@ -88,8 +133,13 @@ class Question(NamedTuple):
         Args:
             other: What that asks.
         """
-        return self.asked == other.asked and all(
-            mine is None or theirs is None or mine == theirs for mine, theirs in zip(self[1:], other[1:], strict=True)
+        if self.asked != other.asked:
+            return False
+        said, there = self.system, other.system
+        if said is not None and there is not None and not said.is_like(there):
+            return False
+        return all(
+            mine is None or theirs is None or mine == theirs for mine, theirs in zip(self[2:], other[2:], strict=True)
         )
 
 
@@ -104,7 +154,7 @@ def question_of(body: object, model: str = "") -> Question | None:
     body = _unpacked(body)
     turns = _turns(body)
     texts: list[str] = []
-    others: list[str] = []
+    others: list[object] = []
     results: list[str] = []
     for piece, is_result in _backwards(turns):
         if is_result:
@@ -117,14 +167,14 @@ def question_of(body: object, model: str = "") -> Question | None:
         elif isinstance(text := _text_of(piece), str):
             texts += [text] if text and not text.isspace() else []
         elif not any(_get(piece, name) is not None for name in _NOTHING):
-            others.append(_longest(piece)[-_TAIL:])
+            others.append(_marks_of(_longest(piece)))
     if not texts:
         return None
     told = (_folded(" ".join(reversed(texts))), tuple(reversed(others)), len(results), "".join(results[:1]))
     asked = hash((*told, _GUARD) if _GUARD in model.lower() else told)
     previous = next((found for name in _PREVIOUS if (found := _get(body, name))), None)
     went_before = hash(_longest(previous)) if previous else None
-    return Question(asked, _system(body, turns), _tools(body), went_before, _schema(body))
+    return Question(asked, _system(body, turns, model), _tools(body), went_before, _schema(body))
 
 
 def _unpacked(body: object) -> object:
@@ -250,7 +300,7 @@ def _told(answer: Any, depth: int = _DEPTH) -> str:
         return json.dumps(answer)
     if not isinstance(answer, Mapping):
         text = _text_of(answer)
-        return _folded(text) if text is not None else _longest(answer)[-_TAIL:]
+        return _folded(text) if text is not None else str(_marks_of(_longest(answer)))
     wrapper = next((name for name in _WRAPPERS if answer.get(name) is not None), None)
     if wrapper is not None and answer.keys() - _BESIDE == {wrapper}:
         return _told(answer[wrapper], depth - 1)
@@ -260,14 +310,10 @@ def _told(answer: Any, depth: int = _DEPTH) -> str:
 # --- texts ------------------------------------------------------------------------------------------------------------
 
 
-def _longest(part: object, depth: int = _DEPTH) -> str:
+def _longest(part: object, depth: int = _DEPTH) -> "str | bytes | bytearray":
     """Return the longest text inside: an image's data or address."""
-    if isinstance(part, str):
+    if isinstance(part, (str, bytes, bytearray)):
         return part
-    if isinstance(part, (bytes, bytearray)):
-        # As JSON has it; only its end is looked at, from where a group of three bytes begins.
-        start = max(0, (len(part) - 2 * _TAIL) // 3 * 3)
-        return base64.b64encode(part[start:]).decode("ascii")
     if not depth or part is None:
         return ""
     if isinstance(part, Mapping):
@@ -276,7 +322,34 @@ def _longest(part: object, depth: int = _DEPTH) -> str:
         inner = part
     else:
         inner = (read(part, "__dict__") or {}).values()  # type: ignore[attr-defined]
-    return max((_longest(each, depth - 1) for each in inner), key=len, default="")
+    return max((_longest(each, depth - 1) for each in inner), key=_length, default="")
+
+
+def _length(text: "str | bytes | bytearray") -> int:
+    """Return the length of a text, of bytes as they stand in JSON, in Base64."""
+    return len(text) if isinstance(text, str) else (4 * len(text) + 2) // 3
+
+
+def _marks_of(text: "str | bytes | bytearray") -> object:
+    """Return what tells an image, or its address, from others: all of a short one, else its length and samples.
+
+    Scanned pages end alike, and so do the addresses of one service; to hash megabytes would stall an event loop.
+    """
+    if isinstance(text, str):
+        if text[:5] == "data:":
+            text = text[text.find(",") + 1 :]
+        text = text.rstrip("=")
+    length, last = _length(text), _SAMPLES - 1
+    if length <= _SAMPLES * _PLACE:
+        return text if isinstance(text, str) else base64.b64encode(text).decode("ascii").rstrip("=")
+    # In Base64, four characters are three bytes.
+    step = (length - _PLACE) // last // 4 * 4
+    starts = [at * step for at in range(last)]
+    if isinstance(text, str):
+        return (length, *(text[at : at + _PLACE] for at in starts), text[-_TAIL:])
+    ends = base64.b64encode(text[max(0, len(text) - 2 * _PLACE) // 3 * 3 :]).decode("ascii").rstrip("=")
+    sampled = (base64.b64encode(text[at // 4 * 3 : (at + _PLACE) // 4 * 3]).decode("ascii") for at in starts)
+    return (length, *sampled, ends[-_TAIL:])
 
 
 def _folded(text: str) -> str:
@@ -307,12 +380,43 @@ def _around(body: object) -> tuple[Any, ...]:
     return body, *(_get(body, name) for name in ("config", "input", "parameters", "toolConfig", "options"))
 
 
-def _system(body: object, turns: list[Any]) -> int | None:
-    """Return a hash of the start of the system's text, wherever the dialect has it."""
-    given = [found for place in _around(body) for name in _SYSTEM if (found := _get(place, name))]
-    given += [turn for turn in turns[:_FIRST] if _role_of(turn) in _ABOVE]
-    found = _folded(" ".join(text for each in given for text in _texts_in(each)))
-    return hash(found[:_START]) if found else None
+def _system(body: object, turns: list[Any], model: str) -> System | None:
+    """Return hashes of what the system says, wherever the dialect has it; None where that cannot be told."""
+    given = [(name, found) for place in _around(body) for name in _SYSTEM if (found := _get(place, name))]
+    given += [("", turn) for turn in turns[:_FIRST] if _role_of(turn) in _ABOVE]
+    found = _folded(" ".join(text for _, each in given for text in _texts_in(each)))
+    if not found:
+        return SILENT if _has_place(body, turns) else None
+    name = model.rpartition("/")[2]
+    bare = found.replace(model, "").replace(name, "") if len(name) > _NAME else found
+    bare = compiled(_CLOCK).sub("", bare)
+    ends, half = [_START], max(len(found), len(bare)) // 2
+    while ends[-1] * 2 <= half:
+        ends.append(ends[-1] * 2)
+    dialect = hash((*dict.fromkeys(name for name, _ in given), _turns_name(body)))
+    return System(dialect, (hash(found), hash(bare)), tuple((hash(found[:end]), hash(bare[:end])) for end in ends))
+
+
+def _has_place(body: object, turns: list[Any]) -> bool:
+    """Whether the system could have said something in a body, and has not; nor is it kept where it is sent."""
+    if any(_get(place, name) for place in _around(body) for name in _HOSTED) or _get(body, "prompt"):
+        return False
+    if any(_role_of(turn) in _ABOVE for turn in turns):
+        return False  # late in a conversation, where another dialect has it at its start
+    name = _turns_name(body)
+    if name in ("messages", "contents"):
+        return True
+    if not name:
+        return isinstance(_get(body, "message"), str)
+    given = _get(body, name)
+    is_text = isinstance(given, str) and _get(body, "model") is not None and name == "input"
+    return is_text or any(_get(turn, "role") is not None for turn in turns)
+
+
+def _turns_name(body: object) -> str:
+    """Return the name under which a body has its turns, which tells its dialect; empty where it has a text alone."""
+    inner = _get(body, "input")
+    return next((name for name in _TURNS if _get(inner if isinstance(inner, Mapping) else body, name)), "")
 
 
 def _tools(body: object) -> int | None:

@@ -10,6 +10,7 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.failsafe import exportable
 from otel_failover._core.findings.record import Thresholds
 from otel_failover._core.findings.rules import find
+from otel_failover._core.spans.marker import BEFORE_END
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -22,13 +23,14 @@ _ONCE: Final = frozenset({"nothing_served"})
 """Findings that are mere information, and a WARNING the first time for each loop: somebody should look once."""
 
 
-def write(runtime: Runtime, span: Span, record: Record, loop: tuple[object, ...] = ()) -> list[str]:
+def write(runtime: Runtime, span: Span, record: Record, end: int, loop: tuple[object, ...] = ()) -> list[str]:
     """Draw the findings of a run, write them onto its span, count and log them.
 
     Args:
         runtime: Settings, instruments, logs.
         span: The run's span, still open.
         record: The run, over.
+        end: Of that span, in nanoseconds.
         loop: Which loop it is a pass of.
 
     Returns:
@@ -40,7 +42,7 @@ def write(runtime: Runtime, span: Span, record: Record, loop: tuple[object, ...]
     for finding in found:
         if finding.rule in _ONCE:
             usage_hints.run_unserved(record.seconds)
-        span.add_event(names.EVENT_FINDING + finding.rule, _attributes(runtime, finding))
+        span.add_event(names.EVENT_FINDING + finding.rule, _attributes(runtime, finding), end - BEFORE_END)
         runtime.metrics.findings.add(finding.rule, record.library)
         first = finding.rule in _ONCE and runtime.logs.is_first((finding.rule, *loop))
         runtime.logs.log_limited(

@@ -7,7 +7,7 @@ whether the SDK still lets the offender be written.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
@@ -15,6 +15,7 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.verdicts import FOREIGN_RESPONSE, MISMATCH, WRONG_ENDPOINT
 from otel_failover._core.spans import marker
+from otel_failover._core.text.escapes import compiled
 from otel_failover._core.text.gate import issued, named, shown
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from otel_failover._core.attribution.claim import Claim
     from otel_failover._core.attribution.facts import Verdict
     from otel_failover._core.config.runtime import Runtime
+
+
+_FRAME: Final = r"""(?:Error code: \d{3} - )?(?:\{["']error["']: \{["']message["']: ["'])?"""
+"""What SDKs put before the provider's sentence."""
 
 
 def verdict_attributes(verdict: Verdict, expected: str) -> dict[str, Any]:
@@ -100,19 +105,21 @@ def announce(
         names.OWN_EVIDENCE: runtime.redacted(own, secrets, 255),
     }
     attributes.pop(names.VERDICT, None)
-    description = f"{_whose(verdict, provider)} {_what(verdict)} on {provider}'s span"
-    if verdict.rule == WRONG_ENDPOINT:
-        description = f"{provider}'s request went to {_who(verdict, provider)}"
-    make = marker.make_later if later else marker.make
-    make(runtime, names.SPAN_MISMATCH, context, attributes, description, now)
-    rule = verdict.rule or ""
-    runtime.metrics.mismatch(rule, providers.metric_value(provider), context)
 
     def safe(text: str) -> str:
         return runtime.redacted(text, secrets, 255)
 
+    description = f"{_whose(verdict, provider)} {_what(verdict)} on {provider}'s span"
+    if verdict.rule == WRONG_ENDPOINT:
+        description = f"{provider}'s request went to {_who(verdict, provider)}"
+    make = marker.make_later if later else marker.make
+    words = attributes.get(names.CLAIMED_MESSAGE, "")
+    event = safe(_explanation(verdict, claim, candidate, own, safe, words))
+    make(runtime, names.SPAN_MISMATCH, context, attributes, description, now, event)
+    whose = providers.metric_value(verdict.source.provider) if verdict.source is not None else None
+    runtime.metrics.mismatch(verdict.rule or "", providers.metric_value(provider), whose, context)
     runtime.logs.log_limited(
-        (rule, provider, index, _whose(verdict, provider)),
+        (verdict.rule, provider, index, _whose(verdict, provider)),
         lambda: _sentence(verdict, claim, candidate, own, safe, offender),
     )
 
@@ -135,6 +142,38 @@ def _who(verdict: Verdict, expected: str) -> str:
     return f"{provider} #{source.index}" if provider == expected else provider
 
 
+def _explanation(
+    verdict: Verdict, claim: Claim, candidate: tuple[str, str, int], own: str, safe: Callable[[str], str], words: str
+) -> str:
+    """Return what the marker says when it is opened.
+
+    Own evidence comes before the claim: viewers show about 105 characters of an event without a further click.
+    """
+    words = words[frame.end() :] if (frame := compiled(_FRAME).match(words)) else words
+    claimed = " ".join(filter(None, [_claimed(claim, safe), words.partition("\n")[0]]))
+    told = f" Claimed: {claimed}" if claimed else ""
+    return f"{_who_carries(verdict, candidate)}. Its own: {own}.{told}"
+
+
+def _claimed(claim: Claim, safe: Callable[[str], str]) -> str:
+    """Return what was claimed, without the provider's sentence."""
+    facts = (str(claim.status) if claim.status else "", safe(" ".join(sorted(claim.codes))), safe(claim.word or ""))
+    return " ".join(filter(None, facts))
+
+
+def _who_carries(verdict: Verdict, candidate: tuple[str, str, int]) -> str:
+    """Return who carries whose error.
+
+    Whoever asked somebody else in a candidate's place need not have claimed anything: the request is what went wrong.
+    """
+    same = verdict.source is not None and named(verdict.source.provider) == candidate[0]
+    place = f" #{candidate[2]}" if same else ""
+    what = f"carries {_whose(verdict, candidate[0])} {_what(verdict)}"
+    if verdict.rule == WRONG_ENDPOINT:
+        what = f"has a request that went to {_who(verdict, candidate[0])}"
+    return f"{candidate[0]}/{candidate[1]}{place} {what}"
+
+
 def _sentence(
     verdict: Verdict,
     claim: Claim,
@@ -144,22 +183,11 @@ def _sentence(
     offender: SpanContext,
 ) -> str:
     """Return the log line: both facts and ids, nothing of the provider's text but its codes."""
-    facts = [
-        str(claim.status) if claim.status else "",
-        safe(" ".join(sorted(claim.codes))),
-        safe(claim.word or ""),
-    ]
-    claimed = " ".join(filter(None, facts)) or safe(claim.type or "") or ("an error" if claim.texts else "")
-    same = verdict.source is not None and verdict.source.provider == candidate[0]
-    place = f" #{candidate[2]}" if same else ""
+    claimed = _claimed(claim, safe) or safe(claim.type or "") or ("an error" if claim.texts else "")
     source = f" source.span_id={verdict.source.span_id}" if verdict.source is not None else ""
-    # Whoever asked somebody else in a candidate's place need not have claimed anything: the request is what went wrong.
-    what = f"carries {_whose(verdict, candidate[0])} {_what(verdict)}"
-    if verdict.rule == WRONG_ENDPOINT:
-        what = f"has a request that went to {_who(verdict, candidate[0])}"
     told = f"claimed {claimed}; " if claimed else ""
     return (
-        f"span for {candidate[0]}/{candidate[1]}{place} {what} ({verdict.rule}): {told}own evidence: {safe(own)} "
+        f"span for {_who_carries(verdict, candidate)} ({verdict.rule}): {told}own evidence: {safe(own)} "
         f"trace_id={offender.trace_id:032x} span_id={offender.span_id:016x}{source}"
     )
 

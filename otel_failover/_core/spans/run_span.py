@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import shown
+from otel_failover._core.spans.marker import LEAST
 from otel_failover._core.spans.registry import enclosing
 from otel_failover._core.text.gate import named
 
@@ -67,9 +68,17 @@ class RunSpan:
             enclosing.begin(around.get_span_context().span_id, run)
 
     def skip(
-        self, candidate: Candidate, index: int, reason: str, cause: str | None, run_id: str, parent: Context | None
+        self,
+        candidate: Candidate,
+        index: int,
+        reason: str,
+        cause: str | None,
+        run_id: str,
+        parent: Context | None,
+        *,
+        doubled: bool,
     ) -> None:
-        """Make the span of a candidate that is passed over: it has no length.
+        """Make the span of a candidate that is passed over: it has hardly any length.
 
         Args:
             candidate: Who.
@@ -78,6 +87,7 @@ class RunSpan:
             cause: The span where the failure that armed it was seen.
             run_id: Of the run.
             parent: The run's context.
+            doubled: The provider occurs twice in the chain, so that the span's name needs the place.
         """
         attributes: dict[str, Any] = {
             names.CANDIDATE_PROVIDER: named(candidate.provider),
@@ -90,9 +100,10 @@ class RunSpan:
         if cause:
             attributes[names.SKIP_CAUSE_SPAN_ID] = cause
         now = time.time_ns()
-        name = f"{names.SPAN_SKIP} {providers.metric_value(candidate.provider)}"
+        place = f" #{index}" if doubled else ""
+        name = f"{names.SPAN_SKIP} {providers.metric_value(candidate.provider)}{place}"
         span = self._runtime.tracer.start_span(name, parent, SpanKind.INTERNAL, attributes, start_time=now)
-        span.end(now)
+        span.end(now + LEAST)
 
     def fail(
         self, attributes: dict[str, Any], outcome: str, sentence: str, stop_reason: str | None, untried: Sequence[str]
@@ -113,10 +124,10 @@ class RunSpan:
             attributes[names.UNTRIED] = list(untried[:_UNTRIED])
         self.span.set_status(StatusCode.ERROR, sentence)
 
-    def end(self, at: int | None) -> None:
+    def end(self, at: int) -> None:
         """End it.
 
         Args:
-            at: When the run was left, in nanoseconds; None for now.
+            at: When the run was left, in nanoseconds.
         """
         self.span.end(at)

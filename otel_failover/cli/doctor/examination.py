@@ -57,7 +57,7 @@ _TOLD_AS_PROBLEM: Final = re.compile(
     r"not patched|patched in part|nothing was patched| skipped: | waits for a module |^disabled_libraries names "
 )
 
-_NOT_ON: Final = (
+NOT_ON: Final = (
     "otel-failover is not turned on in this process: start it by opentelemetry-instrument, or call "
     "FailoverInstrumentor().instrument() in its code"
 )
@@ -161,7 +161,7 @@ def examine(*, is_service: bool = False) -> Examination:
         problems=(
             *bad_settings,
             *patched.unknown(settings, libraries),
-            *(patched.problems(libraries, is_service=is_service) if active or not is_service else (_NOT_ON,)),
+            *(patched.problems(libraries, is_service=is_service) if active or not is_service else (NOT_ON,)),
             *found.problems,
             *usage.problems(),
         ),

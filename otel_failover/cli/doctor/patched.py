@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _NOT_FOUND: Final = "is found on sys.path"
 
 _LACKING: Final = (PATCHED, SKIPPED)
+NOTHING: Final = "nothing is patched"
+"""How the problem begins that no library is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,11 @@ def _hinted(why: str | None) -> str | None:
     return f"{why}. The current directory is not on it: PYTHONPATH=. otel-failover doctor looks there, too"
 
 
+def is_anything_imported() -> bool:
+    """Whether this process has imported anything by which a model can be asked."""
+    return any(patch.module in sys.modules for library in libraries() for patch in library.patches)
+
+
 def unknown(settings: Settings, libraries: tuple[Patched, ...]) -> Iterator[str]:
     """Yield what `disabled_libraries` names and nobody knows."""
     known = [library.name for library in libraries]
@@ -139,7 +146,7 @@ def problems(libraries: tuple[Patched, ...], *, is_service: bool) -> Iterator[st
         waiting = [library.name for library in libraries if library.status == WAITING]
         supported = ", ".join(f"{library.name} {library.supported}" for library in libraries if library.supported)
         idle = f": none of {', '.join(waiting)} was imported" if is_service and waiting else ""
-        yield f"nothing is patched{idle}; supported are {supported}"
+        yield f"{NOTHING}{idle}; supported are {supported}"
 
 
 def _is_missed(library: Patched) -> bool:

@@ -9,16 +9,21 @@ import json
 import os
 import sys
 import tempfile
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_failover._core.text.redaction import cut
-from otel_failover.cli.doctor.examination import examine
+from otel_failover.cli.doctor import patched
+from otel_failover.cli.doctor.examination import NOT_ON, examine
 from otel_failover.cli.doctor.report import report
 from otel_failover.cli.watch.process import NOT_FOUND, NOT_STARTED, Command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from otel_failover.cli.doctor.examination import Examination
 
 _FOLDER: Final = "FAILOVER_DOCTOR_REPORTS"
 """Variable of the environment: where reports are written. No setting, so of no setting's name."""
@@ -29,8 +34,16 @@ _NONE: Final = (
 )
 
 _SILENT: Final = (
-    "{number} more of its Pythons left no report, since a signal or os._exit ended them, so nothing here is said of "
-    "them: {first}. A server's workers end so: start it with one process to look at what it does"
+    "{number} more of its Pythons left no report, since they were killed or ended by os._exit, so nothing here is said "
+    "of them: {first}"
+)
+_STARTS: Final = (
+    "this process only starts others, such as a server's workers, and asks nobody by itself: what is patched there "
+    "stands in their reports"
+)
+_STARTS_SILENT: Final = (
+    "this process only starts others, such as a server's workers, and none of them left a report: they were killed, or "
+    "ended by os._exit. Start the server with one process to look at what it does"
 )
 _WORDS: Final = 120
 
@@ -46,15 +59,29 @@ def environment(given: Mapping[str, str], folder: str) -> dict[str, str]:
     return {**given, "PYTHONPATH": os.pathsep.join([_START, *path]), _FOLDER: folder}
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, *, started_by: int) -> None:
     """Look at this process, and write what is found.
+
+    What is told of it where it turns out to have only started others stands beside: whether it has is known when all
+    of them have ended.
 
     Args:
         folder: Where.
+        started_by: Which of the examined processes has started it; 0 for none.
     """
+    asks = patched.is_anything_imported()
     found = examine(is_service=True)
-    document = {"process": " ".join(sys.orig_argv), "text": report(found), "found": found.as_dict()}
+    document = {"process": " ".join(sys.orig_argv), "id": os.getpid(), "started_by": started_by, **_document(found)}
+    if not asks:
+        rest = tuple(each for each in found.problems if not each.startswith((patched.NOTHING, NOT_ON)))
+        if rest != found.problems:
+            document["starts"] = _document(replace(found, problems=rest, notes=(_STARTS, *found.notes)))
+            document["starts_silent"] = _document(replace(found, problems=(_STARTS_SILENT, *rest)))
     (folder / f"{os.getpid()}.json").write_text(json.dumps(document), "utf-8")
+
+
+def _document(found: Examination) -> dict[str, Any]:
+    return {"text": report(found), "found": found.as_dict()}
 
 
 def run(words: Sequence[str], *, as_json: bool) -> int:
@@ -81,10 +108,12 @@ def run(words: Sequence[str], *, as_json: bool) -> int:
                 return NOT_STARTED
             code = command.code
         reports = [json.loads(each.read_text("utf-8")) for each in sorted(Path(folder).glob("*.json"))]
-        silent = [each.read_text("utf-8") for each in sorted(Path(folder).glob("*.began"))]
+        notes = [json.loads(each.read_text("utf-8")) for each in sorted(Path(folder).glob("*.began"))]
         problems = [each.read_text("utf-8") for each in sorted(Path(folder).glob("*.problem"))]
     if not reports:
         problems.append(_NONE)
+    silent = [each["process"] for each in notes]
+    reports = [_as_what_it_is(each, reports, notes) for each in reports]
     ok = not problems and all(each["found"]["ok"] for each in reports)
     if as_json:
         processes = [{"process": each["process"], **each["found"]} for each in reports]
@@ -98,6 +127,30 @@ def run(words: Sequence[str], *, as_json: bool) -> int:
     return 0 if ok else 1
 
 
+def _as_what_it_is(
+    mine: Mapping[str, Any], reports: Sequence[Mapping[str, Any]], silent: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Return the report of a process, as one that only starts others where it is one.
+
+    Args:
+        mine: Its report.
+        reports: Of all.
+        silent: Notes of those that have left none.
+    """
+    if "starts" not in mine:
+        return mine
+    if any(each["started_by"] == mine["id"] for each in reports):
+        return {**mine, **mine["starts"]}
+    if any(each["started_by"] == mine["id"] for each in silent):
+        return {**mine, **mine["starts_silent"]}
+    return mine
+
+
 def _told(reports: Sequence[Mapping[str, Any]], problems: Sequence[str], silent: Sequence[str]) -> list[str]:
-    told = [f"process {each['process']}\n\n{each['text']}" for each in reports]
+    """Return paragraphs: what is the same of several processes, workers of one server, once."""
+    same = Counter((each["process"], each["text"]) for each in reports)
+    told = [
+        f"process {process}{f' ({number} of them)' if number > 1 else ''}\n\n{text}"
+        for (process, text), number in same.items()
+    ]
     return [*told, *problems, *([_SILENT.format(number=len(silent), first=cut(silent[0], _WORDS))] if silent else [])]

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.config import usage_hints
-from otel_failover._core.domain.endpoint import endpoint_of, host_of
+from otel_failover._core.domain.endpoint import endpoint_of, is_loopback, names_of
 from otel_failover._core.domain.providers import provider_of_host
 
 if TYPE_CHECKING:
@@ -43,14 +43,16 @@ def notes(settings: Settings) -> Iterator[str]:
     Args:
         settings: In force.
     """
-    known = {*settings.gateways, *(word.lower() for word in settings.provider_aliases), *usage_hints.unknown_hosts}
-    yield from map(usage_hints.unknown_host_text, usage_hints.unknown_hosts)
+    asked = usage_hints.unknown_hosts
+    known = {*settings.gateways, *(word.lower() for word in settings.provider_aliases), *asked, *asked.values()}
+    yield from map(usage_hints.unknown_host_text, asked.values())
     for variable, provider in _BASE_URLS.items():
-        host = host_of(endpoint_of(os.environ.get(variable, "")) or "")
-        if host and host.lower() not in known and provider_of_host(host) is None:
-            alias = json.dumps({host: provider})
+        exact, host = names_of(endpoint_of(os.environ.get(variable, "")) or "")
+        if host and known.isdisjoint((exact, host)) and provider_of_host(host) is None:
+            name = exact if is_loopback(host) else host
+            alias = json.dumps({name: provider})
             yield (
-                f"{variable} names {host}, which is nobody's that is known: its calls are told as that host's. Where "
+                f"{variable} names {name}, which is nobody's that is known: its calls are told as that host's. Where "
                 f"it is the provider's own: OTEL_FAILOVER_PROVIDER_ALIASES='{alias}'; where it relays for several: "
-                f"OTEL_FAILOVER_GATEWAYS={host}"
+                f"OTEL_FAILOVER_GATEWAYS={name}"
             )

@@ -65,7 +65,7 @@ def spans_in(body: bytes, kind: str) -> list[SpanView]:
         if kind != JSON:
             return list(from_protobuf(body))
         views = list(from_otlp(json.loads(body)))
-        if not all(_is_text(view) for view in views):
+        if not all(is_text(view) for view in views):
             raise TypeError  # noqa: TRY301
     except (Exception, RecursionError) as problem:
         what = "OTLP in JSON" if kind == JSON else "OTLP in protobuf"
@@ -73,7 +73,7 @@ def spans_in(body: bytes, kind: str) -> list[SpanView]:
     return views
 
 
-def _is_text(view: SpanView) -> bool:
+def is_text(view: SpanView) -> bool:
     """Whether what has to be text is text: JSON has other types where protobuf has none."""
     texts = [view.name, view.description, view.scope, *(event.name for event in view.events)]
     return all(isinstance(each, str) for each in texts) and all(isinstance(key, str) for key in view.attributes)

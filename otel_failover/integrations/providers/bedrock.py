@@ -4,7 +4,7 @@ One logical call is one `BaseClient._make_api_call` of a `bedrock-runtime` clien
 services pass untouched. A streamed answer is read from an `EventStream`, an invoked model's from a `StreamingBody`: the
 call stays open until that ends, fails, is closed or is dropped. `ClientError` carries a copy of the facts instead of
 the response; it is bound to the response with its request id. Guardrails, token counts and asynchronous invocations
-are no inference. aiobotocore does not pass here.
+are no inference. aiobotocore does not pass here: its calls are seen by wire.
 """
 
 from __future__ import annotations
@@ -54,10 +54,9 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
     endpoint = endpoint_of(client.meta.endpoint_url) or ""
     model = api_params.get("modelId") if isinstance(api_params, Mapping) else None
     model = model if isinstance(model, str) else ""
-    kind = "embeddings" if "embed" in model and operation_name == "InvokeModel" else "chat"
     return Asked(
         sdk=_SDK,
-        operation=kind if operation_name in _OPERATIONS else None,
+        operation=_operation(operation_name, model),
         model=model,
         endpoint=endpoint,
         is_default=(urlsplit(endpoint).hostname or "").endswith(_AWS_HOSTS),
@@ -70,6 +69,25 @@ def _asked(client: Any, operation_name: str, api_params: Any) -> Asked | None:
         base=base_of(text_of(client.meta.endpoint_url)),
         told="aws.bedrock",
     )
+
+
+def _operation(name: str, model: str) -> str | None:
+    """Return what is asked for: an invoked model may be of any kind, and its name tells which."""
+    if name not in _OPERATIONS:
+        return None
+    if name.startswith("Invoke"):
+        from otel_failover._core.evidence.dialects.models import (
+            answers_nobody,
+            makes_media,
+        )  # late: for the import budget
+
+        if "embed" in model:
+            return "embeddings" if name == "InvokeModel" else "chat"
+        if answers_nobody(model):
+            return None
+        if makes_media(model):
+            return "generate_content"
+    return "chat"
 
 
 def _credential(client: Any) -> object:

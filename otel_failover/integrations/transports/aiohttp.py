@@ -214,15 +214,22 @@ def _ended(call: Any, stream: Any) -> None:
 
 
 async def wait(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Wrap `StreamReader._wait`: the reader waits here, and what breaks the waiting off is raised here."""
+    """Wrap `StreamReader._wait`: the reader waits here, and what breaks the waiting off is raised here.
+
+    Whoever is cancelled here may read on: the stream has lost nothing. One that may not wait, since another does, has
+    no say at all.
+    """
     call = wire.bodies.get(instance) if wire.bodies else None
-    if call is None or call.done:
+    if call is None or call.done or read(instance, "_waiter") is not None:
         return await wrapped(*args, **kwargs)
     call.touched()
     try:
         result = await wrapped(*args, **kwargs)
-    except BaseException as problem:
+    except Exception as problem:
         call.body_ended(problem)
+        raise
+    except BaseException as problem:
+        call.interrupted(problem)
         raise
     _ended(call, instance)
     return result
@@ -272,7 +279,8 @@ def _opened(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> wire
 def _has_read(response: Any) -> None:
     """Keep a response that was read, until its attempt has ended."""
     exchange = _unread.pop(response, None)
-    if exchange is None or exchange.ledger is None or not exchange.ledger.live:
+    owner = exchange.owner() if exchange is not None else None
+    if exchange is None or owner is None or not owner.live:
         return
     wanted = exchange.is_error or not exchange.stream
     exchange.response = Reference(response, hold=exchange.hold and wanted)

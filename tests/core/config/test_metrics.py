@@ -138,6 +138,7 @@ def test_a_mismatch_points_at_its_span(stack: ExitStack) -> None:
     assert dict(counted[0].attributes) == {
         "failover.attribution.rule": "stale_error",
         "failover.attribution.expected.provider": "anthropic",
+        "failover.attribution.source.provider": "openai",
     }
     (exemplar,) = counted[0].exemplars
     assert exemplar.trace_id == seen[0]
@@ -201,7 +202,11 @@ def test_a_mismatch_is_logged_once_a_minute(
     assert "exceeded" not in lines[0]
     assert (
         telemetry.metric("failover.attribution.mismatches")[
-            key(failover__attribution__rule="stale_error", failover__attribution__expected__provider="anthropic")
+            key(
+                failover__attribution__rule="stale_error",
+                failover__attribution__expected__provider="anthropic",
+                failover__attribution__source__provider="openai",
+            )
         ]
         == 3
     )

@@ -235,28 +235,35 @@ def test_a_provider_that_is_nearly_a_known_one_is_told_and_used(caplog: pytest.L
     assert "provider_aliases: 'opnai' is no known provider; did you mean openai?; it is used as it is" in warning
 
 
-def test_of_an_alias_the_host_counts_and_two_of_one_host_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_of_an_alias_host_and_port_count_and_two_of_one_server_are_told(caplog: pytest.LogCaptureFixture) -> None:
     aliases = {"http://llm.example:8000/v1": "vllm", "127.0.0.1:1": "Gemini", "my:proxy": "groq", "a.example:2": "x"}
-    known = {"llm.example": "vllm", "127.0.0.1": "Gemini", "my:proxy": "groq", "a.example": "x"}
+    known = {"llm.example:8000": "vllm", "127.0.0.1:1": "Gemini", "my:proxy": "groq", "a.example:2": "x"}
     assert load({"provider_aliases": aliases}, {}).provider_aliases == known
+    several = {"localhost:11434": "ollama", "localhost:8000": "vllm", "localhost": "lm_studio"}
+    assert load({"provider_aliases": several}, {}).provider_aliases == several
     assert _warnings(caplog) == []
-    given = {"localhost:11434": "ollama", "localhost:8000": "vllm"}
-    assert load({"provider_aliases": given}, {}).provider_aliases == {"localhost": "vllm"}
+    given = {"localhost:8000": "ollama", "http://LOCALHOST:8000/v1": "vllm"}
+    assert load({"provider_aliases": given}, {}).provider_aliases == {"localhost:8000": "vllm"}
     (warning,) = _warnings(caplog)
-    assert "the host 'localhost' is given to 'ollama' and to 'vllm'; ports are not looked at" in warning
+    assert "the host 'localhost:8000' is given to 'ollama' and to 'vllm'; the last counts" in warning
 
 
 @pytest.mark.parametrize(
     ("given", "host"),
     [
         ("https://llm.corp.example/v1", "llm.corp.example"),
-        ("http://user:secret@LLM.corp.example:8080", "llm.corp.example"),
-        ("llm.corp.example:8080", "llm.corp.example"),
+        ("https://llm.corp.example:443/v1", "llm.corp.example"),
+        ("http://user:secret@LLM.corp.example:8080", "llm.corp.example:8080"),
+        ("llm.corp.example:8080", "llm.corp.example:8080"),
         ("llm.corp.example", "llm.corp.example"),
         ("::1", "::1"),
+        ("http://[::1]/v1", "::1"),
+        ("http://[::1]:8000/v1", "[::1]:8000"),
     ],
 )
-def test_of_a_url_the_host_is_taken(given: str, host: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_of_a_url_the_host_is_taken_and_a_port_that_tells_servers_apart(
+    given: str, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
     assert load({"gateways": [given]}, {}).gateways == [host]
     if "://" in given:
         assert load({"provider_aliases": {given: "openai"}}, {}).provider_aliases == {host: "openai"}
@@ -368,6 +375,7 @@ def test_strict_raises_our_own_errors_and_stops_with_us(monkeypatch: pytest.Monk
 def test_a_provider_that_is_none_is_told_and_the_global_one_used(
     given: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    importlib.import_module("httpx")  # which is patched then
     FailoverInstrumentor().instrument(**given)
     try:
         assert runtime.current().provider is None

@@ -8,6 +8,7 @@ import threading
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import openai
 import pytest
 
@@ -55,28 +56,38 @@ def test_a_host_that_is_nobodys_is_told_once(
         with failover_run("chat") if in_a_run else nullcontext():
             ask(local)
     (line,) = told(caplog, "nobody's that is known")
-    assert """OTEL_FAILOVER_PROVIDER_ALIASES='{"127.0.0.1": "openai"}'""" in line
-    assert "OTEL_FAILOVER_GATEWAYS=127.0.0.1" in line
+    name = local.endpoint.partition("//")[2]
+    assert f"""OTEL_FAILOVER_PROVIDER_ALIASES='{{"{name}": "openai"}}'""" in line, "with the port, on this machine"
+    assert line.endswith(f"OTEL_FAILOVER_GATEWAYS={name}")
     assert telemetry.spans
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"provider_aliases": {"127.0.0.1": "openai"}},
-        {"provider_aliases": {"127.0.0.1": "acme"}},
-        {"gateways": ["127.0.0.1"]},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("with_port", [False, True])
+@pytest.mark.parametrize("provider", ["openai", "acme", ""])
 def test_a_host_that_is_somebodys_is_not_told(
-    telemetry: Telemetry, local: LocalProvider, caplog: pytest.LogCaptureFixture, settings: dict[str, Any]
+    telemetry: Telemetry, local: LocalProvider, caplog: pytest.LogCaptureFixture, provider: str, with_port: bool
 ) -> None:
+    name = local.endpoint.partition("//")[2] if with_port else "127.0.0.1"
+    settings: dict[str, Any] = {"provider_aliases": {name: provider}} if provider else {"gateways": [name]}
     FailoverInstrumentor().uninstrument()
     FailoverInstrumentor().instrument(tracer_provider=telemetry.provider, **settings)
     ask(local)
     assert telemetry.spans
     assert not told(caplog, "nobody's that is known")
+
+
+def test_two_servers_of_one_host_are_two_providers(telemetry: Telemetry, local: LocalProvider) -> None:
+    """vLLM and Ollama on one machine: each with its name, asked by plain HTTP too, which only a named host is."""
+    with LocalProvider("openai", default=Answer.ok()) as other:
+        names = [each.endpoint.partition("//")[2] for each in (local, other)]
+        FailoverInstrumentor().uninstrument()
+        aliases = dict(zip(names, ("vllm", "ollama"), strict=True))
+        FailoverInstrumentor().instrument(tracer_provider=telemetry.provider, provider_aliases=aliases)
+        for each in (local, other):
+            ask(each)
+            httpx.post(f"{each.base_url}/responses", json={"model": "m", "input": "hello"})
+    found = [span["candidate.provider"] for span in telemetry.spans if span["candidate.provider"]]
+    assert found == ["vllm", "vllm", "ollama", "ollama"]
 
 
 # --- threads ----------------------------------------------------------------------------------------------------------

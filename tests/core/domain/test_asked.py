@@ -35,12 +35,25 @@ class Whose(NamedTuple):
     gateways: Sequence[str] = ()
 
 
+LOCAL: Final = {"127.0.0.1:8000": "vllm", "127.0.0.1:11434": "ollama", "127.0.0.1": "lm_studio"}
 WHOSE: Final = {
     "a chain's entry with this endpoint is surer than an alias": Whose(
         asked(PROXY), "mistral_ai", [Candidate("mistral_ai", "other", PROXY)], ALIASES
     ),
     "an alias of the host": Whose(asked(PROXY), "anthropic", aliases=ALIASES),
     "an alias is surer than the table": Whose(asked(), "groq", aliases={"api.openai.com": "groq"}),
+    "a server of several on one host": Whose(asked("http://127.0.0.1:8000"), "vllm", aliases=LOCAL),
+    "another of them": Whose(asked("http://127.0.0.1:11434"), "ollama", aliases=LOCAL),
+    "one that is not named, on a host that is": Whose(asked("http://127.0.0.1:9000"), "lm_studio", aliases=LOCAL),
+    "one by its address of sixteen bytes": Whose(asked("http://[::1]:8000"), "vllm", aliases={"[::1]:8000": "vllm"}),
+    "a default port that is named": Whose(asked("http://llm.acme.example"), "vllm", aliases={"llm.acme.example:80": "vllm"}),
+    "the port of another server": Whose(asked("http://127.0.0.1:80"), "127.0.0.1", aliases={"127.0.0.1:8000": "vllm"}),
+    "a gateway by its port is nobody's": Whose(
+        asked("https://openrouter.ai:8443"), "openrouter.ai", gateways=["openrouter.ai:8443"]
+    ),
+    "its host at another port is somebody's": Whose(
+        asked("https://openrouter.ai"), "openrouter", gateways=["openrouter.ai:8443"]
+    ),
     "the case of a host says nothing": Whose(asked("https://LLM.acme.example"), "anthropic", aliases=ALIASES),
     "a well-known host": Whose(asked("https://api.mistral.ai"), "mistral_ai"),
     "a gateway's host is nobody's": Whose(asked("https://openrouter.ai"), "openrouter.ai", gateways=["openrouter.ai"]),
@@ -73,7 +86,7 @@ WHOSE: Final = {
 @pytest.mark.parametrize("case", WHOSE.values(), ids=WHOSE)
 def test_the_most_certain_source_says_whose_a_call_is(case: Whose) -> None:
     chain = Chain(tuple(case.chain)) if case.chain else EMPTY
-    assert provider_of(case.call, chain, case.aliases, case.gateways) == case.provider
+    assert provider_of(case.call, chain, case.aliases, frozenset(case.gateways)) == case.provider
 
 
 class Place(NamedTuple):

@@ -203,6 +203,14 @@ SENDS: Final[dict[str, Send]] = {
         "the table does not count there", OWN, OPENAI, sdk(OPENAI),
         Candidate("anthropic", gateways=frozenset({"api.openai.com"})),
     ),
+    "to the client's base at a gateway with a port": Send(
+        "nor there, where only this server is one", OWN, f"{OPENAI}:8443", sdk(f"{OPENAI}:8443"),
+        Candidate("anthropic", gateways=frozenset({"api.openai.com:8443"})),
+    ),
+    "to another port of a gateway": Send(
+        "twin: the host is its provider's", OTHER_CANDIDATE, OPENAI, sdk(OPENAI),
+        Candidate("anthropic", gateways=frozenset({"api.openai.com:8443"})),
+    ),
     "to the client's base, a neighbour": Send(
         "twin: another member declares it", OTHER_CANDIDATE, OTHER_PROXY, sdk(OTHER_PROXY),
         Candidate(neighbours=frozenset({OTHER_PROXY})),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import httpx
+import openai
 import pytest
 from opentelemetry import context as context_api
 
 from otel_failover import failover_run
 from otel_failover.testing.providers import Answer
-from tests.support.hosts import stand
+from tests.support.hosts import MESSAGES, stand
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -58,3 +61,48 @@ def test_a_context_of_another_run_stays_that_runs(telemetry: Telemetry) -> None:
                 first.ask()
     tried: dict[Any, Any] = {span["candidate.provider"]: span["failover.run.id"] for span in telemetry.candidates}
     assert tried == {"anthropic": other.id, "openai": run.id}
+
+
+class InThisProcess(httpx.BaseTransport):
+    """An application that is reached without a socket, and asks a provider itself; its telemetry exchanges the context.
+
+    FastAPI's own makes it of the request's headers alone, and leaves out what was current.
+    """
+
+    def __init__(self, asks: Stand, context: Context | None) -> None:
+        self._asks, self._context = asks, context
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self._context is None:
+            found = self._asks.ask()
+        else:
+            token = context_api.attach(self._context)
+            try:
+                found = self._asks.ask()
+            finally:
+                context_api.detach(token)
+        return httpx.Response(200, json=found.model_dump(mode="json"), request=request)
+
+
+@pytest.mark.parametrize("context", ["kept", "taken before", "made anew"])
+@pytest.mark.parametrize("where", ["in a run", "outside any"])
+def test_a_call_inside_a_call_is_its_own_whatever_context_is_exchanged_between(
+    telemetry: Telemetry, context: str, where: str
+) -> None:
+    given = {"kept": None, "taken before": context_api.get_current(), "made anew": context_api.Context()}[context]
+    with ExitStack() as stack:
+        asked = stack.enter_context(stand("anthropic", Answer.ok("fine"), kind="openai"))
+        client: Any = stack.enter_context(httpx.Client(transport=InThisProcess(asked, given)))
+        gateway = openai.OpenAI(
+            api_key="sk-gateway-0123456789", base_url="http://gateway.example/v1", http_client=client
+        )
+        if where == "in a run":
+            stack.enter_context(failover_run("chat", chain=["openai/gpt-5.5"]))
+        gateway.chat.completions.create(model="gpt-5.5", messages=MESSAGES)
+        gateway.close()
+    outer, inner = telemetry.starting("chat ")
+    assert (inner["candidate.model"], inner["failover.wire.requests"]) == (asked.candidate.model, 1)
+    assert inner["candidate.outcome"] == "success"
+    whole = telemetry.candidates[0] if where == "in a run" else outer
+    assert (whole["candidate.model"], whole["failover.wire.requests"]) == ("gpt-5.5", 1)
+    assert whole.verdict == ("verified", None)

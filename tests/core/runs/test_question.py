@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_failover._core.runs.question import Question, question_of
-from tests.support.conversations import WHOLE, Told, renderers
+from tests.support.conversations import ALONE, UNSAID, WHOLE, WITHOUT_IMAGES, WITHOUT_TOOLS, Told, renderers
 
 TEXT: Final = "Why is\n the sky blue?"
 ASKED: Final[dict[str, Any]] = {
@@ -107,7 +107,6 @@ def test_what_stands_beside_it_counts_where_both_have_it() -> None:
     guard = {"messages": [{"role": "system", "content": "Is this allowed?"}, *plain["messages"]]}
     kind = {**plain, "system": [{"type": "text", "text": "Be kind."}]}
     assert not asked(guard).is_like(asked(kind))
-    assert asked(guard).is_like(asked(plain))
     tools = [[{"type": "function", "function": {"name": name}}] for name in ("look", "book")]
     assert not asked({**plain, "tools": tools[0]}).is_like(asked({**plain, "tools": tools[1]}))
     assert asked({**plain, "tools": tools[0]}).is_like(asked({**plain, "tools": [{"name": "look"}]}))
@@ -127,7 +126,11 @@ def test_a_guard_is_asked_whether_it_is_safe(guard: str) -> None:
 
 
 def test_nothing_of_its_text_is_kept() -> None:
-    assert all(each is None or isinstance(each, int) for each in asked({**ASKED["Anthropic"], "system": "Be kind."}))
+    def flat(kept: Any) -> list[Any]:
+        return [each for part in kept for each in flat(part)] if isinstance(kept, tuple) else [kept]
+
+    kept = flat(asked({**ASKED["Anthropic"], "system": "Be kind." * 99}))
+    assert all(each is None or isinstance(each, int) for each in kept)
 
 
 def test_a_very_long_text_is_told_apart_by_its_ends() -> None:
@@ -136,6 +139,138 @@ def test_a_very_long_text_is_told_apart_by_its_ends() -> None:
     assert asked(bodies[0]).is_like(asked({"input": f"a{long}b"}))
     assert not asked(bodies[0]).is_like(asked(bodies[1]))
     assert not asked(bodies[0]).is_like(asked(bodies[2]))
+
+
+# --- what the system says ---------------------------------------------------------------------------------------------
+
+INSTRUCTION: Final = "You are a careful assistant of the accounts department. Summarise this document: "
+DOCUMENTS: Final = (
+    "The first invoice is of Acme, and overdue. " * 9,
+    "The second one is Initech's, long since paid. " * 9,
+)
+SPEAKING: Final = {name: each for name, each in {**WHOLE, **WITHOUT_IMAGES, **WITHOUT_TOOLS, **ALONE}.items()
+                   if name not in UNSAID}  # fmt: skip
+"""Dialects with a place for what the system says."""
+
+
+MAY_BE_PACKED: Final = ("Ollama's prompt",)
+"""Of these a prompt may hold all that is said, as a template has it."""
+
+
+def summarised(document: str) -> Told:
+    return Told(texts=("Go on.",), system=INSTRUCTION + document)
+
+
+@pytest.mark.parametrize("dialect", SPEAKING)
+def test_a_document_behind_what_is_said_every_time_is_part_of_the_question(dialect: str) -> None:
+    first, second = (summarised(each) for each in DOCUMENTS)
+    mine = asked(SPEAKING[dialect](first))
+    for name, render in SPEAKING.items():
+        assert mine.is_like(asked(render(first))), name
+        assert not mine.is_like(asked(render(second))), name
+
+
+@pytest.mark.parametrize("dialect", SPEAKING)
+def test_the_parts_of_a_panel_are_told_apart_though_their_texts_start_alike(dialect: str) -> None:
+    start = "You sit on a panel of five experts who answer the user's question one after the other. You are "
+    bodies = [SPEAKING[dialect](Told(texts=(TEXT,), system=f"{start}{who}.")) for who in ("the lawyer", "the chemist")]
+    assert not asked(bodies[0]).is_like(asked(bodies[1]))
+
+
+@pytest.mark.parametrize("more", [" Answer as JSON.", " Do not think aloud." * 3])
+def test_a_word_at_its_end_for_one_of_two_dialects_is_no_other_question(more: str) -> None:
+    """Within one dialect it is a documented miss: the end of the text may be another document."""
+    for text in (INSTRUCTION, INSTRUCTION + DOCUMENTS[0]):
+        plain, longer = Told(texts=(TEXT,), system=text), Told(texts=(TEXT,), system=text + more)
+        assert asked(WHOLE["chat"](plain)).is_like(asked(WHOLE["Anthropic"](longer)))
+        assert asked(WHOLE["chat"](longer)).is_like(asked(WHOLE["Gemini"](plain)))
+        assert not asked(WHOLE["chat"](plain)).is_like(asked(WHOLE["chat"](longer)))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_one"),
+    [
+        ("You are {model}. Be kind.", "You are {model}. Be kind.", True),
+        ("You are {model}. Be kind.", "You are {model}. Be brief.", False),
+        ("Escalate from gpt-5.5 to llama-4 at need.", "Escalate from gpt-5.5 to llama-4 at need.", True),
+        ("It is 16:23:26.123456 now.", "It is 16:23:31.654321 now.", True),
+        ("2026-11-30T09:59:59Z: be kind.", "2026-11-30T10:00:00Z: be kind.", True),
+        ("Ticket 4711.", "Ticket 4712.", False),
+    ],
+)
+@pytest.mark.parametrize("models", [("gpt-5.5", "llama-4"), ("openai/gpt-5.5", "meta/llama-4"), ("gpt-5.5", "m")])
+def test_the_models_name_and_the_time_of_day_are_no_difference(
+    first: str, second: str, is_one: bool, models: tuple[str, str]
+) -> None:
+    texts = (INSTRUCTION + each for each in (first, second))
+    found = [
+        question_of({"messages": [{"role": "system", "content": text.format(model=model)}, *ASKED["OpenAI chat"]["messages"]]}, model)
+        for text, model in zip(texts, models, strict=True)
+    ]  # fmt: skip
+    assert found[0] is not None
+    assert found[1] is not None
+    assert found[0].is_like(found[1]) is (is_one and ("{model}" not in first or models[1] != "m"))
+
+
+@pytest.mark.parametrize("dialect", SPEAKING)
+def test_a_system_that_says_nothing_is_another_than_one_that_does(dialect: str) -> None:
+    """A router or a classifier before the model: it has instructions, and is given the user's text as it is."""
+    router, plain = Told(texts=(TEXT,), system="Is this a sum? Say yes or no."), Told(texts=(TEXT,))
+    instructed, bare = (asked(SPEAKING[dialect](each)) for each in (router, plain))
+    for name, render in SPEAKING.items():
+        if name not in MAY_BE_PACKED:
+            assert not instructed.is_like(asked(render(plain))), name
+        assert bare.is_like(asked(render(plain))), name
+
+
+UNTOLD: Final[dict[str, dict[str, Any]]] = {
+    **{name: ALONE[name](Told(texts=(TEXT,))) for name in UNSAID},
+    "an agent of the provider's": {"agent_id": "ag_1", "inputs": [{"role": "user", "content": TEXT}]},
+    "a stored prompt": {"model": "m", "prompt": {"id": "pmpt_1"}, "input": TEXT},
+    "an answer before": {"model": "m", "previous_response_id": "resp_1", "input": TEXT},
+    "what is cached there": {"contents": TEXT, "config": {"cached_content": "cachedContents/1"}},
+    "late in a conversation": {
+        "messages": [{"role": who, "content": "hi"} for who in ("user", "assistant") * 3]
+        + [{"role": "system", "content": "Be kind."}, {"role": "user", "content": TEXT}]
+    },
+}
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_where_it_cannot_be_told_what_the_system_says_it_is_not_compared(name: str) -> None:
+    for system in ("", "Be kind."):
+        assert asked(UNTOLD[name]).is_like(asked(WHOLE["Anthropic"](Told(texts=(TEXT,), system=system))))
+
+
+# --- what is no text --------------------------------------------------------------------------------------------------
+
+ADDRESS: Final = "https://images.example.com/{}/original.png?width=1024&quality=80&format=webp"
+SCANS: Final = [bytes([at, 216, 255]) * 40_000 + b"\x28\xa2\x8a\x00" * 40_000 + b"\xff\xd9" for at in (0, 1)]
+"""Pages that end in the same white margin, and are of the same length."""
+
+
+def shown(image: object) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [{"type": "text", "text": TEXT}, image]}]}
+
+
+def test_addresses_that_end_alike_are_two_images() -> None:
+    urls = [ADDRESS.format(at) for at in ("4711", "4712")]
+    chats = [shown({"type": "image_url", "image_url": {"url": url}}) for url in urls]
+    claudes = [shown({"type": "image", "source": {"type": "url", "url": url}}) for url in urls]
+    for first in (chats, claudes):
+        for second in (chats, claudes):
+            assert asked(first[0]).is_like(asked(second[0]))
+            assert not asked(first[0]).is_like(asked(second[1]))
+
+
+@pytest.mark.parametrize("size", [30, 31, 32, 575, 576, 577, 700, 3_000, len(SCANS[0])])
+def test_scans_that_end_alike_are_two_images_in_any_two_dialects(size: int) -> None:
+    first, second = (SCANS[at][: size - 1] + SCANS[at][-1:] for at in (0, 1))
+    told, other = (Told(texts=(TEXT,), images=(each,)) for each in (first, second))
+    for name, render in WHOLE.items():
+        for beside, again in WHOLE.items():
+            assert asked(render(told)).is_like(asked(again(told))), (name, beside)
+            assert not asked(render(told)).is_like(asked(again(other))), (name, beside)
 
 
 # --- one conversation in any two dialects -----------------------------------------------------------------------------
@@ -151,7 +286,7 @@ CONVERSATIONS: Final = st.builds(
     images=st.lists(IMAGES, max_size=2).map(tuple),
     before=st.lists(st.tuples(WORDS, WORDS), max_size=2).map(tuple),
     rounds=st.lists(st.lists(RESULTS, min_size=1, max_size=2).map(tuple), max_size=2).map(tuple),
-    system=st.just("") | WORDS,
+    system=st.just("") | WORDS | st.builds(lambda text: f"{INSTRUCTION}{text * 30}", WORDS),
     tools=st.lists(st.sampled_from(["look", "book", "cook"]), max_size=2, unique=True).map(tuple),
     schema=st.sampled_from(["", "Answer"]),
 )

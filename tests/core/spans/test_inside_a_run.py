@@ -136,7 +136,7 @@ def test_the_incident_after_the_call(telemetry: Telemetry, pair: tuple[Stand, St
     assert marker["failover.attribution.own"].startswith("no response in 0.")
     counted = {key: count for key, count in telemetry.metric("failover.attribution.mismatches").items() if count}
     assert list(counted.values()) == [1]
-    assert {value for _, value in next(iter(counted))} == {"anthropic", "stale_error"}
+    assert {value for _, value in next(iter(counted))} == {"anthropic", "openai", "stale_error"}
 
 
 @needs_hook

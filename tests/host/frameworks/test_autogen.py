@@ -79,7 +79,7 @@ async def one_stream_after_another(clients: list[Any]) -> str:
 
 
 @pytest.mark.parametrize("loop", [one_agent_after_another, one_client_after_another, one_stream_after_another])
-@pytest.mark.parametrize("where", IN_A_REQUEST)
+@pytest.mark.parametrize("where", SETTINGS)
 def test_one_after_another(telemetry: Telemetry, desk: Desk, where: str, loop: Any) -> None:
     clients = [gpt(desk, Answer.openai_quota()), claude(desk, Answer.ok("The tide is late."))]
     with setting(telemetry, where, THEIRS):
@@ -105,13 +105,6 @@ def test_one_team_after_another(telemetry: Telemetry, desk: Desk, where: str) ->
     with setting(telemetry, where, THEIRS):
         assert asyncio.run(work()) == "The tide is late."
     check_failover(telemetry)
-
-
-def test_missed_is_a_loop_without_any_span(telemetry: Telemetry, desk: Desk) -> None:
-    """Its clients ask in a task of their own."""
-    clients = [gpt(desk, Answer.openai_quota()), claude(desk, Answer.ok("The tide is late."))]
-    assert asyncio.run(one_client_after_another(clients)) == "The tide is late."
-    check_none(telemetry, calls=2)
 
 
 # --- what is none -----------------------------------------------------------------------------------------------------

@@ -59,10 +59,8 @@ def run(way: str, built: Any) -> Any:
     return built.invoke({"question": QUESTION})
 
 
-IN_ONE_TASK = [("alone", "sync"), *((where, way) for where in IN_A_REQUEST for way in ("sync", "async"))]
-
-
-@pytest.mark.parametrize(("where", "way"), IN_ONE_TASK)
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("where", SETTINGS)
 def test_a_loop_in_a_node(telemetry: Telemetry, desk: Desk, where: str, way: str) -> None:
     models = [gpt(desk, Answer.openai_quota()), claude(desk, Answer.ok("The tide is late."))]
 
@@ -127,8 +125,9 @@ def from_node_to_node(first: Any, second: Any, way: str) -> Any:
     return built.compile()
 
 
-@pytest.mark.parametrize("way", ["sync", "async"])
-@pytest.mark.parametrize("where", IN_A_REQUEST)
+@pytest.mark.parametrize(
+    ("where", "way"), [("alone", "async"), *((where, way) for where in IN_A_REQUEST for way in ("sync", "async"))]
+)
 def test_from_node_to_node(telemetry: Telemetry, desk: Desk, where: str, way: str) -> None:
     built = from_node_to_node(gpt(desk, Answer.openai_quota()), claude(desk, Answer.ok("The tide is late.")), way)
     with setting(telemetry, where, THEIRS):
@@ -136,15 +135,9 @@ def test_from_node_to_node(telemetry: Telemetry, desk: Desk, where: str, way: st
     check_failover(telemetry)
 
 
-def test_missed_are_asynchronous_nodes_without_any_span(telemetry: Telemetry, desk: Desk) -> None:
-    """Each is a task of its own: nothing says that they belong together."""
-    built = from_node_to_node(gpt(desk, Answer.openai_quota()), claude(desk, Answer.ok("The tide is late.")), "async")
-    assert run("async", built)["answer"] == "The tide is late."
-    check_none(telemetry, calls=2)
-
-
-def test_missed_is_a_loop_of_langchains_tasks_without_any_span(telemetry: Telemetry, desk: Desk) -> None:
-    """`ainvoke` asks in a task of its own."""
+@pytest.mark.parametrize("where", SETTINGS)
+def test_a_loop_of_langchains_tasks(telemetry: Telemetry, desk: Desk, where: str) -> None:
+    """`ainvoke` asks in a task of its own; the loop waits for each in turn."""
     models = [gpt(desk, Answer.openai_quota()), claude(desk, Answer.ok("The tide is late."))]
 
     async def work() -> str:
@@ -153,8 +146,9 @@ def test_missed_is_a_loop_of_langchains_tasks_without_any_span(telemetry: Teleme
         except Exception:  # noqa: BLE001 - as above
             return str((await models[1].ainvoke(QUESTION)).text)
 
-    assert asyncio.run(work()) == "The tide is late."
-    check_none(telemetry, calls=2)
+    with setting(telemetry, where, THEIRS):
+        assert asyncio.run(work()) == "The tide is late."
+    check_failover(telemetry)
 
 
 # --- what is none -----------------------------------------------------------------------------------------------------

@@ -69,8 +69,13 @@ async def first_that_streams(agent: Any, models: list[Any]) -> str:
     raise RuntimeError("nobody answers")
 
 
-@pytest.mark.parametrize("way", ["run", "stream", "responses"])
-@pytest.mark.parametrize("where", IN_A_REQUEST)
+@pytest.mark.parametrize(
+    ("where", "way"),
+    [
+        *((where, way) for where in SETTINGS for way in ("run", "responses")),
+        *((where, "stream") for where in IN_A_REQUEST),
+    ],
+)
 def test_a_loop_around_the_runner(telemetry: Telemetry, desk: Desk, where: str, way: str) -> None:
     responses = way == "responses"
     models = [
@@ -120,12 +125,12 @@ def test_in_the_middle_of_its_steps(telemetry: Telemetry, desk: Desk, where: str
     check_failover(telemetry, reasons=("server_error",))
 
 
-@pytest.mark.parametrize("where", ["alone", "its spans alone"])
-def test_missed_is_a_loop_without_a_span_around_it(telemetry: Telemetry, desk: Desk, where: str) -> None:
-    """The runner asks in a task of its own, and its spans begin a trace for each run of an agent."""
+@pytest.mark.parametrize(("where", "ask"), [("its spans alone", first_that_answers), ("alone", first_that_streams)])
+def test_missed_is_a_loop_without_a_span_around_it(telemetry: Telemetry, desk: Desk, where: str, ask: Any) -> None:
+    """Its spans begin a trace for each run of an agent, and a task that nobody waits for makes the stream."""
     models = [model(desk, GPT, Answer.openai_quota()), model(desk, CLAUDE, Answer.ok("The tide is late."))]
     with setting(telemetry, where, THEIRS):
-        assert asyncio.run(first_that_answers(agents.Agent("harbour", instructions=ASKED), models))
+        assert asyncio.run(ask(agents.Agent("harbour", instructions=ASKED), models))
     check_none(telemetry, calls=2)
 
 

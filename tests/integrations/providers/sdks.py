@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -219,6 +220,44 @@ def _ask_azure(client: Any, model: str, streamed: bool) -> Any:
     return client.complete(model=model, messages=MESSAGES, stream=streamed)
 
 
+# --- Bedrock, asynchronous ------------------------------------------------------------------------------------------------
+
+
+def _aws(sdk: Any, at: LocalProvider, patience: float) -> Callable[[], Any]:  # noqa: ARG001 - its parts are modules
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
+    config = AioConfig(retries={"max_attempts": 0}, read_timeout=patience)
+    options = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": KEY, "region_name": "us-east-1"}
+    return lambda: get_session().create_client("bedrock-runtime", endpoint_url=at.endpoint, config=config, **options)
+
+
+def _aconverse(client: Callable[[], Any], model: str, streamed: bool) -> Any:
+    said = [{"role": "user", "content": [{"text": "hello"}]}]
+    return _of_aws(client, "converse_stream" if streamed else "converse", "stream", streamed, model, messages=said)
+
+
+def _ainvoke(client: Callable[[], Any], model: str, streamed: bool) -> Any:
+    name = "invoke_model_with_response_stream" if streamed else "invoke_model"
+    said = json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 16, "messages": MESSAGES})
+    return _of_aws(client, name, "body", streamed, model, body=said)
+
+
+def _of_aws(client: Callable[[], Any], name: str, part: str, streamed: bool, model: str, **asked: Any) -> Any:
+    async def whole() -> Any:
+        async with client() as opened:
+            reply = await getattr(opened, name)(modelId=model, **asked)
+            return json.loads(await reply["body"].read()) if "body" in reply else reply["output"]
+
+    async def events() -> AsyncIterator[Any]:
+        async with client() as opened:
+            reply = await getattr(opened, name)(modelId=model, **asked)
+            async for event in reply[part]:
+                yield event
+
+    return events() if streamed else whole()
+
+
 # --- no SDK -----------------------------------------------------------------------------------------------------------
 
 HEADERS: Final = {"authorization": f"Bearer {KEY}"}
@@ -327,6 +366,8 @@ SDKS: Final = {
     "huggingface_hub generate": Sdk("huggingface_hub", "tgi", "hugging_face", "", _of_server("InferenceClient"), _generate_hub, _of_server("AsyncInferenceClient"), _generate_hub),
     "dashscope": Sdk("dashscope", "dashscope", "alibaba_cloud", "qwen-max", _dashscope, _ask_dashscope, _dashscope, _aask_dashscope, tries_again="timeouts"),
     "azure": Sdk("azure.ai.inference", "openai", "azure.ai.inference", "Phi-4", _azure, _ask_azure, _aazure, _ask_azure),
+    "aiobotocore": Sdk("aiobotocore", "bedrock", "aws.bedrock", "anthropic.claude-opus-4", _no_client, _ask_requests, _aws, _aconverse),
+    "aiobotocore invoke": Sdk("aiobotocore", "bedrock", "aws.bedrock", "anthropic.claude-opus-4", _no_client, _ask_requests, _aws, _ainvoke),
     "openai at vLLM": _stainless("openai", "OpenAI", "vllm", "vllm", "Qwen/Qwen3")._replace(has_adapter=True),
     "openai at OpenRouter": _stainless("openai", "OpenAI", "openrouter", "openrouter", "z-ai/glm-5")._replace(has_adapter=True),
     "httpx": Sdk("httpx", "openai", "deepseek", "deepseek-chat", _raw, _ask_httpx, _raw, _aask_httpx, unread="streams"),

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_failover._core.domain.endpoint import DEPLOYMENTS
 from otel_failover._core.domain.providers import GATEWAYS, provider_of_host
-from otel_failover._core.evidence.dialects import paths
+from otel_failover._core.evidence.dialects import models, paths
 from otel_failover._core.evidence.dialects.large_body import top_of
 from otel_failover._core.evidence.dialects.paths import Shape
 from otel_failover._core.failsafe import guarded
@@ -53,8 +53,6 @@ _MODELS: Final = ("model", "model_id", "agent", "agent_id", "version")
 _TURNS: Final = frozenset({"messages", "contents"})
 _SHARED: Final = frozenset({paths.CHAT_COMPLETIONS, paths.INVOKE, paths.CLOUDFLARE})
 """Dialects by whose paths, where those name a model, vectors and pictures are made as well."""
-_NO_ANSWER: Final = ("embed", "rerank", "moderation", "bge-", "gte-large")
-"""Models that answer nothing, by the paths by which others do."""
 
 
 class Inference(NamedTuple):
@@ -101,7 +99,7 @@ def inference_in(
         is_named: The user named the host: an alias, the chain's, a gateway.
     """
     shape = paths.shape_of(path)
-    if shape is None or _is_for_no_model(shape.model):
+    if shape is None or models.answers_nobody(shape.model):
         return None
     is_own = is_known and paths.is_hosts_own(host, shape)
     is_relayed = is_named or host in GATEWAYS or (is_known and provider_of_host(host) is None)
@@ -113,6 +111,8 @@ def inference_in(
     if seen is None:
         if not is_own and not is_relayed:
             return None
+        if shape.dialect in models.OF_EVERY_KIND and models.makes_media(shape.model):
+            shape = shape._replace(operation=paths.CONTENT)
         return _as_asked(shape, {}, None, headers, query)
     if shape.dialect == paths.COHERE and shape.where == paths.NAMED and "message" in seen:
         shape = shape._replace(dialect=paths.COHERE_1)
@@ -121,9 +121,18 @@ def inference_in(
     asks = [name for name in _ASKS[shape.dialect] if seen.get(name) not in (None, "")]
     if shape.model and not asks and _are_turns(seen.get("input")):  # Databricks' agents
         asks = ["input"]
-    if _is_a_job(seen) or (shape.model and body is not None and not asks and shape.dialect in _SHARED):
+    if _is_a_job(seen):
         return None
     model = _model(shape, seen)
+    if shape.dialect in models.OF_EVERY_KIND:
+        operation = models.operation_of(shape, path, seen, model)
+        if operation is None:
+            return None
+        if operation != shape.operation:  # its body is its own, and anybody's on a host that nobody knows
+            shape = shape._replace(operation=operation)
+            return _as_asked(shape, seen, body, headers, query) if is_own or is_relayed else None
+    if shape.model and body is not None and not asks and shape.dialect in _SHARED:
+        return None
     if not is_own and not (asks if is_relayed else _is_dialects_own(shape, seen, asks, model)):
         return None
     return _as_asked(shape, seen, body, headers, query)
@@ -193,11 +202,6 @@ def _model(shape: Shape, seen: Mapping[str, Any]) -> str:
 
 def _deployment(base: str) -> str:
     return base.rpartition(DEPLOYMENTS)[2].partition("/")[0] if DEPLOYMENTS in base else ""
-
-
-def _is_for_no_model(model: str) -> bool:
-    folded = model.lower()
-    return any(sign in folded for sign in _NO_ANSWER)
 
 
 def _is_a_job(seen: Mapping[str, Any]) -> bool:

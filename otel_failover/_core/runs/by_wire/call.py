@@ -8,6 +8,7 @@ How it ends, once:
 | is there when the library returns | then |
 | is read later | with the last byte, or with what broke the reading off; by `close`, or the collector |
 | tells an error in the midst | then: nothing is answered behind it |
+| can be read on, though its reader was cancelled | where it is closed or dropped, or the loop goes on without it |
 | is an error whose body is read later | likewise; at the latest with the host's next step, if nobody has read it |
 
 What passes is looked at and not kept, but for an error's body and a short answer that is no stream.
@@ -63,7 +64,7 @@ class WireCall(Call):
     """
 
     __slots__ = (
-        "_dialect", "_encoding", "_held", "_is_read_later", "_kind", "_number", "_reader",
+        "_dialect", "_encoding", "_held", "_interrupted_by", "_is_read_later", "_kind", "_number", "_reader",
         "ended_at", "said", "where", "wire",
     )  # fmt: skip
 
@@ -74,6 +75,7 @@ class WireCall(Call):
         self._number = 0
         self._reader: AnswerStream | None = None
         self._held: bytearray | None = None
+        self._interrupted_by: type[BaseException] | None = None
         self.wire: Exchange | None = None
         self.said: Answer | None = None
         self.ended_at: int | None = None
@@ -184,6 +186,8 @@ class WireCall(Call):
         Args:
             is_decoded: The library decodes each piece before we have it.
         """
+        if self._interrupted_by is not None:
+            self._reads_on()
         if self.ledger is None or not self.ledger.stream.untouched:
             return
         self.ledger.stream.untouched = False
@@ -224,6 +228,35 @@ class WireCall(Call):
         ledger.saw_chunk(WORDLESS if self._encoding else bytes(chunk[:_PIECE]).decode("utf-8", "replace"))
 
     @guarded(fallback=None)
+    def interrupted(self, by: BaseException) -> None:
+        """One reading was broken off from outside, and the body was not: the host may read on, as behind a deadline.
+
+        Args:
+            by: What was thrown into it. Only its class is kept: its frames hold what is to be collected.
+        """
+        if self.done or self.ledger is None:
+            return
+        self._interrupted_by = type(by)
+        wire.unread[self] = None
+        self._stop_clock()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the last reading was broken off, and no other has followed."""
+        return self._interrupted_by is not None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the thread and the task that have sent it are the ones that run now."""
+        return self.where == where_now()
+
+    def _reads_on(self) -> None:
+        self._interrupted_by = self.ended_at = None
+        wire.unread.pop(self, None)
+        if self._is_the_attempt and self.attempt is not None:
+            self.attempt.restart_clock()
+
+    @guarded(fallback=None)
     def body_ended(self, problem: BaseException | None) -> None:
         """The body was read to its end, or what was being read broke off.
 
@@ -232,6 +265,8 @@ class WireCall(Call):
         """
         if self.done or self.ledger is None:
             return
+        if self._interrupted_by is not None:
+            self._reads_on()  # all of it came, or it broke off by itself: what is left of the reading is no matter
         if self.refused and self._reader is None:
             if problem is None and self.wire is not None:
                 self._error_was_read(self.wire)
@@ -254,6 +289,9 @@ class WireCall(Call):
         if self.refused and self._reader is None and not self.streaming:
             self.left_unread()
             return
+        by = self._interrupted_by
+        if problem is None and by is not None:
+            problem = by.__new__(by)
         if self.said is None:
             self._take(is_whole=False)
         super().stream_ended(problem)
@@ -288,6 +326,7 @@ class WireCall(Call):
 
     def _settle(self, problem: BaseException | None, response_id: str | None, result: object) -> None:
         wire.bodies.forget(self._number, self)
+        wire.unread.pop(self, None)
         super()._settle(problem, response_id, result)
 
     # --- an error that nobody reads -----------------------------------------------------------------------------------
@@ -296,6 +335,9 @@ class WireCall(Call):
     def left_unread(self) -> None:
         """The host goes on, or has read the error: settle with what is known of it."""
         wire.unread.pop(self, None)
+        if self._interrupted_by is not None and self.streaming:
+            self.stream_ended()
+            return
         if self._finalizer is not None:
             self._finalizer.detach()
         if not self.done:

@@ -10,7 +10,7 @@ from otel_failover._core import context as scope
 from otel_failover._core.config import runtime
 from otel_failover._core.context import is_suppressed
 from otel_failover._core.domain.asked import Asked
-from otel_failover._core.domain.endpoint import host_of
+from otel_failover._core.domain.endpoint import host_of, names_of
 from otel_failover._core.domain.providers import provider_of_host
 from otel_failover._core.evidence import headers as header_facts
 from otel_failover._core.evidence.error_body import content_of
@@ -136,7 +136,7 @@ def _read(
         headers = {text_of(name).lower(): value for name, value in headers.items()}
     document: Any = read(sent, "document")
     content = content_of(sent) if document is None else sketch(document)
-    is_named = _is_named(endpoint, host, current, ledger)
+    is_named = _is_named(endpoint, current, ledger)
     found = inference_in(
         host,
         path,
@@ -164,10 +164,13 @@ def _read(
     return asked, found.dialect
 
 
-def _is_named(endpoint: str, host: str, current: Context, ledger: Ledger | None) -> bool:
+def _is_named(endpoint: str, current: Context, ledger: Ledger | None) -> bool:
     """Whether the user has named a host: an alias, a gateway, a member of the chain."""
     active = runtime.current()
-    if host in active.aliases or host in active.gateways or (ledger is not None and ledger.endpoint == endpoint):
+    names = names_of(endpoint)
+    if any(name in active.aliases or name in active.gateways for name in names) or (
+        ledger is not None and ledger.endpoint == endpoint
+    ):
         return True
     run = scope.run_in(current)
     return run is not None and endpoint in run.chain.endpoints

@@ -6,6 +6,7 @@ Held weakly: nothing of ours may decide how long a task lives, and that it is go
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 import threading
 import weakref
@@ -62,6 +63,60 @@ def _task() -> Any:
     return task
 
 
+def root_of(asker: Any) -> Any:
+    """Return on whose behalf a task works: who waits for it and for nothing else, and so on outwards; else itself.
+
+    Frameworks, and `wait_for` before Python 3.12, ask each candidate in a task of its own. Whoever does nothing but
+    wait for a task goes on as if it had made the call itself, and no two tasks that it waits for so are at work at
+    once. Who waits for several, as `gather` does, is no such one, nor is anybody of a task that two wait for.
+
+    Args:
+        asker: Who asks.
+    """
+    root = found = asker
+    for _ in range(_OUTWARDS):
+        found = _waiter_of(found) if isinstance(found, asyncio.Future) else None
+        if found is None:
+            break
+        root = found if isinstance(found, asyncio.Task) else root
+    return root
+
+
+def _waiter_of(future: asyncio.Future[Any]) -> Any:
+    """Return what waits for a future, a task or another future; None where that is nothing, or several."""
+    called: Any = read(future, "_callbacks")
+    try:
+        found = [each for callback, _ in called or () if (each := _waiter_in(callback)) is not None]
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return None
+    return found[0] if len(found) == 1 else None
+
+
+def _waiter_in(callback: Any) -> Any:
+    """Return what waits for a future, by what is to be called when that is done; None of any other callback."""
+    task = read(callback, "__self__")
+    if isinstance(task, asyncio.Task):
+        return task if read(callback, "__name__") in _WAKES_UP else None
+    if isinstance(callback, functools.partial):
+        func: Any = callback.func
+        return callback.args[0] if (read(func, "__module__"), read(func, "__name__")) == _RELEASES else None
+    if read(callback, "__qualname__") not in _PASSES_ON or read(callback, "__module__") != _RELEASES[0]:
+        return None
+    cells = dict(zip(callback.__code__.co_freevars, callback.__closure__ or (), strict=False))
+    outer = cells["outer"].cell_contents if "outer" in cells else None
+    children: Any = read(outer, "_children")
+    return outer if children is None or len(children) == 1 else None
+
+
+_OUTWARDS: Final = 32
+"""So many waits are followed: a task that waits for one that waits for one …"""
+_WAKES_UP: Final = ("task_wakeup", "__wakeup")
+"""The callback by which a task waits, as C and as Python have it."""
+_RELEASES: Final = ("asyncio.tasks", "_release_waiter")
+"""That of `wait_for` before Python 3.12: module and function."""
+_PASSES_ON: Final = ("gather.<locals>._done_callback", "shield.<locals>._inner_done_callback")
+
+
 def is_over(asker: weakref.ref[Any]) -> bool:
     """Whether who asked is done: a task that has ended, a piece of work that is gone.
 
@@ -113,7 +168,8 @@ class Place(NamedTuple):
     """Where a call is made.
 
     Args:
-        where: What calls of one request have in common: the trace, or who asks where there is none.
+        where: What calls of one request have in common: the trace, or on whose behalf they are made, where there is
+            none.
         span: The span that is current; None where there is none.
         span_id: Its id, 0 where there is none.
         above: Its parent's in this process, as far as that is known; else 0.
@@ -147,7 +203,7 @@ def place_of(span: Any, asker: object) -> Place:
     """
     context: SpanContext | None = span.get_span_context() if span is not None else None
     if context is None or not context.is_valid:
-        return Place(weakref.ref(asker))
+        return Place(weakref.ref(root_of(asker)))
     parent: Any = read(span, "parent")
     above = parent.span_id if parent is not None and not parent.is_remote else 0
     return Place(context.trace_id, span, context.span_id, above, span.is_recording())

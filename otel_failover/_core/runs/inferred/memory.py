@@ -14,8 +14,12 @@ from otel_failover._core.runs.inferred.askers import is_over
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Hashable, Iterable
+    from typing import TypeAlias
 
     from otel_failover._core.runs.question import Question
+
+    Identity: TypeAlias = tuple[Hashable, ...]
+    """Whom a call asks; the last part is of the credential."""
 
     class Failure(Protocol):
         """A call that failed or was cancelled, as far as it matters here.
@@ -32,13 +36,11 @@ if TYPE_CHECKING:
         """An inferred run, as far as it matters here.
 
         Attributes:
-            question: What its first call asked.
             asker: Who made its latest call.
             who: Whom its calls have asked.
             last_end: When its latest attempt ended, in seconds of the monotonic clock.
         """
 
-        question: Question
         asker: weakref.ref[Any]
         who: set[Hashable]
         last_end: float
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
         @property
         def where(self) -> Hashable:
             """Where its calls are made."""
+
+        def asks(self, question: Question) -> bool:
+            """Whether its calls ask a question."""
 
         @property
         def is_served(self) -> bool:
@@ -68,16 +73,35 @@ class Streak:
         asker: Who made the last of them.
         question: What was asked; None where that cannot be told, so that nothing is inferred from it.
         who: Whom.
+        but_for_its_key: Whom, whatever the credential, where it was the credential that the last of them was refused
+            for: a token that was fetched anew asks nobody else. None where it was not.
         failures: In order.
         told: That another candidate was asked after it has been taken note of.
     """
 
-    __slots__ = ("asker", "failures", "question", "told", "where", "who")
+    __slots__ = ("asker", "but_for_its_key", "failures", "question", "told", "where", "who")
 
-    def __init__(self, where: Hashable, asker: weakref.ref[Any], question: Question | None, who: Hashable) -> None:
+    def __init__(
+        self,
+        where: Hashable,
+        asker: weakref.ref[Any],
+        question: Question | None,
+        who: Identity,
+        *,
+        is_unauthorised: bool = False,
+    ) -> None:
         self.where, self.asker, self.question, self.who = where, asker, question, who
+        self.but_for_its_key = who[:-1] if is_unauthorised else None
         self.failures: list[Any] = []
         self.told = False
+
+    def is_at(self, who: Identity) -> bool:
+        """Whether a candidate is the one that has failed, with another key perhaps where that was refused.
+
+        Args:
+            who: It.
+        """
+        return self.who == who or (self.but_for_its_key is not None and self.but_for_its_key == who[:-1])
 
     @property
     def ended(self) -> float:
@@ -163,7 +187,7 @@ class Memory:
         return found
 
     def asked(
-        self, where: Hashable, asker: weakref.ref[Any], question: Question | None, who: Hashable, now: float
+        self, where: Hashable, asker: weakref.ref[Any], question: Question | None, who: Identity, now: float
     ) -> Verdict:
         """Return what a call is that begins now, and take the failures out that it follows: each is used once.
 
@@ -176,7 +200,7 @@ class Memory:
         """
         if question is None:
             return _ALONE
-        runs = [each for each in self._runs if each.where == where and each.question.is_like(question)]
+        runs = [each for each in self._runs if each.where == where and each.asks(question)]
         streaks = [
             each
             for each in self._streaks.get(where, ())
@@ -220,9 +244,9 @@ class Memory:
             where: They are.
             question: It.
         """
-        return [each for each in self._runs if each.where == where and each.question.is_like(question)]
+        return [each for each in self._runs if each.where == where and each.asks(question)]
 
-    def follows(self, where: Hashable, who: Hashable, since: float) -> Hashable | None:
+    def follows(self, where: Hashable, who: Identity, since: float) -> Hashable | None:
         """Return whose failure a call to another candidate follows, whatever it asks; told of each failure once.
 
         Args:
@@ -233,7 +257,7 @@ class Memory:
         for streak in reversed(self._streaks.get(where, ())):
             if not streak.told:
                 streak.told = True
-                return streak.who if streak.who != who and streak.ended > since else None
+                return streak.who if not streak.is_at(who) and streak.ended > since else None
         return None
 
     def add(self, run: Any) -> None:
@@ -255,7 +279,7 @@ class Memory:
 
     # --- what that makes of it ----------------------------------------------------------------------------------------
 
-    def _chosen(self, runs: list[OpenRun], streaks: list[Streak], asker: weakref.ref[Any], who: Hashable) -> Verdict:
+    def _chosen(self, runs: list[OpenRun], streaks: list[Streak], asker: weakref.ref[Any], who: Identity) -> Verdict:
         """Return what a call is, by what asks the same in the same place: its own task's first, then what is over."""
         steps: tuple[Callable[[], Verdict | None], ...] = (
             lambda: _joined([run for run in runs if run.asker == asker and not run.is_served]),
@@ -301,10 +325,14 @@ def _joined(runs: list[OpenRun]) -> Verdict | None:
     return Verdict(idle[0]) if idle else None
 
 
-def _opened(streaks: list[Streak], who: Hashable) -> Verdict | None:
+def _opened(streaks: list[Streak], who: Identity) -> Verdict | None:
     """Open a run where another candidate has failed; at the same one alone it is a retry."""
     if not streaks:
         return None
-    if all(streak.who == who for streak in streaks):
+    latest = streaks[-1].question
+    if len(streaks) > 1 and latest is not None:
+        # In another dialect a question may be like two that are none: it is the one that was asked last.
+        streaks = [each for each in streaks if each.question is not None and each.question.is_like(latest)]
+    if all(streak.is_at(who) for streak in streaks):
         return Verdict(repeats=streaks)
     return Verdict(opens=streaks)

@@ -75,12 +75,13 @@ class InferredRun(Run):
 
     Args:
         operation: What is asked for.
-        question: What its calls ask.
+        question: What the call asks that opens it.
         place: Where the call is made that opens it.
         asker: Who makes it.
         on_left: Called when it has been left.
 
     Attributes:
+        questions: What its calls ask: one question, as each dialect has it.
         is_claimed: A call is about to be its next attempt, so that no other may be.
     """
 
@@ -95,7 +96,7 @@ class InferredRun(Run):
         on_left: Callable[[InferredRun], None],
     ) -> None:
         super().__init__(operation, library="inferred")
-        self.question, self.asker = question, asker
+        self.questions, self.asker = {question}, asker
         self.who: set[Hashable] = set()
         self.is_claimed = True
         self.last_end = time.monotonic()
@@ -113,6 +114,14 @@ class InferredRun(Run):
     def where(self) -> Hashable:
         """Where its calls are made: their trace, or who makes them."""
         return self._place.where
+
+    def asks(self, question: Question) -> bool:
+        """Whether each of its calls, in whatever dialect, asks a question.
+
+        Args:
+            question: It.
+        """
+        return all(each.is_like(question) for each in self.questions)
 
     @property
     def is_served(self) -> bool:
@@ -189,7 +198,8 @@ class InferredRun(Run):
         """Learn of the end of the span around it; where there is none, of the end of whoever asks."""
         place = self._place
         self._watched = place.shared(failures[-1].place) if place.is_recording else 0
-        watched: Any = self.asker()
+        # A task that asks for somebody who waits for it may be followed by another: its end is not the loop's.
+        watched: Any = askers.root_of(self.asker())
         if self._watched:
             registry.watch(self._watched, self._around_ended)
             watched = place.span if place.span_id == self._watched else None
@@ -314,9 +324,6 @@ class InferredRun(Run):
 
     def _killer(self) -> str:
         return super()._killer() if self._knows_killer else ""
-
-    def _log_served(self, who: str) -> None:
-        """Log nothing: the passes that its first candidate served are not seen."""
 
 
 _TRIES: Final = 64

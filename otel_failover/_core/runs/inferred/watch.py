@@ -19,6 +19,7 @@ from opentelemetry import context as context_api
 from otel_failover._core import context as scope
 from otel_failover._core.config import runtime, usage_hints
 from otel_failover._core.context import is_suppressed
+from otel_failover._core.domain.reasons import AUTH, PERMISSION
 from otel_failover._core.evidence.orphans import outside
 from otel_failover._core.failsafe import guarded
 from otel_failover._core.runs.inferred import askers
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 
     from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.domain.asked import Asked
+    from otel_failover._core.findings.attempt_record import AttemptRecord
     from otel_failover._core.runs.attempt import Attempt
     from otel_failover._core.runs.inferred.askers import Place
-    from otel_failover._core.runs.inferred.memory import Verdict
+    from otel_failover._core.runs.inferred.memory import Identity, Verdict
     from otel_failover._core.runs.question import Question
 
     class CallOutside(Protocol):
@@ -70,7 +72,7 @@ class Known:
 
     __slots__ = ("place", "question", "repeats", "who")
 
-    def __init__(self, place: Place, question: Question | None, who: Hashable, repeats: list[Streak]) -> None:
+    def __init__(self, place: Place, question: Question | None, who: Identity, repeats: list[Streak]) -> None:
         self.place, self.question, self.who, self.repeats = place, question, who, repeats
 
 
@@ -117,9 +119,11 @@ class Watch:
             if found.opens and question is not None:
                 run = InferredRun(call.asked.operation or "chat", question, place, me, self._left)
                 run.who.update(streak.who for streak in found.opens)
+                run.questions.update(each.question for each in found.opens if each.question is not None)
                 self.memory.add(run)
-            if run is not None:
+            if run is not None and question is not None:
                 run.is_claimed = True
+                run.questions.add(question)
             over = self._over()
         for each in over:
             each.left_alone()
@@ -193,8 +197,8 @@ class Watch:
             span = call.parent.get_span_context()
         failure = Failed(bare, attempt.started, ended, record, source, span, known.place, weakref.ref(attempt))
         with self._lock:
-            where = known.place.where if isinstance(known.place.where, int) else me
-            found = Streak(where, me, known.question, known.who)
+            where = known.place.where if isinstance(known.place.where, int) else weakref.ref(askers.root_of(asker))
+            found = Streak(where, me, known.question, known.who, is_unauthorised=_is_unauthorised(record))
             found.failures = [each for before in known.repeats for each in before.failures]
             found.failures = [*found.failures[-_REPEATS:], failure]
             self.memory.failed(found)
@@ -308,11 +312,16 @@ def _may_be_declared(endpoint: str) -> bool:
     return False
 
 
+def _is_unauthorised(record: AttemptRecord) -> bool:
+    """Whether a call was refused for its credential."""
+    return record.reason in (AUTH, PERMISSION)
+
+
 def _asks(asked: Asked) -> bool:
     return asked.operation in QUESTIONS
 
 
-def identity(asked: Asked, provider: str) -> Hashable:
+def identity(asked: Asked, provider: str) -> Identity:
     """Return whom a call asks: provider, model, base URL and a hash of the credential.
 
     Args:

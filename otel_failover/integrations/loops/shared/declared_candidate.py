@@ -12,7 +12,7 @@ from typing import Any, Final
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import providers
 from otel_failover._core.domain.candidate import Candidate
-from otel_failover._core.domain.endpoint import endpoint_of, host_of
+from otel_failover._core.domain.endpoint import endpoint_of, host_of, names_of
 from otel_failover._core.failsafe import read, text_of
 
 _GIVEN: Final = ("base_url", "api_base_url", "azure_endpoint", "endpoint", "host")
@@ -27,8 +27,11 @@ def owner_of(endpoint: str | None) -> str | None:
     """
     if not endpoint:
         return None
-    active, host = runtime.current(), host_of(endpoint)
-    return active.provider_alias(host) or (None if host in active.gateways else providers.provider_of_host(host))
+    active = runtime.current()
+    known = providers.alias_of(endpoint, active.aliases)
+    if known is None and active.gateways.isdisjoint(names_of(endpoint)):
+        known = providers.provider_of_host(host_of(endpoint))
+    return known
 
 
 def base_url_of(client: object) -> object:

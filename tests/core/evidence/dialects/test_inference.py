@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from otel_failover._core.domain.providers import GATEWAYS, provider_of_host
 from otel_failover._core.evidence.dialects.inference import Inference, inference_in
+from otel_failover._core.evidence.dialects.models import answers_nobody, makes_media
 from otel_failover._core.evidence.dialects.paths import is_inference_path
 
 TURNS: Final = [{"role": "user", "content": "Why is the sky blue?"}]
 CHAT: Final[dict[str, Any]] = {"model": "m-1", "messages": TURNS}
 CLAUDE: Final[dict[str, Any]] = {**CHAT, "max_tokens": 9}
 ASKED: Final[dict[str, Any]] = {"model": "m-1", "input": "Why?"}
+TURNED: Final[dict[str, Any]] = {"model": "m-1", "input": {"messages": TURNS}}
 WRITTEN: Final[dict[str, Any]] = {"model": "m-1", "prompt": "Why?"}
 CONTENTS: Final[dict[str, Any]] = {"contents": [{"role": "user", "parts": [{"text": "Why?"}]}]}
 CONVERSED: Final[dict[str, Any]] = {"messages": [{"role": "user", "content": [{"text": "Why?"}]}]}
@@ -387,6 +389,10 @@ def test_on_any_other_host_the_body_has_to_tell(name: str) -> None:
 
 OPENAI, ANTHROPIC, GOOGLE = "api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com"
 BEDROCK, VERTEX = "bedrock-runtime.us-east-1.amazonaws.com", "us-central1-aiplatform.googleapis.com"
+DASHSCOPE: Final = "dashscope.aliyuncs.com"
+CUSTOM: Final = "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aapplication-inference-profile%2Fabc"
+_AIGC: Final = "/api/v1/services/aigc"
+_RUN: Final = "/client/v4/accounts/a/ai/run"
 _PUBLISHED: Final = "/v1/projects/p/locations/l/publishers"
 NONE: Final[dict[str, tuple[str, str, Any]]] = {
     "counting, Anthropic": (ANTHROPIC, "/v1/messages/count_tokens", CLAUDE),
@@ -412,7 +418,41 @@ NONE: Final[dict[str, tuple[str, str, Any]]] = {
     "embeddings, Cloudflare": ("api.cloudflare.com", "/client/v4/accounts/a/ai/run/@cf/baai/bge-m3", {"text": ["x"]}),
     "reranking": ("api.cohere.com", "/v2/rerank", ASKED),
     "reranking, Bedrock": (BEDROCK, "/model/cohere.rerank-v3/invoke", {"query": "x"}),
-    "pictures, Bedrock": (BEDROCK, "/model/amazon.nova-canvas/invoke", {"textToImageParams": {"text": "x"}}),
+    "vectors, by a model without a name": (BEDROCK, f"/model/{CUSTOM}/invoke", {"inputText": "x"}),
+    "vectors of pictures, by a model without a name": (
+        BEDROCK,
+        f"/model/{CUSTOM}/invoke",
+        {"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": {}},
+    ),
+    "vectors, Replicate": ("api.replicate.com", "/v1/models/o/bge-large/predictions", {"input": {"texts": "x"}}),
+    "vectors, Replicate, a version": (
+        "api.replicate.com",
+        "/v1/predictions",
+        {"version": "v", "input": {"texts": "x"}},
+    ),
+    "a transcript, Replicate": (
+        "api.replicate.com",
+        "/v1/models/openai/whisper/predictions",
+        {"input": {"audio": "u"}},
+    ),
+    "a larger picture, Replicate": ("api.replicate.com", "/v1/predictions", {"version": "v", "input": {"image": "u"}}),
+    "speech or vectors, Replicate": ("api.replicate.com", "/v1/predictions", {"version": "v", "input": {"text": "x"}}),
+    "a transcript, DashScope": (
+        DASHSCOPE,
+        f"{_AIGC}/multimodal-generation/generation",
+        {"model": "qwen3-asr-flash", "input": {"messages": TURNS}},
+    ),
+    "vectors, DashScope": (
+        DASHSCOPE,
+        f"{_AIGC}/multimodal-generation/generation",
+        {"model": "m-1", "input": {"contents": [{"text": "x"}]}},
+    ),
+    "a ranking, DashScope": (
+        DASHSCOPE,
+        f"{_AIGC}/text-generation/generation",
+        {"model": "m-1", "input": {"query": "x", "documents": ["y"]}},
+    ),
+    "a transcript, Cloudflare": ("api.cloudflare.com", f"{_RUN}/@cf/openai/whisper", {"audio": [1]}),
     "moderation": (OPENAI, "/v1/moderations", ASKED),
     "moderation, Mistral": ("api.mistral.ai", "/v1/chat/moderations", CHAT),
     "classification, Mistral": ("api.mistral.ai", "/v1/chat/classifications", CHAT),
@@ -446,7 +486,9 @@ NONE: Final[dict[str, tuple[str, str, Any]]] = {
 
 
 TOLD_BY_THE_BODY: Final = {
-    "a job, xAI", "a classifier, Databricks", "pictures, Bedrock", "batches, Cloudflare",
+    "a job, xAI", "a classifier, Databricks", "batches, Cloudflare", "vectors, by a model without a name",
+    "vectors of pictures, by a model without a name", "vectors, Replicate, a version", "a larger picture, Replicate",
+    "speech or vectors, Replicate", "a transcript, DashScope", "vectors, DashScope", "a ranking, DashScope",
 }  # fmt: skip
 """Which else ends as an inference does."""
 
@@ -457,6 +499,116 @@ def test_what_is_no_inference_is_none(name: str) -> None:
     assert asks(host, path, body) is None
     if name not in TOLD_BY_THE_BODY:
         assert asks(host, path, None) is None
+
+
+PICTURE: Final = {"prompt": "A fox", "aspect_ratio": "1:1"}
+MADE: Final[dict[str, tuple[str, str, Any, str]]] = {
+    "Bedrock, Titan writes": (BEDROCK, "/model/amazon.titan-text-express-v1/invoke", {"inputText": "Why?"}, "chat"),
+    "Bedrock, a custom Titan writes": (
+        BEDROCK, f"/model/{CUSTOM}/invoke", {"inputText": "Why?", "textGenerationConfig": {}}, "chat"
+    ),
+    "Bedrock, Llama by a profile": (BEDROCK, f"/model/{CUSTOM}/invoke", {"prompt": "Why?"}, "text_completion"),
+    "Bedrock, Canvas": (
+        BEDROCK, "/model/amazon.nova-canvas-v1%3A0/invoke", {"taskType": "TEXT_IMAGE", "textToImageParams": {}},
+        "generate_content",
+    ),
+    "Bedrock, Canvas takes a background away": (
+        BEDROCK, "/model/amazon.nova-canvas-v1%3A0/invoke", {"taskType": "BACKGROUND_REMOVAL"}, "generate_content"
+    ),
+    "Bedrock, Titan draws": (
+        BEDROCK, "/model/amazon.titan-image-generator-v2%3A0/invoke", {"taskType": "TEXT_IMAGE"}, "generate_content"
+    ),
+    "Bedrock, Stability": (BEDROCK, "/model/stability.sd3-5-large-v1%3A0/invoke", {"prompt": "A fox"}, "generate_content"),
+    "Bedrock, Stability by a profile": (BEDROCK, f"/model/{CUSTOM}/invoke", PICTURE, "generate_content"),
+    "Bedrock, Stability's first": (
+        BEDROCK, "/model/stability.stable-diffusion-xl-v1/invoke", {"text_prompts": [{"text": "A fox"}]},
+        "generate_content",
+    ),
+    "Cloudflare writes": ("api.cloudflare.com", f"{_RUN}/@cf/meta/llama-4", {"prompt": "Why?"}, "text_completion"),
+    "Cloudflare looks": (
+        "api.cloudflare.com", f"{_RUN}/@cf/llava-hf/llava-1.5-7b", {"prompt": "Why?", "image": [1]}, "text_completion"
+    ),
+    "Cloudflare draws": (
+        "api.cloudflare.com", f"{_RUN}/@cf/black-forest-labs/flux-1-schnell", {"prompt": "A fox"}, "generate_content"
+    ),
+    "Cloudflare speaks": ("api.cloudflare.com", f"{_RUN}/@cf/myshell-ai/melotts", {"prompt": "Hi"}, "generate_content"),
+    "DashScope looks": (
+        DASHSCOPE, f"{_AIGC}/multimodal-generation/generation", {"model": "qwen-vl-max", "input": {"messages": TURNS}},
+        "chat",
+    ),
+    "DashScope draws": (
+        DASHSCOPE, f"{_AIGC}/multimodal-generation/generation", {"model": "qwen-image", "input": {"messages": TURNS}},
+        "generate_content",
+    ),
+    "DashScope speaks": (
+        DASHSCOPE, f"{_AIGC}/multimodal-generation/generation",
+        {"model": "qwen3-tts-flash", "input": {"text": "Hi", "voice": "Cherry"}}, "generate_content",
+    ),
+    "Replicate draws": (
+        "api.replicate.com", "/v1/models/o/flux-dev/predictions", {"input": {"prompt": "x"}}, "generate_content"
+    ),
+    "Replicate speaks": (
+        "api.replicate.com", "/v1/models/minimax/speech-02/predictions", {"input": {"text": "x"}}, "generate_content"
+    ),
+    "a server, TGI's path": ("tgi.acme.example", "/generate", {"inputs": "Why?"}, "text_completion"),
+    "a server, its root writes": (
+        "tgi.acme.example", "/", {"inputs": "Why?", "parameters": {"max_new_tokens": 9}}, "text_completion"
+    ),
+    "a server, its root streams": ("tgi.acme.example", "/", {"inputs": "Why?", "stream": False}, "text_completion"),
+    "a server, its root draws": (
+        "tgi.acme.example", "/", {"inputs": "A fox", "parameters": {"guidance_scale": 7}}, "generate_content"
+    ),
+}  # fmt: skip
+"""What a model of a path for every kind makes, by its name or by its body."""
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_is_made_is_told_by_the_model_or_the_body(name: str) -> None:
+    host, path, body, operation = MADE[name]
+    found = asks(host, path, body, named=host.startswith("tgi."))
+    assert found is not None
+    assert found.operation == operation
+
+
+WRITERS: Final = """
+    anthropic.claude-sonnet-4-5-20250929-v1:0 us.anthropic.claude-opus-4-7 amazon.nova-pro-v1:0 amazon.nova-premier-v1:0
+    amazon.titan-text-premier-v1:0 meta.llama4-maverick-17b-instruct-v1:0 mistral.pixtral-large-2502-v1:0
+    cohere.command-r-plus-v1:0 ai21.jamba-1-5-large-v1:0 openai.gpt-oss-120b-1:0 deepseek.r1-v1:0 qwen.qwen3-32b-v1:0
+    writer.palmyra-x5-v1:0 twelvelabs.pegasus-1-2-v1:0 minimax.minimax-m2 moonshot.kimi-k2-thinking google.gemma-3-27b
+    nvidia.nemotron-nano-12b-v2 @cf/meta/llama-3.3-70b-instruct-fp8-fast @cf/qwen/qwq-32b @cf/llava-hf/llava-1.5-7b-hf
+    @cf/defog/sqlcoder-7b-2 @cf/google/gemma-3-12b-it @hf/nousresearch/hermes-2-pro-mistral-7b qwen-max qwen-vl-max
+    qwen-omni-turbo qwen-audio-turbo qwen3-coder-plus qvq-max deepseek-v3.2 glm-5 meta/meta-llama-3-70b-instruct
+    stability-ai/stablelm-tuned-alpha-7b ibm-granite/granite-4.0 openai/gpt-5 anthropic/claude-4-sonnet google/gemini-3-pro
+    snowflake/snowflake-arctic-instruct joehoover/instructblip-vicuna13b yorickvp/llava-13b
+    """
+
+
+@pytest.mark.parametrize("name", WRITERS.split())
+def test_a_model_that_writes_is_taken_for_no_other(name: str) -> None:
+    assert not answers_nobody(name)
+    assert not makes_media(name)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": "x"},
+        {"inputs": ["x", "y"]},
+        {"inputs": "x", "normalize": True},
+        {"inputs": "x", "parameters": {"candidate_labels": ["a"], "temperature": 1}},
+        {"inputs": {"question": "x", "context": "y"}},
+        {"query": "x", "texts": ["y"]},
+    ],
+)
+def test_any_task_of_a_server_at_its_root_is_no_inference(body: Any) -> None:
+    assert asks("tgi.acme.example", "/", body, named=True) is None
+
+
+@pytest.mark.parametrize("name", [each for each in MADE if "Bedrock" in each])
+def test_a_picture_that_anybody_makes_is_none(name: str) -> None:
+    _, path, body, operation = MADE[name]
+    if operation == "generate_content":
+        assert asks(ANYBODY, path, body) is None
 
 
 PRODUCTS: Final[dict[str, tuple[str, Any]]] = {
@@ -497,7 +649,7 @@ def test_anybodys_product_is_no_call(name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "dialect"),
     [
-        ("/", {"inputs": "Why?"}, "tgi"), ("/generate", {"inputs": "Why?"}, "tgi"),
+        ("/", {"inputs": "Why?", "stream": False}, "tgi"), ("/generate", {"inputs": "Why?"}, "tgi"),
         ("/generate_stream", {"inputs": "Why?"}, "tgi"), ("/completion", {"prompt": "Why?"}, "llama_cpp"),
         ("/predictions", {"input": {"prompt": "Why?"}}, "replicate"), ("/invocations", CHAT, "chat_completions"),
         ("/responses", ASKED, "responses"), ("/chat", CHAT, "cohere"), ("/chat", {"message": "Why?"}, "cohere_1"),
@@ -561,8 +713,8 @@ VERSIONED: Final = "/v1beta/models/g"
         (BEDROCK, "/model/m/invoke-with-response-stream", CHAT, {}, True),
         ("eu-de.ml.cloud.ibm.com", "/ml/v1/text/chat_stream", CHAT, {}, True),
         ("eu-de.ml.cloud.ibm.com", "/ml/v1/text/generation_stream", ASKED, {}, True),
-        ("dashscope.aliyuncs.com", "/api/v1/services/aigc/text-generation/generation", ASKED, {"x-dashscope-sse": "enable"}, True),
-        ("dashscope.aliyuncs.com", "/api/v1/services/aigc/text-generation/generation", {**ASKED, "stream": True}, {}, False),
+        ("dashscope.aliyuncs.com", "/api/v1/services/aigc/text-generation/generation", TURNED, {"x-dashscope-sse": "enable"}, True),
+        ("dashscope.aliyuncs.com", "/api/v1/services/aigc/text-generation/generation", {**TURNED, "stream": True}, {}, False),
     ],
 )  # fmt: skip
 def test_whether_a_stream_was_asked_for(

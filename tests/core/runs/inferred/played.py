@@ -1,9 +1,11 @@
 """Plays who asks what of whom, in which task, when, and how it is answered; tells which runs came of it.
 
 A sequence is words, played one after the other: `A-` asks candidate A, which fails; `B+` one that answers; `Cx` one that
-hangs, in a `wait_for`. `2:B+` is asked by the second task (the first where none is named), `B2+` is another question.
-`B~+` is only begun, and `1.` waits for it; `2|` ends the second task; `(` and `)` enter and leave a declared run; `zz`
-waits for longer than a failure is remembered; `H` ends the span around all.
+hangs, in a `wait_for`; `A!` one that refuses the key, and `a+` A with another key. `2:B+` is asked by the second task
+(the first where none is named), `B2+` is another question: 8 and 9 are of two documents behind one text of the
+system's, 6 is what a router is asked before 7. `B~+` is only begun, and `1.` waits for it; `2|` ends the second task;
+`(` and `)` enter and leave a declared run; `zz` waits for longer than a failure is remembered; `H` ends the span around
+all.
 """
 
 from __future__ import annotations
@@ -31,12 +33,28 @@ if TYPE_CHECKING:
 CANDIDATES: Final = "ABCD"
 WITHIN: Final = 0.8
 """Seconds for which failures are remembered in a sequence that waits for the end of that."""
-_STEP: Final = re.compile(r"(?:(?P<who>\d):)?(?P<candidate>[A-D])(?P<question>\d?)(?P<begun>~?)(?P<answer>[-+x])")
-_ANSWERS: Final = {"-": Answer.error(500, "Something went wrong here"), "+": Answer.ok(), "x": Answer.hang()}
+_STEP: Final = re.compile(r"(?:(?P<who>\d):)?(?P<candidate>[A-Da-d])(?P<question>\d?)(?P<begun>~?)(?P<answer>[-+x!])")
+_ANSWERS: Final = {
+    "-": Answer.error(500, "Something went wrong here"),
+    "+": Answer.ok(),
+    "x": Answer.hang(),
+    "!": Answer.error(401, "The token has expired"),
+}
 _SLOW: Final = 0.25
 
 
+_SAID: Final = "You are a careful assistant of the accounts department. Summarise the document that follows. "
+_SYSTEM: Final = {
+    "8": f"{_SAID}An invoice of Acme, overdue.",
+    "9": f"{_SAID}One of Initech's, paid.",
+    "6": "Is it a sum?",
+}
+
+
 def question(number: str) -> Any:
+    if number in "6789" and number:
+        system = [{"role": "system", "content": _SYSTEM[number]}] if number in _SYSTEM else []
+        return [*system, {"role": "user", "content": "Go on."}]
     return [{"role": "user", "content": f"What is {number or '1'} times three?"}]
 
 
@@ -88,8 +106,9 @@ class Stage:
         async with AsyncExitStack() as stack:
             for name in CANDIDATES:
                 server = self.servers[name] = stack.enter_context(LocalProvider("openai"))
-                made = openai.AsyncOpenAI(api_key=f"sk-{name * 20}", base_url=server.base_url, max_retries=0)
-                self._clients[name] = await stack.enter_async_context(made)
+                for key in (name, name.lower()):
+                    made = openai.AsyncOpenAI(api_key=f"sk-{key * 20}", base_url=server.base_url, max_retries=0)
+                    self._clients[key] = await stack.enter_async_context(made)
             if self._around != "none":
                 self._spans.enter_context(self._tracer.start_as_current_span("POST /chat"))
             for word in sequence.split():
@@ -119,7 +138,7 @@ class Stage:
         answer, actor = _ANSWERS[found["answer"]], self._actor(found["who"])
         if found["begun"]:
             answer = dataclasses.replace(answer, delay=_SLOW)
-        self.servers[found["candidate"]].program(answer)
+        self.servers[found["candidate"].upper()].program(answer)
         done = actor.order(lambda: self._ask(found["candidate"], found["question"], hangs=found["answer"] == "x"))
         if found["begun"]:
             actor.begun.append(done)
@@ -129,7 +148,9 @@ class Stage:
 
     async def _ask(self, name: str, number: str, *, hangs: bool) -> None:
         with self._tracer.start_as_current_span(f"ask {name}") if self._around == "each" else contextlib.nullcontext():
-            asking = self._clients[name].chat.completions.create(model=f"model-{name}", messages=question(number))
+            asking = self._clients[name].chat.completions.create(
+                model=f"model-{name.upper()}", messages=question(number)
+            )
             await (asyncio.wait_for(asking, 0.2) if hangs else asking)
 
     def _actor(self, number: str | None) -> Actor:

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import anthropic
+import httpx
 import openai
 import tenacity
 from fastapi import BackgroundTasks, FastAPI, HTTPException
@@ -124,6 +125,22 @@ def background(q: str, tasks: BackgroundTasks) -> str:
 async def abackground(q: str, tasks: BackgroundTasks) -> str:
     tasks.add_task(aloop, q)
     return "later"
+
+
+@app.post("/gateway/chat/completions")
+async def gateway(body: dict[str, Any]) -> dict[str, Any]:
+    """What OpenAI's clients ask, answered by Claude."""
+    said = await aask_claude(ACLAUDE, body["messages"][-1]["content"])
+    choices = [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": said}}]
+    return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-5.5", "choices": choices}
+
+
+@app.post("/inside")
+async def inside(q: str) -> str:
+    """Ask this application's own gateway, without a socket, as tests and mounted applications do."""
+    transport: Any = httpx.AsyncClient(transport=httpx.ASGITransport(app))
+    client = openai.AsyncOpenAI(base_url="http://here/gateway", http_client=transport, **KEY)
+    return await aask_gpt(client, q)
 
 
 # --- what is none -----------------------------------------------------------------------------------------------------

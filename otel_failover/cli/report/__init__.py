@@ -1,0 +1,1 @@
+"""`otel-failover report`: one page for an incident review, of a file of traces."""
