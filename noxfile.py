@@ -238,6 +238,13 @@ def ops(session: nox.Session) -> None:
 
 
 @nox.session(default=False, tags=["ci"])
+def secrets(session: nox.Session) -> None:
+    """Keys in fifty thousand texts, written in every way; `nox -s secrets -- 1000000` tries a million in 15 minutes."""
+    install(session, ".[test]")
+    session.run("python", "-m", "tests.core.text.mutations", *(session.posargs or ["50000"]))
+
+
+@nox.session(default=False, tags=["ci"])
 def chains(session: nox.Session) -> None:
     """Three thousand random chains and fifty thousand pure cases, in every way in which an error can be carried.
 

@@ -483,3 +483,83 @@ def test_a_key_in_the_name_of_a_run_does_not_leave(telemetry: Telemetry) -> None
     assert telemetry.run.name.startswith("failover chat with ")
     assert not any(key.encode() in raw for raw in telemetry.exporter.raw)
     assert key not in str(telemetry.metric("failover.runs"))
+
+
+# --- whatever comes from outside --------------------------------------------------------------------------------------
+
+FOREIGN = "gsk_" + "n7Xk2Lm9Pz4Rt8Vw3Yb6Qd1Hs5Jf0Gc"
+OWN = "Vb6Nm2Xc8Zl4Kj7Hg1Fd9Sa3Qp5"
+"""Of no known format."""
+
+SAID_IN = {
+    "the answer's id": lambda text: Answer.ok(response_id=f"chatcmpl-{text}"),
+    "the answer's model": lambda text: Answer.ok(model=f"gpt-{text}"),
+    "the code": lambda text: Answer.error(429, "Not so many", code=text),
+    "the type": lambda text: Answer.error(429, "Not so many", type=text),
+    "the request id": lambda text: Answer.error(429, "Not so many", request_id=f"req_{text}"),
+}
+
+
+@pytest.mark.parametrize("key", [FOREIGN, OWN], ids=["foreign", "own"])
+@pytest.mark.parametrize("place", SAID_IN)
+@pytest.mark.parametrize("how", ["attempt", "bare", "outside"])
+def test_a_key_does_not_leave_as_any_fact_of_an_answer(
+    telemetry: Telemetry, stack: ExitStack, caplog: pytest.LogCaptureFixture, key: str, place: str, how: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    telemetry.planted.update((FOREIGN, OWN))
+    each = stack.enter_context(stand("openai", SAID_IN[place](key), key=OWN))
+    run: Any = nullcontext() if how == "outside" else failover_run("chat", chain=[each.candidate])
+    with suppress(openai.APIError), run as opened:
+        with opened.attempt(each.candidate) if how == "attempt" else nullcontext():
+            each.ask()
+    is_kept(key, telemetry, caplog)
+
+
+NAMED_BY_THE_HOST = {
+    "a chain's provider": lambda text: failover_run("chat", chain=[f"{text}/gpt-4o", "openai/gpt-5.5"]),
+    "a chain's model": lambda text: failover_run("chat", chain=[f"openai/{text}", "openai/gpt-5.5"]),
+    "a chain that cannot be read": lambda text: failover_run("chat", chain=_Unreadable(text)),
+    "the name": lambda text: failover_run("chat", name=text),
+}
+
+
+class _Unreadable:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __iter__(self) -> Iterator[object]:
+        raise ValueError(f"no chain for api_key={self.text}")
+
+
+@pytest.mark.parametrize("place", NAMED_BY_THE_HOST)
+def test_a_key_does_not_leave_as_what_the_host_named(
+    telemetry: Telemetry, stack: ExitStack, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    telemetry.planted.add(FOREIGN)
+    each = stack.enter_context(stand("openai", Answer.openai_rate_limit(), key=OWN))
+    with suppress(openai.APIError), NAMED_BY_THE_HOST[place](FOREIGN) as run:
+        run.skip(f"openai/{FOREIGN}", reason=f"cooling: {FOREIGN}", cause=ValueError(FOREIGN))
+        with run.attempt(f"{FOREIGN}/gpt-4o"):
+            each.ask()
+    is_kept(FOREIGN, telemetry, caplog)
+
+
+def test_the_own_key_is_known_to_the_next_who_says_it(
+    telemetry: Telemetry, stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has no known format, and stands where nothing says that it is one: in a label, a stop, another's answer."""
+    telemetry.planted.add(OWN)
+    first = stack.enter_context(stand("openai", Answer.openai_rate_limit(), key=OWN))
+    second = stack.enter_context(stand("anthropic", Answer.error(400, f"relayed for {OWN[::-1]}")))
+    with suppress(anthropic.APIError), failover_run("chat") as run:
+        with suppress(openai.APIError), run.attempt(first.candidate):
+            first.ask()
+        run.skip(f"openai/{OWN}", reason=" ".join(OWN))
+        run.stop(f"no more of {OWN}")
+        with run.attempt(second.candidate):
+            second.ask()
+    is_kept(OWN, telemetry, caplog)
+    assert " ".join(OWN[:8]) not in leaves(telemetry, caplog)
+    assert OWN[::-1][:8] not in leaves(telemetry, caplog)

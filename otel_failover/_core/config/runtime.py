@@ -20,7 +20,7 @@ from otel_failover._core.config.metrics import metrics_of
 from otel_failover._core.config.settings import Settings, load
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain import providers
-from otel_failover._core.text.gate import LONG, Clean, clean, use
+from otel_failover._core.text.gate import LONG, Clean, clean, forget, use
 from otel_failover.version import __version__
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ def turn_off() -> None:
     """Switch everything off, as `uninstrument()` does: wrappers that are still held, the processor, `failover_run`."""
     off = Runtime(load({}), trace.NoOpTracerProvider(), NoOpMeterProvider())
     off.active = False
+    forget()
     configure(off)
 
 

@@ -111,9 +111,8 @@ def of_request(request: object) -> Sent:
     except Exception:
         is_bare = False
     if not is_bare:
-        of_url = own_secrets((), str(url))
-        learn(of_url)
-        held = (*held, *of_url)
+        held = (*held, *own_secrets((), str(url)))
+    learn(held)
     return Sent(held, tuple(ids))
 
 
@@ -141,6 +140,4 @@ def _matters_of_request(name: bytes) -> bool:
 @lru_cache(maxsize=64)
 def _of_headers(found: tuple[tuple[bytes, bytes], ...]) -> tuple[str, ...]:
     """Return the credentials of some headers; the same few come again and again."""
-    secrets = own_secrets((name.decode("latin-1"), value.decode("latin-1")) for name, value in found)
-    learn(secrets)
-    return secrets
+    return own_secrets((name.decode("latin-1"), value.decode("latin-1")) for name, value in found)

@@ -13,7 +13,7 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.candidate import shown
 from otel_failover._core.domain.endpoint import address_of
 from otel_failover._core.failsafe import read
-from otel_failover._core.text.gate import issued, named
+from otel_failover._core.text.gate import issued, known, learn, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,9 @@ def start(tracer: Tracer, asked: Asked, provider: str, inherited: Mapping[str, A
         inherited: What stands on every span inside the call's attempt.
         current: The context it starts in.
     """
+    key = asked.credential
+    if type(key) is str and key not in known:
+        learn((key,))  # before it is sent: nothing of an answer is held against its headers
     attributes: dict[str, Any] = dict(inherited)
     attributes[names.GEN_AI_OPERATION] = asked.operation
     attributes[names.GEN_AI_PROVIDER] = named(provider)

@@ -149,7 +149,7 @@ def _texts(data: bytes) -> Iterator[str]:
     if len(plain) < 6:
         return
     odd = len(plain.translate(None, _PRINTABLE))
-    if odd * 8 <= len(plain):
+    if odd * 4 <= len(plain):
         yield plain.decode("latin-1")
 
 

@@ -32,6 +32,7 @@ import functools
 import re
 from bisect import bisect_left
 from collections import defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from otel_failover._core.text.entropy import HINT, random_spans, switches
@@ -197,9 +198,9 @@ def _across_breaks(text: str, found: Sequence[Span]) -> list[Span]:
                 end, last = breaks[last], last - 1
             spans.append((places[start], places[end - 1] + 1))
     ends = {stop for _, stop in found}
-    for at in breaks:
+    for at, until in pairwise((*breaks, len(reading))):
         if at and places[at - 1] + 1 in ends:
-            rest = compiled(_REST).match(reading, at)
+            rest = compiled(_REST).match(reading, at, until)
             if rest is not None and _goes_on(rest[0]):
                 spans.append((places[at - 1], places[rest.end() - 1] + 1))
                 ends.add(places[rest.end() - 1] + 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.outcome import ERROR, FALLBACK, PRIMARY, SUCCESS
-from otel_failover._core.text.redaction import cut, redact
+from otel_failover._core.text.gate import clean
 from otel_failover.cli.drawing import span_view
 from otel_failover.cli.drawing.span_view import SpanView, printable
 from otel_failover.cli.live.belonging import is_below, is_call, is_run
@@ -364,7 +364,7 @@ def _findings(run: SpanView) -> Iterator[Finding]:
 
 
 def _clean(text: str, limit: int) -> str:
-    return cut(redact(printable(text)), limit) if text else ""
+    return clean(printable(text), (), limit) if text else ""
 
 
 def _text(view: SpanView, key: str, limit: int = _SHORT) -> str:

@@ -199,6 +199,7 @@ ELSEWHERE = {
     "GEN_AI_REQUEST_MODEL": {"model"},
     "SERVER_ADDRESS": {"host"},  # of a `named` endpoint
     "EXPECTED_PROVIDER": {"expected"},  # of the closed table, by `metric_value`
+    "SOURCE_PROVIDER": {"source"},  # the same
     "METRIC_SITE": {"site"},  # a function of ours
     "FINDING_SENTENCE": {"clean(runtime, finding.sentence)"},
 }

@@ -677,6 +677,8 @@ REPEATED = [
     *["%41", "%3D", "\\u00", "…", "...", "*", ".", "a", "0", " ", "\n", "[", "]", "sig=", "signature: "],
     *['"token", ', "credential:is.", MASK, OWN, OWN[:8], OWN[:7], OWN[:4], "key '", "token +", "&quot;", "&amp;"],
     *["a1B2c3D4e5F6g7H8", "a1B2c3D4e5F6g7H8.", "a1B2c3D4e5F6g7H8/", "a1B2c3D4e5F6g7H8=", "a1B2c3D4e5F6g7H8 ", "a.b=1/"],
+    *["://a:b/", "/tokens/", "keys/a1b2c3/", "a\n", "A1b2C3d4\n", "a\u200b", "&#6", "&#65;", "0x41, ", "41:", "65, ", "=41"],
+    *["\\101", "QUJDREVG", "QUJDREVGQUJDREVG ", "/hooks/", "webhook/a1", "/bot12345:", "\\u{4", "\\u0041", '"\n"', "\x1b[1m"],
     *["id: a1B2c3D4e5F6g7H8 ", "1aaaaaa", "1aaaaaa ", "aaaaaaaaaaaaaaaaaaaa1-", "/s/", ":1234567", "-1a2b3c4", "\\x41"],
 ]  # fmt: skip
 
