@@ -166,6 +166,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "bench/overhead.py", *(session.posargs or ["--quick", "--gate"]))
 
 
+@nox.session(reuse_venv=True, default=False)
+def cost(session: nox.Session) -> None:
+    """The whole benchmark, beside others' instrumentations: writes the figures, tables and plots of docs/cost.md."""
+    install(session, ".[test]", groups=["bench"])
+    session.run("python", "bench/overhead.py", *(session.posargs or ["--docs"]))
+
+
 # --- releases, neighbours, Pythons ------------------------------------------------------------------------------------
 
 
@@ -232,12 +239,12 @@ def ops(session: nox.Session) -> None:
 
 @nox.session(default=False, tags=["ci"])
 def chains(session: nox.Session) -> None:
-    """Ten thousand random chains and a hundred thousand pure cases, in every way in which an error can be carried.
+    """Three thousand random chains and fifty thousand pure cases, in every way in which an error can be carried.
 
     Every theft is found, and none is invented. A fault in every function below a guard.
     """
     install(session, ".[test]")
-    session.env.update(FAILOVER_CHAINS="10000", FAILOVER_CASES="100000", FAILOVER_WAYS="all", FAILOVER_FAULTS="all")
+    session.env.update(FAILOVER_CHAINS="3000", FAILOVER_CASES="50000", FAILOVER_WAYS="all", FAILOVER_FAULTS="all")
     pure = ["tests/core/attribution/test_random_cases.py", "tests/core/attribution/test_ways.py"]
     live = ["tests/truth/test_random_chains.py", "tests/truth/ways", "tests/host/test_faults.py"]
     run_pytest(session, "-q", *(session.posargs or [*pure, *live]))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextvars
 import gc
 import os
-import subprocess
-import sys
-import tempfile
 import tracemalloc
 from contextlib import ExitStack
 from functools import partial
@@ -26,8 +23,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Tracer
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-LENGTHS: Final = (2, 17, 200)
+LENGTHS: Final = (2, 17, 200, 1000)
 _ATTRIBUTES: Final[dict[str, Any]] = {
     "db.system.name": "postgresql",
     "db.operation.name": "SELECT",
@@ -35,15 +31,6 @@ _ATTRIBUTES: Final[dict[str, Any]] = {
     "server.address": "db.internal",
     "server.port": 5432,
 }
-_OTHERS: Final = ("openai", "anthropic", "httpx", "httpx2", "rich")
-_BEFORE: Final = "import opentelemetry.sdk.trace, opentelemetry.metrics, opentelemetry.instrumentation.instrumentor"
-_IMPORT: Final = f"""
-import sys, time
-{_BEFORE}
-started = time.process_time()
-import otel_failover
-print(time.process_time() - started, *(name for name in {_OTHERS!r} if name in sys.modules))
-"""
 
 
 # --- spans of others --------------------------------------------------------------------------------------------------
@@ -149,23 +136,24 @@ def mismatch(rounds: int, calls: int) -> Figure:
 # --- what must not grow -----------------------------------------------------------------------------------------------
 
 
-def chain_growth(rounds: int) -> dict[int, Figure]:
+def chain_growth(rounds: int, lengths: Sequence[int] = LENGTHS) -> dict[int, Figure]:
     """Return what one of our attempts adds, by the number of candidates in the chain, all of which are tried and fail.
 
     The run's own cost is left out: it would hide what grows behind what is shared.
 
     Args:
         rounds: How many.
+        lengths: Of chains.
 
     Returns:
         Microseconds per attempt beyond the bare call's.
     """
-    most = max(LENGTHS)
+    most = max(lengths)
     chain, cases = refusing_chain(most)
     bare, ours = Contender(), Ours()
-    found: dict[int, list[float]] = {length: [] for length in LENGTHS}
+    found: dict[int, list[float]] = {length: [] for length in lengths}
     for number in range(rounds + 1):
-        for length in LENGTHS:
+        for length in lengths:
             repeats = max(1, most // length)
             with bare:
                 base = sum(tried_bare(cases[:length]) for _ in range(repeats))
@@ -323,49 +311,3 @@ def _resident() -> float:
     except OSError:
         return 0.0
     return float(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-def cyclic_garbage(case: Case, runs: int = 50) -> float:
-    """Return how many objects of a run only the cycle collector frees, beyond the bare call's.
-
-    Args:
-        case: What is asked.
-        runs: How many.
-    """
-    found = []
-    for contender in (Contender(), Ours()):
-        with contender:
-            contender.run(case)
-            settle()
-            gc.disable()
-            for _ in range(runs):
-                contender.run(case)
-            contender.telemetry.traces.force_flush()
-            found.append(gc.collect() / runs)
-            gc.enable()
-        contender.telemetry.shutdown()
-    return found[1] - found[0]
-
-
-# --- import -----------------------------------------------------------------------------------------------------------
-
-
-def import_time(times: int = 5) -> tuple[float, tuple[str, ...]]:
-    """Return the CPU milliseconds that our import adds to OpenTelemetry's own, best of some; and the SDKs it imports.
-
-    Args:
-        times: How many processes, after one that writes the byte code.
-    """
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    best, imported = float("inf"), set()
-    with tempfile.TemporaryDirectory() as cache:
-        # Byte code of its own, even where the environment forbids writing any: compiling is not importing.
-        environment = {**os.environ, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": cache, "PYTHONDONTWRITEBYTECODE": ""}
-        for number in range(times + 1):
-            answer = subprocess.run(
-                [sys.executable, "-c", _IMPORT], env=environment, capture_output=True, check=True, text=True
-            ).stdout.split()
-            imported.update(answer[1:])
-            if number:
-                best = min(best, float(answer[0]) * 1e3)
-    return best, tuple(sorted(imported))

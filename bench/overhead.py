@@ -1,10 +1,11 @@
-"""Measure what the instrumentation costs, in one run, against others that are put on and taken off in the same process.
+"""Measure what the instrumentation costs, in one run, beside others; count what it executes.
 
-    python bench/overhead.py [--rounds N] [--calls N] [--runs N] [--quick] [--json FILE] [--gate]
+    python bench/overhead.py [--quick] [--gate] [--json FILE] [--docs] [--rounds N]
 
-Each round measures every contender in a new order; what is shown are medians of differences within a round, with their
-quartiles. `added` is what a contender costs beyond the bare SDK. Ratios hold on any machine, microseconds on this one.
-Times never fail anything: `--gate` counts what is executed, which no other job on the machine can change.
+Every contender has a process of its own, and takes its turn in short blocks; of many the cheapest counts, in CPU time.
+`added` is what a contender costs beyond the bare SDK. Ratios hold on any machine, microseconds on this one. Times never
+fail anything: `--gate` counts what is executed, which no other job on the machine can change. A contender that does not
+make the spans that it should ends the benchmark, and so does any failure of ours.
 """
 
 from __future__ import annotations
@@ -12,48 +13,53 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import platform
-import random
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import counted, micro
+from bench import claims, counted, micro, scale, side_by_side, starting
 from bench.contenders import CONTENDERS, Contender, assert_same_names
-from bench.figures import Figure, paired, settle, timed
-from bench.stage import Case, cases
+from bench.limits import TIMED
+from bench.peers import AGENTS, PEERS
+from bench.stage import RECORDING, SAMPLED_OUT, WITHOUT_SDK, cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_PACKAGES: Final = (
+    from bench.side_by_side import Row
+
+PACKAGES: Final = (
     "openai",
     "opentelemetry-sdk",
-    "opentelemetry-instrumentation-genai-openai",
     "wrapt",
+    "opentelemetry-instrumentation-genai-openai",
+    "openinference-instrumentation-openai",
+    "opentelemetry-instrumentation-openai",
+    "logfire",
+    "langfuse",
+    "pydantic-ai-slim",
 )
-_WARMING: Final = 10
-"""Calls before each measurement: wrappers that were just put on are slow until the interpreter has specialised them."""
-
-Columns = dict[str, list[float]]
+SHOWN: Final = {"success": "answered", "429": "429", "stream": "stream"}
+"""Cases that stand in the limits, and what they are called there."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the budget.
+    """One line of what times are held against.
 
     Args:
         what: In words.
-        limit: What is allowed.
+        limit: What is wanted.
         measured: What was measured.
         unit: Of the numbers.
-        note: Quartiles, or what else is worth knowing.
+        note: What else is worth knowing.
     """
 
     what: str
@@ -64,181 +70,108 @@ class Line:
 
     @property
     def ok(self) -> bool:
-        """Whether it is within the budget."""
+        """Whether it is within the limit."""
         return self.measured <= self.limit
 
 
-# --- measuring --------------------------------------------------------------------------------------------------------
+# --- times ------------------------------------------------------------------------------------------------------------
 
 
-def measure(asked: Sequence[Case], rounds: int, calls: int) -> dict[str, dict[str, list[float]]]:
-    """Return microseconds per call, by case and contender, one number per round.
-
-    Args:
-        asked: The cases.
-        rounds: How many; one more warms up.
-        calls: Per contender, case and round; streams take half as many.
-    """
-    contenders = [make() for make in CONTENDERS]
-    found: dict[str, Columns] = {case.name: {each.name: [] for each in contenders} for case in asked}
-    for number in range(rounds + 1):
-        random.shuffle(contenders)
-        for contender in contenders:
-            with contender:
-                for case in asked:
-                    count = max(1, calls // 2 if case.streamed else calls)
-                    task = partial(contender.run, case)
-                    timed(task, min(count, _WARMING))
-                    took = timed(task, count)
-                    if number:
-                        found[case.name][contender.name].append(took)
-        if not number:
-            settle()
-    for contender in contenders:
-        contender.telemetry.shutdown()
-    return found
-
-
-@dataclass(frozen=True)
-class Row:
-    """One contender in one case.
-
-    Args:
-        case: Which.
-        contender: Who.
-        total: Microseconds per call.
-        added: Microseconds beyond the bare SDK.
-        by_hand: `added` over the hand-written equivalent's.
-        genai: `added` over genai-openai's.
-    """
-
-    case: str
-    contender: str
-    total: Figure
-    added: Figure
-    by_hand: Figure
-    genai: Figure
-
-
-def rows(found: dict[str, dict[str, list[float]]]) -> list[Row]:
-    """Return the table's rows.
-
-    Args:
-        found: As measured.
-    """
-    made = []
-    for case, columns in found.items():
-        base = columns[Contender.name]
-        added = {who: [one - bare for one, bare in zip(took, base, strict=True)] for who, took in columns.items()}
-        for make in CONTENDERS:
-            who = make.name
-            zero = [0.0] * len(base)
-            made.append(
-                Row(
-                    case,
-                    who,
-                    paired(columns[who], zero),
-                    paired(added[who], zero),
-                    paired(added[who], added["by_hand"], _over),
-                    paired(added[who], added["genai_openai"], _over),
-                )
-            )
-    return made
-
-
-def _over(one: float, other: float) -> float:
-    """Divide, where noise may have left nothing to divide by."""
-    return one / other if other > 1.0 else one
-
-
-# --- the budget -------------------------------------------------------------------------------------------------------
-
-
-def budget(table: list[Row], small: dict[str, Any]) -> list[Line]:
-    """Hold what was measured against the budget.
+def lines(table: Sequence[Row], small: dict[str, Any]) -> list[Line]:
+    """Hold what was measured against what is wanted, in the order of `limits.TIMED`.
 
     Args:
         table: The contenders.
         small: What `measure_small` returned.
     """
-    ours = {row.case: row for row in table if row.contender == "ours"}
-    lines = [
-        Line(f"{case}: run, candidate and call / by hand", 1.2, row.by_hand.median, "x", f"{row.by_hand:.2f}")
-        for case, row in ours.items()
-    ]
-    lines += [
-        Line(f"{case}: the same / genai-openai's one span", 1.5, row.genai.median, "x", f"{row.genai:.2f}")
-        for case, row in ours.items()
-    ]
-    foreign, chunk, growth = small["foreign"], small["chunk"], small["growth"]
-    shortest, longest = min(growth), max(growth)
-    shown = ", ".join(f"{length}: {each.median:.0f} us" for length, each in growth.items())
-    beyond, imported = small["import"]
-    memory = small["memory"]
-    return [
-        *lines,
-        Line("a mismatch, above an honest one", 200, small["mismatch"].median, "us", f"{small['mismatch']:.0f}"),
-        Line("a foreign span outside", 1.5, foreign["outside"].median, "us", f"{foreign['outside']:.2f}"),
-        Line("a foreign span inside an attempt", 1.5, foreign["inside"].median, "us", f"{foreign['inside']:.2f}"),
-        Line(
-            "a stream, per chunk", 2, chunk["share"].median * 100, "%",
-            f"{chunk['added'].median:.2f} us on {chunk['bare'].median:.1f} us",
-        ),
-        Line(
-            f"an attempt in a chain of {longest} / of {shortest}", 1.15,
-            growth[longest].median / growth[shortest].median, "x", shown,
-        ),
-        Line("a run while 300 others are open", 1.1, small["alive"].median, "x", f"{small['alive']:.2f}"),
-        Line(
-            "memory kept per run", 64, memory["traced"], "B", f"resident {memory['resident']:.0f} B",
-        ),
-        Line("import, beyond OpenTelemetry's", 15, beyond, "ms"),
-        Line("SDKs imported", 0, len(imported), "", ", ".join(imported)),
-    ]  # fmt: skip
+    found = _of_calls(table) | _of_small(small)
+    return [Line(what, limit, found[what], unit) for what, (limit, unit) in TIMED.items() if what in found]
 
 
-def measure_small(*, quick: bool, runs: int) -> dict[str, Any]:
+def _of_calls(table: Sequence[Row]) -> dict[str, float]:
+    found = {}
+    of = {(row.contender, row.case, row.kind): row for row in table}
+    for case, shown in SHOWN.items():
+        run, call = of["ours", case, RECORDING], of["ours_outside", case, RECORDING]
+        assert run.by_hand is not None
+        assert call.genai is not None
+        found[f"a run / by hand, {shown}"] = run.by_hand.median
+        found[f"one call / genai-openai's, {shown}"] = call.genai.median
+        for kind in (SAMPLED_OUT, WITHOUT_SDK):
+            if (other := of.get(("ours", case, kind))) is not None:
+                found[f"{kind} / recorded, {shown}"] = other.added.median / run.added.median
+    return found
+
+
+def _of_small(small: dict[str, Any]) -> dict[str, float]:
+    chain, crowd, tasks, threads = (small[name] for name in ("chain", "crowds", "tasks", "threads"))
+    most, alone = max(threads), min(threads)
+    crowded = crowd[-1]
+    return {
+        "a mismatch, above an honest one": small["mismatch"].median,
+        "a foreign span outside": small["foreign"]["outside"].median,
+        "a foreign span inside an attempt": small["foreign"]["inside"].median,
+        "a stream, per chunk": small["chunk"]["added"].median,
+        "an attempt in the longest chain / in the shortest": chain[max(chain)].median / chain[min(chain)].median,
+        "a run beside many open requests / alone": crowded.run / crowded.run_alone,
+        "a foreign span beside many open requests / alone": crowded.foreign / crowded.foreign_alone,
+        "a call in many tasks at once, added / added alone": _added(tasks[max(tasks)]) / _added(tasks[min(tasks)]),
+        "a call in 16 threads, added / added in one": _added(threads[most]) / _added(threads[alone]),
+        "memory kept per run": small["memory"]["traced"],
+        "our import, beyond OpenTelemetry's": small["import"].milliseconds,
+        "otel-failover --help": small["command"].milliseconds,
+    }
+
+
+def _added(took: dict[str, float]) -> float:
+    """Return what ours adds, where noise may have left nothing."""
+    return max(1.0, took["ours"] - took[Contender.name])
+
+
+def measure_small(*, quick: bool) -> dict[str, Any]:
     """Return the figures that stand beside the contenders.
 
     Args:
-        quick: Fewer rounds.
-        runs: For memory.
+        quick: Fewer rounds, fewer at once.
     """
-    rounds = 6 if quick else 40
+    rounds = 4 if quick else 40
     return {
-        "foreign": micro.foreign_spans(rounds, 1000),
+        "foreign": micro.foreign_spans(rounds, 500),
         "mismatch": micro.mismatch(rounds, 10),
         "chunk": micro.per_chunk(rounds, 2),
-        "growth": micro.chain_growth(3 if quick else 8),
-        "alive": micro.alive_growth(rounds // 2, 20),
-        "import": micro.import_time(3 if quick else 5),
-        "memory": micro.memory(runs),
+        "chain": micro.chain_growth(2 if quick else 4, micro.LENGTHS[:2] if quick else micro.LENGTHS),
+        "crowds": [scale.open_requests(count) for count in ((300,) if quick else (100, 1_000, 10_000))],
+        "tasks": {count: scale.tasks(count) for count in ((1, 100) if quick else (1, 100, 1_000, 10_000))},
+        "threads": scale.threads(16, 160 if quick else 800),
+        "import": starting.importing(2 if quick else 8),
+        "command": starting.command(1 if quick else 5),
+        "memory": micro.memory(200 if quick else 1600),
     }
 
 
 # --- showing ----------------------------------------------------------------------------------------------------------
 
 
-def show(table: list[Row], lines: list[Line]) -> None:
-    """Print the table, then the budget.
+def show(table: Sequence[Row], held: Sequence[Line]) -> None:
+    """Print the table, then what times are held against.
 
     Args:
         table: The contenders.
-        lines: The budget.
+        held: The limits.
     """
-    says = {make.name: make.says for make in CONTENDERS}
-    for name, text in says.items():
+    for name, text in says().items():
         print(f"{name:<13} {text}")
-    print(f"\n{'case':<8} {'contender':<13} {'us':>6}  {'added us':<20} {'/ by_hand':<19} {'/ genai_openai':<19}")
+    print(f"\n{'case':<18} {'contender':<26} {'us':>6}  {'added us':<20} {'/ by_hand':<19} {'/ genai_openai':<19}")
     for row in table:
-        bare = row.contender == Contender.name
-        ratios = "" if bare else f"{f'{row.added:.0f}':<20} {f'{row.by_hand:.2f}':<19} {f'{row.genai:.2f}':<19}"
-        print(f"{row.case:<8} {row.contender:<13} {row.total.median:>6.0f}  {ratios}".rstrip())
-    print(f"\n{'budget':<46} {'limit':>8} {'measured':>9}")
-    for line in lines:
-        verdict = "ok" if line.ok else "OVER"
-        figures = f"{line.limit:>5g} {line.unit:<2} {line.measured:>6.2f} {line.unit:<2}"
-        print(f"{line.what:<46} {figures} {verdict:<4} {line.note}".rstrip())
+        bare = row.contender in (Contender.name, "agent")
+        ratios = ["" if each is None else f"{each:.2f}" for each in (row.by_hand, row.genai)]
+        shown = "" if bare else f"{f'{row.added:.0f}':<20} {ratios[0]:<19} {ratios[1]:<19}"
+        who = row.contender if row.kind == RECORDING else f"{row.contender}, {row.kind}"
+        print(f"{row.case:<18} {who:<26} {row.total.median:>6.0f}  {shown}".rstrip())
+    print(f"\n{'times: none of them fails anything':<52} {'limit':>8} {'measured':>9}")
+    for line in held:
+        verdict = "ok" if line.ok else "over"
+        print(f"{line.what:<52} {line.limit:>5g} {line.unit:<2} {line.measured:>6.2f} {line.unit:<2} {verdict}")
 
 
 def show_gates(gates: Sequence[counted.Gate]) -> None:
@@ -247,26 +180,46 @@ def show_gates(gates: Sequence[counted.Gate]) -> None:
     Args:
         gates: What must hold.
     """
-    print(f"\n{'bytecode instructions, counted':<54} {'gate':>6} {'counted':>9}")
+    print(f"\n{'counted':<62} {'goal':>8} {'gate':>8} {'counted':>10}")
     for gate in gates:
-        print(f"{gate.what:<54} {gate.gate:>6g} {gate.measured:>9.2f} {'ok' if gate.ok else 'OVER'}")
+        verdict = "ok" if gate.ok else "OVER"
+        print(f"{gate.what:<62} {gate.goal:>8g} {gate.gate:>8g} {gate.measured:>10.2f} {verdict}")
 
 
-def as_json(table: list[Row], lines: list[Line]) -> str:
+def says() -> dict[str, str]:
+    """Return what each contender is, by its name."""
+    return {make.name: make.says for make in (*CONTENDERS, *PEERS, *AGENTS)}
+
+
+def as_json(table: Sequence[Row], held: Sequence[Line], small: dict[str, Any], gates: Sequence[counted.Gate]) -> str:
     """Return everything as JSON.
 
     Args:
         table: The contenders.
-        lines: The budget.
+        held: The limits on times.
+        small: What `measure_small` returned.
+        gates: What was counted.
     """
-    versions = {package: version(package) for package in _PACKAGES}
+    scaled = {name: small.get(name) for name in ("chain", "crowds", "tasks", "threads")}
     found = {
         "python": platform.python_version(),
-        "versions": versions,
-        "contenders": [asdict(row) for row in table],
-        "budget": [{**asdict(line), "ok": line.ok} for line in lines],
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[2]),
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "contenders": says(),
+        "calls": [asdict(row) for row in table],
+        "times": [{**asdict(line), "ok": line.ok} for line in held],
+        "counted": [{**asdict(gate), "ok": gate.ok} for gate in gates],
+        "scale": scaled,
     }
-    return json.dumps(found, indent=2)
+    return json.dumps(found, indent=1, default=asdict) + "\n"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -276,18 +229,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Of the command line.
 
     Returns:
-        1 where `--gate` is given and more is executed than may be.
+        1 where a contender is broken, or `--gate` is given and more is executed than may be.
     """
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, help="rounds of all contenders")
-    parser.add_argument("--calls", type=int, help="calls per contender, case and round")
-    parser.add_argument("--runs", type=int, help="runs of the memory measurement")
-    parser.add_argument("--quick", action="store_true", help="a rougher answer in a quarter of the time")
+    parser.add_argument("--rounds", type=int, help="blocks of each contender in each case")
+    parser.add_argument("--quick", action="store_true", help="a rougher answer, sooner, without peers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--gate", action="store_true", help="count what is executed too; exit 1 where it is too much")
+    parser.add_argument("--docs", action="store_true", help="write the figures, tables and plots of docs/cost.md")
     given = parser.parse_args(arguments)
     with quiet():
-        return _measured(given)
+        try:
+            return _measured(given)
+        except claims.Broken as problem:
+            print(f"BROKEN: {problem}")
+            return 1
 
 
 @contextmanager
@@ -303,20 +259,21 @@ def quiet() -> Iterator[None]:
 
 
 def _measured(given: argparse.Namespace) -> int:
-    asked = cases()
-    assert_same_names(asked)
-    rounds, calls, runs = (8, 12, 400) if given.quick else (26, 32, 1600)
-    table = rows(measure(asked, given.rounds or rounds, given.calls or calls))
-    small = measure_small(quick=given.quick, runs=given.runs or runs)
-    lines = budget(table, small)
-    show(table, lines)
-    if given.json is not None:
-        given.json.write_text(as_json(table, lines), encoding="utf-8")
-    if not given.gate:
-        return 0
-    gates = counted.gates()
+    assert_same_names(cases())
+    found = side_by_side.measure(side_by_side.parts(quick=given.quick), given.rounds or (10 if given.quick else 60))
+    table, small = side_by_side.rows(found), measure_small(quick=given.quick)
+    claims.assert_no_failures("what is measured")
+    held = lines(table, small)
+    show(table, held)
+    gates = counted.gates() if given.gate or given.docs else []
     show_gates(gates)
-    return 0 if all(gate.ok for gate in gates) else 1
+    if given.json is not None:
+        given.json.write_text(as_json(table, held, small, gates), encoding="utf-8")
+    if given.docs:
+        from bench.docs import page
+
+        page.write(as_json(table, held, small, gates))
+    return 0 if all(gate.ok for gate in gates) or not given.gate else 1
 
 
 if __name__ == "__main__":

@@ -6,23 +6,28 @@ answer has an id of its own, so that what grows with the number of answers would
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import itertools
 import json
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import openai
+from opentelemetry.metrics import get_meter_provider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import get_tracer_provider
 
 from otel_failover import Candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -33,10 +38,6 @@ SECOND: Final = Candidate("gcp.gemini", "gemini-2.5-flash", "https://generativel
 CHAIN: Final = (FIRST,)
 """A chain of one: a run, a candidate and a call are exactly three spans, and no finding comes on top."""
 
-QUOTA: Final = (
-    "You exceeded your current quota, please check your plan and billing details. For more information on this error, "
-    "read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."
-)
 _MESSAGES: Final[Any] = [{"role": "user", "content": "Say this is a test"}]
 _HEADERS: Final = {
     "openai-organization": "org-local",
@@ -52,6 +53,7 @@ _HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "server": "cloudflare",
 }
+_KEY: Final = "sk-proj-0123456789abcdefghijklmn"
 _numbers: Final = itertools.count(1)
 
 
@@ -103,14 +105,13 @@ def _answer(http: Any, _: Any) -> Any:
     return http.Response(200, headers=_headers(number, "application/json"), content=_ANSWER % number)
 
 
-_REFUSAL: Final = json.dumps(
-    {"error": {"message": QUOTA, "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}}, indent=4
-).encode()
+_ANSWER_OF_SECOND: Final = _ANSWER.replace(f"{MODEL}-2024-07-18".encode(), SECOND.model.encode())
 
 
-def _refusal(http: Any, _: Any) -> Any:
-    """OpenAI's answer to an account without money."""
-    return http.Response(429, headers=_headers(next(_numbers), "application/json"), content=_REFUSAL)
+def _answer_of_second(http: Any, _: Any) -> Any:
+    """The second candidate's."""
+    number = next(_numbers)
+    return http.Response(200, headers=_headers(number, "application/json"), content=_ANSWER_OF_SECOND % number)
 
 
 _LIMIT: Final = (
@@ -119,7 +120,7 @@ _LIMIT: Final = (
 )
 
 
-def _refusal_anew(http: Any, _: Any) -> Any:
+def _refusal(http: Any, _: Any) -> Any:
     """OpenAI's answer to an account that is over its limit: the numbers in it differ each time."""
     number = next(_numbers)
     error = {"message": _LIMIT % (number, number), "type": "tokens", "param": None, "code": "rate_limit_exceeded"}
@@ -171,38 +172,73 @@ def client_of(handler: Callable[[Any, Any], Any], endpoint: str = "https://api.o
         handler: Takes the HTTP library and the request, returns the response.
         endpoint: The base URL.
     """
-    http = _http()
-    transport = http.MockTransport(lambda request: handler(http, request))
-    return openai.OpenAI(
-        api_key="sk-proj-0123456789abcdefghijklmn",
-        base_url=endpoint,
-        max_retries=0,
-        http_client=http.Client(transport=transport),
+    return openai.OpenAI(api_key=_KEY, base_url=endpoint, max_retries=0, http_client=http_of(handler))
+
+
+def async_client_of(*, refuses: bool, endpoint: str = "https://api.openai.com/v1") -> openai.AsyncOpenAI:
+    """Return a client for coroutines that is always answered, or always refused.
+
+    Args:
+        refuses: Whether it is refused.
+        endpoint: The base URL.
+    """
+    http, handler = _http(), _refusal if refuses else _answer
+
+    async def handle(request: Any) -> Any:
+        await asyncio.sleep(0)  # as a socket would: others have their turn
+        return handler(http, request)
+
+    transport = http.MockTransport(handle)
+    return openai.AsyncOpenAI(
+        api_key=_KEY, base_url=endpoint, max_retries=0, http_client=http.AsyncClient(transport=transport)
     )
+
+
+def http_of(handler: Callable[[Any, Any], Any]) -> Any:
+    """Return a client of the HTTP library whose requests a function answers.
+
+    Args:
+        handler: Takes the HTTP library and the request, returns the response.
+    """
+    http = _http()
+    return http.Client(transport=http.MockTransport(lambda request: handler(http, request)))
 
 
 # --- the cases --------------------------------------------------------------------------------------------------------
 
 
+class Asked(Protocol):
+    """What a contender can be asked: something with a name that is asked without a line of instrumentation."""
+
+    @property
+    def name(self) -> str:
+        """As in the table."""
+
+    def ask(self) -> Any:
+        """Ask, and read what comes to its end."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """One thing to ask.
+    """One call.
 
     Args:
         name: As in the table.
         client: Who is asked.
         streamed: Whether the answer is a stream.
+        model: Who is meant.
     """
 
     name: str
     client: openai.OpenAI
     streamed: bool = False
+    model: str = MODEL
 
     def create(self) -> Any:
         """Ask: the one call that all contenders share."""
         if self.streamed:
-            return self.client.chat.completions.create(model=MODEL, messages=_MESSAGES, stream=True)
-        return self.client.chat.completions.create(model=MODEL, messages=_MESSAGES)
+            return self.client.chat.completions.create(model=self.model, messages=_MESSAGES, stream=True)
+        return self.client.chat.completions.create(model=self.model, messages=_MESSAGES)
 
     def ask(self) -> Any:
         """Ask, and read a stream to its end."""
@@ -213,19 +249,58 @@ class Case:
         return found
 
 
+@dataclass(frozen=True)
+class InTurn:
+    """A loop by hand over some calls, without a line of instrumentation: the next one where one fails.
+
+    Args:
+        name: As in the table.
+        calls: In their order.
+    """
+
+    name: str
+    calls: tuple[Case, ...]
+
+    def ask(self) -> Any:
+        """Ask one after the other, until one answers."""
+        for call in self.calls:
+            try:
+                return call.ask()
+            except openai.OpenAIError:  # noqa: PERF203 - that is what a fallback loop is
+                continue
+        return None
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A call by wire: a request of an HTTP library's, with no SDK.
+
+    Args:
+        name: As in the table.
+        client: Of the HTTP library.
+    """
+
+    name: str
+    client: Any
+
+    def ask(self) -> Any:
+        """Ask, and read the answer."""
+        response = self.client.post(
+            "https://api.openai.com/v1/chat/completions",
+            json={"model": MODEL, "messages": _MESSAGES},
+            headers={"authorization": f"Bearer {_KEY}"},
+        )
+        return response.json()
+
+
 def success() -> Case:
     """A short answer."""
     return Case("success", client_of(_answer))
 
 
 def refused() -> Case:
-    """A 429."""
-    return Case("429", client_of(_refusal))
-
-
-def refused_anew() -> Case:
     """A 429 whose text differs each time, so that nothing which is remembered by its text is of use."""
-    return Case("429 anew", client_of(_refusal_anew))
+    return Case("429", client_of(_refusal))
 
 
 def stream(chunks: int = CHUNKS) -> Case:
@@ -233,14 +308,34 @@ def stream(chunks: int = CHUNKS) -> Case:
     return Case("stream", client_of(_streamed(chunks)), streamed=True)
 
 
+def by_wire() -> Posted:
+    """A short answer to a request of an HTTP library's."""
+    return Posted("by wire", http_of(_answer))
+
+
+def in_turn() -> InTurn:
+    """Two candidates by hand, without a line: the first refuses, the second answers."""
+    second = Case("second", client_of(_answer_of_second, f"{SECOND.endpoint}/v1beta/openai"), model=SECOND.model)
+    return InTurn("in turn", (refused(), second))
+
+
 def silent() -> Case:
     """The second candidate, which never answers."""
-    return Case("timeout", client_of(_silence, f"{SECOND.endpoint}/v1beta/openai"))
+    return Case("timeout", client_of(_silence, f"{SECOND.endpoint}/v1beta/openai"), model=SECOND.model)
 
 
 def refused_at(endpoint: str) -> Case:
     """A 429 of any endpoint."""
     return Case("429", client_of(_refusal, f"{endpoint}/v1"))
+
+
+async def ask(client: openai.AsyncOpenAI) -> Any:
+    """Ask from a coroutine.
+
+    Args:
+        client: Who is asked.
+    """
+    return await client.chat.completions.create(model=MODEL, messages=_MESSAGES)
 
 
 def cases() -> tuple[Case, ...]:
@@ -250,30 +345,79 @@ def cases() -> tuple[Case, ...]:
 
 # --- telemetry --------------------------------------------------------------------------------------------------------
 
+RECORDING: Final = "recording"
+SAMPLED_OUT: Final = "sampled out"
+WITHOUT_SDK: Final = "no SDK"
+KINDS: Final = (RECORDING, SAMPLED_OUT, WITHOUT_SDK)
 
-class _Dropping(SpanExporter):
-    """Takes spans and forgets them."""
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - the SDK's signature
+class Counting(SpanExporter):
+    """Forgets spans, and keeps how many there were of each name and status; while it is asked to, the spans too."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[tuple[str, str]] = Counter()
+        self.kept: list[ReadableSpan] | None = None
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.seen.update((span.name, span.status.status_code.name) for span in spans)
+        if self.kept is not None:
+            self.kept += spans
         return SpanExportResult.SUCCESS
 
 
+class Noting(SpanProcessor):
+    """Counts spans as they end: where more end at once than a batch processor's queue holds."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[tuple[str, str]] = Counter()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Count."""
+        self.seen[span.name, span.status.status_code.name] += 1
+
+
 class Telemetry:
-    """An SDK as services configure it, whose exporter drops everything.
+    """An SDK as services configure it, whose exporter drops everything; or one that samples nothing, or none.
 
     Args:
         processors: Added behind the batch processor.
+        kind: One of `KINDS`.
+        batch: Whether its spans go through a batch processor; else they go where `processors` take them.
     """
 
-    def __init__(self, *processors: SpanProcessor) -> None:
-        self.traces = TracerProvider(shutdown_on_exit=False)
-        for processor in (BatchSpanProcessor(_Dropping()), *processors):
-            self.traces.add_span_processor(processor)
+    def __init__(self, *processors: SpanProcessor, kind: str = RECORDING, batch: bool = True) -> None:
+        self.kind = kind
+        self.exported = Counting()
         self.reader = InMemoryMetricReader()
+        self._sdk: tuple[Any, ...] = ()
+        if kind == WITHOUT_SDK:
+            self.traces: Any = get_tracer_provider()
+            self.metrics: Any = get_meter_provider()
+            return
+        self.traces = TracerProvider(shutdown_on_exit=False, sampler=ALWAYS_OFF if kind == SAMPLED_OUT else None)
+        for processor in (*([BatchSpanProcessor(self.exported)] if batch else []), *processors):
+            self.traces.add_span_processor(processor)
         self.metrics = MeterProvider(metric_readers=[self.reader], shutdown_on_exit=False)
+        self._sdk = self.traces, self.metrics
+
+    def flush(self) -> None:
+        """Export what waits."""
+        if self._sdk:
+            self.traces.force_flush()
+
+    def counted(self) -> Iterator[tuple[str, Mapping[str, Any], float]]:
+        """Yield every series that has counted something: the metric's name, its labels, its value or count."""
+        data = self.reader.get_metrics_data() if self._sdk else None
+        for resource in data.resource_metrics if data else ():
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    for point in metric.data.data_points:
+                        value = getattr(point, "value", 0) or getattr(point, "count", 0)
+                        if value:
+                            yield metric.name, point.attributes or {}, value
 
     def shutdown(self) -> None:
         """Stop its threads."""
-        with contextlib.suppress(Exception):
-            self.traces.shutdown()
-            self.metrics.shutdown()
+        for each in self._sdk:
+            with contextlib.suppress(Exception):
+                each.shutdown()

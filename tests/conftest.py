@@ -29,7 +29,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_failover import FailoverInstrumentor
 from otel_failover._core import failsafe
-from tests.environments import PYTHONS, QUICK
+from tests.environments import NOT_QUICK, PYTHONS, QUICK
 from tests.support import planted
 from tests.support.spans import SerialisingExporter, Telemetry
 
@@ -72,6 +72,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Import only what is quick, or can differ in another Python, where only that is asked for."""
     chosen = {"quick": QUICK, "python": tuple(PYTHONS)}.get(config.option.markexpr)
     name = collection_path.relative_to(TESTS).as_posix()
+    if config.option.markexpr == "quick" and name.startswith(NOT_QUICK):
+        return True
     if chosen is None or collection_path.suffix != ".py" or name.startswith(chosen):
         return None
     return None if any(each.startswith(name) for each in chosen) else True
@@ -85,7 +87,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         name = f"{item.path.relative_to(TESTS).as_posix()}::{item.nodeid.partition('::')[2]}"
-        if name.startswith(QUICK) and "hang" not in item.name and item.get_closest_marker("slow") is None:
+        waits = "hang" in item.name or item.get_closest_marker("slow") is not None
+        if name.startswith(QUICK) and not name.startswith(NOT_QUICK) and not waits:
             item.add_marker(pytest.mark.quick)
         if name.startswith(tuple(PYTHONS)):
             item.add_marker(pytest.mark.python)

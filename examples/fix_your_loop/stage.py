@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anthropic
 import openai
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -70,17 +71,37 @@ def models(*given: tuple[str, str, Answer], timeout: float = 0.3) -> Iterator[li
 
 def traced(work: Callable[[], str]) -> tuple[str, list[str]]:
     """Do something; return what it gave, or its error's text, and its trace: a line for each of our spans."""
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    exporter = InMemorySpanExporter()
+    with _spans_going_to(exporter):
+        try:
+            told = work()
+        except Exception as problem:
+            told = str(problem)
+    spans = sorted(exporter.get_finished_spans(), key=lambda span: span.start_time or 0)
+    return told, [_line(span) for span in spans if span.name.startswith(("failover", "candidate"))]
+
+
+@contextmanager
+def _spans_going_to(exporter: InMemorySpanExporter) -> Iterator[None]:
+    """Have our spans exported: besides, if `opentelemetry-instrument` has turned us on; else by a provider of its own.
+
+    What is on already stays as it is, and stays on: a second `instrument()` changes nothing.
+    """
+    if FailoverInstrumentor().is_instrumented_by_opentelemetry:
+        provider = trace.get_tracer_provider()
+        if not isinstance(provider, TracerProvider):  # nothing has configured an SDK
+            provider = TracerProvider()
+            trace.set_tracer_provider(provider)
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        yield
+        return
+    provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     FailoverInstrumentor().instrument(tracer_provider=provider)
     try:
-        told = work()
-    except Exception as problem:
-        told = str(problem)
+        yield
     finally:
         FailoverInstrumentor().uninstrument()
-    spans = sorted(exporter.get_finished_spans(), key=lambda span: span.start_time or 0)
-    return told, [_line(span) for span in spans if span.name.startswith(("failover", "candidate"))]
 
 
 def _line(span: Any) -> str:

@@ -39,7 +39,7 @@ def run_in(context: Context | None = None) -> Any:
 def attempt_in(context: Context | None = None) -> Any:
     """Return the `Attempt` of a context, live or not; `runs.attempt.current_attempt` is the same with its type."""
     found = (context_api.get_current() if context is None else context).get(ATTEMPT)
-    return displaced(context) if found is None else found
+    return displaced(context) if found is None and entered() is not None else found
 
 
 def attempt_of(run: Any) -> Any:

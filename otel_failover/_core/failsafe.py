@@ -78,6 +78,33 @@ def tell_through(gate: Callable[[str], str]) -> None:
     _gate[0] = gate
 
 
+def reached(site: str, says: str) -> None:
+    """Count that a bound of ours was reached, so that something is not looked at; say so once.
+
+    Args:
+        site: What has the bound, as `module.name`.
+        says: What is left out, in a sentence.
+    """
+    failures[site] += 1
+    if failures[site] == 1:
+        with contextlib.suppress(Exception):  # as above
+            logger.warning("otel-failover: %s", says)
+
+
+def survived(site: str, problem: Exception) -> None:
+    """Go on after a failure of our own: for the few places where what comes next has to come, whatever failed before.
+
+    To be called where the exception is caught. In strict mode it is raised on.
+
+    Args:
+        site: The function that failed, as `module.name`.
+        problem: What it raised.
+    """
+    note(site, problem)
+    if strict():
+        raise problem
+
+
 def guarded(fallback: D) -> Callable[[Callable[P, R]], Callable[P, R | D]]:
     """Make a function of ours unable to raise into the host.
 

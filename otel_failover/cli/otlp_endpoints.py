@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from otel_failover._core.text.redaction import redact
+from otel_failover._core.text.gate import clean
 
 TRACES: Final = "traces"
 METRICS: Final = "metrics"
@@ -19,6 +19,12 @@ _BASE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _PORTS: Final = {"http": 80, "https": 443}
 _GRPC_PORT: Final = 4317
 _PATIENCE: Final = 2.0
+_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""How a client of HTTP/2 begins: its words, and settings, none."""
+_FRAME: Final = 9
+"""Bytes of a frame's head: three of its length, its type, flags, and four of its stream."""
+_FIRST_FRAMES: Final = (4, 7)
+"""What a server of HTTP/2 says first: its settings, or that it goes away. Both are about no stream."""
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -43,7 +49,7 @@ class Endpoint:
         """The URL without user, password and query: nobody's credentials are printed."""
         parts = _parts(self.url)
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return redact(f"{parts.scheme or 'http'}://{host}:{self.port}{parts.path.rstrip('/')}")
+        return clean(f"{parts.scheme or 'http'}://{host}:{self.port}{parts.path.rstrip('/')}")
 
     @property
     def port(self) -> int:
@@ -98,6 +104,47 @@ class Endpoint:
     def hint(self) -> str | None:
         """What is probably wrong with it; None if nothing is."""
         return "port 4317 is usually OTLP over gRPC; over HTTP it is 4318" if self.port == _GRPC_PORT else None
+
+
+def answers_in(host: str, port: int, *, asked_over_http2: bool, patience: float) -> int | None:
+    """Return which HTTP somebody answers in who is asked without encryption: 1, or 2, which gRPC is spoken over.
+
+    Args:
+        host: Name or address.
+        port: Where it listens.
+        asked_over_http2: Ask as a gRPC client first, else as one of HTTP/1.1; who does not understand that is asked in
+            the other way.
+        patience: Seconds, at most, for each step.
+
+    Returns:
+        None where that is not known: it says nothing in time, closes, or says something else.
+    """
+    name = f"[{host}]" if ":" in host else host
+    old = f"GET / HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode()
+    for words in (_PREFACE, old) if asked_over_http2 else (old, _PREFACE):
+        heard = _heard(host, port, words, patience)
+        if heard is None:
+            break
+        if heard.startswith(b"HTTP/1."):
+            return 1
+        if len(heard) == _FRAME and heard[3] in _FIRST_FRAMES and heard[5:] == bytes(4):
+            return 2
+    return None
+
+
+def _heard(host: str, port: int, words: bytes, patience: float) -> bytes | None:
+    """Return how somebody begins to answer, as far as it was heard; None who waits for more words, and would again."""
+    heard = b""
+    try:
+        with socket.create_connection((host, port), timeout=patience) as connection:
+            connection.sendall(words)
+            while len(heard) < _FRAME and (piece := connection.recv(_FRAME - len(heard))):
+                heard += piece
+    except TimeoutError:
+        return heard or None
+    except (OSError, ValueError):  # one that resets the connection behind its answer, for one
+        pass
+    return heard
 
 
 def _parts(url: str) -> SplitResult:

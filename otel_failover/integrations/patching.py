@@ -16,6 +16,8 @@ import importlib.metadata
 import sys
 import threading
 import weakref
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import wrapt
@@ -103,15 +105,26 @@ class State:
     Attributes:
         newer_than: The newest version that was tested, where this one is newer; else empty.
         imported: Whether the host has imported what is to be patched.
+        is_on: It is patched.
     """
 
     def __init__(
         self, name: str, status: str, version: str | None = None, why: str | None = None, supported: str = ""
     ) -> None:
-        self.name, self.status, self.version, self.why, self.supported = name, status, version, why, supported
+        self.name, self.version, self.why, self.supported = name, version, why, supported
+        self.status = status
         self.newer_than, self.imported = "", False
         self.handles: list[tuple[object, str, Any]] = []
         self.late: weakref.WeakKeyDictionary[type, dict[str, weakref.ref[Any]]] = weakref.WeakKeyDictionary()
+
+    @property
+    def status(self) -> str:
+        """What became of it."""
+        return self._status
+
+    @status.setter
+    def status(self, status: str) -> None:
+        self._status, self.is_on = status, status == PATCHED
 
 
 class BoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
@@ -347,12 +360,16 @@ def _told(faults: dict[str, list[str]], state: State) -> str:
     return f"{'; '.join(parts)} in version {state.version}"
 
 
+_IS_ON: Final = attrgetter("is_on")
+"""Asked at each call of the host's that is wrapped, so it is no function of ours."""
+
+
 def _put_all_on(library: Library, state: State) -> None:
     for patch in library.patches:
         if patch.shadow and not _is_shadowed(patch):
             continue
         handle = wrapt.wrap_object(
-            sys.modules[patch.module], patch.name, Wrapper, (patch.wrapper, lambda: state.status == PATCHED)
+            sys.modules[patch.module], patch.name, Wrapper, (patch.wrapper, partial(_IS_ON, state))
         )
         state.handles.append((sys.modules[patch.module], patch.name, handle))
 
@@ -398,7 +415,7 @@ def also(library: str, owner: type, name: str, wrapper: Callable[..., Any]) -> b
     with _lock:
         known = state.late.setdefault(owner, {})
         if name not in known or not _is_worn(vars(owner).get(name), known[name]()):
-            handle = wrapt.wrap_object(owner, name, Wrapper, (wrapper, lambda: state.status == PATCHED))
+            handle = wrapt.wrap_object(owner, name, Wrapper, (wrapper, partial(_IS_ON, state)))
             known[name] = weakref.ref(handle)
     return True
 

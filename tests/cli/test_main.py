@@ -10,7 +10,7 @@ import pytest
 
 from otel_failover import __version__
 from otel_failover.cli import main
-from tests.cli.command import MAIN, environment
+from tests.cli.command import MAIN, ONE_LIBRARY, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def test_help_needs_no_extra(tmp_path: Path) -> None:
 def test_a_reader_that_has_seen_enough_is_no_traceback(tmp_path: Path) -> None:
     """`otel-failover doctor | head -1`."""
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "doctor"],
+        [sys.executable, "-c", f"{ONE_LIBRARY}\n{MAIN}", "doctor"],
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,

@@ -11,7 +11,7 @@ import pytest
 
 import otel_failover
 from otel_failover import cli
-from otel_failover.testing import providers
+from otel_failover.testing import plugin, providers, runs, scenarios
 from otel_failover.testing.answers import StreamEnding
 from otel_failover.testing.providers import Answer, Served
 from tests.docs import package
@@ -23,7 +23,11 @@ SECTIONS: Final = re.findall(r"^### (\w+)$", API.prose, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    ("title", "module"), [("`otel_failover`", otel_failover), ("`otel_failover.testing.providers`", providers)]
+    ("title", "module"),
+    [
+        ("`otel_failover`", otel_failover),
+        *((f"`{each.__name__}`", each) for each in (providers, runs, scenarios, plugin)),
+    ],
 )
 def test_the_public_names_are_those_of_the_code(title: str, module: Any) -> None:
     (table,) = [table for table in API.tables(title) if table[0][0] == "name"]

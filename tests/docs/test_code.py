@@ -36,7 +36,11 @@ RUN_HERE: Final[dict[str, list[str]]] = {
     "docs/quickstart.md": ["answer"],
     "docs/loops/by-hand.md": ["answer_by_hand", "stream_by_hand", "answer_or_nothing"],
     "docs/summary.md": ["problem_of"],
-    "docs/testing.md": ["test_the_loop_goes_on_after_a_quota_error", "test_a_stream_that_breaks_off_is_in_the_log"],
+    "docs/testing.md": [
+        "test_the_loop_goes_on_after_a_quota_error",
+        "test_a_stream_that_breaks_off_is_in_the_log",
+        "test_a_refused_run_is_told_as_it_was",
+    ],
     "docs/operations.md": [],
     "docs/contributing/add-a-provider.md": [],
     "docs/contributing/add-a-loop.md": ["candidate_of", "run_of", "attempt_of"],
@@ -44,10 +48,12 @@ RUN_HERE: Final[dict[str, list[str]]] = {
 """Pages whose blocks run in the order in which they stand, with what these define; all of it is used below."""
 APART: Final = {"docs/loops/configured.md", "docs/reference/settings.md"}
 """Pages whose blocks call `instrument()` with settings of their own."""
+ELSEWHERE: Final = {"docs/try-your-loop.md"}
+"""Pages whose blocks are run by a file of their own: `test_scenarios`."""
 
 
 def test_no_block_of_code_is_left_out() -> None:
-    assert {name for name, each in PAGES.items() if each.blocks("python")} == set(RUN_HERE) | APART
+    assert {name for name, each in PAGES.items() if each.blocks("python")} == set(RUN_HERE) | APART | ELSEWHERE
     for name, defined in RUN_HERE.items():
         assert re.findall(r"^(?:async )?def (\w+)", "".join(PAGES[name].blocks("python")), re.MULTILINE) == defined
 

@@ -34,6 +34,7 @@ TEXTS: Final = {
     "docs/loops/inferred.md": 1,  # the tree
     "docs/reference/spans.md": 1,  # the tree
     "docs/contributing/architecture.md": 1,  # the layout
+    "docs/try-your-loop.md": 1,  # what is said of a case
 }
 """How many blocks of plain text a page has, all of them compared with what there is."""
 COMPARED: Final = {
@@ -41,7 +42,7 @@ COMPARED: Final = {
     "docs/contributing/add-a-loop.md": {"the framework's function"},
     "docs/contributing/architecture.md": {"question"},
     "docs/contributing/words.md": {"old", "word"},
-    "docs/cost.md": {"case", "figure"},
+    "docs/cost.md": {"case", "counted", "figure", "what"},
     "docs/loops/configured.md": {"name"},
     "docs/loops/library.md": {"library"},
     "docs/operations.md": {"level"},
@@ -55,6 +56,7 @@ COMPARED: Final = {
     "docs/reference/support.md": {"library", "SDK"},
     "docs/summary.md": {"key", "reason"},
     "docs/testing.md": {"kind", "answer", "attribute"},
+    "docs/try-your-loop.md": {"field", "option", "verdict", "case"},
 }
 """Tables that are compared with the code, by the first cell of their head."""
 PROSE: Final = {

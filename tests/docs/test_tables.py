@@ -16,7 +16,7 @@ import otel_failover
 from otel_failover.testing.providers import Answer
 from tests.docs import package
 from tests.docs.incident import played
-from tests.docs.pages import PAGES, README, ROOT, page, plain, words
+from tests.docs.pages import PAGES, README, page, plain, words
 from tests.support.hosts import stand
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ SUPPORTED: Final = SUPPORT.tables()[0][1:]
 METRICS: Final = page("reference/metrics")
 OPERATIONS: Final = page("operations")
 SUMMARY: Final = page("summary")
-COST: Final = page("cost")
 BESIDE_SDKS: Final = {"aiohttp", "httpx", "httpx2", "openai", "pydantic", "requests", "urllib3"}
 """What is asked for besides the SDKs, where those are tested that have no adapter."""
 
@@ -273,39 +272,3 @@ def test_the_keys_of_a_summary_are_those_of_the_code() -> None:
 
 def test_the_titles_are_those_of_the_code() -> None:
     assert {reason: row[1] for row in SUMMARY.rows("Titles") for reason in words(row[0])} == package.TITLES
-
-
-# --- cost -------------------------------------------------------------------------------------------------------------
-
-
-def test_the_two_figures_of_the_readme_are_those_of_the_table() -> None:
-    times, limits = COST.tables()
-    (measured,) = [row for row in times if row[0] == "answered" and row[1] == "`run.attempt`"]
-    added, ratio = float(measured[3].split()[0]), measured[4].split()[0]
-    (imported,) = [row for row in limits if row[0].startswith("import")]
-    told = README.section("What does it cost?")
-    assert re.findall(r"\*\*([\d.]+) ms\*\*", told) == [f"{added / 1000:.2f}", f"{float(imported[1].split()[0]):.1f}"]
-    assert f" {ratio} times" in " ".join(told.split())
-    begins = " ".join(COST.prose.split())
-    assert f"about {added / 1000:.2f} ms" in begins
-    assert f"adds {float(imported[1].split()[0]):.1f} ms" in begins
-
-
-def test_the_limits_of_the_table_are_those_of_the_benchmark() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "bench").glob("*.py")))
-    kept = {
-        re.sub(r"\{\w+\}", "*", what): float(limit)
-        for what, limit in re.findall(r'Line\(\s*f?"([^"]+)", ([\d.]+)', source)
-    }
-    for what, _, limit in COST.tables()[1][1:]:
-        (found,) = [bound for line, bound in kept.items() if re.fullmatch(re.escape(line).replace(r"\*", r"\w+"), what)]
-        assert float(re.match(r"[\d.]+", limit)[0]) == found, what  # type: ignore[index]
-
-
-def test_the_ratios_of_both_tables_agree() -> None:
-    times, limits = COST.tables()
-    names = {"answered": "success", "429": "429", "streamed": "stream"}
-    for case, _, _, _, by_hand, genai in [row for row in times if row[1] == "`run.attempt`"]:
-        shown = {row[0]: row[1].split()[0] for row in limits}
-        assert shown[f"{names[case]}: run, candidate and call / by hand"] == by_hand.split()[0]
-        assert shown[f"{names[case]}: the same / genai-openai's one span"] == genai.split()[0]

@@ -13,6 +13,7 @@ import pytest
 
 from examples.fix_your_loop import hung_stream, session_error, unrecognised_error
 from examples.fix_your_loop.stage import traced
+from tests.cli.doctor.test_doctor import is_found_by_launcher, launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ["session_error", "unrecognised_error", "all_models_failed", "hung_stream"]
@@ -108,3 +109,30 @@ def test_each_runs_as_it_stands() -> None:
     assert done.returncode == 0, done.stderr
     assert len(re.findall("^before: ", done.stdout, re.MULTILINE)) >= len(modules)
     assert len(re.findall("^after: ", done.stdout, re.MULTILINE)) >= len(modules)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not is_found_by_launcher(), reason="opentelemetry-instrument or our entry point is not installed")
+@pytest.mark.parametrize("provider", ["sdk_tracer_provider", ""], ids=["an SDK", "none"])
+def test_under_the_launcher_it_shows_the_same(provider: str) -> None:
+    """What has been turned on stays on, and both versions of the loop are traced; the service's provider has them too."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "OPENAI_"))}
+    if provider:
+        environment["OTEL_PYTHON_TRACER_PROVIDER"] = provider
+    environment |= {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
+    command = [str(launcher()), sys.executable, "-m", "examples.fix_your_loop.session_error"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:5] == [
+        "    failover chat exhausted findings=identical_errors",
+        "    candidate openai error billing verified",
+        "    candidate anthropic error timeout mismatch",
+        "    failover.attribution.mismatch",
+    ]
+    assert done.stdout.splitlines()[6:] == [
+        "    failover chat exhausted",
+        "    candidate openai error billing verified",
+        "    candidate anthropic error timeout verified",
+    ]

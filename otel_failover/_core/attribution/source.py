@@ -203,6 +203,6 @@ class Source:
     def forget(self) -> None:
         """Let go of objects that could not be remembered weakly."""
         for raised in self.raised:
-            raised.forget()
+            raised.reference.held = None
         for reference in self.left:
-            reference.forget()
+            reference.held = None

@@ -22,16 +22,19 @@ class Logs:
     Args:
         interval: Seconds between two lines that say the same.
         not_instrumented: `instrument()` was not called, which the first run logs.
+
+    Attributes:
+        not_instrumented: That is still to be logged.
     """
 
     __slots__ = (
-        "_in_a_row", "_interval", "_lines", "_once", "_serving", "_warn_no_sdk", "_warn_not_instrumented",
+        "_in_a_row", "_interval", "_lines", "_once", "_serving", "_warn_no_sdk", "not_instrumented",
     )  # fmt: skip
 
     def __init__(self, interval: float, *, not_instrumented: bool = False) -> None:
         self._interval = interval
         self._warn_no_sdk = True
-        self._warn_not_instrumented = not_instrumented
+        self.not_instrumented = not_instrumented
         self._serving: dict[tuple[object, ...], str] = {}
         self._in_a_row: dict[tuple[object, ...], int] = {}
         self._once: dict[tuple[object, ...], None] = {}
@@ -39,8 +42,8 @@ class Logs:
 
     def warn_not_instrumented(self) -> None:
         """Log once that `instrument()` was never called, where nobody switched us off on purpose."""
-        if self._warn_not_instrumented:
-            self._warn_not_instrumented = False
+        if self.not_instrumented:
+            self.not_instrumented = False
             logger.warning(
                 "otel-failover: nothing is instrumented, so no evidence is seen and every reason is unknown: call "
                 "FailoverInstrumentor().instrument(), or start with opentelemetry-instrument."

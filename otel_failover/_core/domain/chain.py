@@ -69,11 +69,14 @@ class Chain:
 
     Args:
         entries: As the host gave them: candidates or texts.
+
+    Attributes:
+        siblings: By a member's place, the other members at its own endpoint, where there are any.
     """
 
     __slots__ = (
-        "_by_entry", "_by_member", "_by_model", "_deployments", "_mixed", "_siblings",
-        "doubled", "endpoints", "entries", "key", "labels", "members", "owners",
+        "_by_entry", "_by_member", "_by_model", "_deployments", "_mixed",
+        "doubled", "endpoints", "entries", "key", "labels", "members", "owners", "siblings",
     )  # fmt: skip
 
     def __init__(self, entries: tuple[Any, ...]) -> None:
@@ -98,7 +101,7 @@ class Chain:
             if member.endpoint is not None:
                 self.owners.setdefault(member.endpoint, member.provider)
         self.endpoints = frozenset(self.owners)
-        self._siblings: dict[int, Siblings] = {}
+        self.siblings: dict[int, Siblings] = {}
         self._mixed: dict[str, Mapping[int, Candidate]] = {}
         if len(self.owners) < len(self.members):
             self._find_siblings()
@@ -120,7 +123,7 @@ class Chain:
             at.setdefault((each.endpoint, "" if each.endpoint else each.provider), {})[place] = each
         for (endpoint, _), there in at.items():
             if len(there) > 1:
-                self._siblings |= {place: Siblings(place, there) for place in there}
+                self.siblings |= {place: Siblings(place, there) for place in there}
                 if endpoint is not None and len({each.provider for each in there.values()}) > 1:
                     self._mixed[endpoint] = there
 
@@ -148,7 +151,7 @@ class Chain:
         Args:
             place: The member's, -1 outside the chain.
         """
-        return self._siblings.get(place)
+        return self.siblings.get(place)
 
     def named(self, base: str, model: str, endpoint: str, provider: str) -> list[int]:
         """Return the places of the members that are the deployment which a call asks: by model, profile or URL.

@@ -87,7 +87,10 @@ class ChainPositions:
             places = [at for at, each in enumerate(members) if each.is_like(candidate)]
         if len(places) > 1 and candidate.base is not None:
             places = [i for i in places if members[i].base == candidate.base] or places
-        return next((i for i in places if i not in self.used), places[-1] if places else -1)
+        for place in places:
+            if place not in self.used:
+                return place
+        return places[-1] if places else -1
 
     def of_call(self, asked: Asked, provider: str, aliases: Mapping[str, str]) -> tuple[Candidate, int]:
         """Return who a provider call outside any attempt asks, and its place.

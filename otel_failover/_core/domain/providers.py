@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from otel_failover._core.domain.endpoint import names_of
+from otel_failover._core.text.gate import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +124,7 @@ def alias_of(endpoint: str, aliases: Mapping[str, str]) -> str | None:
 
 def admit(aliases: Mapping[str, str]) -> None:
     """Let the values of the user's `provider_aliases` into the closed table."""
-    _USERS.update(canonical(value) for value in aliases.values())
+    _USERS.update(named(canonical(value)) for value in aliases.values())
 
 
 @lru_cache(maxsize=1024)

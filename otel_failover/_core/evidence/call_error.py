@@ -43,43 +43,53 @@ class CallError:
     def __init__(self, problem: BaseException) -> None:
         self.transport = _transport_of(problem)
         self.reference = Reference(problem)
-        self.text = text_of(problem)
         self.type_name = qualified(type(problem))
         self.code = read(problem, "code")
-        self._facts = _facts_of(problem)
+        self.text, self._facts = _said_by(problem)
 
     def unchanged(self, problem: BaseException) -> bool:
         """Whether it still says what it said when it was raised."""
-        return text_of(problem) == self.text and _facts_of(problem) == self._facts
+        return _said_by(problem) == (self.text, self._facts)
 
     def forget(self) -> None:
         """Let go of an exception that could not be remembered weakly."""
         self.reference.forget()
 
 
-def _facts_of(problem: BaseException) -> list[object]:
-    """Return what an exception says, by what each fact is compared.
+def _said_by(problem: BaseException) -> tuple[str, list[object]]:
+    """Return the text of an exception, and what it says besides, by what each fact is compared.
 
     Itself where it is plain, its text where it is a body, else its identity.
     """
+    try:
+        text = str(problem)
+    except Exception:
+        text = text_of(problem)
     found: list[object] = []
     for name in _FACTS:
-        value = read(problem, name)
+        try:
+            value = getattr(problem, name, None)
+        except Exception:
+            value = None
         if value is None or isinstance(value, (str, int, float)):
             found.append(value)
         else:
             found.append(repr(value)[:4096] if isinstance(value, (dict, list)) else id(value))
-    return found
+    return text, found
 
 
 def _transport_of(problem: BaseException) -> tuple[str, str | None]:
     """Return the transport error behind an SDK's exception: its cause's, else its own by name."""
-    cause = read(problem, "__cause__")
+    try:
+        cause = problem.__cause__
+    except Exception:  # a property of the host's own
+        cause = None
     if isinstance(cause, BaseException):
         found = transport_reason(cause)
         if found[0] != reasons.CLIENT_ERROR:
             return found
-    return transport_reason(problem)
+    own: Any = type(problem)
+    return _reason_of(own)
 
 
 def qualified(cls: type) -> str:
@@ -234,7 +244,10 @@ def carry(problem: BaseException, response: object) -> None:
 def response_of(thing: object) -> object:
     """Return the HTTP response that an SDK's exception carries, under any of its names, or was made of."""
     for name in ("response", "raw_response", "http_response"):
-        found = read(thing, name)
+        try:
+            found = getattr(thing, name, None)
+        except Exception:
+            found = None
         if found is not None and not isinstance(found, (str, bytes, Mapping)):
             return found
     return _carried.get(thing)

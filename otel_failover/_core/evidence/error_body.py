@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from otel_failover._core.domain import reasons
 from otel_failover._core.evidence.answers.content import is_empty
-from otel_failover._core.evidence.headers import aws_error, of_answer
+from otel_failover._core.evidence.headers import AWS_ERROR, aws_error, of_answer
 from otel_failover._core.failsafe import read, text_of
 from otel_failover._core.text.matching import holds, normalise
 
@@ -139,7 +139,7 @@ def read_error(response: object, headers: dict[bytes, str] | None = None) -> Err
     if not isinstance(content, bytes):
         return ErrorBody()
     headers = headers if headers is not None else of_answer(read(response, "headers"))
-    found, named = _read_text(content), aws_error(headers)
+    found, named = _read_text(content), aws_error(headers) if AWS_ERROR in headers else None
     if named is None:
         return found
     return found._replace(code=found.code or named, codes=found.codes | {named}, words=(*found.words, named))
@@ -182,7 +182,9 @@ def error_in(body: Any) -> ErrorBody | None:
         return None
     message = error.get("message") or error.get("msg") or body.get("message") or error.get("Message")
     details = error.get("details")
-    finer = details.get("error_code") if isinstance(details, Mapping) else _detail(details, "reason")
+    finer = None
+    if details is not None:
+        finer = details.get("error_code") if isinstance(details, Mapping) else _detail(details, "reason")
     words = [error.get("code"), error.get("status"), finer, error.get("type"), body.get("code"), error.get("Code")]
     codes = [word for word in words if isinstance(word, str) and word and word != "error"]
     wait = _span_of(_detail(details, "retryDelay")) if details is not None else None
@@ -200,7 +202,7 @@ def _is_usual(body: Mapping[str, Any], error: Mapping[str, Any], message: str, c
     """Whether an error has the common form, OpenAI's or Anthropic's: all that it says has been read."""
     if not error.keys() <= _USUAL or "{" in message or (error is not body and not body.keys() <= _ENVELOPE):
         return False
-    return all(code.isidentifier() for code in codes) and not isinstance(error.get("code"), int)
+    return all(map(str.isidentifier, codes)) and not isinstance(error.get("code"), int)
 
 
 def _unusual(
@@ -343,7 +345,7 @@ def seconds_asked(headers: Mapping[bytes, str]) -> float | None:
     Args:
         headers: Of the response, names in lower case.
     """
-    if not headers:
+    if b"retry-after" not in headers and b"retry-after-ms" not in headers:
         return None
     asked = headers.get(b"retry-after")
     found = _seconds(headers.get(b"retry-after-ms"), 1000)

@@ -114,6 +114,7 @@ class Exchange:
     Attributes:
         owner: Returns the evidence that it is in; None once that is gone, or where it is in none. Weakly, since that
             holds it: an attempt that is over is freed at once, and waits for no collector.
+        is_error: The provider answered with an error: by its status, or in the body under a good one.
         begun: Status of an answer whose body broke off before the library handed it back; None else.
         sibling: Place in the chain of the other member at the candidate's own endpoint that it goes to; None else.
     """
@@ -122,7 +123,7 @@ class Exchange:
         "__weakref__",
         "request", "endpoint", "method", "stream", "hold", "started",
         "kind", "call", "model", "sibling", "owner", "taken",
-        "stopped", "response", "status", "request_id", "issued_id", "retry_after",
+        "stopped", "response", "status", "is_error", "request_id", "issued_id", "retry_after",
         "failure", "problem", "begun", "said", "glimpse", "timeout", "timeout_configured", "refused", "looked",
         "_sent", "_headers", "_body", "_named_ids",
     )  # fmt: skip
@@ -144,7 +145,7 @@ class Exchange:
         self.begun: int | None = None
         self.timeout: str | None = None
         self.timeout_configured: float | None = None
-        self.refused = self.looked = False
+        self.is_error = self.refused = self.looked = False
         self.kind = UNRELATED
         self.call: OpenCall | None = None
         self.model: str | None = None
@@ -167,6 +168,7 @@ class Exchange:
         self.request_id = header_facts.issued_id(answer)
         self.stopped = time.monotonic()
         if status >= _HELD_STATUS:
+            self.is_error = True
             self._headers = answer
             self.retry_after = seconds_asked(answer)
             if self.request_id is not None and self.request_id not in self.sent.ids:
@@ -196,7 +198,7 @@ class Exchange:
         Args:
             error: As it was read, whole.
         """
-        self._body, self.refused = error, True
+        self._body, self.is_error, self.refused = error, True, True
         if self.request_id is not None and self.request_id not in self.sent.ids:
             self.issued_id = self.request_id
 
@@ -254,11 +256,6 @@ class Exchange:
         return self.call is not None and self.call.inference and self.call.endpoint == self.endpoint
 
     @property
-    def is_error(self) -> bool:
-        """Whether the provider answered with an error: by its status, or in the body under a good one."""
-        return self.status is not None and (self.status >= _HELD_STATUS or self.refused)
-
-    @property
     def body(self) -> ErrorBody:
         """What the error body says; read once it is there, and only if the host has read it."""
         if self._body is None:
@@ -282,8 +279,7 @@ class Exchange:
         """What this request's own headers hold; read once, when they can no longer change."""
         if self._sent is not None:
             return self._sent
-        request = self.request.target
-        found = header_facts.of_request(read(request, "headers"), read(request, "url"))
+        found = header_facts.of_request(self.request.target)
         self._sent = found if self.stopped is not None else None
         return found
 
@@ -291,9 +287,9 @@ class Exchange:
     def named_ids(self) -> tuple[str, ...]:
         """The request ids that its error's body names, but for those that we had sent: an echo was issued by nobody."""
         if self._named_ids is None:
-            text = self.body.text if self.is_error else ""
+            text = (self._body or self.body).text if self.is_error else ""
             # Most bodies name none: to look for the key costs less than to look for what stands behind it.
-            if not any(key in text for key in _ID_KEYS):
+            if not any(map(text.__contains__, _ID_KEYS)):
                 return ()
             return tuple(name for name in quoted_ids(text) if not self.sent_id(name))
         return self._named_ids
@@ -315,12 +311,13 @@ class Exchange:
     def reduce(self) -> None:
         """Let go of everything but the facts, once the attempt has ended."""
         if self.is_error:
-            body = self.body
+            body = self._body or self.body
             self._named_ids = self.named_ids
             self._body = body._replace(text=body.text[:_KEPT]) if len(body.text) > _KEPT else body
-        self.request.release()
-        if self.response is not None:
-            self.response.release()
+        if self.request.weak:
+            self.request.held = None
+        if self.response is not None and self.response.weak:
+            self.response.held = None
         self.call = self.problem = self.glimpse = self._sent = self._headers = None
 
 
@@ -333,13 +330,17 @@ def is_of_the_wire(exchanges: Iterable[Exchange], problem: BaseException) -> boo
     """
     # Here the context counts, unlike in a claim: the question is only which of these sends raised it, and SDKs raise
     # their own error inside the `except` that catches the transport's.
-    response, cause = response_of(problem), read(problem, "__cause__")
-    made_in = None if read(problem, "__suppress_context__") else read(problem, "__context__")
+    response, links = response_of(problem), None
     for exchange in exchanges:
         if exchange.response is not None and exchange.response.is_(response):
             return True
         if exchange.failure is not None:
             raised = exchange.problem
-            if raised is None or any(raised.is_(each) for each in (problem, cause, made_in)):
+            if raised is None:
+                return True
+            if links is None:
+                made_in = None if read(problem, "__suppress_context__") else read(problem, "__context__")
+                links = problem, read(problem, "__cause__"), made_in
+            if any(raised.is_(each) for each in links):
                 return True
     return False

@@ -16,18 +16,22 @@ from otel_failover._core.text.gate import learn
 from otel_failover._core.text.redaction import own_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
 _ISSUED: Final = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id", b"x-ms-request-id")
 _SENT: Final = frozenset({*_ISSUED, b"x-client-request-id", b"x-correlation-id"})
 _NAME: Final = itemgetter(0)
-_AWS_ERROR: Final = b"x-amzn-errortype"
-_ANSWER: Final = frozenset({*_ISSUED, b"retry-after", b"retry-after-ms", b"date", _AWS_ERROR})
+AWS_ERROR: Final = b"x-amzn-errortype"
+"""Where an AWS error's code stands."""
+_ANSWER: Final = frozenset({*_ISSUED, b"retry-after", b"retry-after-ms", b"date", AWS_ERROR})
 
 
 def raw_headers(headers: object) -> Sequence[tuple[bytes, bytes]]:
     """Return the raw headers of `httpx`, or any mapping's in the same form."""
-    raw: Any = read(headers, "raw")
+    try:
+        raw: Any = headers.raw  # type: ignore[attr-defined]  # of httpx alone
+    except Exception:
+        raw = None
     if raw is not None:
         return raw  # type: ignore[no-any-return]
     items: Any = read(headers, "items")
@@ -40,15 +44,13 @@ def _encoded(part: object) -> bytes:
     return part if isinstance(part, bytes) else str(part).encode("utf-8", "replace")
 
 
-def _wanted(headers: object, is_wanted: Callable[[bytes], bool]) -> Iterator[tuple[bytes, bytes]]:
-    """Return those raw headers whose name is wanted; `compress` and `map` keep the pass over all of them in C."""
-    raw = raw_headers(headers)
-    return compress(raw, map(is_wanted, map(_NAME, raw)))
-
-
 def of_answer(headers: object) -> dict[bytes, str]:
     """Return the request ids, `retry-after*`, `date` and AWS's error of a response, names in lower case."""
-    return {name.lower(): value.decode("latin-1") for name, value in _wanted(headers, _matters_of_answer)}
+    raw, found = raw_headers(headers), dict[bytes, str]()
+    # `compress` and `map` keep the pass over all of them in C.
+    for name, value in compress(raw, map(_matters_of_answer, map(_NAME, raw))):
+        found[name.lower()] = value.decode("latin-1")
+    return found
 
 
 @lru_cache(maxsize=512)
@@ -63,7 +65,7 @@ def aws_error(answer: dict[bytes, str]) -> str | None:
     Args:
         answer: As `of_answer` gives it.
     """
-    value = answer.get(_AWS_ERROR)
+    value = answer.get(AWS_ERROR)
     return value.partition(":")[0].rpartition("#")[2].strip()[:255] or None if value else None
 
 
@@ -87,22 +89,28 @@ class Sent(NamedTuple):
     ids: tuple[str, ...] = ()
 
 
-def of_request(headers: object, url: object) -> Sent:
+def of_request(request: object) -> Sent:
     """Return what matters of a request.
 
     Args:
-        headers: Of the request.
-        url: Of the request, with its query.
+        request: With its headers, and its URL with the query.
     """
-    named, ids = [], []
-    for name, value in _wanted(headers, _matters_of_request):
+    try:
+        headers, url = request.headers, request.url  # type: ignore[attr-defined]  # or it is no request
+    except Exception:
+        headers, url = read(request, "headers"), read(request, "url")
+    raw, named, ids = raw_headers(headers), [], []
+    for name, value in compress(raw, map(_matters_of_request, map(_NAME, raw))):
         if name.lower() in _SENT:
             ids.append(value.decode("latin-1"))
         else:
             named.append((name, value))
-    query = read(url, "query")
     held: tuple[str, ...] = _of_headers(tuple(named))
-    if query or read(url, "userinfo") or query is None:
+    try:
+        is_bare = url.query == url.userinfo == b""  # of httpx alone
+    except Exception:
+        is_bare = False
+    if not is_bare:
         of_url = own_secrets((), str(url))
         learn(of_url)
         held = (*held, *of_url)

@@ -123,6 +123,7 @@ class Ledger:
         who: The candidate as a whole: equal for two attempts at the same one.
         beside: The ledger of the attempt inside which this one asks somebody else.
         exchanges: Own and unrelated sends, in order.
+        own: Own sends, in order.
         to_others: Sends to other candidates.
         calls: SDK calls that ask a model, of which `open_calls` are under way.
         open_streams: Streams that have neither ended nor been dropped.
@@ -142,7 +143,7 @@ class Ledger:
         "__weakref__",
         "provider", "endpoint", "base", "model", "neighbours", "gateways", "siblings", "who",
         "parent", "beside",
-        "exchanges", "to_others",
+        "exchanges", "own", "to_others",
         "calls", "open_calls", "open_streams", "raised", "last_failed", "retries",
         "stream", "answer",
         "unseen", "rootless",
@@ -166,6 +167,7 @@ class Ledger:
         self.who: object = None
         self.beside: Ledger | None = None
         self.exchanges: list[Exchange] = []
+        self.own: list[Exchange] = []
         self.to_others: list[Exchange] = []
         self.calls = self.open_calls = self.open_streams = 0
         self.raised: list[CallError] = []
@@ -176,7 +178,7 @@ class Ledger:
         self.rootless = self.closed = False
         self.started = time.monotonic()
         self.stopped: float | None = None
-        self.pid = _PID[0]
+        self.pid = PID[0]
         self.failure_seen: tuple[Any, Any] = (None, None)
         self.last_sent: object = None
         self._secrets: tuple[int, tuple[str, ...]] = (0, ())
@@ -184,7 +186,7 @@ class Ledger:
     @property
     def live(self) -> bool:
         """Whether it takes evidence: not ended, and not inherited through a fork."""
-        return not self.closed and self.pid == _PID[0]
+        return not self.closed and self.pid == PID[0]
 
     # --- what is reported ---------------------------------------------------------------------------------------------
 
@@ -196,9 +198,11 @@ class Ledger:
         exchange.kind = whose(self, exchange.endpoint, exchange.method, call, path)
         (self.to_others if exchange.kind == OTHER_CANDIDATE else self.exchanges).append(exchange)
         if exchange.kind == OWN:
+            self.own.append(exchange)
             above = self.parent
             while above is not None:
                 above.exchanges.append(exchange)
+                above.own.append(exchange)
                 above = above.parent
         if self.siblings is not None and exchange.kind == OTHER_CANDIDATE:
             exchange.sibling = _sibling_asked(self, exchange, call, path)
@@ -230,6 +234,8 @@ class Ledger:
         exchange.kind, exchange.taken = OWN, weakref.ref(self)
         if not any(mine is exchange for mine in self.exchanges):
             self.exchanges.append(exchange)
+        # Anew, since who asked before has the sends that were own then; and in the order in which they were sent.
+        self.own = [each for each in self.exchanges if each.kind == OWN]
 
     def saw_chunk(self, chunk: object) -> None:
         """Remember what a chunk of a stream adds, at most 256, so that a claim may be looked for in it."""
@@ -255,12 +261,14 @@ class Ledger:
         The credentials that were sent stay known, since what is exported later is searched for them. Sends of a call
         inside an attempt inside this one are that one's to reduce.
         """
-        _ = self.secrets
+        if self._secrets[0] != len(self.exchanges) + len(self.to_others):
+            _ = self.secrets
         self.closed = True
         for exchange in (*self.exchanges, *self.to_others):
             if exchange.owner() is self:
                 exchange.reduce()
-        self.stream.begun, self.stream.chunks = self.heard, None
+        if self.stream.chunks is not None:
+            self.stream.begun, self.stream.chunks = self.heard, None
 
     def forget_raised(self) -> None:
         """Let go of exceptions that could not be remembered weakly: nobody else is held against them."""
@@ -270,17 +278,11 @@ class Ledger:
     # --- what the evidence says ---------------------------------------------------------------------------------------
 
     @property
-    def own(self) -> list[Exchange]:
-        """Own sends, in order."""
-        return [exchange for exchange in self.exchanges if exchange.kind == OWN]
-
-    @property
     def first_sent(self) -> int | None:
         """When the first own send began, in nanoseconds since the epoch as spans count them; None where none did."""
-        started = next((exchange.started for exchange in self.exchanges if exchange.kind == OWN), None)
-        if started is None:
+        if not self.own:
             return None
-        return time.time_ns() - int((time.monotonic() - started) * 1e9)
+        return time.time_ns() - int((time.monotonic() - self.own[0].started) * 1e9)
 
     @property
     def state(self) -> tuple[str, str | None]:
@@ -289,23 +291,22 @@ class Ledger:
         if not self.calls and not own:
             around = self.endpoint and orphans.overlap(self.endpoint, self.started, own)
             return ("partial", "orphan") if around else ("none", None)
-        gap = self.unseen or self._gap(own)
-        return ("partial", gap) if gap else ("complete", None)
-
-    def _gap(self, own: list[Exchange]) -> str | None:
+        if self.unseen:
+            return "partial", self.unseen
         if self.open_calls:
-            return "call_open"
+            return "partial", "call_open"
         for exchange in own:
             if exchange.stopped is None:
-                return "request_open"
+                return "partial", "request_open"
         for exchange in own:
             if exchange.is_error and not exchange.body.whole:
-                return "body_not_seen"
-        if self.asks_other_endpoint:
-            return "other_endpoint"
-        if self.endpoint and orphans.overlap(self.endpoint, self.started, own):
-            return "orphan"
-        return None
+                return "partial", "body_not_seen"
+        if not own and self.asks_other_endpoint:
+            return "partial", "other_endpoint"
+        there = self.endpoint
+        if there is not None and there in orphans.endpoints and orphans.overlap(there, self.started, own):
+            return "partial", "orphan"
+        return "complete", None
 
     @property
     def asks_other_endpoint(self) -> bool:
@@ -331,7 +332,10 @@ class Ledger:
 
     def raised_here(self, problem: object) -> CallError | None:
         """Return the record of an exception that a provider call of this attempt raised."""
-        return next((raised for raised in self.raised if raised.reference.is_(problem)), None)
+        for raised in self.raised:
+            if raised.reference.is_(problem):
+                return raised
+        return None
 
     def is_own(self, problem: BaseException) -> bool:
         """Whether an exception is one that a provider call of this attempt raised, and says what it said then."""
@@ -380,12 +384,12 @@ def _path_of(exchange: Exchange) -> str:
     return base_of(text_of(read(exchange.request.target, "url"))).partition("?")[0]
 
 
-_PID: Final = [os.getpid()]
+PID: Final = [os.getpid()]
 """In a list, since it is exchanged in a forked child; asking the system for it at each look costs a call."""
 
 
 def _after_fork() -> None:
-    _PID[0] = os.getpid()
+    PID[0] = os.getpid()
 
 
 if hasattr(os, "register_at_fork"):

@@ -21,35 +21,39 @@ class Orphans:
 
     An attempt whose exception *is* an orphan's adopts it; an orphan to the candidate's own endpoint makes its evidence
     partial. Bounded: 1,024 endpoints, 32 sends each.
+
+    Attributes:
+        endpoints: What was sent where, by endpoint.
     """
 
-    __slots__ = ("_by_endpoint",)
+    __slots__ = ("endpoints",)
 
     def __init__(self) -> None:
-        self._by_endpoint: OrderedDict[str, deque[_Kept]] = OrderedDict()
+        self.endpoints: OrderedDict[str, deque[_Kept]] = OrderedDict()
 
     def add(self, exchange: Exchange) -> None:
         """Remember a send that had no attempt."""
-        recent = self._by_endpoint.get(exchange.endpoint)
+        recent = self.endpoints.get(exchange.endpoint)
         if recent is None:
-            recent = self._by_endpoint[exchange.endpoint] = deque(maxlen=32)
-            while len(self._by_endpoint) > 1024:
-                self._by_endpoint.popitem(last=False)
+            recent = self.endpoints[exchange.endpoint] = deque(maxlen=32)
+            while len(self.endpoints) > 1024:
+                self.endpoints.popitem(last=False)
         recent.append((exchange, exchange.owner()))
 
     def overlap(self, endpoint: str, since: float, adopted: list[Exchange]) -> bool:
         """Whether an orphan to an endpoint was under way since a moment, adopted ones left out."""
-        recent = self._by_endpoint.get(endpoint)
+        recent = self.endpoints.get(endpoint)
         if not recent:
             return False
-        return any(
-            (orphan.stopped is None or orphan.stopped >= since) and not any(orphan is mine for mine in adopted)
-            for orphan, _ in tuple(recent)
-        )
+        for orphan, _ in tuple(recent):
+            is_beside = orphan.stopped is None or orphan.stopped >= since
+            if is_beside and not any(orphan is mine for mine in adopted):
+                return True
+        return False
 
     def find(self, response: object, request: object, ledger: Owner) -> list[Exchange]:
         """Return the orphans of the call whose response or request this is; another attempt's are not found again."""
-        for recent in tuple(self._by_endpoint.values()):
+        for recent in tuple(self.endpoints.values()):
             for orphan, owner in tuple(recent):
                 if orphan.taken is not None and orphan.taken() is not ledger:
                     continue
@@ -59,7 +63,7 @@ class Orphans:
 
     def clear(self) -> None:
         """Forget everything, in a forked child."""
-        self._by_endpoint.clear()
+        self.endpoints.clear()
 
 
 orphans = Orphans()

@@ -64,6 +64,10 @@ def settle(
     """
     own = ledger.own
     last = own[-1] if own else None
+    if problem is None and word is None and not marked and not rejected:
+        plain = _plain_answer(ledger, last)
+        if plain is not None:
+            return plain
     failure, bug = _failure(ledger, last), None
     if failure is None and problem is not None:
         failure, bug = _without_answer(ledger, last, problem), host_class(problem)
@@ -90,6 +94,19 @@ def settle(
     return found._replace(outcome=REJECTED, reason=why, origin=origin, host_exception=bug)
 
 
+def _plain_answer(ledger: Ledger, last: Exchange | None) -> Outcome | None:
+    """Return the facts of a request that was answered well, where nothing is in doubt.
+
+    By far the commonest end: the SDK's last call has returned, and neither its request nor a stream has failed.
+    Whatever else there is, `_failure` finds out.
+    """
+    if last is None or not ledger.calls or ledger.last_failed is not None or last.failure is not None or last.is_error:
+        return None
+    stream = ledger.stream
+    broken = stream.error is not None or stream.cut is not None or stream.unfinished
+    return None if broken else Outcome(status=last.status, request_id=last.request_id)
+
+
 def _good_answer(last: Exchange | None) -> Outcome:
     """Return the facts of a terminal request that was answered well, or of none."""
     return _NOTHING if last is None else Outcome(status=last.status, request_id=last.request_id)
@@ -97,7 +114,7 @@ def _good_answer(last: Exchange | None) -> Outcome:
 
 def _failure(ledger: Ledger, last: Exchange | None) -> Outcome | None:
     """Return the failure that own evidence shows, None where it shows none; kept, since call and candidate both ask."""
-    if last is not None and (not ledger.calls or ledger.last_failed is not None):
+    if last is not None and not last.is_error and (not ledger.calls or ledger.last_failed is not None):
         last.look()  # no SDK's call has looked whether the answer is one; one that could not read it has raised
     ended = None if last is None else (last.stopped, last.refused)
     seen = (last, ended, ledger.last_failed, ledger.stream.error, ledger.stream.cut, ledger.stream.unfinished)
@@ -133,7 +150,7 @@ def _found(ledger: Ledger, last: Exchange | None) -> Outcome | None:
             status=last.status,
             code=body.code,
             message=body.message,
-            relayed=body.relayed,
+            relayed=body.relayed if body.inner is not None else "",
             exception=_last_raised(ledger),
             retry_after=last.retry_after if last.retry_after is not None else body.retry_after,
             request_id=last.request_id,
@@ -237,7 +254,8 @@ def of_call(ledger: Ledger, call: OpenCall, since: float) -> tuple[Outcome, list
         since: When it began, in seconds of the monotonic clock.
     """
     everything = ledger.own
-    own = [each for each in everything if each.call is call]
+    one = len(everything) == 1 and everything[0].call is call
+    own = everything[:] if one else [each for each in everything if each.call is call]
     own = own or [each for each in everything if each.call is None and each.started >= since]
     failure = _failure(ledger, own[-1] if own else None)
     settled = failure if failure is not None else Outcome(outcome=ERROR, reason=reasons.UNKNOWN)

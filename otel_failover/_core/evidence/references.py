@@ -21,39 +21,39 @@ class Reference:
     Args:
         thing: The object. Builtin exceptions cannot be weakly referenced; they are held until `release`.
         hold: Keep it alive until `release`.
+
+    Attributes:
+        held: The object, where it is kept alive; to let go of it altogether, None is put there.
+        weak: It can be remembered without keeping it alive.
     """
 
-    __slots__ = ("_strong", "_weak")
+    __slots__ = ("_weak", "held", "weak")
 
     def __init__(self, thing: object, *, hold: bool = False) -> None:
-        self._strong: object | None = thing if hold else None
+        self.held: object | None = thing if hold else None
         try:
             self._weak: weakref.ref[Any] | None = weakref.ref(thing)
+            self.weak = True
         except TypeError:
-            self._weak, self._strong = None, thing
+            self._weak, self.held, self.weak = None, thing, False
 
     @property
     def target(self) -> Any:
         """The object, or None where it is gone."""
-        return self._weak() if self._weak is not None else self._strong
+        return self._weak() if self._weak is not None else self.held
 
     def release(self) -> None:
         """Let go of an object that was held for its content."""
         if self._weak is not None:
-            self._strong = None
+            self.held = None
 
     def forget(self) -> None:
         """Let go of the object altogether."""
-        self._strong = None
-
-    @property
-    def weak(self) -> bool:
-        """Whether the object can be remembered without keeping it alive."""
-        return self._weak is not None
+        self.held = None
 
     def is_(self, thing: object) -> bool:
         """Whether this is the very object."""
-        return thing is not None and self.target is thing
+        return thing is not None and thing is (self._weak() if self._weak is not None else self.held)
 
 
 class IdentityMap(Generic[T]):

@@ -25,7 +25,7 @@ from otel_failover._core.domain import endpoint as endpoints
 from otel_failover._core.domain import providers
 from otel_failover._core.evidence.call_error import CallError, transport_reason
 from otel_failover._core.evidence.exchange import Exchange, Glimpse
-from otel_failover._core.evidence.ledger import Ledger, current_ledger
+from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.orphans import orphans, outside, recent_failures
 from otel_failover._core.failsafe import guarded, read, text_of
 from otel_failover._core.text.escapes import compiled
@@ -64,17 +64,17 @@ class Bodies:
     object lives, and goes with that.
     """
 
-    __slots__ = ("_entries",)
+    __slots__ = ("entries",)
 
     def __init__(self) -> None:
-        self._entries: dict[int, tuple[Any, weakref.ref[Any]]] = {}
+        self.entries: dict[int, tuple[Any, weakref.ref[Any]]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._entries)
+        return bool(self.entries)
 
     def get(self, source: object) -> Any:
         """Return the call whose answer is read from an object; None where there is none."""
-        entry = self._entries.get(id(source))
+        entry = self.entries.get(id(source))
         if entry is None:
             return None
         holder = entry[1]()
@@ -89,7 +89,7 @@ class Bodies:
             holder: The response that has it, or it itself.
             call: By wire.
         """
-        number, entries = id(source), self._entries
+        number, entries = id(source), self.entries
 
         def forget(gone: weakref.ref[Any]) -> None:
             if (held := entries.get(number)) is not None and held[1] is gone:
@@ -100,12 +100,12 @@ class Bodies:
 
     def clear(self) -> None:
         """Forget everything, in a forked child."""
-        self._entries.clear()
+        self.entries.clear()
 
     def forget(self, number: int, call: object) -> None:
         """Forget an object, if it is still this call's."""
-        if (held := self._entries.get(number)) is not None and held[0] is call:
-            self._entries.pop(number, None)
+        if (held := self.entries.get(number)) is not None and held[0] is call:
+            self.entries.pop(number, None)
 
 
 bodies: Final = Bodies()
@@ -207,7 +207,9 @@ class Send:
     def answered(self, response: Any) -> None:
         """Record that a response came."""
         exchange = self.exchange
-        answered_with(exchange, response, response.status_code, response.headers)
+        exchange.answered(response, response.status_code, response.headers)
+        if exchange.is_error:
+            recent_failures.add(exchange)
         if exchange.stream and exchange.call is not None:
             streaming[response] = exchange.call
 
@@ -322,7 +324,10 @@ def opened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Send:
         return NO_SEND
     request: Any = args[0] if args else kwargs.get("request")
     exchange = _sent(endpoint_of(request.url), request.method, bool(kwargs.get("stream")), lambda: request)
-    return NO_SEND if exchange is None else as_call(Send(exchange))
+    if exchange is None:
+        return NO_SEND
+    send = Send(exchange)
+    return send if exchange.call is None or exchange.call.wire is None else as_call(send)
 
 
 @guarded(fallback=None)
@@ -365,16 +370,16 @@ def _sent(
     redirected: bool = False,
 ) -> Exchange | None:
     current = context_api.get_current()
-    call = scope.call_in(current)
+    call: Any = current.get(scope.CALL)
     if method == "POST" and not redirected and (call is None or call.endpoint != endpoint or call.done):
         by_itself: Exchange | None = runtime.current().by_wire(endpoint, request, current, stream=stream, later=later)
         if by_itself is not None:
             return by_itself
     if as_asked and call is not None:
         stream = stream or call.asked.streamed
-    ledger = current_ledger(current)
-    if ledger is not None:
-        exchange = Exchange(request(), endpoint, method, stream=stream)
+    attempt = scope.attempt_in(current)
+    if attempt is not None and attempt.live:
+        ledger, exchange = attempt.ledger, Exchange(request(), endpoint, method, stream=stream)
         ledger.add(exchange, call)
         if ledger.rootless:
             orphans.add(exchange)

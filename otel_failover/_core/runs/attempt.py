@@ -33,9 +33,10 @@ from otel_failover._core.domain.outcome import (
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence import outcome as settling
 from otel_failover._core.evidence import wire
-from otel_failover._core.failsafe import guarded, logger, read, text_of
+from otel_failover._core.evidence.ledger import PID
+from otel_failover._core.failsafe import guarded, logger, read, survived, text_of
 from otel_failover._core.findings.attempt_record import AttemptRecord
-from otel_failover._core.runs.judgement import UNSEEN, Judgement
+from otel_failover._core.runs.judgement import UNSEEN, VERIFIED, Judgement
 from otel_failover._core.runs.streams import wrap_chunks
 from otel_failover._core.spans import deferred, marker, registry
 from otel_failover._core.spans.candidate_span import CandidateSpan
@@ -209,6 +210,9 @@ class Attempt:
     repeats = False
     """It asks the one before once more: an SDK that is seen by wire tries again by itself."""
     _refused: tuple[int, ...] = ()
+    _own_seen = 0
+    candidate_span: CandidateSpan
+    """Its span, and who the candidate is."""
 
     def __init__(
         self,
@@ -223,14 +227,15 @@ class Attempt:
         probe: bool = False,
     ) -> None:
         self._runtime, self._owner, self.ledger = runtime, owner, ledger
-        self.run = owner.run
-        self.order = runtime.next_order()
-        self._span = CandidateSpan(
+        self.run = None if owner is NO_RUN else owner
+        runtime.order += 1
+        self.order = runtime.order
+        self.candidate_span = CandidateSpan(
             runtime, ledger, candidate, index, number, in_run=self.run is not None, doubled=doubled
         )
         # The attributes that stand on every span started inside: asked for by each of those spans, so without a detour.
-        self.inherited = self._span.inherited
-        self._judgement = Judgement(runtime, ledger, owner, self._span, self.order)
+        self.inherited = self.candidate_span.inherited
+        self._judgement = Judgement(runtime, ledger, owner, self.candidate_span, self.order)
         self.started = ledger.started
         self.is_probe = probe
         self.is_declared = self.is_current = self.is_over = False
@@ -248,7 +253,7 @@ class Attempt:
 
     def __repr__(self) -> str:
         try:
-            span, settled = self._span, self._settled_as
+            span, settled = self.candidate_span, self._settled_as
             state = "current" if self.is_current else "open" if span.span is not None else "not begun"
             if settled is not None:
                 state = " ".join(str(each) for each in (settled.outcome, settled.reason, settled.status) if each)
@@ -261,17 +266,17 @@ class Attempt:
     @property
     def provider(self) -> str:
         """The candidate's provider."""
-        return self._span.candidate.provider
+        return self.candidate_span.candidate.provider
 
     @property
     def model(self) -> str:
         """The candidate's model, as requested."""
-        return self._span.candidate.model
+        return self.candidate_span.candidate.model
 
     @property
     def index(self) -> int:
         """The candidate's place in the chain, -1 outside it."""
-        return self._span.index
+        return self.candidate_span.index
 
     @property
     def error(self) -> CandidateError | None:
@@ -331,8 +336,8 @@ class Attempt:
         """Judge what left, end the span; the exception passes untouched. Open streams keep the attempt open."""
         if not self.is_current:
             return
-        self.release()
         if problem is None and self.ledger.open_streams:
+            self.release()
             return
         self.conclude(problem)
 
@@ -358,11 +363,12 @@ class Attempt:
         if current is not parent:
             registry.note_attempt(current.get(scope.SPAN), self.order)
         self._is_late = owner.attempt_started(self)
-        span = self._span.open(parent, owner.id)
-        registry.own(span, self)
+        span = self.candidate_span.open(parent, owner.id)
+        if span.is_recording():
+            registry.own_spans[span.get_span_context().span_id] = self
         self._runtime.open_attempts[self] = None
-        values: dict[str, object] = {scope.ATTEMPT: self, scope.RUN: self.run, scope.CALL: None}
-        self._attachment = scope.Attachment(scope.with_values(values, span, current))
+        inside = {**current, scope.ATTEMPT: self, scope.RUN: self.run, scope.CALL: None, scope.SPAN: span}
+        self._attachment = scope.Attachment(context_api.Context(inside))
 
     @guarded(fallback=None)
     def open_detached(self) -> None:
@@ -383,27 +389,27 @@ class Attempt:
     @property
     def context(self) -> Context | None:
         """The context in which a step of it is made, or the next chunk; None once it has ended."""
-        if self.is_over or self._span.span is None:
+        if self.is_over or self.candidate_span.span is None:
             return None
         values: dict[str, object] = {scope.ATTEMPT: self, scope.RUN: self.run, scope.CALL: None}
-        return scope.with_values(values, self._span.span)
+        return scope.with_values(values, self.candidate_span.span)
 
     # --- for its run and its calls ------------------------------------------------------------------------------------
 
     @property
     def candidate(self) -> Candidate:
         """Who is tried."""
-        return self._span.candidate
+        return self.candidate_span.candidate
 
     @property
     def key(self) -> object:
         """Its candidate's identity within the run."""
-        return self._span.key
+        return self.candidate_span.key
 
     @property
     def live(self) -> bool:
-        """Whether it takes evidence."""
-        return not self.is_over and self.ledger.live
+        """Whether it takes evidence: not over, and not inherited through a fork."""
+        return not self.is_over and self.ledger.pid == PID[0]
 
     def owns(self, span: object) -> bool:
         """Whether a span is this candidate's own, which a framework that asks what is current must not find.
@@ -411,17 +417,7 @@ class Attempt:
         Args:
             span: Of a context; None where there is none.
         """
-        return span is not None and span is self._span.span
-
-    def takes_span(self, span: Span) -> None:
-        """Let a call's span be this attempt's, where it has none: a call outside any run has one span for both.
-
-        Args:
-            span: The call's.
-        """
-        if self._span.span is None:
-            self._span.span = span
-        registry.own(span, self)
+        return span is not None and span is self.candidate_span.span
 
     def link(self, other: SpanContext) -> None:
         """Link the span of its run, which is not around its own.
@@ -429,8 +425,8 @@ class Attempt:
         Args:
             other: That span's context.
         """
-        if self._span.span is not None and other.is_valid:
-            self._span.span.add_link(other)
+        if self.candidate_span.span is not None and other.is_valid:
+            self.candidate_span.span.add_link(other)
 
     def is_within(self, other: Attempt) -> bool:
         """Whether it is another attempt, or was made inside that: what it asks is then asked by that too."""
@@ -447,7 +443,7 @@ class Attempt:
         Args:
             candidate: Whom the call asks.
         """
-        span, known = self._span, self._span.candidate
+        span, known = self.candidate_span, self.candidate_span.candidate
         filled = known.filled(Candidate(candidate.provider, candidate.model))
         span.becomes(filled)
         if self.run is None or filled == known:
@@ -472,7 +468,7 @@ class Attempt:
             settled, own = settling.of_call(self.ledger, call, since)
             mine = self.ledger.raised_here(problem)
             kind = mine.type_name if mine is not None else settled.reason or reasons.UNKNOWN
-            self._span.write_call_error(span, kind, settled, self._span.message(settled, own, since))
+            self.candidate_span.write_call_error(span, kind, settled, self.candidate_span.message(settled, own, since))
 
     def source(self, *, cancelled: bool = False) -> Source:
         """Return what others may be held against, while it is open.
@@ -491,7 +487,7 @@ class Attempt:
         Args:
             now: In seconds of the monotonic clock.
         """
-        span, began = self._span, self._owner.started
+        span, began = self.candidate_span, self._owner.started
         return AttemptRecord(
             candidate=span.candidate,
             index=span.index,
@@ -556,7 +552,8 @@ class Attempt:
         Args:
             problem: The exception that left it, if any.
         """
-        self.release()
+        if self.is_current or self._attachment is not None:
+            self.release()
         if problem is None or isinstance(problem, GeneratorExit):
             self.finish()
         elif isinstance(problem, Exception):
@@ -634,54 +631,89 @@ class Attempt:
         # closed, a span processor of the host's), must find it over.
         self.is_over = True
         self._runtime.open_attempts.pop(self, None)
-        registry.disown(self._span.context.span_id)
-        ended = self.ledger.stopped or time.monotonic()
+        span, ledger = self.candidate_span.span, self.ledger
+        if span is not None:
+            registry.own_spans.pop(span.get_span_context().span_id, None)
+        ended = ledger.stopped or time.monotonic()
         # Whatever of ours fails below, the span ends and the run goes on.
-        verdict = self._write_down(killed) or UNSEEN
+        verdict, source = UNSEEN, None
+        try:
+            verdict = self._write_down(killed)
+        except Exception as problem:
+            survived("_core.runs.attempt.Attempt._write_down", problem)
         settled = self._settled_as or _UNSETTLED
-        source = self._source_left(settled, verdict)
+        judgement = self._judgement
+        is_claimed = judgement.problem is not None or bool(judgement.claims)
+        try:
+            # After the verdict, on which it depends what may be held against others; before the ledger is closed, since
+            # the source takes objects that are let go of then.
+            evidence = self._let_go(verdict) if is_claimed else self._evidence
+            message = self._own_error.message if self._own_error is not None else None
+            source = judgement.source(settled, self.around, complete=evidence == "complete", message=message)
+        except Exception as problem:
+            survived("_core.runs.judgement.Judgement.source", problem)
         if settled.status in _REFUSED:
-            self._refused = _refusals(self.ledger.own)
-        self.ledger.close()
-        if self._span.span is not None:
-            self._span.span.end(self._end_time)
-        marker.make_waiting()
-        deferred.end_waiting()
+            self._refused = _refusals(ledger.own)
+        ledger.close()
+        if span is not None:
+            span.end(self._end_time)
+        if marker.waiting:
+            marker.make_waiting()
+        if deferred.waiting:
+            deferred.end_waiting()
         self._count(settled, verdict, ended)
         if self.run is not None:
-            record = self._record(settled, ended) or AttemptRecord(self.candidate, self.index, settled=settled)
+            try:
+                record = self._record(settled, ended)
+            except Exception as problem:
+                survived("_core.runs.attempt.Attempt._record", problem)
+                record = AttemptRecord(self.candidate, self.index, settled=settled)
             self._owner.attempt_ended(self, record, source, ended)
         else:
             if settled.outcome != SUCCESS and source is not None:
                 self.kept = self._reduced(settled, source, ended)
-            self.ledger.forget_raised()
-        self._judgement.forget()
+            if ledger.raised:
+                ledger.forget_raised()
+        if is_claimed:
+            # Let go of the host's objects: a traceback holds the frames of the whole request.
+            judgement.problem, judgement.claims = None, []
 
-    @guarded(fallback=None)
     def _write_down(self, killed: str | None) -> Verdict:
         """Settle, judge and write."""
-        judgement, span = self._judgement, self._span
-        judgement.adopt_sends()
+        judgement, span, ledger = self._judgement, self.candidate_span, self.ledger
+        is_claimed = judgement.problem is not None or bool(judgement.claims)
+        if is_claimed and (judgement.claims or not ledger.own or ledger.raised_here(judgement.problem) is None):
+            judgement.adopt_sends()
         settled = self._settled_as = self._settle(killed)
-        self._evidence, gap = self.ledger.state
-        verdict, claim = judgement.verdict(settled, self._evidence)
+        self._evidence, gap = ledger.state
+        self._own_seen = len(ledger.own)
+        written, claim = span.taken_over(settled), None
+        if is_claimed or written or ledger.to_others:
+            verdict, claim = judgement.verdict(settled, self._evidence, written)
+        else:
+            verdict = VERIFIED if self._evidence == "complete" else UNSEEN
         if settled.outcome != SUCCESS:
             self._own_error = self._candidate_error(settled)
-        attributes: dict[str, Any] = {names.EVIDENCE: self._evidence}
-        if gap:
-            attributes[names.EVIDENCE_GAP] = gap
-        if judgement.claims or claim is not None:
-            judgement.write_host_word(attributes, verdict, claim)
+        is_recording = span.span is not None and span.span.is_recording()
+        attributes: dict[str, Any] | None = {names.EVIDENCE: self._evidence} if is_recording else None
+        if attributes is not None:
+            if gap:
+                attributes[names.EVIDENCE_GAP] = gap
+            if judgement.claims or claim is not None:
+                judgement.write_host_word(attributes, verdict, claim)
         if settled.message:
-            judgement.remember(attributes, settled)
-        message = self._own_error.message if self._own_error is not None else ""
-        span.write(attributes, settled, verdict, message, self._end_time)
-        span.announce(verdict, claim, settled, self._end_time)
+            judgement.remember(settled, attributes)
+        if attributes is not None:
+            message = self._own_error.message if self._own_error is not None else ""
+            span.write(attributes, settled, verdict, message, self._end_time)
+        if claim is not None:
+            span.announce(verdict, claim, settled, self._end_time)
         return verdict
 
     def _settle(self, killed: str | None) -> Outcome:
         """Return how it ended, or would end now, from its own evidence."""
-        has_output = self._has_output or self.ledger.heard
+        stream = self.ledger.stream
+        has_output = self._has_output or stream.begun or bool(stream.chunks)
         if killed is None:
             judgement = self._judgement
             return settling.settle(
@@ -702,23 +734,22 @@ class Attempt:
             )
         return Outcome(outcome=CANCELLED, reason=reasons.CANCELLED, origin=FROM_CANCEL, killed_by=killed or None)
 
-    @guarded(fallback=None)
-    def _source_left(self, settled: Outcome, verdict: Verdict) -> Source:
-        """Reduce it to what the others may be held against."""
-        judgement = self._judgement
-        # After the verdict, on which it depends what may be held against others; before the ledger is closed, since the
-        # source takes objects that are let go of then.
+    def _let_go(self, verdict: Verdict) -> str:
+        """Forget claims that are somebody else's; return how complete the evidence is by now."""
         evidence = self._evidence
-        if judgement.claims or judgement.problem is not None:
-            evidence = self.ledger.state[0]  # judging them may have brought in a send of its own
-        judgement.let_go_of_strangers(verdict, evidence)
-        return judgement.source(settled, self.around, complete=evidence == "complete")
+        if len(self.ledger.own) != self._own_seen:
+            evidence = self.ledger.state[0]  # judging has brought in a send of its own
+        if verdict is not VERIFIED:
+            self._judgement.let_go_of_strangers(verdict, evidence)
+        return evidence
 
-    @guarded(fallback=None)
     def _record(self, settled: Outcome, ended: float) -> AttemptRecord:
         """Make the one record of what became of it."""
-        ledger, span, own, began = self.ledger, self._span, self.ledger.own, self._owner.started
-        messages = tuple(said for exchange in own if exchange.is_error for said in exchange.body.messages)
+        ledger, span, own, began = self.ledger, self.candidate_span, self.ledger.own, self._owner.started
+        messages = [settled.message] if settled.message else []
+        for exchange in own:
+            if exchange.is_error:
+                messages += exchange.body.messages
         return AttemptRecord(
             candidate=span.candidate,
             index=span.index,
@@ -733,12 +764,12 @@ class Attempt:
             calls=ledger.calls,
             repeats=self.repeats,
             retries=ledger.retries,
-            messages=(settled.message, *messages) if settled.message else messages,
+            messages=tuple(messages),
             claims=self._judgement.claimed,
             response_model=ledger.answer.model,
             empty=ledger.answer.empty,
             text_error=ledger.answer.text_error,
-            streamed=self._has_output or ledger.heard,
+            streamed=self._has_output or ledger.stream.begun,
             declared=self.is_declared,
             probe=self.is_probe,
             cancelled_before=self._is_late,
@@ -751,14 +782,12 @@ class Attempt:
         """Return what may be kept of it: no text, no object and no body, but what became of it in our own words."""
         facts = settled._replace(message="", relayed="", exception=None)
         record = self._record(facts, ended)
-        if record is None:
-            return None
         error = self._candidate_error(facts)
         return record._replace(error=error, messages=(), claims=()), source.reduced(), ended
 
     def _count(self, settled: Outcome, verdict: Verdict, ended: float) -> None:
         metrics = self._runtime.metrics
-        provider = providers.metric_value(self.provider)
+        provider = providers.metric_value(self.candidate_span.candidate.provider)
         metrics.attempts.add(provider, settled.outcome, settled.reason)
         metrics.checks.add(verdict.verdict)
         labels = {names.CANDIDATE_PROVIDER: provider, names.CANDIDATE_OUTCOME: settled.outcome}
@@ -774,10 +803,11 @@ class Attempt:
         return self._candidate_error(settled) if settled.outcome != SUCCESS else None
 
     def _candidate_error(self, settled: Outcome) -> CandidateError:
-        span = self._span
+        span, who = self.candidate_span, self.candidate_span.candidate
         return CandidateError(
-            self.provider, self.model, settled.status, settled.reason or reasons.UNKNOWN,
-            span.message(settled), settled.origin, span.span_id, span.profile,
+            who.provider, who.model, settled.status, settled.reason or reasons.UNKNOWN,
+            span.message(settled), settled.origin, span.span_id,
+            who.profile if who.profile is not None else span.profile,
         )  # fmt: skip
 
     # --- for the checker ----------------------------------------------------------------------------------------------
@@ -818,7 +848,7 @@ class Attempt:
     @property
     def span_context(self) -> SpanContext:
         """Its span's context; an invalid one with tracing off."""
-        return self._span.context
+        return self.candidate_span.context
 
     @property
     def end_time(self) -> int:

@@ -20,6 +20,7 @@ from opentelemetry import context as context_api
 from otel_failover._core import context as scope
 from otel_failover._core.config import runtime, usage_hints
 from otel_failover._core.context import is_suppressed
+from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.asked import Asked, provider_of
 from otel_failover._core.domain.candidate import Candidate, asked_at
 from otel_failover._core.domain.chain import EMPTY
@@ -45,10 +46,12 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
     from typing_extensions import Self
 
+    from otel_failover._core.config.runtime import Runtime
     from otel_failover._core.evidence.error_body import ErrorBody
     from otel_failover._core.evidence.exchange import Exchange
 
 
+_NAMED: Final = (names.CANDIDATE_PROVIDER,)
 _SPEAKING: Final = frozenset({"chat", "text_completion", "generate_content"})
 """Operations whose answer is a text; an empty one is worth knowing."""
 
@@ -86,9 +89,9 @@ class Call:
     """
 
     __slots__ = (
-        "__weakref__", "_attachment", "_finalizer", "_is_the_attempt", "_span", "asked", "attempt", "busy", "done",
-        "endpoint", "inference", "known", "ledger", "model", "outer", "parent", "provider", "refused", "started",
-        "streaming",
+        "__weakref__", "_active", "_attachment", "_finalizer", "_is_the_attempt", "_span", "asked", "attempt", "busy",
+        "done", "endpoint", "inference", "known", "ledger", "model", "outer", "parent", "provider", "refused",
+        "started", "streaming",
     )  # fmt: skip
 
     wire: Exchange | None = None
@@ -109,6 +112,7 @@ class Call:
         self.known: Any = None
         self.done = self.streaming = self.busy = self._is_the_attempt = self.refused = False
         self.started = 0.0
+        self._active: Runtime | None = None
         self._span: Span | None = None
         self._attachment: scope.Attachment | None = None
         self._finalizer: Any = None
@@ -118,22 +122,24 @@ class Call:
     def open(self) -> None:
         """Find the attempt, open the span, become current."""
         current = context_api.get_current()
-        outer: Call | None = scope.call_in(current)
+        outer: Any = current.get(scope.CALL)
         is_inside = outer is not None and not outer.done
-        if is_inside and outer is not None and outer.claims(self.asked):
+        if is_inside and outer.claims(self.asked):
             self.outer = outer
             return
         if wire.unread:
             self._settle_unread()
         attempt: Attempt | None = scope.attempt_in(current)
-        run: Run | None = scope.run_in(current)
+        run: Any = current.get(scope.RUN)
         # An attempt that has ended, or was inherited through a fork, may still stand in the context of a task or thread
         # that was started inside it. What is asked there is no evidence of it any more.
         if attempt is not None and not attempt.live:
             attempt = None
         elsewhere = is_inside and self.inference
         if attempt is not None and not elsewhere:
-            elsewhere = goes_to_another(attempt.ledger, self.endpoint, self.asked.base, self.model)
+            ledger = attempt.ledger
+            if self.endpoint != ledger.endpoint or ledger.siblings is not None:
+                elsewhere = goes_to_another(ledger, self.endpoint, self.asked.base, self.model)
         if elsewhere:
             self._stand_alone(attempt)
         elif attempt is not None:
@@ -223,31 +229,33 @@ class Call:
         if attempt is None:
             return
         ledger = self.ledger = attempt.ledger
+        candidate = attempt.candidate_span.candidate
         if self.inference:
             if ledger.base is None:
                 ledger.base = self.asked.base
             ledger.calls += 1
             ledger.open_calls += 1
             ledger.retries = self.asked.retries
-        self.provider = attempt.provider
+        self.provider = candidate.provider
         if self.provider not in PROVIDERS and self._is_the_attempt and self.provider not in usage_hints.unknown_hosts:
             self._note_unknown()
         self.started = attempt.started if self._is_the_attempt else time.monotonic()
-        if not attempt.provider or not attempt.model:
+        if not candidate.provider or not candidate.model:
             attempt.learn(self.candidate(attempt.run if isinstance(attempt.run, Run) else None))
+            candidate = attempt.candidate_span.candidate
         current = context_api.get_current()
-        if self.inference and self._makes_span(current):
-            tracer = runtime.current().tracer
-            self._span = call_span.start(tracer, self.asked, attempt.provider, attempt.inherited(), current)
-            attempt.takes_span(self._span)
-        values: dict[str, object] = {scope.CALL: self, scope.ATTEMPT: attempt}
-        self._attachment = scope.Attachment(scope.with_values(values, self._span, current))
-
-    def _makes_span(self, current: Context) -> bool:
-        wanted = runtime.current().settings.call_spans
-        if wanted == "auto":
-            return not self.asked.own_spans and not is_suppressed(current)
-        return wanted == "on" and not is_suppressed(current)
+        inside = {**current, scope.CALL: self, scope.ATTEMPT: attempt}
+        active = self._active = runtime.current()
+        wanted = active.settings.call_spans
+        is_ours = wanted == "on" or (wanted == "auto" and not self.asked.own_spans)
+        if self.inference and is_ours and not is_suppressed(current):
+            span = call_span.start(active.tracer, self.asked, candidate.provider, attempt.inherited(), current)
+            self._span = inside[scope.SPAN] = span
+            if attempt.candidate_span.span is None:
+                attempt.candidate_span.takes(span)  # a call outside any run has one span for both
+            if span.is_recording():
+                registry.own_spans[span.get_span_context().span_id] = attempt
+        self._attachment = scope.Attachment(context_api.Context(inside))
 
     # --- settling -----------------------------------------------------------------------------------------------------
 
@@ -262,12 +270,8 @@ class Call:
         if problem is not None:
             self.raised(problem)
 
-    @guarded(fallback=None)
     def leave(self) -> None:
-        """Stop being current: the SDK has handed back."""
-        self._leave()
-
-    def _leave(self) -> None:
+        """Stop being current: the SDK has handed back; never raises."""
         if self._attachment is not None:
             self._attachment.detach()
             self._attachment = None
@@ -275,7 +279,15 @@ class Call:
     @guarded(fallback=None)
     def returned(self, result: object) -> None:
         """Settle with what the SDK returned."""
-        self._leave()
+        self.settle(result)
+
+    def settle(self, result: object) -> None:
+        """Settle with what the SDK returned; the caller is guarded.
+
+        Args:
+            result: The SDK's own object.
+        """
+        self.leave()
         if self.outer is not None or self.ledger is None:
             return
         if self.streaming:
@@ -288,7 +300,7 @@ class Call:
     @guarded(fallback=None)
     def raised(self, problem: BaseException) -> None:
         """Settle with what the SDK raised."""
-        self._leave()
+        self.leave()
         if self.outer is None:
             self._settle(problem, None, None)
         elif self.outer.ledger is not None and isinstance(problem, Exception):
@@ -323,7 +335,7 @@ class Call:
             ledger.answer.empty = False
         elif speaks or not read(answer, "data"):
             self._look_closer(answer, ledger, speaks=speaks)
-        if speaks and "text_error" in runtime.current().settings.enabled_rules:
+        if speaks and self._active is not None and "text_error" in self._active.settings.enabled_rules:
             ledger.answer.text_error = response_content.reads_like_error(answer)
 
     def _look_closer(self, answer: object, ledger: Ledger, *, speaks: bool) -> None:
@@ -349,9 +361,10 @@ class Call:
                     call_span.write_answer(span, response_id, attempt.ledger.answer.model, result)
                 else:
                     attempt.write_call_error(span, problem, self, self.started)
-                call_span.write_inherited(span, attempt.inherited())
-            registry.disown(span.get_span_context().span_id)
-            if not attempt.owns(span):
+                if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or _NAMED):
+                    span.set_attributes(attempt.inherited())  # attribute limits have pushed it out
+            registry.own_spans.pop(span.get_span_context().span_id, None)
+            if attempt.candidate_span.span is not span:
                 span.end(self.ended_at)
         # The attempt last: its end judges, and finds in the ledger what this call has just reported.
         if self._is_the_attempt:
@@ -480,18 +493,19 @@ NO_CALL: Final = Call(Asked("", None, "", "", is_default=False, provider=""))
 
 
 @guarded(fallback=NO_CALL)
-def opened(reader: Callable[[], Asked | None]) -> Call:
+def opened(reader: Callable[..., Asked | None], *given: Any) -> Call:
     """Open a call, to be used in a `with` around the host's call: what leaves by an exception is settled with it.
 
     Args:
         reader: Reads what the SDK was asked; runs guarded.
+        *given: Its arguments.
 
     Returns:
         The call; `NO_CALL` where there is nothing to open.
     """
     if not runtime.current().active:
         return NO_CALL
-    asked = reader()
+    asked = reader(*given)
     if asked is None:
         return NO_CALL
     call = Call(asked)

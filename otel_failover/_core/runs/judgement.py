@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 _CLAIMS: Final = 32
-_VERIFIED: Final = Verdict()
+VERIFIED: Final = Verdict()
 UNSEEN: Final = Verdict(UNVERIFIED, EVIDENCE_INCOMPLETE)
 """The verdict where the evidence does not go far enough to say more."""
 
@@ -124,12 +124,10 @@ class Judgement:
 
     def adopt_sends(self) -> None:
         """Take in what was sent without us, where this attempt's exception is its answer: threads, single flight."""
-        if self.problem is None and not self.claims:
-            return
         from otel_failover._core.attribution.bonds import adopt  # late: see above
 
         ledger = self._ledger
-        for thing in (self.problem, *[claim.thing for claim in self.claims]):
+        for thing in (self.problem, *[claim.thing for claim in self.claims]) if self.claims else (self.problem,):
             if not isinstance(thing, BaseException):
                 continue
             adopt(thing, ledger)
@@ -149,7 +147,8 @@ class Judgement:
             problem: What left the call.
         """
         ledger = self._ledger
-        if self._owner.run is None or is_of_the_wire((*ledger.exchanges, *ledger.to_others), problem):
+        sends = (*ledger.exchanges, *ledger.to_others) if ledger.to_others else ledger.exchanges
+        if not self._owner.id or is_of_the_wire(sends, problem):
             return False
         own = ledger.own
         if own and all(exchange.is_error or exchange.failure is not None for exchange in own):
@@ -159,7 +158,9 @@ class Judgement:
 
     # --- judging ------------------------------------------------------------------------------------------------------
 
-    def verdict(self, settled: Outcome, evidence: str) -> tuple[Verdict, Claim | None]:
+    def verdict(
+        self, settled: Outcome, evidence: str, written: list[tuple[Claim, Any]]
+    ) -> tuple[Verdict, Claim | None]:
         """Hold all claims against the evidence; the worst verdict stands.
 
         An attempt that is left by its own call's exception, which still says what it said when the call raised it, is
@@ -168,12 +169,12 @@ class Judgement:
         Args:
             settled: How the attempt ended.
             evidence: `complete`, `partial` or `none`.
+            written: What application code claimed on the span, each with its event where it is one.
 
         Returns:
             The verdict, and the claim that it is about.
         """
         ledger, claims = self._ledger, self.claims
-        written = self._span.taken_over(settled)
         if written:
             foreign = self._foreign_events(written, settled)
             # What stands on the span itself speaks of the candidate; an event may be anything that went wrong
@@ -194,7 +195,7 @@ class Judgement:
             verdict = worst(verdict for verdict, _ in pairs)
             return verdict, next(claim for found, claim in pairs if found is verdict)
         if self.problem is not None or evidence == "complete":
-            return _VERIFIED, None
+            return VERIFIED, None
         return UNSEEN, None
 
     def _foreign_events(self, written: list[tuple[Claim, Any]], settled: Outcome) -> list[Claim]:
@@ -217,7 +218,7 @@ class Judgement:
         """
         ledger, span = self._ledger, self._span
         if isinstance(claim.thing, BaseException) and ledger.is_own(claim.thing) and not ledger.to_others:
-            return _VERIFIED
+            return VERIFIED
         from otel_failover._core.attribution.own_facts import JudgedAttempt, judge  # late: see above
 
         message = span.message(settled) if settled.outcome != SUCCESS else ""
@@ -250,7 +251,8 @@ class Judgement:
         longer than a run, and a key may stand in it.
         """
         span, base = self._span, self._ledger.base
-        twice = self._owner.positions.chain.has_twice(span.candidate)
+        chain = self._owner.positions.chain
+        twice = bool(chain.doubled) and chain.has_twice(span.candidate)
         return (span.candidate, span.index if twice else None, None if base is None else hash(base))
 
     # --- what is left of it -------------------------------------------------------------------------------------------
@@ -274,12 +276,12 @@ class Judgement:
         if word and (not is_text or self._runtime.settings.error_text != "none"):
             attributes[names.REASON_HOST] = self._runtime.redacted(word, secrets, 255)
 
-    def remember(self, attributes: dict[str, Any], settled: Outcome) -> None:
+    def remember(self, settled: Outcome, attributes: dict[str, Any] | None) -> None:
         """Keep the own message's fingerprint for later runs, and add it to the span's attributes.
 
         Args:
-            attributes: Of the candidate's span.
             settled: How the attempt ended, with a message.
+            attributes: Of the candidate's span; None where that keeps none.
         """
         from otel_failover._core.attribution.history import history  # late: see above
 
@@ -289,10 +291,11 @@ class Judgement:
             statuses=frozenset({settled.status} if settled.status is not None else ()),
         )  # fmt: skip
         found = matching.fingerprint(message)
-        relayed = matching.normalise(settled.relayed) if settled.relayed else ""
-        for text in (message, relayed):
+        for text in (message, matching.normalise(settled.relayed)) if settled.relayed else (message,):
             if matching.is_long_enough(text):
                 history.add(matching.fingerprint(text), matching.start_keys(text), self._lasting_key, facts)
+        if attributes is None:
+            return
         shown = span.redacted(settled.message)
         same = shown == settled.message
         attributes[names.ERROR_FINGERPRINT] = found if same else matching.fingerprint(matching.normalise(shown))
@@ -313,29 +316,32 @@ class Judgement:
         """Let go of the host's objects: a traceback holds the frames of the whole request."""
         self.problem, self.claims = None, []
 
-    def source(self, settled: Outcome | None, around: tuple[int, ...], *, complete: bool = False) -> Source:
+    def source(
+        self, settled: Outcome | None, around: tuple[int, ...], *, complete: bool = False, message: str | None = None
+    ) -> Source:
         """Return what others may be held against.
 
         Args:
             settled: How the attempt ended; None while it is open.
             around: Orders of the attempts that it was made inside.
             complete: Its evidence is complete.
+            message: Its own error in our words, where that is known already.
         """
         ledger, span = self._ledger, self._span
-        left = [claim.thing for claim in self.claims if isinstance(claim.thing, BaseException)]
-        if self.problem is not None:
-            left.append(self.problem)
+        left = [] if self.problem is None else [Reference(self.problem)]
+        if self.claims:
+            left += [Reference(claim.thing) for claim in self.claims if isinstance(claim.thing, BaseException)]
         failed = settled if settled is not None and settled.outcome != SUCCESS else None
         return Source(
             provider=span.candidate.provider,
             index=span.index,
             model=span.candidate.model,
-            exchanges=ledger.own,
+            exchanges=ledger.own if settled is not None else list(ledger.own),
             span_id=span.span_id,
             order=self._order,
-            key=span.key,
+            key=span.index if span.index >= 0 else span.key,
             raised=ledger.raised,
-            left=map(Reference, left),
+            left=left,
             stream_error=ledger.stream.error,
             response_ids=ledger.answer.response_ids,
             alive=settled is None,
@@ -343,5 +349,5 @@ class Judgement:
             complete=complete,
             reason=settled.reason if settled is not None else None,
             sentence=settling.sentence(ledger, failed) if failed is not None else "",
-            message=span.message(failed) if failed is not None else "",
+            message=message if message is not None else span.message(failed) if failed is not None else "",
         )

@@ -8,6 +8,7 @@ object. What it keeps is elsewhere: who served (`tally`), what became of each (`
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from collections import deque
@@ -21,14 +22,14 @@ from otel_failover._core.domain import attributes as names
 from otel_failover._core.domain.asked import Asked, provider_of
 from otel_failover._core.domain.candidate import Candidate, parse, shown
 from otel_failover._core.domain.chain import NOBODY, chain_of
-from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, PRIMARY, STOPPED, SUCCESS, UNSEEN
+from otel_failover._core.domain.outcome import CANCELLED, EXHAUSTED, FALLBACK, PRIMARY, STOPPED, SUCCESS, UNSEEN
 from otel_failover._core.domain.positions import ChainPositions
 from otel_failover._core.evidence import wire
 from otel_failover._core.evidence.ledger import Ledger
 from otel_failover._core.evidence.orphans import outside
 from otel_failover._core.evidence.outcome import is_cancelling
 from otel_failover._core.evidence.references import IdentityMap
-from otel_failover._core.failsafe import guarded, logger, text_of
+from otel_failover._core.failsafe import guarded, logger, survived, text_of
 from otel_failover._core.runs.attempt import Attempt
 from otel_failover._core.runs.recorder import RunRecorder
 from otel_failover._core.runs.tally import Place, Tally
@@ -57,6 +58,8 @@ OUT_OF_SIGHT: Final = (
 )  # fmt: skip
 """Modules that ask a model by a way that we cannot see: gRPC, a websocket, a process of their own, this one."""
 
+_SERVED: Final = (PRIMARY, FALLBACK, UNSEEN)
+"""What may have become of a run that somebody is known to have served."""
 _SOURCES: Final = 32
 _LEFT_BY: Final = 4
 _left_by: Final[IdentityMap[list[Run]]] = IdentityMap(256)
@@ -120,7 +123,8 @@ class Run:
         library: str = "manual",
         name: str | None = None,
     ) -> None:
-        self._operation, self._given, self._library = operation, chain, library
+        self._operation = operation if type(operation) is str else text_of(operation)
+        self._given, self._library = chain, library
         self._name_given = name
         self._loop = ""
         self._reset()
@@ -149,7 +153,7 @@ class Run:
 
     def __repr__(self) -> str:
         try:
-            served, tally = self._ended_as and self._who_served(), self._tally
+            served, tally = self._ended_as and self._tally.who_served(declared=self.positions.declared), self._tally
             name = self._loop or shown(text_of(self._name_given or self._operation))
             state = self._ended_as or ("not begun" if self._span is None else "left" if self.is_left else "open")
             by = f" by {shown(served[0].label)}" if served else ""
@@ -258,42 +262,45 @@ class Run:
             return
         if self.is_over:
             self._reset()
-        self.id = runtime.new_run_id()
-        operation = self._runtime.redacted(text_of(self._operation), (), 120)
-        self._loop = self._runtime.redacted(text_of(self._name_given), (), 255) if self._name_given else operation
-        self._read_chain()
-        processor.attach(self._runtime, warn=True)
-        deferred.end_waiting()
+        active = self._runtime
+        self.id = f"{random.getrandbits(128):032x}"  # no secret, so the fast generator will do
+        operation = active.redacted(self._operation, (), 120)
+        self._loop = active.redacted(text_of(self._name_given), (), 255) if self._name_given else operation
+        if self._given is not None:
+            self._read_chain(self._given)
+        processor.attach(active, warn=True)
+        if deferred.waiting:
+            deferred.end_waiting()
         current = context_api.get_current()
         around: Attempt | None = scope.attempt_in(current)
         self.around = around if around is not None and around.live else None
         # Inside an attempt it is a child run, and that attempt's evidence; outside any, in a run that has none either,
         # it may be all that the run around it holds.
-        self._outer = scope.run_in(current) if self.around is None else None
+        outer: Any = current.get(scope.RUN) if self.around is None else None
+        self._outer = outer
         self.started = time.monotonic()
         attributes: dict[str, Any] = dict(self.around.inherited()) if self.around is not None else {}
         attributes |= {names.RUN_ID: self.id, names.LIBRARY: self._library, names.LOOP_NAME: self._loop}
         if self.positions.declared:
             attributes[names.CHAIN] = self.positions.chain.labels
-        self._span = RunSpan(self._runtime, operation, attributes, current)
-        RunSpan.note_enclosing(self, current)
+        self._span = RunSpan(active, operation, attributes, current)
+        span = self._span.span
+        if scope.SPAN in current:
+            RunSpan.note_enclosing(self, current)
         if registry.pools:
-            registry.own_run(self._span.span, self)
-        values: dict[str, object] = {scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None}
-        self._context = scope.with_values(values, self._span.span, current)
+            registry.own_run(span, self)
+        inside = {**current, scope.RUN: self, scope.ATTEMPT: None, scope.CALL: None, scope.SPAN: span}
+        self._context = context_api.Context(inside)
         self._attachment = scope.Attachment(self._context)
 
-    def _read_chain(self) -> None:
-        given: Any = self._given
-        if given is None:
-            return
+    def _read_chain(self, given: Any) -> None:
         if isinstance(given, (str, Candidate)):
             given = (given,)
         try:
             if iter(given) is given:
                 # Reading it would leave the host's own loop without candidates.
                 raise TypeError("an iterator, which can be read only once; pass a list")  # noqa: TRY301
-            self.positions.declare(chain_of(tuple(given)))
+            self.positions.chain, self.positions.declared = chain_of(tuple(given)), True
         except Exception as problem:
             why = self._runtime.redacted(text_of(problem), (), 255)
             logger.warning("otel-failover: the chain of run %r cannot be read: %s", self._loop, why)
@@ -308,7 +315,7 @@ class Run:
 
     @guarded(fallback=None)
     def _made(self, given: object, *, probe: bool) -> Attempt | None:
-        candidate = parse(given)
+        candidate = given if type(given) is Candidate else parse(given)
         index = self.positions.of(given, candidate)
         if index >= 0 and self.positions.declared:
             member = self.positions.chain.members[index]
@@ -334,18 +341,20 @@ class Run:
         return Attempt(self._runtime, candidate, index, ledger, probe=probe)
 
     def _new(self, candidate: Candidate, index: int, declared: str | None, *, probe: bool = False) -> Attempt:
-        runtime.remember_endpoint(candidate.endpoint)
-        number = self.positions.next_number(candidate, index)
-        endpoints = self.positions.chain.endpoints
+        if candidate.endpoint not in runtime.endpoints:
+            runtime.remember_endpoint(candidate.endpoint)
+        positions = self.positions
+        chain = positions.chain
+        number, endpoints = positions.next_number(candidate, index), chain.endpoints
         ledger = Ledger(
             declared,
             candidate.endpoint,
             self.around.ledger if self.around is not None else None,
             endpoints - {candidate.endpoint} if len(endpoints) > 1 else NOBODY,
             self._runtime.gateways,
-            self.positions.chain.siblings_of(index) if declared is not None else None,
+            chain.siblings.get(index) if declared is not None else None,
         )
-        doubled = self.positions.is_doubled(candidate)
+        doubled = (not positions.declared or bool(chain.doubled)) and positions.is_doubled(candidate)
         return Attempt(self._runtime, candidate, index, ledger, self, number, doubled=doubled, probe=probe)
 
     def infer(self, asked: Asked, told: Callable[[], str] | None = None) -> Attempt:
@@ -368,21 +377,22 @@ class Run:
 
     def attempt_started(self, attempt: Attempt) -> bool:
         """Take in that an attempt starts; return whether the run had been told to end before."""
-        self._settle_earlier()
+        if self._answered is not None or self._cancelled or wire.unread:
+            self._settle_earlier()
         tally = self._tally
         tally.count += 1
         self._open.append(attempt)
+        candidate, index = attempt.candidate_span.candidate, attempt.candidate_span.index
         if not attempt.is_probe:
             tally.is_declared = tally.is_declared or attempt.is_declared
             if tally.first is None:
-                tally.first = attempt.index
-        index = attempt.index
+                tally.first = index
         if index >= 0:
             self.positions.used.add(index)
         if attempt.is_probe:
             tally.probes.add(attempt.order)
         else:
-            tally.last = (attempt.candidate, index)
+            tally.last = (candidate, index)
         return tally.is_cancelled or tally.stop_reason is not None
 
     def _settle_earlier(self) -> None:
@@ -447,7 +457,7 @@ class Run:
         tally = self._tally
         can_serve = record.index >= 0 or record.declared or not self.positions.declared
         tally.attempt_ended(record, attempt.started, ended, can_serve=can_serve)
-        if attempt.asked is not None and (record.index < 0 or record.outcome != SUCCESS):
+        if attempt.asked is not None and (record.index < 0 or record.settled.outcome != SUCCESS):
             self._note_question(attempt.asked, record, attempt.started)
         # A stream may outlive the loop that asked for it: the run's end is then the stream's, if nobody served before.
         if self.is_left and not self.is_over:
@@ -529,7 +539,7 @@ class Run:
     @property
     def operation(self) -> str:
         """What is asked for, in the host's words."""
-        return text_of(self._operation)
+        return self._operation
 
     @property
     def latest_ended(self) -> int:
@@ -609,8 +619,10 @@ class Run:
     @property
     def served(self) -> Place | None:
         """Who of its own candidates served, and its place, -1 outside the chain; None while or if nobody did."""
+        if self._tally.served is not None:
+            return self._tally.served
         stray = self._tally.server_off_chain
-        return self._tally.served if stray is None else (stray.candidate, stray.index)
+        return None if stray is None else (stray.candidate, stray.index)
 
     @property
     def has_tried(self) -> bool:
@@ -620,9 +632,10 @@ class Run:
     @property
     def outcome(self) -> str:
         """What became of it, or would if it ended now."""
+        positions = self.positions
         return self._ended_as or self._tally.outcome(
-            declared=self.positions.declared,
-            untried=bool(self.positions.untried),
+            declared=positions.declared,
+            untried=not positions.used.issuperset(range(len(positions.chain.members))),
             may_have_served=self._may_have_served,
         )
 
@@ -672,7 +685,8 @@ class Run:
         if self._span is None or self.is_left:
             return
         # A stream whose reader was cancelled may be read on behind the run, unless an error leaves that.
-        self._settle_unread(interrupted=problem is not None and not isinstance(problem, GeneratorExit))
+        if wire.unread:
+            self._settle_unread(interrupted=problem is not None and not isinstance(problem, GeneratorExit))
         self.is_left = True
         if self._attachment is not None:
             self._attachment.detach()
@@ -680,15 +694,17 @@ class Run:
         answered, self._answered = self._answered, None
         if answered is not None:
             answered.finish() if problem is None or isinstance(problem, GeneratorExit) else answered.refuse()
-        self._recorder.left_by(problem)
         tally = self._tally
-        tally.is_left_by_cancel = problem is not None and not isinstance(problem, (Exception, GeneratorExit))
-        tally.is_left_by_error = isinstance(problem, Exception)
-        left_by_cancel, killer = tally.is_left_by_cancel, self._killer()
-        cancelled, self._cancelled = self._cancelled, []
-        for attempt in cancelled:
-            attempt.finish(killed=killer)
-        tally.is_left_by_cancel = left_by_cancel or (bool(cancelled) and killer == "" and tally.served is None)
+        if problem is not None:
+            self._recorder.left_by(problem)
+            tally.is_left_by_cancel = not isinstance(problem, (Exception, GeneratorExit))
+            tally.is_left_by_error = isinstance(problem, Exception)
+        if self._cancelled:
+            left_by_cancel, killer = tally.is_left_by_cancel, self._killer()
+            cancelled, self._cancelled = self._cancelled, []
+            for attempt in cancelled:
+                attempt.finish(killed=killer)
+            tally.is_left_by_cancel = left_by_cancel or (killer == "" and tally.served is None)
         self._left_at = self._moment
         self._finish_if_over()
 
@@ -723,25 +739,28 @@ class Run:
         self.is_over = True
         self._ended_as = self.outcome
         outer, self._outer = self._outer, None
+        served = self._tally.served
+        if served is None and self._ended_as in _SERVED:
+            served = self._tally.who_served(declared=self.positions.declared)
         if outer is not None:
-            outer.run_inside_ended(self, self._who_served())
+            outer.run_inside_ended(self, served)
         end = self._left_at[0] if self._left_at is not None else time.time_ns()
-        self._settle(span, end)
+        try:
+            self._settle(span, served, end)
+        except Exception as problem:
+            survived("_core.runs.run.Run._settle", problem)
         if registry.pools:
             registry.disown(span.span.get_span_context().span_id)
-        span.end(end)
+        span.span.end(end)
         self._attachment = self._context = None
         self.positions.forget()
         for source in self._sources:
-            source.forget()
+            if source.raised or source.left:
+                source.forget()
 
-    def _who_served(self) -> Place | None:
-        return self._tally.who_served(declared=self.positions.declared)
-
-    @guarded(fallback=None)
-    def _settle(self, span: RunSpan, end: int) -> None:
+    def _settle(self, span: RunSpan, served: Place | None, end: int) -> None:
         """Write what became of it, and count it."""
-        tally, outcome, served = self._tally, self.outcome, self._who_served()
+        tally, outcome, active = self._tally, self._ended_as, self._runtime
         attributes: dict[str, Any] = {
             names.OUTCOME: outcome,
             names.ATTEMPT_COUNT: tally.count,
@@ -753,23 +772,25 @@ class Run:
             attributes[names.CANDIDATE_MODEL] = shown(who[0].model)
             attributes[names.CANDIDATE_INDEX] = who[1]
         if outcome in (EXHAUSTED, STOPPED):
-            untried = [self.chain.labels[at] for at in self.positions.untried]
-            sentence = tally.sentence(len(self.chain.members) if self.has_chain else None)
+            positions, members = self.positions, self.positions.chain.labels
+            untried = [members[at] for at in positions.untried] if outcome == STOPPED or not tally.count else []
+            sentence = tally.sentence(len(members) if positions.declared else None)
             span.fail(attributes, outcome, sentence, tally.stop_reason, untried)
-        begins_later = (tally.first or 0) > 0 and 0 not in self.positions.used
-        in_a_row = self._runtime.logs.in_a_row(self._key, counts=begins_later) if self.has_chain and tally.count else 0
+        key, in_a_row = self._key, 0
+        if self.positions.declared and tally.count:
+            begins_later = (tally.first or 0) > 0 and 0 not in self.positions.used
+            in_a_row = active.logs.in_a_row(key, counts=begins_later)
         if not self._is_plain(outcome):
             self._write_findings(span, outcome, attributes, in_a_row, end)
-        span.span.set_attributes(attributes)
-        active = self._runtime
-        if self.served is not None and who is not None and outcome != UNSEEN:
-            self._log_served(f"{attributes[names.CANDIDATE_PROVIDER]}/{attributes[names.CANDIDATE_MODEL]}")
+        if span.span.is_recording():
+            span.span.set_attributes(attributes)
+        is_own = tally.served is not None or (served is not None and self.served is not None)
+        if who is not None and is_own and outcome != UNSEEN and not self.is_inferred:
+            active.logs.log_served(key, f"{attributes[names.CANDIDATE_PROVIDER]}/{attributes[names.CANDIDATE_MODEL]}")
         active.metrics.runs.add(self._library, self._loop, outcome)
         labels = {names.LIBRARY: self._library, names.LOOP_NAME: self._loop, names.OUTCOME: outcome}
-        active.metrics.run_duration.record(self._ended() - self.started, labels)
-
-    def _log_served(self, who: str) -> None:
-        self._runtime.logs.log_served(self._key, who)
+        ended = self._left_at[1] if self._left_at is not None else time.monotonic()
+        active.metrics.run_duration.record(ended - self.started, labels)
 
     @property
     def _key(self) -> tuple[object, ...]:
@@ -784,9 +805,6 @@ class Run:
         inside = tally.inside in (EXHAUSTED, STOPPED, CANCELLED)
         return tally.has_asked_beside or inside or outside.asked >= self.started or bool(_loaded_out_of_sight())
 
-    def _ended(self) -> float:
-        return self._left_at[1] if self._left_at is not None else time.monotonic()
-
     def _is_plain(self, outcome: str) -> bool:
         """Whether no finding is possible, so that none needs to be looked for."""
         quick = time.monotonic() - self.started < self._runtime.settings.stale_after
@@ -797,7 +815,7 @@ class Run:
         """Add what the run got wrong."""
         from otel_failover._core.spans.finding_events import write  # late: most runs have none, and its rules cost
 
-        ended = self._ended()
+        ended = self._left_at[1] if self._left_at is not None else time.monotonic()
         record = self._recorder.record(
             self._library, self._loop, self.chain.members, outcome, self._tally.stop_reason, self.positions.untried,
             ended - self.started, [attempt.record_so_far(ended) for attempt in self._open],

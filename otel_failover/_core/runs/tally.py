@@ -107,7 +107,8 @@ class Tally:
             ended: The same.
             can_serve: It is in the chain, or nobody declared one.
         """
-        outcome, settled = record.outcome, record.settled
+        settled = record.settled
+        outcome = settled.outcome
         if outcome == SUCCESS and not record.probe and can_serve:
             if self.served is not None and began < self.served_at:
                 self.wasted += ended - began
@@ -157,7 +158,8 @@ class Tally:
             declared: The run has a chain.
         """
         own = self.served is not None or self.count or self.skipped
-        if self.served is None and (stray := self.server_off_chain) is not None:
+        is_asked_beside = self.stray is not None or self._first_stray is not None
+        if self.served is None and is_asked_beside and (stray := self.server_off_chain) is not None:
             return stray.candidate, stray.index
         return self.served if own or declared or self.is_left_by_error else self.served_inside
 
@@ -177,7 +179,7 @@ class Tally:
             may_have_served: Tells what could have served it unseen since a moment, in seconds of the monotonic clock; 0
                 for its start. Asked only where nobody is known to have.
         """
-        served = self.who_served(declared=declared)
+        served = self.served or self.who_served(declared=declared)
         if served is not None:
             # A model outside the chain that answers before anybody has failed is the first, bumped.
             first = served[1] == 0 or (served[1] < 0 and not self.failed_at and not self.skipped)
@@ -220,8 +222,10 @@ class Tally:
         Args:
             members: Of the chain; None where nobody declared one.
         """
-        tried = {(candidate.identity, index) for candidate, index, _ in self._failures}
+        tried, failed = set(), []
+        for who, index, reason in self._failures:
+            tried.add((who.identity, index))
+            failed.append(f"{who.provider or shown(who.model)} {reason}")
         total = members if members is not None else len(tried)
-        failed = ", ".join(f"{who.provider or shown(who.model)} {reason}" for who, _, reason in self._failures)
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
-        return f"{len(tried)} of {total} failed{skipped}" + (f": {failed}" if failed else "")
+        return f"{len(tried)} of {total} failed{skipped}" + (f": {', '.join(failed)}" if failed else "")

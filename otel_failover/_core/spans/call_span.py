@@ -77,19 +77,11 @@ def _usage(usage: object) -> dict[str, int]:
     if usage is not None:
         for key, fields in _USAGE:
             for each in fields:
-                value = read(usage, each)
+                try:
+                    value = getattr(usage, each, None)
+                except Exception:
+                    value = None
                 if isinstance(value, int):
                     found[key] = value
                     break
     return found
-
-
-def write_inherited(span: Span, inherited: Mapping[str, Any]) -> None:
-    """Write once more whose attempt it is, where attribute limits have pushed that out.
-
-    Args:
-        span: The call's.
-        inherited: What stands on every span inside the call's attempt.
-    """
-    if names.CANDIDATE_PROVIDER not in (getattr(span, "attributes", None) or names.CANDIDATE_PROVIDER):
-        span.set_attributes(inherited)

@@ -53,11 +53,15 @@ class CandidateSpan:
         number: Which attempt at the candidate it is, 1-based.
         in_run: It is a candidate's span: `error.type` is the reason; on a call's it is the exception's class.
         doubled: The provider occurs twice in the chain, so that the span's name needs the place.
+
+    Attributes:
+        span: None before it is opened.
+        span_id: 16 hex digits, empty with tracing off.
     """
 
     __slots__ = (
-        "_doubled", "_in_run", "_inherited", "_ledger", "_runtime", "_shown", "_span_id",
-        "candidate", "index", "number", "span",
+        "_doubled", "_in_run", "_inherited", "_ledger", "_runtime", "_shown",
+        "candidate", "index", "number", "span", "span_id",
     )  # fmt: skip
 
     def __init__(
@@ -75,7 +79,7 @@ class CandidateSpan:
         self.candidate, self.index, self.number = candidate, index, number
         self._inherited: dict[str, Any] | None = None
         self._shown: dict[str, Clean] = {}
-        self._span_id = ""
+        self.span_id = ""
         self.span: Span | None = None
 
     # --- who it is ----------------------------------------------------------------------------------------------------
@@ -113,11 +117,22 @@ class CandidateSpan:
         attributes[names.RUN_ID] = run_id
         if self.candidate.endpoint is not None:
             attributes[names.CANDIDATE_ENDPOINT] = named(self.candidate.endpoint)
-        profile = self.profile
+        profile = self.candidate.profile if self.candidate.profile is not None else self.profile
         if profile is not None:
             attributes[names.CANDIDATE_PROFILE] = identity.shown(profile)
-        span = self.span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, attributes)
+        span = self._runtime.tracer.start_span(self._name(), parent, SpanKind.INTERNAL, attributes)
+        self.takes(span)
         return span
+
+    def takes(self, span: Span) -> None:
+        """Be this span.
+
+        Args:
+            span: Just opened.
+        """
+        self.span, context = span, span.get_span_context()
+        if context.is_valid:
+            self.span_id = f"{context.span_id:016x}"
 
     def _name(self) -> str:
         place = f" #{self.index}" if self._doubled else ""
@@ -142,14 +157,6 @@ class CandidateSpan:
     def context(self) -> SpanContext:
         """The span's context; an invalid one before it is opened."""
         return (self.span or INVALID_SPAN).get_span_context()
-
-    @property
-    def span_id(self) -> str:
-        """16 hex digits, empty with tracing off."""
-        if not self._span_id and self.span is not None:
-            context = self.span.get_span_context()
-            self._span_id = f"{context.span_id:016x}" if context.is_valid else ""
-        return self._span_id
 
     # --- what application code wrote here -----------------------------------------------------------------------------
 
@@ -195,14 +202,13 @@ class CandidateSpan:
     # --- texts --------------------------------------------------------------------------------------------------------
 
     def redacted(self, text: str) -> Clean:
-        """Return a provider's text without secrets; kept, since several spans carry the same one."""
-        shown = self._shown.get(text)
-        if shown is None:
-            shown = self._shown[text] = self._around_known(text)
-        return shown
+        """Return a provider's text without secrets; kept, since several spans carry the same one.
 
-    def _around_known(self, text: str) -> Clean:
-        """Redact a text; where it wraps one that was clean ("Error code: 429 - …"), only what is around that."""
+        Where it wraps one that was clean ("Error code: 429 - …"), only what is around that is looked at.
+        """
+        found = self._shown.get(text)
+        if found is not None:
+            return found
         secrets = self._ledger.secrets
         # Redaction is the dearest step of a failure, and the same sentence comes three times: alone, in the SDK's
         # exception, in the loop's own error. A text that was found clean once is clean inside another, too.
@@ -210,8 +216,12 @@ class CandidateSpan:
             if known == shown and len(known) >= _LONG and known in text:
                 head, _, tail = text.partition(known)
                 before, behind = self._runtime.redacted(head, secrets), self._runtime.redacted(tail, secrets)
-                return Clean(cut(before + known + behind, LONG))
-        return self._runtime.redacted(text, secrets)
+                found = Clean(cut(before + known + behind, LONG))
+                break
+        else:
+            found = self._runtime.redacted(text, secrets)
+        self._shown[text] = found
+        return found
 
     def message(self, settled: Outcome, own: list[Exchange] | None = None, since: float | None = None) -> str:
         """Return the own error in a sentence: the provider's own words, or that it had none.
@@ -222,7 +232,7 @@ class CandidateSpan:
             since: When the call began, in seconds of the monotonic clock; None for the attempt.
         """
         if settled.message and self._runtime.settings.error_text != "none":
-            shown = self.redacted(settled.message)
+            shown = self._shown.get(settled.message) or self.redacted(settled.message)
             return f"{shown}: {self.redacted(settled.relayed)}" if settled.relayed else shown
         return own_error(settled, settlement.seen(self._ledger, own, since), self.candidate.provider)
 
@@ -231,7 +241,7 @@ class CandidateSpan:
     def write(
         self, attributes: dict[str, Any], settled: Outcome, verdict: Verdict, message: str, end: int | None = None
     ) -> None:
-        """Write what the wire said and what became of the claims.
+        """Write what the wire said and what became of the claims; asked only where the span is recording.
 
         Args:
             attributes: What stands on it besides; taken over.
@@ -241,17 +251,18 @@ class CandidateSpan:
             end: Of the span, in nanoseconds; None where it ends now.
         """
         span = self.span
-        if span is None or not span.is_recording():
+        if span is None:
             return
+        secrets = self._ledger.secrets
         # Own evidence last, in one call: what application code set under the same keys meanwhile is overwritten.
-        self._add_facts(attributes, settled, verdict)
+        self._add_facts(attributes, settled, verdict, secrets)
         if verdict.rule is None:
             attributes.update(_VERIFIED)
         else:
             from otel_failover._core.spans.mismatch import verdict_attributes  # late: for the import budget
 
             attributes.update(verdict_attributes(verdict, self.candidate.provider))
-        profile, secrets = self.profile, self._ledger.secrets
+        profile = self.candidate.profile if self.candidate.profile is not None else self.profile
         if profile is not None:
             attributes[names.CANDIDATE_PROFILE] = identity.shown(profile)
         if secrets:
@@ -268,20 +279,20 @@ class CandidateSpan:
                     event[names.EXCEPTION_MESSAGE] = self.redacted(settled.exception[1])
                 span.add_event(names.EVENT_EXCEPTION, event, end - BEFORE_END if end is not None else None)
 
-    def _add_facts(self, facts: dict[str, Any], settled: Outcome, verdict: Verdict) -> None:
+    def _add_facts(self, facts: dict[str, Any], settled: Outcome, verdict: Verdict, secrets: tuple[str, ...]) -> None:
         """Add what the wire said, as attributes."""
         own = self._ledger.own
         facts[names.CANDIDATE_OUTCOME] = settled.outcome
         facts[names.WIRE_REQUESTS] = len(own)
-        facts[names.WIRE_STATUSES] = [str(e.heard_status or "-") for e in own[-_STATUSES:]]
+        facts[names.WIRE_STATUSES] = [str(each.status or each.begun or "-") for each in own[-_STATUSES:]]
         if settled.status is not None:
             facts[names.HTTP_STATUS] = settled.status
         if settled.request_id is not None:
-            facts[names.WIRE_REQUEST_ID] = issued(settled.request_id, self._ledger.secrets)
+            facts[names.WIRE_REQUEST_ID] = issued(settled.request_id, secrets)
         if verdict.synthetic is not None:
             facts[names.STATUS_SYNTHETIC] = verdict.synthetic
         if settled.reason is not None:
-            self._add_reason(facts, settled)
+            self._add_reason(facts, settled, secrets)
         if settled.host_exception is not None and verdict.verdict != MISMATCH:
             facts[names.REASON_EXCEPTION] = identity.shown(settled.host_exception)
         if verdict.replayed:
@@ -289,12 +300,12 @@ class CandidateSpan:
             if not own:
                 facts[names.KILLED_BY] = "breaker"
 
-    def _add_reason(self, facts: dict[str, Any], settled: Outcome) -> None:
+    def _add_reason(self, facts: dict[str, Any], settled: Outcome, secrets: tuple[str, ...]) -> None:
         """Add why it failed."""
         found = (
             (names.REASON_CODE, settled.reason),
             (names.ERROR_ORIGIN, settled.origin),
-            (names.ERROR_CODE, word(settled.code, self._ledger.secrets) if settled.code is not None else None),
+            (names.ERROR_CODE, word(settled.code, secrets) if settled.code is not None else None),
             (names.TIMEOUT_KIND, settled.timeout),
             (names.TIMEOUT_CONFIGURED, settled.timeout_configured),
             (names.KILLED_BY, settled.killed_by),

@@ -20,7 +20,8 @@ _LOCKING: Final = frozenset({"opentelemetry", "otel_failover", "logging", "threa
 DRIVES: Final = "HOLDS_NO_LOCK"
 """Set by those modules of ours that only drive the host's code, and so stand below it on every stack."""
 
-_waiting: Final[deque[Callable[[], None]]] = deque()
+waiting: Final[deque[Callable[[], None]]] = deque()
+"""Ends that could not be made where something was collected."""
 
 
 def end_when_safe(end: Callable[[], None]) -> None:
@@ -32,7 +33,7 @@ def end_when_safe(end: Callable[[], None]) -> None:
     if _is_safe():
         end()
     else:
-        _waiting.append(end)
+        waiting.append(end)
 
 
 def end_later(end: Callable[[], None]) -> None:
@@ -41,13 +42,13 @@ def end_later(end: Callable[[], None]) -> None:
     Args:
         end: Ends it; never raises.
     """
-    _waiting.append(end)
+    waiting.append(end)
 
 
 def end_waiting() -> None:
     """End the streams that could not be ended where they were collected."""
-    while _waiting:
-        _waiting.popleft()()
+    while waiting:
+        waiting.popleft()()
 
 
 def _is_safe() -> bool:

@@ -22,7 +22,8 @@ BEFORE_END: Final = 2_000
 """How long before its span's end an event lies that is written there, in nanoseconds: Jaeger, which cuts all times to
 microseconds, hides what lies on the end or behind it."""
 
-_waiting: Final[deque[Callable[[], None]]] = deque(maxlen=256)
+waiting: Final[deque[Callable[[], None]]] = deque(maxlen=256)
+"""Markers that could not be made where the mismatch was found."""
 
 
 def make(
@@ -58,10 +59,10 @@ def make_later(*marker: Any) -> None:
     Args:
         marker: As for `make`.
     """
-    _waiting.append(partial(make, *marker))
+    waiting.append(partial(make, *marker))
 
 
 def make_waiting() -> None:
     """Make the markers that could not be made where the mismatch was found."""
-    while _waiting:
-        _waiting.popleft()()
+    while waiting:
+        waiting.popleft()()

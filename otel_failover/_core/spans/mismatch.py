@@ -57,7 +57,7 @@ def claimed_attributes(claim: Claim, runtime: Runtime, secrets: Sequence[str]) -
     message = "\n".join(claim.texts[:2]) if claim.texts else ""
     facts = {
         names.CLAIMED_REASON: runtime.redacted(claim.word, secrets, 255) if claim.word else None,
-        names.CLAIMED_TYPE: shown(claim.type) if claim.type else claim.type,
+        names.CLAIMED_TYPE: shown(claim.type) if claim.type else None,
         names.CLAIMED_STATUS_CODE: claim.status,
         names.CLAIMED_CODE: runtime.redacted(", ".join(sorted(claim.codes)), secrets, 255) if claim.codes else None,
         names.CLAIMED_REQUEST_ID: ", ".join(issued(each, tuple(secrets)) for each in sorted(claim.request_ids)) or None,

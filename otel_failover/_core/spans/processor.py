@@ -32,12 +32,13 @@ from otel_failover._core.domain import verdicts
 from otel_failover._core.domain.verdicts import MISMATCH, UNVERIFIED
 from otel_failover._core.evidence.references import IdentityMap
 from otel_failover._core.failsafe import guarded
-from otel_failover._core.spans import deferred
-from otel_failover._core.spans.registry import OPEN, Place, around, bound, enclosing, own_spans, pools
+from otel_failover._core.spans import deferred, registry
+from otel_failover._core.spans.registry import Place, around, bound, enclosing, own_spans, pools
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.trace import SpanContext
 
     from otel_failover._core.attribution.enclosing import Subject
     from otel_failover._core.config.runtime import Runtime
@@ -82,20 +83,33 @@ class AttributionProcessor(SpanProcessor):
         attempt: Any = context.get(ATTEMPT)
         if attempt is None and entered() is not None:
             attempt = displaced(context)
+        if attempt is None and context.get(RUN) is None and not ((own_spans or bound) and _is_in_ours(span.parent)):
+            return
+        scope = span.instrumentation_scope
+        if scope is not None and scope.name == names.SCOPE:
+            return
         if attempt is not None:
             _bind(span, attempt)
-        elif own_spans or bound or context.get(RUN) is not None:
+        else:
             _place(span, context)
 
     def _on_ending(self, span: Span) -> None:
         """Judge a span while it can still be written; most have nothing to be judged."""
         # This hook runs for all processors before `on_end` runs for any, so it does not matter whether an exporter's
         # processor was added before ours. Nearly every span of a service leaves by this test, which has to be cheap.
-        if bound or enclosing or span.status.status_code is StatusCode.ERROR or has_error_provider(span):
+        span_id, scope = span.context.span_id, span.instrumentation_scope
+        if (
+            span_id in bound
+            or span_id in enclosing
+            or (
+                (scope is None or scope.name != names.SCOPE)
+                and (span.status.status_code is StatusCode.ERROR or has_error_provider(span))
+            )
+        ):
             _check(span, writable=True)
         # Here and not below, where it can be helped: what is inside a span is exported before it.
-        if around and span.context.span_id in around:
-            _end_inside(span.context.span_id)
+        if around and span_id in around:
+            _end_inside(span_id)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Judge a span that the hook above did not show us: an older SDK, or a host that hides the hook."""
@@ -112,6 +126,15 @@ class AttributionProcessor(SpanProcessor):
         deferred.end_waiting()
         runtime.sweep()
         return True
+
+
+def _is_in_ours(parent: SpanContext | None) -> bool:
+    """Whether we know the parent of a span for which nothing of ours is current: a pool's thread sees no context.
+
+    Args:
+        parent: Of the span.
+    """
+    return parent is not None and (parent.span_id in own_spans or parent.span_id in bound)
 
 
 def _end_inside(span_id: int) -> None:
@@ -136,7 +159,7 @@ def attach(active: Runtime, *, warn: bool = False) -> bool:
     """
     if not active.active:
         return False
-    if warn:
+    if warn and active.logs.not_instrumented:
         active.logs.warn_not_instrumented()
     if not active.reads_records and _LOGS in sys.modules:
         _attach_to_logs(active)
@@ -172,12 +195,12 @@ def _watch(active: Runtime, attempt: Any, now: float) -> None:
 @guarded(fallback=None)
 def _bind(span: Span, attempt: Judge) -> None:
     """Write whose attempt it is, and remember it until the span ends."""
-    if _is_ours(span) or not runtime.current().active:
+    if not runtime.current().active:
         return
     span.set_attributes(attempt.inherited())
     bound[span.context.span_id] = attempt
-    if len(bound) > OPEN:
-        bound.popitem(last=False)
+    if len(bound) > registry.OPEN:
+        registry.drop_oldest(bound)
 
 
 @guarded(fallback=None)
@@ -193,11 +216,11 @@ def _place(span: Span, context: Context) -> None:
             return
     current: Any = context.get(RUN)
     run = above.run if current is None and type(above) is Place else current
-    if run is None or run.is_over or _is_ours(span) or not runtime.current().active:
+    if run is None or run.is_over or not runtime.current().active:
         return
     bound[span.context.span_id] = Place(run, above if type(above) is Place and above.run is run else None, span)
-    if len(bound) > OPEN:
-        bound.popitem(last=False)
+    if len(bound) > registry.OPEN:
+        registry.drop_oldest(bound)
 
 
 @guarded(fallback=None)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from otel_failover._core.failsafe import reached
+
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Mapping, Sequence
@@ -89,40 +91,43 @@ if TYPE_CHECKING:
 
 
 OPEN: Final = 16_384
-"""At most so many spans of others are kept track of; the oldest go first."""
-_ENCLOSING: Final = 1_024
+"""At most so many open spans of others are kept track of, and as many that have runs inside; the oldest go first."""
 _RUNS: Final = 16
 _INSIDE: Final = 64
 
 
-class Enclosing:
-    """Which spans enclose which runs, passed on from child to parent as spans end."""
+def drop_oldest(kept: OrderedDict[int, Any]) -> None:
+    """Let go of the span that was opened first: it ends unjudged, which is counted, and said once.
 
-    def __init__(self) -> None:
-        self._runs: OrderedDict[int, list[EnclosedRun]] = OrderedDict()
+    Args:
+        kept: What is kept of open spans.
+    """
+    kept.popitem(last=False)
+    reached("_core.spans.registry", f"more than {OPEN:,} spans are open at a time: the oldest of them are not judged")
+
+
+class Enclosing(OrderedDict[int, "list[EnclosedRun]"]):
+    """Which spans enclose which runs, by the spans' ids; passed on from child to parent as spans end."""
 
     def begin(self, span_id: int, run: EnclosedRun) -> None:
         """Take note that a run begins inside a span."""
-        runs = self._runs.setdefault(span_id, [])
+        runs = self.setdefault(span_id, [])
         if len(runs) >= _RUNS:
             runs.pop(0)
         runs.append(run)
-        while len(self._runs) > _ENCLOSING:
-            self._runs.popitem(last=False)
+        if len(self) > OPEN:
+            drop_oldest(self)
 
     def take(self, span_id: int, parent: int | None) -> list[EnclosedRun]:
         """Return the runs inside a span that ends, and hand them to the span around it."""
         # A run is known to the innermost span around it only; each span that ends hands it to its parent, so that the
         # operation's own span, the server's and a batch's are all judged by it, and none is asked before its turn.
-        runs = self._runs.pop(span_id, [])
+        runs = self.pop(span_id, [])
         if runs and parent is not None:
-            above = self._runs.setdefault(parent, [])
+            above = self.setdefault(parent, [])
             above.extend(run for run in runs if run not in above)
             del above[:-_RUNS]
         return runs
-
-    def __len__(self) -> int:
-        return len(self._runs)
 
 
 class Place:
@@ -222,12 +227,6 @@ def unwatch(span_id: int, tell: Callable[[], None]) -> None:
         told[:] = [each for each in told if each != tell]
         if not told:
             around.pop(span_id, None)
-
-
-def own(span: Any, judge: Judge) -> None:
-    """Remember that one of our own spans is an attempt's, while both are open."""
-    if span.is_recording():
-        own_spans[span.get_span_context().span_id] = judge
 
 
 def own_run(span: Any, run: EnclosedRun) -> None:

@@ -28,22 +28,24 @@ def lowered(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
-# Percent escapes (of percent escapes), what JSON and Python put a backslash before, up to two levels deep, and the
-# quotes of HTML. The bounds keep a long row of backslashes linear.
+# Percent escapes (of percent escapes), what JSON, JavaScript and Python put a backslash before, up to two levels deep,
+# and what HTML writes by name or number. The bounds keep a long row of backslashes linear.
 _ESCAPE: Final = (
-    r"""%(?:25)*([0-9A-Fa-f]{2})|\\{1,4}(?:(?:u00|x)([0-9A-Fa-f]{2})|(["'/\\nrt]))"""
-    r"""|&(?:amp;)?(quot|apos|amp|\#34|\#39|\#x27);"""
+    r"""%(?:25)*([0-9A-Fa-f]{2})"""
+    r"""|\\{1,4}(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,5})\}|U000([0-9A-Fa-f]{5})|x([0-9A-Fa-f]{2})|(["'/\\nrt]))"""
+    r"""|&(?:amp;)*(?:\#[xX]0{0,6}([0-9A-Fa-f]{1,4})|\#0{0,6}([0-9]{1,4})|(quot|apos|amp|lt|gt|shy|nbsp));"""
 )
 _MEANT: Final = {
     "n": "\n",
     "r": "\r",
     "t": "\t",
     "quot": '"',
-    "#34": '"',
     "apos": "'",
-    "#39": "'",
-    "#x27": "'",
     "amp": "&",
+    "lt": "<",
+    "gt": ">",
+    "shy": "\u00ad",
+    "nbsp": " ",
 }
 
 
@@ -52,19 +54,29 @@ def unescaped(text: str) -> tuple[str, list[int]]:
 
     Returns:
         The text without them, and for each of its characters (and its end) where that starts in the original.
-        A byte above 127 becomes the Latin-1 character of its number.
+        A byte above 127 becomes the Latin-1 character of its number, each half of a surrogate pair its own.
     """
     parts: list[str] = []
     starts: list[int] = []
     end = 0
     for escape in compiled(_ESCAPE).finditer(text):
-        code = escape[1] or escape[2]
-        sign = escape[3] or escape[4]
-        parts += (text[end : escape.start()], chr(int(code, 16)) if code else _MEANT.get(sign, sign))
+        parts += (text[end : escape.start()], _meant(escape))
         starts.extend(range(end, escape.start() + 1))
         end = escape.end()
     starts.extend(range(end, len(text) + 1))
     return "".join((*parts, text[end:])), starts
+
+
+def _meant(escape: re.Match[str]) -> str:
+    """Return the one character that an escape stands for."""
+    kind, said = escape.lastindex or 0, escape[escape.lastindex or 0]
+    if kind == _DECIMAL:
+        return chr(int(said))
+    return _MEANT.get(said, said) if kind in _SIGNS else chr(int(said, 16))
+
+
+_DECIMAL: Final = 8
+_SIGNS: Final = (6, 9)
 
 
 def from_base64(value: str) -> bytes:

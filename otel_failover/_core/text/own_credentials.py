@@ -1,18 +1,21 @@
 """The credentials of one request: which they are, and where they stand in a text, however they are written there.
 
 A credential is found whole, or any piece of eight characters or more of it: plain or in another case, percent-encoded,
-in base64, base64url or hex. This holds for keys of any format, and does not depend on how the text speaks of them.
+in base64, base64url or hex, backwards, and with anything between its characters. This holds for keys of any format, and
+does not depend on how the text speaks of them.
 """
 
 from __future__ import annotations
 
 import base64
+import codecs
 import functools
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote
 
 from otel_failover._core.text.escapes import Span, compiled, from_base64, lowered, unescaped
+from otel_failover._core.text.readings import folded, places_of_letters, squeezed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,11 +62,23 @@ def own_secrets(headers: Iterable[tuple[str, str]], url: str = "") -> tuple[str,
     return tuple(dict.fromkeys(value for value in found if _worth_hiding(value)))
 
 
+_PLACEHOLDERS: Final = frozenset(
+    """
+    none null true false undefined empty dummy fake test testing tests example sample placeholder unused unset local
+    localhost ollama vllm llama lm-studio lmstudio lm_studio litellm openai anthropic azure gemini nokey no-key no_key
+    not-needed not_needed notneeded not-used no-key-required no_key_required sk-no-key-required sk-dummy sk-fake
+    sk-test sk-xxx anything anonymous default guest user users your-api-key your_api_key api-key api_key apikey
+    changeme change-me change_me token bearer
+    """.split()  # noqa: SIM905 - lines of words, not a column
+)
+"""What stands in a key's place where none is needed: hidden, every other sentence would lose a word."""
+
+
 def _worth_hiding(value: str) -> bool:
     """Leave out what would eat ordinary words and numbers if it were hidden."""
     if len(value) < _PIECE and value.isdigit():
         return False
-    return len(value) >= _SHORTEST and value.lower() not in {"none", "null", "true", "false", "undefined"}
+    return len(value) >= _SHORTEST and value.lower() not in _PLACEHOLDERS
 
 
 def _header_secrets(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -90,9 +105,15 @@ def _credentials(value: str) -> Iterator[str]:
         yield value[scheme.end() :].strip() if scheme else value
 
 
+_HOST: Final = r"(?a)[\w.-]*(?::\d{0,5})?|\[[^\]]*\](?::\d{0,5})?"
+
+
 def _url_secrets(url: str) -> Iterator[str]:
     """Read user info and query by hand: the standard library's parser raises for some strings."""
-    authority = re.split(r"[/?#]", url.partition("//")[2], maxsplit=1)[0]
+    behind = url.partition("//")[2]
+    authority = re.split(r"[/?#]", behind, maxsplit=1)[0]
+    if "@" not in authority and compiled(_HOST).fullmatch(authority) is None:
+        authority = behind  # a password with a slash in it, which a URL may not have, and people's have
     user, _, password = authority.rpartition("@")[0].partition(":")
     yield unquote(password)
     if not password or len(user) >= 2 * _PIECE:  # a token in the user's place
@@ -126,6 +147,7 @@ class _Form(NamedTuple):
     @classmethod
     def of(cls, size: int, texts: Iterable[str], *, cased: bool = False) -> _Form:
         """Prepare the search for pieces of these texts."""
+        texts = tuple(texts)
         small = [lowered(text) for text in texts]
         encoded = [text.encode("utf-8", "surrogatepass") for text in small]
         return cls(
@@ -138,13 +160,19 @@ class _Form(NamedTuple):
         )
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=64)
 def _forms(secret: str) -> tuple[frozenset[int], tuple[_Form, ...]]:
     """Return all forms of a credential, and before them the words of all."""
     data = secret.encode("utf-8", "surrogatepass")
+    plain = _plain_forms(secret, data)
+    if is_telling(secret):
+        # What is no row of words is known backwards, too, and without the signs in it.
+        plain |= {squeezed(folded(each)) for each in plain}
+        plain |= {each[::-1] for each in plain} | {codecs.encode(secret, "rot13")}
+    base64s = _base64_forms(data)
     forms = (
-        _Form.of(_PIECE, _plain_forms(secret, data)),
-        _Form.of(_BASE64_PIECE, _base64_forms(data), cased=True),
+        _Form.of(_PIECE, (each for each in plain if len(each) >= _PIECE)),
+        _Form.of(_BASE64_PIECE, base64s | {squeezed(each) for each in base64s}, cased=True),
         _Form.of(_HEX_PIECE, _hex_forms(data)),
     )
     return frozenset[int]().union(*(form.words for form in forms)), forms
@@ -226,7 +254,29 @@ def own_spans(text: str, small: str, secrets: Sequence[str]) -> list[Span]:
         secrets: As `own_secrets` gives them.
     """
     spans: list[Span] = []
+    known = words_of(tuple(secrets))
+    if known:
+        if not known.isdisjoint(_words(small.encode("utf-8", "surrogatepass"))):
+            spans += _spans_of(text, small, secrets)
+        plainest = folded(text)
+        letters = squeezed(plainest)
+        if len(letters) < len(text) or plainest is not text:
+            small_letters = lowered(letters)
+            if not known.isdisjoint(_words(small_letters.encode("utf-8", "surrogatepass"))):
+                places = places_of_letters(plainest)
+                found = _spans_of(letters, small_letters, [each for each in secrets if is_telling(each)])
+                spans += ((places[start], places[stop - 1] + 1) for start, stop in found)
+    for secret in secrets:
+        if _SHORTEST <= len(secret) < _PIECE:
+            for written in _short_forms(secret):
+                spans += (match.span() for match in re.finditer(re.escape(written), text))
+    return spans
+
+
+def _spans_of(text: str, small: str, secrets: Iterable[str]) -> list[Span]:
+    """Find pieces of credentials of eight characters or more in one reading."""
     words = _words(small.encode("utf-8", "surrogatepass"))
+    spans: list[Span] = []
     for secret in secrets:
         if len(secret) >= _PIECE:
             known, forms = _forms(secret)
@@ -234,9 +284,6 @@ def own_spans(text: str, small: str, secrets: Sequence[str]) -> list[Span]:
                 for form in forms:
                     if not form.words.isdisjoint(words):
                         spans += _pieces(text if form.cased else small, form)
-        elif len(secret) >= _SHORTEST:
-            for written in _short_forms(secret):
-                spans += (match.span() for match in re.finditer(re.escape(written), text))
     return spans
 
 

@@ -11,11 +11,16 @@ Four nets, since each has holes that the others close:
 All read the text as it stands and with its escapes undone, so that no rule has to know how often a text was quoted on
 its way here.
 
+All but what looks random is also sought across line breaks and signs of no width, and in what runs of base64, base32,
+hexadecimal and decimal numbers spell (`readings`).
+
 What stays readable is as much of the promise: message, error code, request id and model name. A rule therefore asks for
 a value that looks like one, wherever its context is also ordinary English ("token: must not be empty").
 
-Not promised: pieces of fewer than eight characters, encryption, compression, and encodings within encodings other than
-percent escapes.
+Not promised: pieces of fewer than eight characters, encryption, compression, and more than two encodings within each
+other.
+
+In one file: the rules are a table each, and what reads them stands beside them.
 
 Everything here is pure, takes time linear in the text, and raises for no string. Nearly every text holds no credential,
 so each rule has a test that costs little and rules most texts out.
@@ -25,12 +30,14 @@ from __future__ import annotations
 
 import functools
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from otel_failover._core.text.entropy import HINT, random_spans, switches
 from otel_failover._core.text.escapes import Span, compiled, from_base64, lowered, unescaped
 from otel_failover._core.text.own_credentials import SCHEMES, own_secrets, own_spans
+from otel_failover._core.text.readings import decoded, unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -40,6 +47,8 @@ __all__ = ["MASK", "cut", "own_secrets", "redact"]
 MASK: Final = "[redacted]"
 
 _ROUNDS: Final = 8
+_QUOTINGS: Final = 4
+"""So many layers of escapes are undone."""
 
 
 def redact(
@@ -111,19 +120,30 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def _spans(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]], *, random: bool) -> list[Span]:
-    """Find what to mask, in the text as it stands and with its escapes undone.
+    """Find what to mask, in the text as it stands, with its escapes undone, across its breaks, and decoded.
 
-    Rows of letters and digits are judged in the second alone: the first runs them into escapes ("%22sk").
+    Rows of letters and digits are judged with all escapes undone: else they run into those ("%22sk").
     """
-    if "%" in text or "\\" in text or ("&" in text and ";" in text):
+    spans: list[Span] = []
+    places: Sequence[int] | None = None
+    for _ in range(_QUOTINGS):
+        if not ("%" in text or "\\" in text or ("&" in text and ";" in text)):
+            break
         reading, starts = unescaped(text)
-        if len(reading) < len(text):
-            found = _found(reading, secrets, extra, random=random)
-            return [
-                *_found(text, secrets, extra, random=False),
-                *((starts[start], starts[stop]) for start, stop in found),
-            ]
-    return _found(text, secrets, extra, random=random)
+        if len(reading) == len(text):
+            break
+        spans += _placed(_found(text, secrets, extra, random=False), places)
+        places = starts if places is None else [places[start] for start in starts]
+        text = reading
+    found = _found(text, secrets, extra, random=random)
+    found += _across_breaks(text, found)
+    found += _encoded(text, secrets)
+    return spans + _placed(found, places)
+
+
+def _placed(spans: list[Span], places: Sequence[int] | None) -> list[Span]:
+    """Return where the spans of a reading stand in the text."""
+    return spans if places is None else [(places[start], places[stop]) for start, stop in spans]
 
 
 def _found(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]], *, random: bool = True) -> list[Span]:
@@ -134,14 +154,77 @@ def _found(text: str, secrets: Sequence[str], extra: Sequence[re.Pattern[str]], 
         if _glance(random=False).search(text, hint.start()):
             spans += _known(text, text, [key for key in _KEYS if key.needle in text])
         if random:
-            spans += random_spans(text, hint.start())
+            drawn = random_spans(text, hint.start())
+            pictures = [found.span() for found in compiled(_PICTURE).finditer(text)] if "base64," in small else []
+            spans += [each for each in drawn if not any(start <= each[0] < stop for start, stop in pictures)]
+    spans += _cued(text, small)
+    for pattern in extra:
+        spans += [match.span() for match in pattern.finditer(text) if match[0]]
+    return spans
+
+
+_PICTURE: Final = r"data:(?:image|audio|video|font)/[\w.+-]{1,40};base64,[A-Za-z0-9+/=_-]*"
+
+
+def _cued(text: str, small: str) -> list[Span]:
+    """Find values by what stands before them."""
+    spans: list[Span] = []
     for cue in filter(small.__contains__, _CUES):
         formats, names = _CUES[cue]
         spans += _known(text, small, formats)
         for name, kind in names:
             spans += _named(text, compiled(name).finditer(small), kind)
-    for pattern in extra:
-        spans += [match.span() for match in pattern.finditer(text) if match[0]]
+    return spans
+
+
+def _across_breaks(text: str, found: Sequence[Span]) -> list[Span]:
+    """Find keys with a break in them, and what of those that were found goes on behind one.
+
+    Args:
+        text: Its escapes are undone.
+        found: In it.
+    """
+    joined = unbroken(text)
+    if joined is None:
+        return []
+    reading, places, breaks = joined
+    spans: list[Span] = []
+    if _glance(random=False).search(reading):
+        for start, stop in _known(reading, reading, [key for key in _KEYS if key.needle in reading]):
+            # The last lines may be words, no more of the key.
+            last, end = bisect_left(breaks, stop) - 1, stop
+            while last >= 0 and breaks[last] > start and not _goes_on(reading[breaks[last] : end]):
+                end, last = breaks[last], last - 1
+            spans.append((places[start], places[end - 1] + 1))
+    ends = {stop for _, stop in found}
+    for at in breaks:
+        if at and places[at - 1] + 1 in ends:
+            rest = compiled(_REST).match(reading, at)
+            if rest is not None and _goes_on(rest[0]):
+                spans.append((places[at - 1], places[rest.end() - 1] + 1))
+                ends.add(places[rest.end() - 1] + 1)
+    return spans
+
+
+_REST: Final = r"(?a)[\w+/=~-]+"
+
+
+def _goes_on(piece: str) -> bool:
+    """Tells the rest of a key from the first word of the next line."""
+    return switches(piece) >= 2 and compiled(_CAMEL).fullmatch(piece) is None
+
+
+def _encoded(text: str, secrets: Sequence[str]) -> list[Span]:
+    """Find runs that spell a text with a credential in it, in base64, hexadecimal and their like."""
+    spans: list[Span] = []
+    for spelt, span in decoded(text):
+        small = lowered(spelt)
+        if (
+            (secrets and own_spans(spelt, small, secrets))
+            or (_glance(random=False).search(spelt) and _known(spelt, spelt, [k for k in _KEYS if k.needle in spelt]))
+            or _cued(spelt, small)
+        ):
+            spans.append(span)
     return spans
 
 
@@ -262,6 +345,11 @@ _KEYS: Final = (
     _Format(rf"{_ALNUM}{{52}}JQQJ9{_ALNUM}{{10,}}", needle="JQQJ9"),  # Azure
     _Format(r"(?a)(?<![A-Za-z0-9])eyJ[\w-]{16,}(?:\.[\w-]+){0,4}", needle="eyJ"),  # JWT
     _Format(r"""://([^\s/?#"'<>@:]*:[^\s/?#"'<>]+|[^\s/?#"'<>@:,]{16,})@""", needle="@"),
+    # A password with what a URL may not have, and people's have. A port, and a path with "@" in it, look alike.
+    _Format(
+        r"""://(?=([^\s"'<>/?#@:]{0,64}:(?!\d{0,5}(?:[/?#]|$))[^\s"'<>]{1,256})@[\w\[])\1""",
+        needle="@",
+    ),
     _Format(rf"(?s)-----BEGIN{_PRIVATE_KEY}.*?(?:-----END{_PRIVATE_KEY}|\Z)", needle="-----BEGIN"),
 )
 
@@ -307,6 +395,19 @@ def _name(word: str, before: str = "", kind: _Kind = "usual") -> _Name:
     return word + before + _SIGN, kind
 
 
+def _place(word: str) -> _Format:
+    """Describe a key's place in a path: "/v1/tokens/f3a...", not that of its id ("/api_keys/key_f3a...")."""
+    return _Format(rf"/(?:[\w-]{{0,20}}[_-])?{word}/(?!(?:key|tok|cred|sec|id)[_-])([\w.~+=*…-]{{8,}})", _is_drawn)
+
+
+def _is_drawn(value: str) -> bool:
+    """Tells a key in a path from a name, a version, or the number of a thing: UUIDs are those."""
+    return switches(value) >= 3 and compiled(_NUMBERED).fullmatch(value) is None and value.count("-") < 5
+
+
+_NUMBERED: Final = r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]{2,20}(?:[-_.][a-z0-9.]{1,12}){1,6}"
+
+
 def _phrase(word: str) -> _Format:
     """Describe "the token 'f3a...' has expired"."""
     return _Format(
@@ -327,6 +428,27 @@ _CUES: Final[dict[str, tuple[tuple[_Format, ...], tuple[_Name, ...]]]] = {
     ),
     "token": ((_phrase("token"),), (_name("token", "", "vague"),)),
     "secret": ((_phrase("secret"),), (_name("secret"),)),
+    # /tokens/K, /api-keys/K, /bot123456:K/sendMessage, and the addresses that are keys: webhooks
+    "keys/": ((_place("keys"),), ()),
+    "key/": ((_place("key"),), ()),
+    "tokens/": ((_place("tokens"),), ()),
+    "token/": ((_place("token"),), ()),
+    "secrets/": ((_place("secrets"),), ()),
+    "secret/": ((_place("secret"),), ()),
+    "credentials/": ((_place("credentials"),), ()),
+    "passwords/": ((_place("passwords"),), ()),
+    "sessions/": ((_place("sessions"),), ()),
+    "/bot": ((_Format(r"/bot([0-9]{5,12}(?::|%3a)[\w-]{20,})"),), ()),
+    "hook": (
+        (
+            _Format(r"hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/([\w./-]{8,})"),
+            _Format(r"/webhooks/[0-9]{5,25}/([\w-]{20,})"),  # Discord
+            _Format(r"webhook(?:b2)?/([\w@/.-]{16,})", _is_irregular),  # Teams
+            _place("hooks?"),
+            _place("webhooks?"),
+        ),
+        (),
+    ),
     "pass": ((), (_name("password"), _name("passwd"), _name("passphrase"))),
     "pwd": ((), (_name("pwd", "(?<![a-z]pwd)"),)),
     "authoriz": ((), (_name("authorization", "", "vague"),)),

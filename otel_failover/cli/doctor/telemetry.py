@@ -17,15 +17,15 @@ from opentelemetry import metrics, trace
 
 from otel_failover._core.failsafe import read
 from otel_failover._core.spans.processor import AttributionProcessor
-from otel_failover._core.text.redaction import redact
+from otel_failover._core.text.gate import clean
 from otel_failover.cli.doctor import exporters as exporting
 from otel_failover.cli.doctor.exporters import CONSOLE, CUSTOM, GRPC, HTTP, Target
-from otel_failover.cli.otlp_endpoints import METRICS, SIGNALS, TRACES, Endpoint
+from otel_failover.cli.otlp_endpoints import METRICS, SIGNALS, TRACES, Endpoint, answers_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Trial = Callable[[str, int], tuple[bool | None, str | None]]
+    Trial = Callable[[str, int, str], tuple[bool | None, str | None, int | None]]
 
 _PATIENCE: Final = 0.5
 _DEEP: Final = 8
@@ -55,6 +55,15 @@ _WRONG_PORT: Final = {
     "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
     (HTTP, 4317): "OTLP over HTTP is sent to port 4317, where collectors listen for gRPC: set the port 4318, or "
     "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+}
+_WRONG_PEER: Final = {
+    (
+        GRPC,
+        1,
+    ): "OTLP over gRPC is sent to {place}, where somebody listens who answers in HTTP/1: set the address where it "
+    "listens for gRPC, mostly port 4317, or OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+    (HTTP, 2): "OTLP over HTTP is sent to {place}, where somebody listens who answers in HTTP/2, as gRPC is: set the "
+    "address where it listens for HTTP, mostly port 4318, or OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
 }
 
 
@@ -286,8 +295,17 @@ def _named(thing: object) -> str:
 
 
 def _trial() -> Trial:
-    """Return what tries an address, each but once."""
-    return functools.cache(lambda host, port: Endpoint("", f"//{_bracketed(host)}:{port}", "").tried(_PATIENCE))
+    """Return what tries an address: whether somebody listens, why not, and which HTTP is answered in; each but once."""
+
+    @functools.cache
+    def tried(host: str, port: int, kind: str) -> tuple[bool | None, str | None, int | None]:
+        reachable, unheard = Endpoint("", f"//{_bracketed(host)}:{port}", "").tried(_PATIENCE)
+        spoken = (
+            answers_in(host, port, asked_over_http2=kind == GRPC, patience=_PATIENCE) if reachable and kind else None
+        )
+        return reachable, unheard, spoken
+
+    return tried
 
 
 def _bracketed(host: str) -> str:
@@ -296,11 +314,12 @@ def _bracketed(host: str) -> str:
 
 def _exporter(target: Target, tried: Trial, *, live: bool) -> Exporter:
     endpoint = Endpoint(target.signal, target.url, target.source)
-    wrong = _wrong(target, endpoint)
-    reachable, unheard = None, None
+    reachable, unheard, spoken = None, None, None
     if target.has_address and endpoint.host and endpoint.port and not endpoint.is_proxied:
-        reachable, unheard = tried(endpoint.host, endpoint.port)
-    shown = endpoint.shown if target.has_address else redact(target.url.partition("?")[0].rpartition("@")[2])
+        plain = target.kind if target.kind in (GRPC, HTTP) and not target.url.startswith("https") else ""
+        reachable, unheard, spoken = tried(endpoint.host, endpoint.port, plain)
+    wrong = _wrong(target, endpoint, spoken)
+    shown = endpoint.shown if target.has_address else clean(target.url.partition("?")[0].rpartition("@")[2])
     return Exporter(
         signal=target.signal,
         endpoint=shown,
@@ -314,9 +333,13 @@ def _exporter(target: Target, tried: Trial, *, live: bool) -> Exporter:
     )
 
 
-def _wrong(target: Target, endpoint: Endpoint) -> str | None:
+def _wrong(target: Target, endpoint: Endpoint, spoken: int | None) -> str | None:
+    """Return what is wrong with where a signal is sent; what is answered there says more than the port's number."""
     if target.problem is not None:
         return target.problem
     if target.has_address and not (endpoint.host and endpoint.port):
         return f"{target.source} names no host and port"
-    return _WRONG_PORT.get((target.kind, endpoint.port))
+    if spoken is None:
+        return _WRONG_PORT.get((target.kind, endpoint.port))
+    text = _WRONG_PEER.get((target.kind, spoken))
+    return text and text.format(place=f"{_bracketed(endpoint.host)}:{endpoint.port}")

@@ -53,6 +53,33 @@ _UNICODE: Final = Glyphs()
 _ASCII: Final = Glyphs("x", "+", "...", '"', '"')
 
 
+class Row:
+    """A renderable: a line of the tree, which is cut in its middle where a terminal is too narrow for it.
+
+    What comes of a span and what is said of it stand at the end, so that is never what is cut. Nothing is where it does
+    not go to a terminal: a file is searched, and has no edge.
+
+    Args:
+        head: Who.
+        middle: What can be cut: a model's name, a description.
+        tail: What came of it, and the verdict.
+    """
+
+    def __init__(self, head: Text, middle: Text, tail: Text) -> None:
+        self._head, self._middle, self._tail = head, middle, tail
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Yield the line."""
+        middle = self._middle.copy()
+        room = max(_LEAST, options.max_width - self._head.cell_len - self._tail.cell_len)
+        if console.file.isatty() and middle.cell_len > room:
+            more = Glyphs.of(options).more
+            middle.truncate(room - cell_len(more))
+            middle.rstrip()
+            middle.append(more)
+        yield Text.assemble(self._head, middle, self._tail)
+
+
 class TraceTree:
     """A renderable: the spans of one or more traces as trees.
 
@@ -115,7 +142,7 @@ class _Trace:
             return _call(view)
         return _other(view)
 
-    def _skip(self, view: SpanView) -> Text:
+    def _skip(self, view: SpanView) -> Row:
         cause = self._known.get(view.attributes.get(names.SKIP_CAUSE_SPAN_ID, ""))
         after = f" (since {_provider(cause)}: {_reason(cause)})" if cause is not None else ""
         return _line(view, [(f"skipped: {view.attributes.get(names.SKIP_REASON, '')}{after}", "dim")])
@@ -173,7 +200,7 @@ def _is_run(view: SpanView) -> bool:
     return view.scope == names.SCOPE and view.name.split(" ")[0] == names.SPAN_RUN
 
 
-def _run(view: SpanView) -> Text:
+def _run(view: SpanView) -> Row:
     get = view.attributes.get
     outcome = get(names.OUTCOME, "open")
     if outcome in (PRIMARY, FALLBACK):
@@ -183,9 +210,8 @@ def _run(view: SpanView) -> Text:
         became = (": ".join(filter(None, [outcome, view.description])), style)
     # Who has declared no loop has to know that it was found, and that less is known of it.
     origin = _INFERRED if get(names.LIBRARY) == _INFERRED else ""
-    return _joined(
-        Text.assemble((view.name, "bold")), [became, (_seconds(view), ""), (origin, "dim"), (view.note, "dim")]
-    )
+    rest = [(f", {fact}", style) for fact, style in ((_seconds(view), ""), (origin, "dim"), (view.note, "dim")) if fact]
+    return Row(Text(view.name, style="bold"), Text.assemble("  ", became), Text.assemble(*rest))
 
 
 def _earlier(link: LinkView) -> Text | None:
@@ -223,7 +249,7 @@ def _remark(text: str, *, warning: bool = True) -> Text:
     return Text(f"{'!' if warning else 'i'} {text}", style="yellow" if warning else "dim")
 
 
-def _candidate(view: SpanView) -> Text:
+def _candidate(view: SpanView) -> Row:
     get = view.attributes.get
     outcome = get(names.CANDIDATE_OUTCOME, "open")
     style = "green" if outcome == SUCCESS else "yellow"
@@ -231,37 +257,37 @@ def _candidate(view: SpanView) -> Text:
     return _line(view, [(said, style), (_seconds(view), ""), (view.note, "dim")])
 
 
-def _call(view: SpanView) -> Text:
+def _call(view: SpanView) -> Row:
     """Return the line of a call outside any run: it is a candidate by itself."""
     get = view.attributes.get
     said = _words(get(names.CANDIDATE_OUTCOME), get(names.HTTP_STATUS), get(names.REASON_CODE))
     style = "green" if get(names.CANDIDATE_OUTCOME) == SUCCESS else "yellow"
-    text = Text.assemble((view.name, "bold"), f"  {_provider(view)}")
-    return _joined(text, [(said, style), (_seconds(view), "")]).append_text(_verdict(view))
+    tail = _joined(Text(), [(said, style), (_seconds(view), "")]).append_text(_verdict(view))
+    return Row(Text(view.name, style="bold"), Text(f"  {_provider(view)}"), tail)
 
 
-def _other(view: SpanView) -> Text:
+def _other(view: SpanView) -> Row:
     """Return the line of a call, or of anybody's span."""
     get = view.attributes.get
     status = get(names.HTTP_STATUS)
     kind = (get(names.ERROR_TYPE) or view.description) if view.status == ERROR else None
     said = _words("error" if view.status == ERROR else None, status, kind if kind != str(status) else None)
-    text = _joined(Text(view.name), [(said, ""), (_seconds(view), ""), (view.note, "")])
-    text.stylize("dim")
+    tail = _joined(Text(), [(said, ""), (_seconds(view), ""), (view.note, "")])
+    tail.stylize("dim")
     if get(names.VERDICT) != verdicts.VERIFIED:
-        text.append_text(_verdict(view))
-    return text
+        tail.append_text(_verdict(view))
+    return Row(Text(), Text(view.name, style="dim"), tail)
 
 
-def _line(view: SpanView, facts: Sequence[tuple[str, str]]) -> Text:
+def _line(view: SpanView, facts: Sequence[tuple[str, str]]) -> Row:
     """Return the line of a candidate or a skip: name, model and profile, facts, verdict."""
     profile = view.attributes.get(names.CANDIDATE_PROFILE)
     model = f"{view.attributes.get(names.CANDIDATE_MODEL, '')}" + (f" ({profile})" if profile else "")
     # A span's name has `other` for who is not known; whoever reads the tree has to tell two of them apart.
     kind = view.name.split(" ")[0]
     provider = view.attributes.get(names.CANDIDATE_PROVIDER)
-    text = Text.assemble((f"{kind} {provider}" if provider else view.name, "bold"), f"  {model}" if model else "")
-    return _joined(text, facts).append_text(_verdict(view))
+    head = Text(f"{kind} {provider}" if provider else view.name, style="bold")
+    return Row(head, Text(f"  {model}" if model else ""), _joined(Text(), facts).append_text(_verdict(view)))
 
 
 def _joined(text: Text, facts: Sequence[tuple[str, str]]) -> Text:

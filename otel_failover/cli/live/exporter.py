@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_failover._core.config import runtime
 from otel_failover._core.domain import attributes as names
 from otel_failover._core.failsafe import guarded, read
-from otel_failover._core.text.redaction import redact
+from otel_failover._core.text.gate import clean
 from otel_failover.cli.live.belonging import OpenAttempt
 from otel_failover.cli.live.gathering import Gathering
 
@@ -187,7 +187,7 @@ def _terminal(out: TextIO | None) -> Terminal | None:
 def _redacted(text: str) -> str:
     """Return a text without credentials, and without what the user's own patterns mean, where they are known."""
     active = runtime.known()
-    return redact(text) if active is None else active.redacted(text)
+    return clean(text) if active is None else active.redacted(text)
 
 
 def open_attempts() -> list[OpenAttempt]:

@@ -19,7 +19,8 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from otel_failover._core.domain import attributes as names
-from otel_failover._core.text.redaction import cut, redact
+from otel_failover._core.text.gate import clean
+from otel_failover._core.text.redaction import cut
 from otel_failover.cli.drawing.span_view import SpanView, printable
 from otel_failover.cli.drawing.tree import TraceTree
 
@@ -43,7 +44,7 @@ class Terminal:
         redacted: Takes credentials out of a text of somebody else's.
     """
 
-    def __init__(self, stream: TextIO | None = None, redacted: Callable[[str], str] = redact) -> None:
+    def __init__(self, stream: TextIO | None = None, redacted: Callable[[str], str] = clean) -> None:
         self._stream, self._redacted = stream, redacted
         self.is_gone = False
 

@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover._core.text.redaction import cut, redact
+from otel_failover._core.text.gate import clean
 from otel_failover.cli.watch import process
 from otel_failover.cli.watch.listener import HOST, Listener
 
@@ -177,7 +177,7 @@ def _watch(words: list[str], showing: Showing, port: int) -> int:
 
 def _why_nothing(showing: Showing, words: list[str]) -> str:
     """Return why nothing was drawn, and what to do."""
-    doctor = f"`otel-failover doctor -- {cut(redact(shlex.join(words)), _WORDS)}`"
+    doctor = f"`otel-failover doctor -- {clean(shlex.join(words), (), _WORDS)}`"
     for problem in showing.problems:
         if "ModuleNotFoundError" in problem and "otel_failover" in problem:
             return f"no spans came: otel-failover is not installed for {problem.partition(': ')[0]}"

@@ -49,7 +49,7 @@ class Adapter:
         own_spans: Callable[[Any], bool] | None = None,
     ) -> None:
         self.name, self._provider, self._default, self._client = name, provider, default_endpoint, client
-        self._operations, self._supported, self._own_spans = operations, supported, own_spans
+        self._operations, self._supported, self._own_spans = tuple(operations.items()), supported, own_spans
 
     def library(self) -> Library:
         """Return what is wrapped, and why there."""
@@ -80,14 +80,14 @@ class Adapter:
 
     def _request(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap `SyncAPIClient.request`: open, call, settle."""
-        with calls.opened(lambda: self._asked(instance, args, kwargs)) as call:
+        with calls.opened(self._asked, instance, args, kwargs) as call:
             result = wrapped(*args, **kwargs)
             _settle(call, result)
         return result
 
     async def _arequest(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Wrap `AsyncAPIClient.request`: open, call, settle."""
-        with calls.opened(lambda: self._asked(instance, args, kwargs)) as call:
+        with calls.opened(self._asked, instance, args, kwargs) as call:
             result = await wrapped(*args, **kwargs)
             _settle(call, result)
         return result
@@ -97,7 +97,7 @@ class Adapter:
         options: Any = args[1] if len(args) > 1 else kwargs["options"]
         body = options.json_data
         model = body.get("model") if isinstance(body, dict) else None
-        operation = self._operation(options.url) if options.method.upper() == "POST" else None
+        operation = _operation_of(options.url, self._operations) if options.method.upper() == "POST" else None
         url = client.base_url
         endpoint = wire.endpoint_of(url)
         is_default = endpoint == self._default
@@ -108,7 +108,8 @@ class Adapter:
             endpoint=endpoint,
             is_default=is_default,
             provider=self._provider,
-            credential=self._credential(client),
+            # The client's key, to keep two keys of one provider apart; compared in memory only:
+            credential=read(client, "api_key") or read(client, "auth_token"),
             streamed=bool(kwargs.get("stream")),
             own_spans=other_instrumentations.is_instrumented_by_others(self.name)
             or read(client, "_is_instrumented_by_logfire") is True
@@ -119,17 +120,17 @@ class Adapter:
             told="" if is_default else _provider_of_client(client.__class__),
         )
 
-    def _operation(self, path: str) -> str | None:
-        path = path.split("?", 1)[0].rstrip("/")
-        for ending, name in self._operations.items():
-            if path.endswith(ending):
-                return name
-        return None
 
-    @staticmethod
-    def _credential(client: Any) -> object:
-        """Return the client's key, to keep two keys of one provider apart; compared in memory only."""
-        return read(client, "api_key") or read(client, "auth_token")
+@lru_cache(maxsize=256)
+def _operation_of(path: str, operations: tuple[tuple[str, str], ...]) -> str | None:
+    """Return the operation that a path of the SDK's is; None where it is no inference.
+
+    Args:
+        path: As the SDK's method has it.
+        operations: Endings of paths, and what they are.
+    """
+    path = path.split("?", 1)[0].rstrip("/")
+    return next((name for ending, name in operations if path.endswith(ending)), None)
 
 
 _CLIENTS: Final = {
@@ -168,4 +169,4 @@ def _settle(call: Call, result: object) -> None:
             opened_raw(call, result)
     elif call.reads_later():
         call.unseen("body_not_seen")
-    call.returned(result)
+    call.settle(result)

@@ -69,7 +69,7 @@ def _url(args: Any, kwargs: Any) -> Any:
 def pieces(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap `Response.iter_raw` and `aiter_raw`: every way of reading a body ends here, before it is decompressed."""
     inner = wrapped(*args, **kwargs)
-    return listened(inner, instance) if wire.bodies else inner
+    return listened(inner, instance) if wire.bodies.entries else inner
 
 
 def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -77,7 +77,8 @@ def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     try:
         return wrapped(*args, **kwargs)
     finally:
-        wire.closed(instance)
+        if wire.streaming:
+            wire.closed(instance)
 
 
 async def aclose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -85,7 +86,8 @@ async def aclose(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     try:
         return await wrapped(*args, **kwargs)
     finally:
-        wire.closed(instance)
+        if wire.streaming:
+            wire.closed(instance)
 
 
 def _library(name: str, supported: str, core: str) -> Library:

@@ -23,7 +23,7 @@ Verdict = Literal[
 FINE: Final = ("served", "went on", "told", "stopped in time")
 NOTES: Final = ("told in part", "took another's answer", "not tried")
 FAULTS: Final = {
-    "stopped": "a candidate that was well was never asked",
+    "stopped": "the call ended, and a candidate had never been asked",
     "hung": "the call had not come back at its deadline",
     "blamed the wrong one": "what one candidate said is told of another, or of another call",
     "showed a secret": "a key stands where it can be read, or was sent to a candidate that it is not for",

@@ -204,7 +204,6 @@ FEWER = "import sys; sys.modules.update(dict.fromkeys(('google.genai', 'pydantic
         {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
         {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "40"},
         {"FORCE_COLOR": "1", "COLUMNS": "140"},
-        {"COLUMNS": "100"},
     ],
 )
 def test_other_terminals_are_served_too(given: dict[str, str], tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ import json
 import socket
 import subprocess
 import sys
+import threading
+from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from otel_failover.cli.otlp_endpoints import answers_in
 from tests.cli.collector import Collector
 from tests.cli.command import ONE_LIBRARY, environment, found, run
 from tests.cli.doctor.test_doctor import is_found_by_launcher, launcher
@@ -206,6 +209,62 @@ def test_a_protocols_own_port_is_none(tmp_path: Path, given: dict[str, str], por
     document = seen(tmp_path, {**given, **endpoint})
     assert document["exporters"][0]["usable"]
     assert document["problems"] == []
+
+
+@pytest.fixture(params=["grpc", "http"])
+def peer(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """Who listens, and where: a gRPC server, or one of HTTP/1, on ports that say nothing of it."""
+    if request.param == "http":
+        with Collector() as collector:
+            yield "http", collector.url
+        return
+    grpc = pytest.importorskip("grpc")
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield "grpc", f"http://127.0.0.1:{port}"
+    server.stop(None)
+
+
+@pytest.mark.parametrize("before", ["", CONFIGURED], ids=["environment", "at work"])
+@pytest.mark.parametrize("given", [GRPC, HTTP], ids=["gRPC", "HTTP"])
+def test_who_answers_in_the_other_protocol_is_a_problem_and_in_its_own_none(
+    tmp_path: Path, peer: tuple[str, str], given: dict[str, str], before: str
+) -> None:
+    spoken, url = peer
+    document = seen(tmp_path, {**given, "OTEL_EXPORTER_OTLP_ENDPOINT": url}, before)
+    exporter = document["exporters"][0]
+    assert (exporter["reachable"], exporter["usable"]) == (True, (spoken == "grpc") is (given is GRPC))
+    if exporter["usable"]:
+        assert document["problems"] == []
+        return
+    (problem,) = document["problems"]
+    place = url.removeprefix("http://")
+    sent, answered = ("HTTP", "HTTP/2") if spoken == "grpc" else ("gRPC", "HTTP/1")
+    assert problem.startswith(
+        f"traces: OTLP over {sent} is sent to {place}, where somebody listens who answers in {answered}"
+    )
+
+
+@pytest.mark.parametrize("words", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"\x15\x03\x01\x00\x02\x02\x46"])
+@pytest.mark.parametrize("asked_over_http2", [False, True])
+def test_who_says_something_else_is_not_known(words: bytes, asked_over_http2: bool) -> None:
+    """Nothing, until it closes; another protocol; an alert of TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):  # it is asked in both ways
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(1024)
+                    connection.sendall(words)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = server.getsockname()[1]
+        assert answers_in("127.0.0.1", port, asked_over_http2=asked_over_http2, patience=5) is None
+        thread.join()
+    assert answers_in("127.0.0.1", port, asked_over_http2=asked_over_http2, patience=5) is None, "nobody listens"
 
 
 # --- as the environment says ------------------------------------------------------------------------------------------

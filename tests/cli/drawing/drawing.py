@@ -14,9 +14,23 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def drawn(thing: RenderableType, width: int = 80, encoding: str = "utf-8", *, colours: bool = False) -> str:
-    """Return what a terminal shows, with durations masked and trailing blanks taken off."""
-    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace")
+class _Shown(io.TextIOWrapper):
+    """Says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def drawn(
+    thing: RenderableType,
+    width: int = 80,
+    encoding: str = "utf-8",
+    *,
+    colours: bool = False,
+    terminal: bool = False,
+) -> str:
+    """Return what is written, to a file or a terminal, with durations masked and trailing blanks taken off."""
+    stream = (_Shown if terminal else io.TextIOWrapper)(io.BytesIO(), encoding=encoding, errors="replace")
     console = Console(
         file=stream,
         width=width,

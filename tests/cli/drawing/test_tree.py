@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anthropic
 import pytest
@@ -251,3 +251,54 @@ def test_two_traces_are_two_trees() -> None:
     """A run may be split over traces; each is drawn by itself."""
     views = [SpanView("a", f"{1:032x}", f"{1:016x}"), SpanView("b", f"{2:032x}", f"{1:016x}")]
     assert drawn(TraceTree(views)) == "a  N.NN s\nb  N.NN s"
+
+
+LONG: Final = "eu.anthropic.claude-opus-4-7-20260131-v1:0-with-a-name-that-no-terminal-has-room-for"
+LONG_ROWS: Final = [
+    span(
+        "failover chat", 1, description="every candidate has failed, the last one after a long while of waiting for it",
+        attributes={"failover.outcome": "exhausted"},
+    ),
+    span(
+        "candidate anthropic", 2, 1,
+        attributes={
+            "candidate.provider": "anthropic", "candidate.model": LONG, "candidate.outcome": "error",
+            "http.response.status_code": 529, "failover.reason.code": "overloaded",
+            "failover.attribution.verdict": "verified",
+        },
+    ),
+    span(f"POST /acme/{LONG}/messages", 3, 2, scope="acme", status="ERROR", attributes={"error.type": "529"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_row_that_is_too_long_for_a_terminal_is_cut_in_its_middle(width: int, encoding: str) -> None:
+    """One line a span; and what came of it, and the verdict, are never what is cut."""
+    lines = drawn(TraceTree(LONG_ROWS), width, encoding, terminal=True).splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= width
+    more = "\N{HORIZONTAL ELLIPSIS}" if encoding == "utf-8" else "..."
+    assert lines[0].startswith("failover chat  exhausted: ")
+    assert lines[0].endswith("N.NN s")
+    assert lines[1].endswith(f"{more}  error 529 overloaded, N.NN s  verified")
+    assert "candidate anthropic  eu.anthr" in lines[1]
+    assert lines[2].endswith(f"{more}  error 529, N.NN s")
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_nothing_is_cut_that_goes_to_a_file(width: int) -> None:
+    """However wide it is, all of it can be found there."""
+    text = "".join(line.lstrip("│├└─ ") for line in drawn(TraceTree(LONG_ROWS), width).splitlines())
+    assert LONG in text.replace(" ", "")
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+
+
+def test_where_there_is_no_room_for_what_came_of_it_it_goes_on_in_the_next_line() -> None:
+    text = " ".join(drawn(TraceTree(LONG_ROWS), 50, terminal=True).replace("│", " ").split())
+    assert text.count("\N{HORIZONTAL ELLIPSIS}") == 3
+    assert "error 529 overloaded, N.NN s verified" in text
+
+
+def test_a_row_that_fits_is_left_as_it_is() -> None:
+    assert drawn(TraceTree(LONG_ROWS), 300, terminal=True) == drawn(TraceTree(LONG_ROWS), 300)

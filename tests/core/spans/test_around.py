@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.trace import StatusCode
 
 from otel_failover import failover_run
+from otel_failover._core.spans import registry
 from otel_failover.testing.providers import Answer
 from tests.host.test_coexistence import needs_hook
-from tests.support.hosts import stand
+from tests.support.hosts import LoopError, stand
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
+    from otel_failover._core.runs.run import Run
     from tests.support.spans import Exported, Telemetry
 
 BUSY = "The engine of region seven has no workers left for this deployment"
@@ -87,6 +91,48 @@ def test_a_response_that_is_nobodys(telemetry: Telemetry) -> None:
         span.set_attribute("gen_ai.response.id", "chatcmpl-of-somebody")
     assert not telemetry.markers
     assert of_application(telemetry).verdict == (None, None)
+
+
+# --- many at a time ---------------------------------------------------------------------------------------------------
+
+
+def fail(run: Run) -> None:
+    with contextlib.suppress(LoopError), run.attempt("openai/m"):
+        raise LoopError(BUSY)
+
+
+def requests(telemetry: Telemetry, many: int) -> list[str | None]:
+    """Serve many requests at a time, all begun before the first ends; return the verdicts on the spans around them."""
+    opened = []
+    for _ in range(many):
+        context, stack = contextvars.copy_context(), contextlib.ExitStack()
+        span = context.run(stack.enter_context, telemetry.tracer.start_as_current_span("chat"))
+        run = context.run(stack.enter_context, failover_run("chat", chain=["openai/m", "anthropic/n"]))
+        context.run(fail, run)
+        opened.append((context, stack, span))
+    for context, stack, span in opened:
+        span.set_attribute("gen_ai.provider.name", "openai")
+        span.set_status(StatusCode.ERROR, BUSY)
+        context.run(stack.close)
+    return [span.verdict[0] for span in telemetry.named("chat") if span.scope == "application"]
+
+
+@needs_hook
+def test_spans_around_many_open_requests_are_judged(telemetry: Telemetry) -> None:
+    many = 1_100
+    assert requests(telemetry, many) == ["unverified"] * many
+
+
+@needs_hook
+def test_a_bound_that_is_reached_is_counted_and_said_once(
+    telemetry: Telemetry, our_failures: Counter[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "OPEN", 3)
+    assert requests(telemetry, 5) == [None, None, "unverified", "unverified", "unverified"]
+    assert our_failures == {"_core.spans.registry": 2}
+    assert [record.getMessage() for record in caplog.records if "not judged" in record.getMessage()] == [
+        "otel-failover: more than 3 spans are open at a time: the oldest of them are not judged"
+    ]
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

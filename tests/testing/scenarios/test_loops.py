@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -12,11 +13,25 @@ from otel_failover.testing.scenarios.judging import FAULTS, FINE, NOTES
 from otel_failover.testing.scenarios.telling import sentences, table
 from tests.testing.scenarios import loops
 
-BY_NAME: Final = {case.name: case for case in CASES}
-SHORT: Final = Conditions(timeout=1.0, deadline=2.5)
-"""For loops that hang: a test of one takes as long as its deadline."""
+if TYPE_CHECKING:
+    from otel_failover.testing.scenarios import Case
 
-OF_OPENAI: Final = Conditions(("openai",))
+BY_NAME: Final = {case.name: case for case in CASES}
+PATIENT: Final = Conditions(timeout=30, deadline=60)
+"""Where an answer comes, for as long as a busy machine may need."""
+QUICK: Final = Conditions(timeout=1.5, deadline=60)
+"""Where one never does."""
+SHORT: Final = Conditions(timeout=1.5, deadline=3)
+"""For a loop that hangs: a test of it takes as long as its deadline."""
+
+
+def conditions(case: Case, loop: Any) -> Conditions:
+    """Return under which a case is tried: as patiently as may be."""
+    if loop in (loops.waits_for_ever, loops.never_gives_up) and case.name != "healthy":
+        return SHORT
+    found = QUICK if case.is_silent or case.expected == "cancelled" else PATIENT
+    return replace(found, providers=("openai",)) if case.needs == "stream" else found
+
 
 HABITS: Final[dict[Any, dict[str, str]]] = {
     loops.stops_at_a_400: {"out_of_money": "stopped", "bare_400": "stopped", "bad_key": "went on"},
@@ -65,19 +80,23 @@ HABITS: Final[dict[Any, dict[str, str]]] = {
 
 @pytest.mark.parametrize(
     ("loop", "case", "verdict"),
-    [(loop, case, verdict) for loop, found in HABITS.items() for case, verdict in found.items()],
+    [
+        pytest.param(loop, case, verdict, marks=[pytest.mark.slow] if verdict in ("hung", "served late") else [])
+        for loop, found in HABITS.items()
+        for case, verdict in found.items()
+    ],
     ids=lambda each: getattr(each, "__name__", str(each)),
 )
 def test_a_habit_is_found_out_by_the_case_that_is_about_it(loop: Any, case: str, verdict: str) -> None:
     loops.remembered.clear()
-    conditions = SHORT if verdict in ("hung", "asked in a storm") else OF_OPENAI if "stream" in case else None
-    result = try_case(BY_NAME[case], loop, conditions)
+    result = try_case(BY_NAME[case], loop, conditions(BY_NAME[case], loop))
     assert (result.verdict, result.is_fault) == (verdict, verdict in FAULTS), result.happened
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", [loops.good, loops.good_async], ids=lambda each: each.__name__)
 def test_a_loop_without_a_habit_is_right_in_every_case(loop: Any) -> None:
-    results = try_loop(loop)
+    results = [try_case(case, loop, conditions(case, loop)) for case in CASES]
     assert [each.case for each in results] == list(BY_NAME)
     assert {each.case: each.verdict for each in results if each.verdict not in FINE} == {
         name: "not tried"
@@ -87,16 +106,17 @@ def test_a_loop_without_a_habit_is_right_in_every_case(loop: Any) -> None:
     assert results[0].requests == (1, 0, 0)
 
 
+@pytest.mark.slow
 def test_the_sdks_own_retries_are_seen() -> None:
     """Two of them by default: as often again is the first asked that says nothing."""
-    result = try_case(BY_NAME["hangs"], loops.with_sdks)
+    result = try_case(BY_NAME["hangs"], loops.with_sdks, QUICK)
     assert (result.verdict, result.requests) == ("served late", (3, 1, 0))
     assert "It asked first 3 times in vain" in result.happened
 
 
 def test_what_it_did_is_told_in_sentences_and_in_a_table() -> None:
     case = BY_NAME["unknown_model"]
-    results = [try_case(each, loops.knows_few_errors) for each in (BY_NAME["healthy"], case)]
+    results = try_loop(loops.knows_few_errors, PATIENT, [BY_NAME["healthy"], case])
     told = " ".join(sentences(case, results[1]).split())
     assert told.startswith("unknown_model: stopped What happened: The first answers 404: it has no such model.")
     assert "What it did: It raised RefusedError: 404: {" in told
@@ -118,7 +138,7 @@ def test_a_loop_that_hangs_is_left_behind_and_costs_its_deadline() -> None:
 
 def test_an_answer_of_another_that_is_well_is_one() -> None:
     """The second's stream is not understood here: to go on from it is no error that is hidden."""
-    result = try_case(BY_NAME["stream_cut"], loops.good_stream)
+    result = try_case(BY_NAME["stream_cut"], loops.good_stream, PATIENT)
     assert (result.verdict, result.is_fault) == ("took another's answer", False)
     assert result.happened == "It took third's answer; second had answered, too."
 

@@ -104,7 +104,7 @@ def from_answer(status: int | None, words: Iterable[str] = (), text: str = "") -
     """
     from otel_failover._core.domain.reasons.deciding import reason_of  # late: nothing of it is needed before a failure
 
-    return reason_of(status, [word.lower() for word in words], text)
+    return reason_of(status, list(map(str.lower, words)), text)
 
 
 def neutral(word: object) -> str | None:

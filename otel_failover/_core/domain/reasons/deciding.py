@@ -57,10 +57,14 @@ def reason_of(status: int | None, said: list[str], text: str) -> str:
         text: The body's message.
     """
     found = [(word, reason) for word in said if (reason := _reason_in_a_body(word)) is not None and word not in VAGUE]
-    rate = _is_alibabas(said, text)
-    if any(reason == BILLING for word, reason in found if not (rate and word == _QUOTA)):
-        return BILLING
-    clear = next((reason for _, reason in found if reason != BILLING), None)
+    # `insufficient_quota` stands for a rate at DashScope, which has OpenAI's word for tokens a minute.
+    rate = _QUOTA in said and (DASHSCOPE in said or is_alibabas_rate(text))
+    clear: str | None = None
+    for word, reason in found:
+        if reason != BILLING:
+            clear = clear or reason
+        elif not (rate and word == _QUOTA):
+            return BILLING
     if status == 402 and _IN_FLIGHT.isdisjoint(said):
         return BILLING
     if (rate and clear is None) or (status == 413 and "tokens" in said):
@@ -96,11 +100,6 @@ def _reason_in_a_body(word: str) -> str | None:
         if part != word and (reason := ONLY_PROVIDERS.get(part) or IN_A_BODY.get(part)) is not None:
             return reason
     return PERMISSION if word.endswith("_model_access_denied") else None
-
-
-def _is_alibabas(said: list[str], text: str) -> bool:
-    """Whether `insufficient_quota` stands for a rate: DashScope has OpenAI's word for tokens a minute."""
-    return _QUOTA in said and (DASHSCOPE in said or is_alibabas_rate(text))
 
 
 def _of_status(status: int | None) -> str | None:

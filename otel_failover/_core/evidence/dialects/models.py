@@ -22,9 +22,9 @@ _NO_ANSWER: Final = (
 )
 """Models that answer nothing, by the paths by which others do."""
 _MEDIA: Final = (
-    r"(?i)stable-diffusion|stable-image|dreamshaper|animatediff|musicgen|(?<![a-z])(?:aura|bark|canvas|cosyvoice|flux"
+    r"(?i)stability\.|stable-diffusion|stable-image|dreamshaper|animatediff|musicgen|(?<![a-z])(?:aura|bark|canvas|cosyvoice|flux"
     r"|ideogram|image|imagen|imagine|kandinsky|kling|luma|lucid|melotts|music|nano-banana|phoenix|photon|recraft|reel"
-    r"|sambert|sana|sd3|sdxl|seedance|seedream|sora|speech|stability|t2i|t2v|i2v|tts|veo|video|wan|xtts)(?![a-z])"
+    r"|sambert|sana|sd3|sdxl|seedance|seedream|sora|speech|t2i|t2v|i2v|tts|veo|video|wan|xtts)(?![a-z])"
 )
 """Models that draw, film or speak."""
 _MEDIA_KEYS: Final = frozenset(

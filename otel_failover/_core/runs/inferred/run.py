@@ -325,9 +325,6 @@ class InferredRun(Run):
     def _killer(self) -> str:
         return super()._killer() if self._knows_killer else ""
 
-    def _log_served(self, who: str) -> None:
-        """Log nothing: the passes that its first candidate served are not seen."""
-
 
 _TRIES: Final = 64
 """Of so many spans it is known that the loop has made them for one try."""

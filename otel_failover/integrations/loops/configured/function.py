@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_failover._core.failsafe import guarded, logger, text_of
 from otel_failover._core.runs.functions import is_decorated
-from otel_failover._core.text.redaction import redact
+from otel_failover._core.text.gate import clean
 from otel_failover.integrations.loops.configured.function_kinds import PLAIN, kind_of
 from otel_failover.integrations.loops.configured.paths import RESULT, Parameters, Path, UnresolvedError
 
@@ -75,5 +75,5 @@ class Function:
         """
         if field not in self._warned_of:
             self._warned_of.add(field)
-            shown = redact(f"{self.loop}: {what}{text_of(problem)[:1000]}")
+            shown = clean(f"{self.loop}: {what}{text_of(problem)[:1000]}")
             logger.warning("otel-failover: %s of %s", field, shown)

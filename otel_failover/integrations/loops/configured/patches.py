@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_failover._core.config.checks import quoted
 from otel_failover._core.domain.candidate import Candidate
 from otel_failover._core.failsafe import guarded, logger, read, text_of
-from otel_failover._core.text.redaction import redact
+from otel_failover._core.text.gate import clean
 from otel_failover.integrations import patching
 from otel_failover.integrations.loops.configured.candidates import WHO, Source
 from otel_failover.integrations.loops.configured.function import Function
@@ -48,7 +48,7 @@ def put_on(loops: Iterable[Loop], disabled: frozenset[str], notify: Callable[[St
     for loop in loops:
         places = (text_of(loop.run), text_of(loop.attempt))
         if places in seen:
-            logger.warning("otel-failover: the loop %s is configured twice; the first stands", redact(places[0]))
+            logger.warning("otel-failover: the loop %s is configured twice; the first stands", clean(places[0]))
             continue
         seen.add(places)
         states.append(_put_on(loop, disabled, notify))
@@ -56,14 +56,14 @@ def put_on(loops: Iterable[Loop], disabled: frozenset[str], notify: Callable[[St
 
 
 def _put_on(loop: Loop, disabled: frozenset[str], notify: Callable[[State], None]) -> State:
-    state = State(redact(text_of(loop.run))[:255], WAITING)
+    state = State(clean(text_of(loop.run))[:255], WAITING)
     if state.name in disabled:
         state.status, state.why = DISABLED, "switched off by disabled_libraries"
         return state
     try:
         library = _library(loop)
     except ValueError as problem:
-        state.status, state.why = SKIPPED, redact(text_of(problem))
+        state.status, state.why = SKIPPED, clean(text_of(problem))
         return state
 
     def wrapped_late(state: State) -> None:
@@ -115,7 +115,7 @@ def unknown_names(loop: Loop) -> Iterator[str]:
         try:
             Parameters(resolve_name(place.strip())).declared(path.root)
         except UnresolvedError as problem:
-            yield redact(f"{field}: {path.text!r} leads nowhere: {problem}")
+            yield clean(f"{field}: {path.text!r} leads nowhere: {problem}")
 
 
 def _place(field: str, value: Any) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from otel_failover._core.domain.providers import GATEWAYS, provider_of_host
 from otel_failover._core.evidence.dialects.inference import Inference, inference_in
+from otel_failover._core.evidence.dialects.models import answers_nobody, makes_media
 from otel_failover._core.evidence.dialects.paths import is_inference_path
 
 TURNS: Final = [{"role": "user", "content": "Why is the sky blue?"}]
@@ -567,6 +568,25 @@ def test_what_is_made_is_told_by_the_model_or_the_body(name: str) -> None:
     found = asks(host, path, body, named=host.startswith("tgi."))
     assert found is not None
     assert found.operation == operation
+
+
+WRITERS: Final = """
+    anthropic.claude-sonnet-4-5-20250929-v1:0 us.anthropic.claude-opus-4-7 amazon.nova-pro-v1:0 amazon.nova-premier-v1:0
+    amazon.titan-text-premier-v1:0 meta.llama4-maverick-17b-instruct-v1:0 mistral.pixtral-large-2502-v1:0
+    cohere.command-r-plus-v1:0 ai21.jamba-1-5-large-v1:0 openai.gpt-oss-120b-1:0 deepseek.r1-v1:0 qwen.qwen3-32b-v1:0
+    writer.palmyra-x5-v1:0 twelvelabs.pegasus-1-2-v1:0 minimax.minimax-m2 moonshot.kimi-k2-thinking google.gemma-3-27b
+    nvidia.nemotron-nano-12b-v2 @cf/meta/llama-3.3-70b-instruct-fp8-fast @cf/qwen/qwq-32b @cf/llava-hf/llava-1.5-7b-hf
+    @cf/defog/sqlcoder-7b-2 @cf/google/gemma-3-12b-it @hf/nousresearch/hermes-2-pro-mistral-7b qwen-max qwen-vl-max
+    qwen-omni-turbo qwen-audio-turbo qwen3-coder-plus qvq-max deepseek-v3.2 glm-5 meta/meta-llama-3-70b-instruct
+    stability-ai/stablelm-tuned-alpha-7b ibm-granite/granite-4.0 openai/gpt-5 anthropic/claude-4-sonnet google/gemini-3-pro
+    snowflake/snowflake-arctic-instruct joehoover/instructblip-vicuna13b yorickvp/llava-13b
+    """
+
+
+@pytest.mark.parametrize("name", WRITERS.split())
+def test_a_model_that_writes_is_taken_for_no_other(name: str) -> None:
+    assert not answers_nobody(name)
+    assert not makes_media(name)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ FALLS_BACK_MIDWAY = Version("1.106") <= VERSION
 WRITES_ON_PARENTS = Version("1.106") <= VERSION
 CONTINUES = Version("1.109") <= VERSION
 NATIVE = Version("1.110") <= VERSION
+HAS_CHECKS = Version("1.108") <= VERSION
 PREFIX = {"openai": "openai", "anthropic": "anthropic", "gemini": "gemini"}
 
 

@@ -117,13 +117,19 @@ def test_a_stream_that_fails_before_output(telemetry: Telemetry, bench: Bench, w
 
 
 @pytest.mark.skipif(not CONTINUES, reason="routers did not continue an answer with another candidate")
-def test_an_answer_that_another_one_continues(telemetry: Telemetry, bench: Bench) -> None:
+@stream_ways
+def test_an_answer_that_another_one_continues(telemetry: Telemetry, bench: Bench, way: str) -> None:
     """The first one's part was delivered; the run was served by the second. Synchronous streams are not continued."""
     known = ((name, each) for name, each in litellm.model_cost.items() if each.get("litellm_provider") == "anthropic")
     model = next(name for name, each in known if each.get("supports_assistant_prefill"))
     bench.add("a", "anthropic", Answer.stream(["Hel", "lo"], then="error", message=FELL_OVER), model=model)
     bench.add("b", "anthropic", Answer.stream([" wor", "ld"]), model=model)
-    said = ways(bench.router(enable_mid_stream_fallback_continuation=True))["async stream"]()
+    said = ways(bench.router(enable_mid_stream_fallback_continuation=True))[way]()
+    if way == "stream":
+        assert isinstance(said, Exception)
+        assert [line[2:4] for line in told(telemetry)] == [(0, "partial")]
+        assert (telemetry.run["failover.outcome"], telemetry.run["failover.stop.reason"]) == ("stopped", MIDWAY)
+        return
     assert "".join(said) == "Hello world"
     assert [line[2:4] for line in told(telemetry)] == [(0, "partial"), (1, "success")]
     assert telemetry.run["failover.outcome"] == "fallback"

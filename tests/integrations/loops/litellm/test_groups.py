@@ -13,8 +13,20 @@ import pytest
 pytest.importorskip("litellm")
 
 import otel_failover
+from otel_failover import failover_run
 from otel_failover.testing.providers import Answer
-from tests.integrations.loops.litellm.bench import WAYS, Bench, clear_clients, litellm, ways
+from tests.integrations.loops.litellm.bench import (
+    HAS_CHECKS,
+    NATIVE,
+    WAYS,
+    Bench,
+    clear_clients,
+    litellm,
+    outcome,
+    run,
+    ways,
+)
+from tests.support.hosts import MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,6 +250,82 @@ def test_an_error_that_no_fallback_is_for(telemetry: Telemetry, bench: Bench, wa
     assert isinstance(ways(router)[way](), litellm.RateLimitError)
     assert [line[4:] for line in told(telemetry)] == [("error", "billing")]
     assert (telemetry.run["failover.outcome"], telemetry.run["failover.findings"]) == ("exhausted", None)
+
+
+# --- who is asked by other rules ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not NATIVE, reason="older routers went by the order only where they picked")
+@every_way
+def test_deployments_of_a_group_by_their_order(telemetry: Telemetry, bench: Bench, way: str) -> None:
+    bench.add("a", "openai", Answer.openai_quota(), model="model-a", order=1)
+    bench.add("a", "anthropic", served(way), model="model-b", order=2)
+    assert text(ways(bench.router(fallbacks=[]))[way]()) == "fine"
+    assert told(telemetry) == [
+        ("openai", "model-a", 0, 1, "error", "billing"),
+        ("anthropic", "model-b", 1, 1, "success", None),
+    ]
+    assert (telemetry.run["failover.outcome"], telemetry.run["failover.findings"]) == ("fallback", None)
+
+
+@pytest.mark.skipif(not HAS_CHECKS, reason="older routers ask nobody whether a group may be asked")
+@pytest.mark.parametrize("way", ["async", "async stream"])
+def test_a_group_that_may_not_be_asked_is_passed_over(telemetry: Telemetry, bench: Bench, way: str) -> None:
+    asked: list[str] = []
+
+    async def allows(*, model: str, **_: Any) -> bool:
+        asked.append(model)
+        return model != "b"
+
+    bench.chain(Answer.openai_quota(), Answer.ok("never"), served(way))
+    assert text(ways(bench.router(fallback_access_check=allows))[way]()) == "fine"
+    assert asked == ["b", "c"]
+    lines = told(telemetry)
+    assert [line[1:3] + line[4:5] for line in lines if line[4] != "skipped"] == [
+        ("model-a", 0, "error"),
+        ("model-c", 2, "success"),
+    ]
+    if NATIVE:
+        (skipped,) = telemetry.starting("skip ")
+        assert (skipped["candidate.model"], skipped["candidate.index"]) == ("model-b", 1)
+    assert "chain_bypassed" not in (telemetry.run["failover.findings"] or ())
+    assert bench.asked == [[429], [], [200]]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_shorter_models_name_in_one_call(telemetry: Telemetry, bench: Bench, asynchronous: bool) -> None:
+    """`context_window_fallback_dict` asks once more below what is patched: both calls are seen, and where they went."""
+    at = bench.serve("openai", Answer.openai_context_overflow(), Answer.ok("fine"))
+    asked = {
+        "model": "openai/model-a", "messages": list(MESSAGES), "api_base": at.base_url, "api_key": "k", "max_retries": 0,
+        "context_window_fallback_dict": {"model-a": "openai/model-b", "openai/model-a": "openai/model-b"},
+    }  # fmt: skip
+    with failover_run("chat"):
+        said = (
+            run(lambda: litellm.acompletion(**asked)) if asynchronous else outcome(lambda: litellm.completion(**asked))
+        )
+    assert said == "fine"
+    assert [line[1:] for line in told(telemetry)] == [
+        ("model-a", 0, 1, "error", "context_overflow"),
+        ("model-b", 1, 1, "success", None),
+    ]
+    assert telemetry.run["failover.outcome"] == "fallback"
+
+
+@every_way
+def test_two_that_say_the_same_are_each_ones_own(telemetry: Telemetry, bench: Bench, way: str) -> None:
+    """litellm's errors carry a response that it made up: an error is bound by what it says, and the own text wins."""
+    same = "This model is out of order for everybody until tomorrow morning"
+    for group in "ab":
+        bench.add(group, "openai", Answer.error(500, same), model=f"model-{group}")
+    bench.add("c", "openai", served(way), model="model-c")
+    assert text(ways(bench.router())[way]()) == "fine"
+    assert [line[1:5] for line in told(telemetry)] == [
+        ("model-a", 0, 1, "error"),
+        ("model-b", 1, 1, "error"),
+        ("model-c", 2, 1, "success"),
+    ]
+    assert [span["failover.evidence"] for span in telemetry.candidates] == ["complete"] * 3
 
 
 # --- the host ---------------------------------------------------------------------------------------------------------
