@@ -248,6 +248,10 @@ OTHERS: Final[dict[str, tuple[dict[str, str], bool]]] = {
     "a cloud that hosts the other": ({"gen_ai.provider.name": "aws.bedrock", "error.llm_provider": "anthropic"}, False),
     "OpenAI's SDK asks everybody": ({"gen_ai.provider.name": "groq", "error.type": "openai.RateLimitError"}, False),
     "no provider of the error": ({"gen_ai.provider.name": "openai", "error.type": "timeout"}, False),
+    "a marker": (
+        {"candidate.provider": "anthropic", "failover.attribution.source.provider": "openai", MARKER: "kept"},
+        False,
+    ),
     "judged in its own process": (
         {"gen_ai.provider.name": "anthropic", "error.llm_provider": "openai", "failover.attribution.verdict": "unverified"},
         False,
@@ -273,7 +277,9 @@ def test_spans_of_other_languages_are_flagged_by_what_their_keys_alone_show(stac
     )
     for name, (_, flagged) in OTHERS.items():
         (span,) = wait_for(name, partial(trace_in_jaeger, stack, str(spans[name]["traceId"])))
-        assert tags(span).get(MARKER, False) is flagged, name
+        assert (tags(span).get(MARKER) is True) is flagged, name
+        sent = OTHERS[name][0]
+        assert {key: value for key, value in tags(span).items() if key in sent} == sent, name
         assert not [key for key in tags(span) if key.startswith("tmp.")]
     flagged_spans = 'traces_span_metrics_calls_total{failover_attribution_mismatch="true",failover_attribution_rule=""}'
     wait_for("what was flagged", lambda: asked(stack, f"sum({flagged_spans}) == 4"), 30)
