@@ -28,8 +28,6 @@ ALERTS: Final = [rule for group in yaml.safe_load(RULES)["groups"] for rule in g
 DASHBOARD: Final = json.loads((HERE / "grafana" / "dashboard.json").read_text("utf-8"))
 PANELS: Final = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 SPAN_METRICS: Final = {"traces_span_metrics_calls_total", "traces_span_metrics_duration_milliseconds_bucket"}
-COUNTED: Final = {"failover_markers_total", "failover_flagged_spans_total"}
-"""What the collector counts."""
 
 
 def run(program: str, *arguments: str, cwd: Path | None = None, **settings: str) -> None:
@@ -133,7 +131,7 @@ def known() -> tuple[set[str], set[str]]:
     series = {f"{name.replace('.', '_')}_total" for name in counters}
     for histogram in (names.METRIC_ATTEMPT_DURATION, names.METRIC_RUN_DURATION):
         series |= {f"{histogram.replace('.', '_')}_seconds_{part}" for part in ("bucket", "sum", "count")}
-    series |= {f"{names.METRIC_OPEN_AGE.replace('.', '_')}_seconds", *SPAN_METRICS, *COUNTED}
+    series |= {f"{names.METRIC_OPEN_AGE.replace('.', '_')}_seconds", *SPAN_METRICS}
     labels = {value.replace(".", "_") for key, value in vars(names).items() if key.isupper() and isinstance(value, str)}
     return series, labels
 

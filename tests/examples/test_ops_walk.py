@@ -211,15 +211,15 @@ def hardly_any_good_one_is_kept(stack: Stack, good: list[str]) -> None:
 def it_is_counted_once(stack: Stack, lying: list[str]) -> None:
     """By the service, in which nothing is sampled; and by the collector, by the markers' name, before it samples."""
     query = "sum by (failover_attribution_source_provider, failover_attribution_expected_provider) (%s) > 0"
-    for counter in ("failover_attribution_mismatches_total", "failover_markers_total"):
-        (found,) = wait_for(counter, partial(asked, stack, query % counter))
+    markers = f'traces_span_metrics_calls_total{{span_name="{MARKER}"}}'
+    for counter in ("failover_attribution_mismatches_total", markers):
+        (found,) = wait_for(counter, partial(asked, stack, f"{query % counter} >= {INCIDENTS}"))
         assert found["value"][1] == str(INCIDENTS), counter
         assert found["metric"] == {
             "failover_attribution_source_provider": "openai",
             "failover_attribution_expected_provider": "anthropic",
         }
-    wait_for("span metrics for the Monitor tab", lambda: asked(stack, "traces_span_metrics_calls_total"))
-    wait_for("their durations", lambda: asked(stack, "traces_span_metrics_duration_milliseconds_bucket"))
+    wait_for("durations for the Monitor tab", lambda: asked(stack, "traces_span_metrics_duration_milliseconds_bucket"))
     now = time.time()
     at = f"{stack.url('prometheus')}/api/v1/query_exemplars?query=failover_attribution_mismatches_total"
     found = fetch(f"{at}&start={now - 600:.0f}&end={now + 60:.0f}")["data"]
@@ -248,6 +248,10 @@ OTHERS: Final[dict[str, tuple[dict[str, str], bool]]] = {
     "a cloud that hosts the other": ({"gen_ai.provider.name": "aws.bedrock", "error.llm_provider": "anthropic"}, False),
     "OpenAI's SDK asks everybody": ({"gen_ai.provider.name": "groq", "error.type": "openai.RateLimitError"}, False),
     "no provider of the error": ({"gen_ai.provider.name": "openai", "error.type": "timeout"}, False),
+    "a marker": (
+        {"candidate.provider": "anthropic", "failover.attribution.source.provider": "openai", MARKER: "kept"},
+        False,
+    ),
     "judged in its own process": (
         {"gen_ai.provider.name": "anthropic", "error.llm_provider": "openai", "failover.attribution.verdict": "unverified"},
         False,
@@ -273,8 +277,9 @@ def test_spans_of_other_languages_are_flagged_by_what_their_keys_alone_show(stac
     )
     for name, (_, flagged) in OTHERS.items():
         (span,) = wait_for(name, partial(trace_in_jaeger, stack, str(spans[name]["traceId"])))
-        assert tags(span).get(MARKER, False) is flagged, name
+        assert (tags(span).get(MARKER) is True) is flagged, name
+        sent = OTHERS[name][0]
+        assert {key: value for key, value in tags(span).items() if key in sent} == sent, name
         assert not [key for key in tags(span) if key.startswith("tmp.")]
-    counted = wait_for("what was flagged", lambda: asked(stack, "sum(failover_flagged_spans_total)"))
-    wait_for("all of it", lambda: asked(stack, "sum(failover_flagged_spans_total) == 4"), 30)
-    assert counted
+    flagged_spans = 'traces_span_metrics_calls_total{failover_attribution_mismatch="true",failover_attribution_rule=""}'
+    wait_for("what was flagged", lambda: asked(stack, f"sum({flagged_spans}) == 4"), 30)
