@@ -35,12 +35,14 @@ MAY_KNOW_THE_CORE: Final = (
     "core",
     "docs",
     "conftest.py",
+    "examples/test_ops.py",
     "support/faults.py",
     "host/a_pass.py",
     "truth/test_random_chains.py",
 )
-"""Tests of its rooms; those that compare the documents with it; and those that count its failures, or normalise texts
-as it does. All others take what everybody may import, and the adapters' tests their adapter.
+"""Tests of its rooms; those that compare the documents, or what back ends are configured with, with its names; and those
+that count its failures, or normalise texts as it does. All others take what everybody may import, and the adapters' tests
+their adapter.
 """
 
 
