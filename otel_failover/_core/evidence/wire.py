@@ -370,7 +370,9 @@ def _sent(
     redirected: bool = False,
 ) -> Exchange | None:
     current = context_api.get_current()
-    call: Any = current.get(scope.CALL) if scope.entered() is None else scope.call_in(current)
+    call: Any = current.get(scope.CALL)
+    if call is None and current.get(scope.ATTEMPT) is None and scope.entered() is not None:
+        call = scope.call_in(current)
     if method == "POST" and not redirected and (call is None or call.endpoint != endpoint or call.done):
         by_itself: Exchange | None = runtime.current().by_wire(endpoint, request, current, stream=stream, later=later)
         if by_itself is not None:

@@ -122,7 +122,9 @@ class Call:
     def open(self) -> None:
         """Find the attempt, open the span, become current."""
         current = context_api.get_current()
-        outer: Any = current.get(scope.CALL) if scope.entered() is None else scope.call_in(current)
+        outer: Any = current.get(scope.CALL)
+        if outer is None and current.get(scope.ATTEMPT) is None and scope.entered() is not None:
+            outer = scope.call_in(current)
         is_inside = outer is not None and not outer.done
         if is_inside and outer.claims(self.asked):
             self.outer = outer

@@ -23,7 +23,6 @@ from otel_failover._core.text.redaction import cut, redact
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable
 
 __all__ = ["LONG", "SHORT", "Clean", "clean", "forget", "issued", "known", "learn", "named", "shown", "use", "word"]
 
@@ -48,10 +47,12 @@ _words: Final[list[frozenset[int]]] = [frozenset()]
 _patterns: Final[list[tuple[re.Pattern[str], ...]]] = [()]
 
 
-def learn(secrets: Iterable[str]) -> None:
+@lru_cache(maxsize=_MOST)
+def learn(secrets: tuple[str, ...]) -> None:
     """Remember credentials that were sent, so that they are known wherever they come back.
 
-    Only such as look like one: a word that stands in a key's place (`ollama`, `test`) is in every other sentence.
+    Only such as look like one: a word that stands in a key's place (`ollama`, `test`) is in every other sentence. The
+    same few come with every request, and are looked at once.
 
     Args:
         secrets: As `own_secrets` gives them.
@@ -61,6 +62,7 @@ def learn(secrets: Iterable[str]) -> None:
         known.update(dict.fromkeys(new))
         while len(known) > _MOST:
             known.pop(next(iter(known)), None)
+            learn.cache_clear()
         # What was clean before may hold one of them.
         _let_go()
 
@@ -78,6 +80,7 @@ def use(patterns: tuple[re.Pattern[str], ...]) -> None:
 def forget() -> None:
     """Let go of all credentials, and of what was cleaned by them."""
     known.clear()
+    learn.cache_clear()
     _let_go()
 
 
