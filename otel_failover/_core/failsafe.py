@@ -52,10 +52,16 @@ def note(site: str, problem: BaseException) -> None:
         # With its traceback: a failure of ours that nobody can find will be there for good. What it says may quote
         # anybody, and so may what it was raised from: that passes the gate, and the chain stays here.
         with contextlib.suppress(Exception):  # a filter of the host's may raise, here of all places
-            told = ToldError(f"{type(problem).__name__}: {_gate[0](text_of(problem))}").with_traceback(
-                problem.__traceback__
-            )
+            told = ToldError(f"{type(problem).__name__}: {_said_by(problem)}").with_traceback(problem.__traceback__)
             logger.warning("otel-failover failed in %s and goes on without it", site, exc_info=told)
+
+
+def _said_by(problem: BaseException) -> str:
+    """Return what a failure says, without credentials; nothing where it is the gate that fails."""
+    try:
+        return _gate[0](text_of(problem))
+    except Exception:
+        return _nothing("")
 
 
 class ToldError(Exception):

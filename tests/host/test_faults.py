@@ -60,7 +60,11 @@ def test_a_failure_of_our_own_never_reaches_the_host(passes: Found) -> None:
         sites = [site for line in each["said"] for site in re.findall(r"otel-failover failed in (\S+)", line)]
         assert sorted(sites) == sorted(each["counted"]), "each site is logged, once"
         for line in each["said"]:
-            assert "failed in" not in line or "RuntimeError: planted" in line, each["place"]
+            # Where the gate itself fails, nothing that has not passed it is said.
+            what = "…" if each["place"].startswith("_core.text.") else "planted"
+            assert "failed in" not in line or f"RuntimeError: {what}" in line or "RuntimeError: planted" in line, each[
+                "place"
+            ]
 
 
 def test_a_failure_of_our_own_loses_facts_but_few_spans(printed: str) -> None:
