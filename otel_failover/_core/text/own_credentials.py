@@ -217,13 +217,20 @@ def is_telling(secret: str) -> bool:
     Args:
         secret: A credential.
     """
-    return len(secret) >= _TELLING and len(compiled(_TURN).findall(secret)) >= _TURNS
+    if len(secret) < _TELLING:
+        return False
+    turns = len(compiled(_TURN).findall(secret))
+    return (
+        turns >= (_TURNS if len(secret) < 2 * _TELLING else _TURNS - 1) or compiled(_MIXED).search(secret) is not None
+    )
 
 
 _TELLING: Final = 12
 _TURN: Final = r"[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])|[a-z](?=[A-Z])"
 _TURNS: Final = 4
 """So many times letters turn to digits and back, or small letters to capitals: names of models seldom have them."""
+_MIXED: Final = r"(?a)\b(?=[A-Za-z_]*[0-9])(?=[0-9_]*[A-Za-z])\w{12,}"
+"""Letters and digits in one piece, as long as no word with a number is: an AWS key id turns but once or twice."""
 
 
 @functools.lru_cache(maxsize=32)
