@@ -41,7 +41,7 @@ def test_an_unrecognised_error_ends_the_chain_after_two_of_seventeen_until_its_r
     told, trace = traced(unrecognised_error.after)
     assert told == "Hello!"
     assert trace[0] == "failover chat fallback"
-    assert trace[-1] == "candidate openai success verified"
+    assert trace[-1] == "candidate openai #2 success verified"
     assert len(trace) == 4
 
 
@@ -50,14 +50,14 @@ def test_an_unknown_model_bypasses_the_chain_until_its_reason_is_read() -> None:
     assert "does not exist" in told
     assert trace == [
         "failover chat stopped findings=chain_bypassed",
-        "candidate openai error model_not_found verified",
+        "candidate openai #0 error model_not_found verified",
     ]
     told, trace = traced(lambda: unrecognised_error.after(unrecognised_error.UNKNOWN_MODEL))
     assert told == "Hello!"
     assert trace == [
         "failover chat fallback",
-        "candidate openai error model_not_found verified",
-        "candidate openai success verified",
+        "candidate openai #0 error model_not_found verified",
+        "candidate openai #1 success verified",
     ]
 
 
