@@ -348,11 +348,12 @@ class Gathering:
         """
         known: dict[str, list[OpenAttempt]] = {}
         for each in open_now:
-            known.setdefault(each.run_id or f"{each.who} {each.began}", []).append(each)
+            if each.run_id not in self._ended:  # what another process says of itself may be a second old
+                known.setdefault(each.run_id or f"{each.who} {each.began}", []).append(each)
         over = {self._traces[trace][span].attributes.get(names.RUN_ID) for trace, span in self._due}
         waiting = {run_id: self._members(run_id) for run_id in self._traces_of if run_id not in over}
         lines, pictures = [], []
-        for run_id in {**waiting, **known}:
+        for run_id in [each for each in {**waiting, **known} if each not in over]:
             views, attempts = waiting.get(run_id, []), known.get(run_id, [])
             began = min([*(each.run_began for each in attempts), *(view.start for view in views)], default=now)
             age = (now - began) / 1e9

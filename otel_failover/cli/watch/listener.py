@@ -11,17 +11,20 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, Protocol
 
-from otel_failover.cli.watch.payload import JSON, MOST, PROTOBUF, BadPayloadError, spans_in, unpacked
+from otel_failover.cli.watch.payload import JSON, MOST, PROTOBUF, BadPayloadError, open_in, spans_in, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from otel_failover.cli.drawing.span_view import SpanView
+    from otel_failover.cli.live.belonging import OpenAttempt
 
 HOST: Final = "127.0.0.1"
 TRACES: Final = "/v1/traces"
 WATCHED: Final = "/watched"
 """Where each Python of a watched command says that it is watched, by an empty body, or why not."""
+OPEN: Final = "/open"
+"""Where each of them says, once a second, what is open in it."""
 _IGNORED: Final = ("/v1/metrics", "/v1/logs")
 _PATIENCE: Final = 10
 _LINE: Final = 1_024
@@ -38,6 +41,9 @@ class Receiver(Protocol):
 
     def began(self, problem: str) -> None:
         """Take note of a Python of the watched command: why it is not watched; empty where it is."""
+
+    def is_open(self, process: int, attempts: Sequence[OpenAttempt]) -> None:
+        """Take note of what is open in a process of the watched command now."""
 
 
 class Listener:
@@ -92,7 +98,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             path = self.path.partition("?")[0].rstrip("/")
-            if path not in (TRACES, WATCHED, *_IGNORED):
+            if path not in (TRACES, WATCHED, OPEN, *_IGNORED):
                 self._answer(404, f"{TRACES} is where spans are taken")
                 return
             try:
@@ -104,6 +110,8 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                     receiver.took(spans_in(unpacked(body, encoding), kind))
                 elif path == WATCHED:
                     receiver.began(body[:_LINE].decode("utf-8", "replace"))
+                elif path == OPEN:
+                    receiver.is_open(*open_in(body))
             except (_UnreadableError, BadPayloadError) as problem:
                 receiver.refused(str(problem))
                 self._answer(getattr(problem, "status", 400), str(problem))

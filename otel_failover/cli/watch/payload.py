@@ -6,7 +6,18 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_failover.cli.drawing.span_view import ERROR, OK, UNSET, EventView, LinkView, SpanView, from_otlp, service_of
+from otel_failover.cli.drawing.span_view import (
+    ERROR,
+    OK,
+    UNSET,
+    EventView,
+    LinkView,
+    SpanView,
+    from_otlp,
+    printable,
+    service_of,
+)
+from otel_failover.cli.live.belonging import OpenAttempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,6 +27,7 @@ JSON: Final = "application/json"
 MOST: Final = 16 << 20
 """Bytes of a request, as it is sent."""
 MOST_UNPACKED: Final = 64 << 20
+_LONG: Final = 120
 _STATUS: Final = (UNSET, OK, ERROR)
 _WINDOW: Final = {"gzip": 31, "deflate": 15}
 """How zlib is told which of its formats to expect."""
@@ -71,6 +83,30 @@ def spans_in(body: bytes, kind: str) -> list[SpanView]:
         what = "OTLP in JSON" if kind == JSON else "OTLP in protobuf"
         raise BadPayloadError(f"it is no {what} ({type(problem).__name__})") from None
     return views
+
+
+def open_in(body: bytes) -> tuple[int, list[OpenAttempt]]:
+    """Return which process says what is open in it.
+
+    Args:
+        body: `[process, [[run id, run's name, who, began, run began], ...]]`, in JSON.
+
+    Raises:
+        BadPayloadError: It is none.
+    """
+    try:
+        process, attempts = json.loads(body)
+        found = [
+            OpenAttempt(_short(run_id), _short(name), _short(who), int(began), int(since))
+            for run_id, name, who, began, since in attempts
+        ]
+        return int(process), found
+    except (Exception, RecursionError) as problem:
+        raise BadPayloadError(f"it does not say what is open ({type(problem).__name__})") from None
+
+
+def _short(text: str) -> str:
+    return printable(text)[:_LONG]
 
 
 def is_text(view: SpanView) -> bool:

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from otel_failover.cli.drawing.span_view import SpanView
+    from otel_failover.cli.live.belonging import OpenAttempt
     from otel_failover.cli.live.terminal import Terminal
 
 _GRACE: Final = 1_000_000_000
 """Nanoseconds that a run waits for spans of other processes."""
 _PAUSE: Final = 0.1
 _LOOK: Final = 1.0
+_HEARD: Final = 5.0
+"""Seconds after which what a process said of itself is too old."""
 _MOST: Final = 10_000
 """Batches that may wait while a terminal is stopped; what comes beyond that is dropped, and counted."""
 
@@ -36,6 +39,7 @@ class Showing:
         self._came: queue.Queue[Sequence[SpanView]] = queue.Queue(_MOST)
         self._refusals: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._looked = 0.0
+        self._open: dict[int, tuple[float, Sequence[OpenAttempt]]] = {}
         self.problems: dict[str, None] = {}
         self.watched = self.spans = self.ours = self._dropped = 0
 
@@ -58,6 +62,10 @@ class Showing:
             self.problems[problem] = None
         else:
             self.watched += 1
+
+    def is_open(self, process: int, attempts: Sequence[OpenAttempt]) -> None:
+        """Take note of what is open in a process; one that says no more of it is over, or cannot."""
+        self._open[process] = (time.monotonic(), attempts)
 
     # --- drawing ------------------------------------------------------------------------------------------------------
 
@@ -97,7 +105,9 @@ class Showing:
             self._look(now)
 
     def _look(self, now: int) -> None:
-        lines, pictures = self._gathering.going(now)
+        since = time.monotonic() - _HEARD
+        heard = [attempts for told, attempts in tuple(self._open.values()) if told > since]
+        lines, pictures = self._gathering.going(now, [each for attempts in heard for each in attempts])
         for line in lines:
             self._terminal.going(line)
         for picture in pictures:

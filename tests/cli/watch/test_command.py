@@ -271,6 +271,24 @@ def test_a_run_that_its_process_does_not_end_is_drawn_as_far_as_it_has_come(tmp_
     ]
 
 
+@pytest.mark.slow
+def test_a_run_is_told_of_in_which_nothing_has_ended_yet(tmp_path: Path) -> None:
+    """A candidate that hangs has no span: the process says itself that it is open."""
+    hangs = """
+        with LocalProvider("openai", Answer.hang(60)) as first, failover_run("chat", chain=["openai/gpt-5.5"]):
+            client = openai.OpenAI(base_url=first.base_url, api_key="sk-local-0123456789", max_retries=0, timeout=12.5)
+            try:
+                client.chat.completions.create(model="gpt-5.5", messages=[{"role": "user", "content": "Hello?"}])
+            except openai.APITimeoutError:
+                pass
+    """
+    done = watch(*program(service.LOOP, hangs), where=tmp_path)
+    assert done.returncode == 0
+    first, *others = done.stderr.splitlines()
+    assert re.search(r"failover chat still going, 1\d s: openai gpt-5.5 open for 1\d s$", first), done.stderr
+    assert "still going" not in "".join(others)
+
+
 @posix_only
 def test_in_a_terminal_keys_reach_the_command_once(tmp_path: Path) -> None:
     """A terminal sends Ctrl-C to both; that is passed on by nobody."""

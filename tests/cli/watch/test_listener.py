@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from otel_failover.cli.demo import otlp
 from otel_failover.cli.drawing.span_view import SpanView, from_readable
+from otel_failover.cli.live.belonging import OpenAttempt
 from otel_failover.cli.watch.grpc_listener import GrpcListener
 from otel_failover.cli.watch.listener import Listener
 from tests.cli.drawing.test_span_view import some_spans
@@ -28,6 +29,7 @@ class Kept:
         self.views: list[SpanView] = []
         self.refusals: list[str] = []
         self.pythons: list[str] = []
+        self.open: dict[int, Sequence[OpenAttempt]] = {}
 
     def took(self, views: Sequence[SpanView]) -> None:
         self.views += views
@@ -37,6 +39,9 @@ class Kept:
 
     def began(self, problem: str) -> None:
         self.pythons.append(problem)
+
+    def is_open(self, process: int, attempts: Sequence[OpenAttempt]) -> None:
+        self.open[process] = attempts
 
 
 @pytest.fixture
@@ -61,6 +66,15 @@ def post(port: int, body: Any, path: str = "/v1/traces", **headers: str) -> tupl
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def test_what_is_open_in_a_process_is_taken(kept: Kept, listener: Listener) -> None:
+    assert post(listener.port, b'[7, [["r", "failover\\u001b chat", "openai m", 5, 3]]]', "/open")[0] == 200
+    assert kept.open == {7: [OpenAttempt("r", "failover  chat", "openai m", 5, 3)]}
+    for nonsense in (b"", b"7", b"[7]", b"[7, 5]", b'[7, [["r"]]]', b'["x", []]', b"[" * 100_000):
+        assert post(listener.port, nonsense, "/open")[0] == 400, nonsense
+    assert len(kept.refusals) == 7
+    assert list(kept.open) == [7]
 
 
 @pytest.mark.parametrize("compression", [Compression.NoCompression, Compression.Gzip, Compression.Deflate])
