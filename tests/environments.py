@@ -337,9 +337,6 @@ LEFT_OUT: Final = {
         "truth/ways/test_channels.py::test_a_channel[span-error.message]",
         "truth/ways/test_channels.py::test_a_channel[span-error.description]",
     ],
-    "httpx's streamed response, which openai 3 does not use, holds itself, and with it what was asked": [
-        "host/test_freed.py::test_a_run_that_is_over_is_gone[a stream]",
-    ],
     "openai 1.66 fails by itself where an answer to an embedding holds none": [
         "integrations/providers/test_errors_under_200.py::test_it_is_the_candidates_own_error[embeddings]",
         "integrations/providers/test_errors_under_200.py::test_a_bare_call_has_failed_by_it[embeddings]",

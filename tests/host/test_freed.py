@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import openai
 import pytest
+from packaging.version import Version
 
 from otel_failover import failover_run
 from otel_failover.testing.providers import Answer, LocalProvider
@@ -218,6 +219,8 @@ def test_what_holds_itself_is_found() -> None:
 @pytest.mark.parametrize("answer", [Answer.ok(), REFUSED, STREAMS], ids=["answered", "refused", "a stream"])
 def test_a_run_that_is_over_is_gone(telemetry: Telemetry, answer: Answer) -> None:
     """Nor does anything else keep it, or what was asked and answered."""
+    if answer is STREAMS and Version(openai.__version__) < Version("3"):
+        pytest.skip("a streamed response of httpx, which openai 3 does not use, holds itself")
     gone: list[Any] = []
 
     def serve(each: Stand) -> None:
