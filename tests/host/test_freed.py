@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
@@ -219,8 +220,8 @@ def test_what_holds_itself_is_found() -> None:
 @pytest.mark.parametrize("answer", [Answer.ok(), REFUSED, STREAMS], ids=["answered", "refused", "a stream"])
 def test_a_run_that_is_over_is_gone(telemetry: Telemetry, answer: Answer) -> None:
     """Nor does anything else keep it, or what was asked and answered."""
-    if answer is STREAMS and Version(openai.__version__) < Version("3"):
-        pytest.skip("a streamed response of httpx, which openai 3 does not use, holds itself")
+    if answer is STREAMS and (Version(openai.__version__) < Version("3") or sys.version_info < (3, 11)):
+        pytest.skip("a streamed response of httpx, and before Python 3.11 of httpx2 as well, holds itself")
     gone: list[Any] = []
 
     def serve(each: Stand) -> None:
