@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import signal
 import sys
 import threading
 import time
@@ -292,6 +293,8 @@ def test_nor_is_a_user_at_a_terminal_who_stops_it(telemetry: Telemetry, stack: E
         time.sleep(SECONDS)
         _thread.interrupt_main()
 
+    # A suite that was started in the background has been told to ignore it.
+    stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
     presses = threading.Thread(target=press)
     presses.start()
     with failover_run("chat", chain=[first.candidate]) as run, run.attempt(first.candidate):
